@@ -1,0 +1,1 @@
+"""The analyze stage: closes a job's trace and ships it to where it is watched."""

@@ -1,0 +1,1 @@
+"""The execute stage: one attempt at one deployment, and what it brought."""

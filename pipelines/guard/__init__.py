@@ -1,0 +1,1 @@
+"""The guard stage: everything that is looked at before anything is paid for."""

@@ -1,0 +1,1 @@
+"""The heal stage: what to do about a failure."""

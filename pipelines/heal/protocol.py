@@ -1,0 +1,68 @@
+"""What a remedy is, and what heal decides with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from synthralos.domain.attempts import PastAttempt
+from synthralos.domain.failures import Failure
+from synthralos.domain.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A failed job before heal: the failure, and all ended attempts (the failed one last, if there was one)."""
+
+    job: Job
+    failure: Failure
+    history: Sequence[PastAttempt]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Park the job and try the same deployment again after `seconds`."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextDeployment:
+    """Go on at once with the plan's step number `cursor`."""
+
+    cursor: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAgain:
+    """Back to the route stage, with `exclude` added to what must not be tried."""
+
+    exclude: tuple[str, ...]
+    reason: str
+    seconds: float = field(default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """No remedy is left: the job becomes a dead letter."""
+
+    reason: str
+
+
+Treatment = Wait | NextDeployment | RouteAgain | GiveUp
+
+
+class Remedy(Protocol):
+    """One way to heal. A remedy that does not apply to the case returns None, and the next one is asked."""
+
+    @property
+    def name(self) -> str:
+        """The name that spans, repairs and metrics carry."""
+        ...
+
+    def treat(self, case: Case) -> Treatment | None:
+        """What to do, or None where this remedy does not apply (any more)."""
+        ...

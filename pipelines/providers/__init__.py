@@ -1,0 +1,1 @@
+"""LLM provider adapters: one file per wire protocol, behind one small protocol."""

@@ -1,0 +1,1 @@
+"""The route stage: which deployments may do a job, in which order, and why not the others."""

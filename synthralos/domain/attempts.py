@@ -1,0 +1,70 @@
+"""Attempts: one call to one deployment, what it brought, and what it cost."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from synthralos.domain.failures import Failure
+from synthralos.domain.money import Usage
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; `open` while it has not. `lost`: nobody saw the end, it may have been billed."""
+
+    OPEN = "open"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+class Billed(StrEnum):
+    """Whether the provider charged for an attempt, as far as can be known from here."""
+
+    YES = "yes"
+    NO = "no"
+    MAYBE = "maybe"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a deployment answered.
+
+    `text` is the assistant's message; `tool_calls` and `finish_reason` are as OpenAI names them.
+    `model` is the model that the provider says it used.
+    """
+
+    text: str | None
+    usage: Usage | None
+    finish_reason: str | None = None
+    model: str | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    provider_request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastAttempt:
+    """An ended attempt of a job, as heal looks back on it."""
+
+    attempt_no: int
+    deployment: str
+    outcome: Outcome
+    failure: Failure | None
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """The end of an attempt, for the books. `cost` is in USD, None where the price or the usage is unknown."""
+
+    attempt_no: int
+    outcome: Outcome
+    billed: Billed
+    usage: Usage | None
+    cost: Decimal | None
+    failure: Failure | None = None
+    provider_model: str | None = None
+    provider_request_id: str | None = None
+    seconds: float = 0.0

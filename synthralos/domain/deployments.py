@@ -1,0 +1,85 @@
+"""Deployments: one model at one provider in one region, with its price, window, abilities and limits."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from synthralos.domain.money import Price
+
+
+class Capability(StrEnum):
+    """What a request may need of a model."""
+
+    JSON_MODE = "json_mode"
+    TOOLS = "tools"
+    VISION = "vision"
+
+
+class Tier(StrEnum):
+    """What class of model it is, from cheap to strong; the free plan gets `economy`."""
+
+    ECONOMY = "economy"
+    STANDARD = "standard"
+    PREMIUM = "premium"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One model at one provider in one region, named `provider/model@region`.
+
+    `adapter` names the wire protocol (a key of the provider table), `base_url` the server,
+    `upstream_model` the name that the server knows. `context_window` and `max_output` are in tokens.
+    `max_in_flight` bounds the concurrent calls of one worker process. `timeout` is in seconds.
+    """
+
+    id: str
+    provider: str
+    model: str
+    region: str
+    adapter: str
+    upstream_model: str
+    base_url: str
+    context_window: int
+    max_output: int
+    price: Price | None
+    tier: Tier = Tier.STANDARD
+    capabilities: frozenset[Capability] = frozenset()
+    api_key_env: str | None = None
+    max_in_flight: int = 1000
+    timeout: float = 120.0
+    weight: int = 100
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def model_name(self) -> str:
+        """What a request asks for: `provider/model`, whichever the region."""
+        return f"{self.provider}/{self.model}"
+
+
+class Catalog:
+    """All deployments, by id. A request's `model` may be `auto`, `provider/model` or a deployment's id."""
+
+    def __init__(self, deployments: list[Deployment]) -> None:
+        self._by_id = {deployment.id: deployment for deployment in deployments}
+        if len(self._by_id) != len(deployments):
+            raise ValueError("two deployments of the catalog have the same id")
+
+    def __iter__(self) -> Iterator[Deployment]:
+        return iter(self._by_id.values())
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, deployment_id: str) -> Deployment | None:
+        """The deployment of that id, if the catalog has it."""
+        return self._by_id.get(deployment_id)
+
+    def matching(self, model: str) -> list[Deployment]:
+        """The deployments that `model` may mean; empty where the model is unknown."""
+        if model == "auto":
+            return list(self)
+        return [d for d in self if model in (d.id, d.model_name, d.model)]
+
+    def knows(self, model: str) -> bool:
+        """Whether any deployment answers to `model`."""
+        return bool(self.matching(model))

@@ -1,0 +1,69 @@
+"""Failures: what can go wrong with a call, as one closed list. What to do about each is heal's table."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class FailureClass(StrEnum):
+    """Why an attempt (or a stage) failed."""
+
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    OVERLOADED = "overloaded"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    SERVER_ERROR = "server_error"
+    CREDENTIAL = "credential"
+    INVALID_REQUEST = "invalid_request"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTERED = "content_filtered"
+    SCHEMA_MISMATCH = "schema_mismatch"
+    BUDGET = "budget"
+    AMBIGUOUS = "ambiguous"
+    INTERNAL = "internal"
+
+
+MAYBE_BILLED = frozenset({FailureClass.TIMEOUT, FailureClass.AMBIGUOUS})
+"""The request had been sent and no answer was read: the provider may have done, and billed, the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One classified error.
+
+    `message` is for people and holds no secret. `retry_after` is in seconds, as the provider asked.
+    `http_status` and `provider_code` are the provider's own words, where there were any.
+    """
+
+    failure_class: FailureClass
+    message: str
+    retry_after: float | None = None
+    http_status: int | None = None
+    provider_code: str | None = None
+
+    @property
+    def maybe_billed(self) -> bool:
+        """Whether the provider may have billed the call although it brought no result."""
+        return self.failure_class in MAYBE_BILLED
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored and published form."""
+        return {
+            "class": str(self.failure_class),
+            "message": self.message,
+            "retry_after": self.retry_after,
+            "http_status": self.http_status,
+            "provider_code": self.provider_code,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Failure":
+        """The inverse of `to_json`."""
+        return cls(
+            FailureClass(data["class"]),
+            data["message"],
+            data.get("retry_after"),
+            data.get("http_status"),
+            data.get("provider_code"),
+        )

@@ -1,0 +1,78 @@
+"""What guards saw (`Finding`) and what the guard stage decided (`Verdict`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Decision(StrEnum):
+    """What a finding asks for, mildest first."""
+
+    ALLOW = "allow"
+    FLAG = "flag"
+    DEFER = "defer"
+    DENY = "deny"
+
+
+_SEVERITY = {Decision.ALLOW: 0, Decision.FLAG: 1, Decision.DEFER: 2, Decision.DENY: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one guard saw in one job.
+
+    `reason` says it precisely, with the remedy, for the one who sent the job. `field` is the path in
+    the request that it is about. `defer_seconds` belongs to `Decision.DEFER`. `signals` holds the
+    measured values and the limits they were held against.
+    """
+
+    guard: str
+    decision: Decision
+    reason: str
+    field: str | None = None
+    defer_seconds: float | None = None
+    signals: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored and published form."""
+        return {
+            "guard": self.guard,
+            "decision": str(self.decision),
+            "reason": self.reason,
+            "field": self.field,
+            "defer_seconds": self.defer_seconds,
+            "signals": self.signals,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The guard stage's decision on one job: the severest of its findings."""
+
+    decision: Decision
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def defer_seconds(self) -> float:
+        """How long to wait when deferred: the longest wait that a finding asked for, in seconds."""
+        return max((f.defer_seconds or 0.0 for f in self.findings if f.decision is Decision.DEFER), default=0.0)
+
+    @property
+    def reason(self) -> str:
+        """The reasons of the findings that decided."""
+        return "; ".join(f.reason for f in self.findings if f.decision is self.decision)
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored and published form."""
+        return {"decision": str(self.decision), "findings": [f.to_json() for f in self.findings]}
+
+
+PASSED = Verdict(Decision.ALLOW)
+
+
+def verdict_of(findings: Sequence[Finding]) -> Verdict:
+    """The verdict over all findings on one job; no finding at all allows it."""
+    if not findings:
+        return PASSED
+    return Verdict(max((f.decision for f in findings), key=_SEVERITY.__getitem__), tuple(findings))

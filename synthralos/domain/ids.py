@@ -1,0 +1,23 @@
+"""Identifiers. All ids are UUIDv7 strings: unique without coordination, and ordered by time."""
+
+import uuid_utils
+
+
+def new_id() -> str:
+    """A new UUIDv7 (RFC 9562) in its canonical 36-character form."""
+    return str(uuid_utils.uuid7())
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is a UUID in canonical form, so that it can be looked up."""
+    if len(text) != 36:
+        return False
+    try:
+        return str(uuid_utils.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def trace_id_of(job_id: str) -> str:
+    """The W3C trace id (32 hex digits) of a job that arrived without a `traceparent`."""
+    return job_id.replace("-", "")

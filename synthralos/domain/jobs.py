@@ -1,0 +1,133 @@
+"""The job: one LLM request to be done, as the stages see it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from synthralos.domain.findings import Verdict
+from synthralos.domain.plans import Plan
+from synthralos.domain.states import Lane, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whose job it is. The organization's `plan` (`free`, `pro`, `enterprise` …) comes along."""
+
+    organization: str
+    workspace: str = "default"
+    user: str | None = None
+    plan: str = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What the sender demands of the way the job is done.
+
+    `region` is where it must run; `classification` is the data's class (`eu` data only ever goes to EU
+    deployments). `max_cost` is in USD for one attempt. `max_attempts` counts provider calls.
+    `exclude` names deployments that must not be tried; `pin` the one that must.
+    """
+
+    region: str | None = None
+    classification: str | None = None
+    strategy: str = "cheapest"
+    max_cost: Decimal | None = None
+    max_attempts: int = 6
+    fallback: bool = True
+    pin: str | None = None
+    exclude: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored and published form."""
+        return {
+            "region": self.region,
+            "classification": self.classification,
+            "strategy": self.strategy,
+            "max_cost_usd": None if self.max_cost is None else format(self.max_cost, "f"),
+            "max_attempts": self.max_attempts,
+            "fallback": self.fallback,
+            "pin": self.pin,
+            "exclude": list(self.exclude),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Constraints":
+        """The inverse of `to_json`."""
+        max_cost = data.get("max_cost_usd")
+        return cls(
+            region=data.get("region"),
+            classification=data.get("classification"),
+            strategy=data.get("strategy", "cheapest"),
+            max_cost=None if max_cost is None else Decimal(max_cost),
+            max_attempts=data.get("max_attempts", 6),
+            fallback=data.get("fallback", True),
+            pin=data.get("pin"),
+            exclude=tuple(data.get("exclude", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the model is asked: OpenAI chat messages and parameters, in `body`.
+
+    `body` holds `messages` and, where given, `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`,
+    `tools`, `tool_choice`, `response_format`. `provider_options` holds one dict per provider, passed on
+    to its adapter alone.
+    """
+
+    model: str
+    body: dict[str, Any]
+    provider_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The OpenAI chat messages."""
+        messages: list[dict[str, Any]] = self.body["messages"]
+        return messages
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The most tokens the answer may have, where the sender said so."""
+        return self.body.get("max_output_tokens")
+
+    def texts(self) -> list[str]:
+        """Every piece of text that the model would read."""
+        pieces: list[str] = []
+        for message in self.messages:
+            content = message.get("content")
+            if isinstance(content, str):
+                pieces.append(content)
+            elif isinstance(content, list):
+                pieces.extend(part["text"] for part in content if part.get("type") == "text")
+        return pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a job: every write is fenced by it."""
+
+    worker_id: str
+    claim_no: int
+
+
+@dataclass(slots=True)
+class Job:
+    """A claimed job: what the stages need of it. `attempts` counts the provider calls made so far."""
+
+    id: str
+    tenant: Tenant
+    stage: Stage
+    lane: Lane
+    trace_id: str
+    request: Request
+    constraints: Constraints
+    claim: Claim
+    created_at: datetime
+    parent_span_id: str | None = None
+    deadline: datetime | None = None
+    attempts: int = 0
+    plan: Plan | None = None
+    verdict: Verdict | None = None
+    failure: dict[str, Any] | None = None
+    queued_at: datetime | None = None

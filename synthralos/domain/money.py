@@ -1,0 +1,43 @@
+"""Tokens, prices and costs. Money is `Decimal` US dollars; an unknown price gives an unknown cost, never 0."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+USD = Decimal
+MILLION = Decimal(1_000_000)
+
+SCALE = 12
+"""Digits after the point that a stored amount keeps: prices have at most 6 per million tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. `cached` are part of `input`; `reasoning` are part of `output`."""
+
+    input: int
+    output: int
+    cached: int = 0
+    reasoning: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens, as published on `as_of` (an ISO date)."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+    as_of: str = ""
+
+    def cost(self, usage: Usage) -> Decimal:
+        """The exact cost of `usage` in USD. Cached input without a price of its own costs as input."""
+        cached_price = self.input if self.cached is None else self.cached
+        fresh = usage.input - usage.cached
+        micro = fresh * self.input + usage.cached * cached_price + usage.output * self.output
+        return (micro / MILLION).normalize() if micro else Decimal(0)
+
+
+def total(costs: list[Decimal | None]) -> tuple[Decimal, bool]:
+    """The sum of the known costs, and whether it is the whole sum (no cost was unknown)."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)), len(known) == len(costs)
