@@ -1,0 +1,89 @@
+"""What tests of every kind may ask for: the servers' addresses, and a place of their own on each of them.
+
+A place is made for one test and removed after it, so that tests run side by side and in any order. Under
+`SYNTHRALOS_TEST_EMBEDDED_ONLY=1` the tests that ask for a server are skipped.
+"""
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from tests.servers import POSTGRESQL, RABBITMQ, REDIS, Server, embedded_only
+
+
+def _url_or_skip(server: Server) -> str:
+    if embedded_only():
+        pytest.skip(f"needs {server.name}; this run is embedded only")
+    return server.url
+
+
+def _with_path(url: str, path: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url() -> str:
+    """A database of the server, with a role that may create others."""
+    return _url_or_skip(POSTGRESQL)
+
+
+@pytest.fixture(scope="session")
+def amqp_server_url() -> str:
+    """The default virtual host of RabbitMQ."""
+    return _url_or_skip(RABBITMQ)
+
+
+@pytest.fixture(scope="session")
+def redis_server_url() -> str:
+    """A Redis database that the tests share: keep to your `redis_prefix`."""
+    return _url_or_skip(REDIS)
+
+
+@pytest.fixture
+def postgres_database(postgres_server_url: str) -> Iterator[str]:
+    """URL of an empty database, dropped afterwards whoever is still connected to it."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+    yield _with_path(postgres_server_url, name)
+    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> str:
+    """URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'synthralos.db'}"
+
+
+@pytest.fixture
+def amqp_vhost(amqp_server_url: str) -> Iterator[str]:
+    """URL of an empty virtual host, deleted afterwards with its queues and connections."""
+    name = f"test-{uuid.uuid4().hex}"
+    user = urlsplit(amqp_server_url).username or "guest"
+    _rabbitmqctl("add_vhost", name)
+    _rabbitmqctl("set_permissions", "-p", name, user, ".*", ".*", ".*")
+    yield _with_path(amqp_server_url, name)
+    _rabbitmqctl("delete_vhost", name)
+
+
+@pytest.fixture
+def redis_prefix(redis_server_url: str) -> Iterator[str]:
+    """A namespace of its own; keys that start with it are deleted afterwards."""
+    prefix = f"test-{uuid.uuid4().hex}"
+    yield prefix
+    with redis.Redis.from_url(redis_server_url) as client:
+        if keys := list(client.scan_iter(match=f"{prefix}*", count=1000)):
+            client.delete(*keys)
+
+
+def _rabbitmqctl(*arguments: str) -> None:
+    done = subprocess.run(["rabbitmqctl", "-q", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"rabbitmqctl {arguments[0]} (root, on RabbitMQ's machine): {done.stdout}{done.stderr}"
