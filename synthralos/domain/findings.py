@@ -1,7 +1,8 @@
 """What guards saw (`Finding`) and what the guard stage decided (`Verdict`)."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -32,7 +33,7 @@ class Finding:
     reason: str
     field: str | None = None
     defer_seconds: float | None = None
-    signals: dict[str, Any] = field(default_factory=dict)
+    signals: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
