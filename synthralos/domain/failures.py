@@ -1,8 +1,10 @@
 """Failures: what can go wrong with a call, as one closed list. What to do about each is heal's table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from synthralos.domain.money import Usage
 
 
 class FailureClass(StrEnum):
@@ -33,7 +35,9 @@ class Failure:
     """One classified error.
 
     `message` is for people and holds no secret. `retry_after` is in seconds, as the provider asked.
-    `http_status` and `provider_code` are the provider's own words, where there were any.
+    `http_status` and `provider_code` are the provider's own words, where there were any. `usage` is what
+    the provider billed although it brought no result (a filtered answer); it belongs to the books of the
+    attempt, not to the stored form of the failure.
     """
 
     failure_class: FailureClass
@@ -41,6 +45,7 @@ class Failure:
     retry_after: float | None = None
     http_status: int | None = None
     provider_code: str | None = None
+    usage: Usage | None = field(default=None, compare=False)
 
     @property
     def maybe_billed(self) -> bool:

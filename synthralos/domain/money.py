@@ -12,12 +12,16 @@ SCALE = 12
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call. `cached` are part of `input`; `reasoning` are part of `output`."""
+    """Tokens of one call. `cached` and `cache_write` are part of `input`; `reasoning` are part of `output`.
+
+    `cached` were read from the provider's prompt cache, `cache_write` were written to it.
+    """
 
     input: int
     output: int
     cached: int = 0
     reasoning: int = 0
+    cache_write: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,19 @@ class Price:
     output: Decimal
     cached: Decimal | None = None
     as_of: str = ""
+    cache_write: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
-        """The exact cost of `usage` in USD. Cached input without a price of its own costs as input."""
-        cached_price = self.input if self.cached is None else self.cached
-        fresh = usage.input - usage.cached
-        micro = fresh * self.input + usage.cached * cached_price + usage.output * self.output
+        """The exact cost of `usage` in USD. Cache reads and writes without a price of their own cost as input."""
+        read_price = self.input if self.cached is None else self.cached
+        write_price = self.input if self.cache_write is None else self.cache_write
+        fresh = usage.input - usage.cached - usage.cache_write
+        micro = (
+            fresh * self.input
+            + usage.cached * read_price
+            + usage.cache_write * write_price
+            + usage.output * self.output
+        )
         return (micro / MILLION).normalize() if micro else Decimal(0)
 
 

@@ -84,7 +84,7 @@ def _rule(target: State, *sources: State, fenced: bool, meaning: str) -> Rule:
 TRANSITIONS: Mapping[Transition, Rule] = {
     Transition.CLAIM: _rule(State.ACTIVE, State.QUEUED, fenced=False, meaning="a worker takes the job"),
     Transition.START: _rule(State.ACTIVE, State.ACTIVE, fenced=True, meaning="an attempt begins"),
-    Transition.CONTINUE: _rule(State.ACTIVE, State.ACTIVE, fenced=True, meaning="an attempt ended, the next one follows at once"),
+    Transition.CONTINUE: _rule(State.ACTIVE, State.ACTIVE, fenced=True, meaning="an attempt ended, another follows"),
     Transition.HAND_OVER: _rule(State.QUEUED, State.ACTIVE, fenced=True, meaning="the next stage is served elsewhere"),
     Transition.PARK: _rule(State.PARKED, State.ACTIVE, fenced=True, meaning="it waits until run_at"),
     Transition.RELEASE: _rule(State.QUEUED, State.ACTIVE, fenced=True, meaning="its worker shuts down"),
@@ -95,7 +95,7 @@ TRANSITIONS: Mapping[Transition, Rule] = {
     Transition.DENY: _rule(State.DENIED, State.ACTIVE, fenced=True, meaning="a guard or a policy refused it"),
     Transition.FAIL: _rule(State.FAILED, State.ACTIVE, fenced=True, meaning="no remedy is left: a dead letter"),
     Transition.CANCEL: Rule(OPEN, State.CANCELLED, False, "somebody called it off"),
-    Transition.EXPIRE: _rule(State.EXPIRED, State.QUEUED, State.PARKED, State.ACTIVE, fenced=False, meaning="its deadline passed"),
+    Transition.EXPIRE: Rule(OPEN, State.EXPIRED, False, "its deadline passed"),
     Transition.RETRY: Rule(_REVIVABLE, State.QUEUED, False, "an operator sends it through again"),
     Transition.REROUTE: Rule(OPEN | _REVIVABLE, State.QUEUED, False, "an operator sends it to be routed anew"),
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""All SQL of SynthralOS, for PostgreSQL and SQLite alike."""

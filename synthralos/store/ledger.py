@@ -1,0 +1,222 @@
+"""The books: every provider call exactly once, in the same transaction as what it means for its job.
+
+Not fenced. A result that arrives after its claim was lost corrects the attempt that was written off as
+`lost`, and is marked `late`.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from synthralos.domain.attempts import Billed, Outcome
+from synthralos.domain.money import Price
+from synthralos.store.recordset import Columns, encode_rows, insert_ignoring, recordset
+from synthralos.store.tables import attempts, jobs, model_cost_logs
+from synthralos.store.types import Id, Json, Money, encode_money, utcnow
+
+if TYPE_CHECKING:
+    from synthralos.store.settlements import Settlement, Start
+
+_OPEN_COLUMNS: Columns = {
+    "job_id": Id,
+    "attempt_no": sa.Integer(),
+    "worker_id": Id,
+    "claim_no": sa.Integer(),
+    "deployment": sa.Text(),
+    "provider": sa.Text(),
+    "model": sa.Text(),
+    "region": sa.Text(),
+    "reserved_picousd": Money(),
+}
+_USAGE_COLUMNS: Columns = {
+    "input_tokens": sa.Integer(),
+    "cached_tokens": sa.Integer(),
+    "output_tokens": sa.Integer(),
+    "reasoning_tokens": sa.Integer(),
+    "cost_picousd": Money(),
+}
+_END_COLUMNS: Columns = {
+    "outcome": sa.Text(),
+    "billed": sa.Text(),
+    "failure": Json,
+    "provider_model": sa.Text(),
+    "provider_request_id": sa.Text(),
+    "seconds": sa.Float(),
+    **_USAGE_COLUMNS,
+}
+_COST_COLUMNS: Columns = {
+    "job_id": Id,
+    "attempt_no": sa.Integer(),
+    "organization": sa.Text(),
+    "workspace": sa.Text(),
+    "user_id": sa.Text(),
+    "trace_id": sa.Text(),
+    "deployment": sa.Text(),
+    "model": sa.Text(),
+    "billed": sa.Text(),
+    "price": Json,
+    **_USAGE_COLUMNS,
+}
+_ENTRY_COLUMNS: Columns = {**_COST_COLUMNS, **_END_COLUMNS}
+
+
+class Ledger:
+    """Writes `attempts` and `model_cost_logs` within the caller's transaction."""
+
+    def __init__(self, dialect: str) -> None:
+        self._open = _open(dialect)
+        self._close = _close(dialect)
+        self._log = _log(dialect)
+        self._log_lost = _log_lost(dialect)
+
+    def open(self, connection: sa.Connection, starts: Sequence["Start"]) -> None:
+        """Book attempts that are about to begin. Repeating it changes nothing."""
+        connection.execute(self._open, {"rows": encode_rows(map(_open_row, starts))})
+
+    def close(self, connection: sa.Connection, ended: Sequence["Settlement"]) -> None:
+        """Book the ends of attempts, and their costs. An attempt that has ended otherwise than `lost` stays."""
+        rows = encode_rows(map(_entry_row, ended))
+        connection.execute(self._close, {"rows": rows})
+        connection.execute(self._log, {"rows": rows})
+
+    def write_off(self, connection: sa.Connection, alive: sa.Select[tuple[str]], limit: int) -> None:
+        """Book the open attempts of dead workers as lost and maybe billed, also where their job is over.
+
+        `alive` selects the ids of the workers that live; at most `limit` attempts at a time.
+        """
+        abandoned = (
+            sa.select(attempts.c.job_id, attempts.c.attempt_no)
+            .where(attempts.c.ended_at.is_(None), attempts.c.worker_id.not_in(alive))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("abandoned")
+        )
+        statement = (
+            sa.update(attempts)
+            .where(attempts.c.job_id == abandoned.c.job_id, attempts.c.attempt_no == abandoned.c.attempt_no)
+            .values(outcome=Outcome.LOST, billed=Billed.MAYBE, ended_at=utcnow())
+            .returning(attempts.c.job_id, attempts.c.attempt_no)
+        )
+        lost = [{"job_id": r.job_id, "attempt_no": r.attempt_no} for r in connection.execute(statement)]
+        if lost:
+            connection.execute(self._log_lost, {"rows": encode_rows(lost)})
+
+
+def _open_row(start: "Start") -> dict[str, Any]:
+    deployment = start.deployment
+    return {
+        "job_id": start.job.id,
+        "attempt_no": start.attempt_no,
+        "worker_id": start.job.claim.worker_id,
+        "claim_no": start.job.claim.claim_no,
+        "deployment": deployment.id,
+        "provider": deployment.provider,
+        "model": deployment.model,
+        "region": deployment.region,
+        "reserved_picousd": encode_money(start.reserved),
+    }
+
+
+def _entry_row(settlement: "Settlement") -> dict[str, Any]:
+    end, deployment, job = settlement.attempt, settlement.deployment, settlement.job
+    assert end is not None
+    assert deployment is not None
+    usage = end.usage
+    return {
+        "job_id": job.id,
+        "attempt_no": end.attempt_no,
+        "organization": job.tenant.organization,
+        "workspace": job.tenant.workspace,
+        "user_id": job.tenant.user,
+        "trace_id": job.trace_id,
+        "deployment": deployment.id,
+        "model": end.provider_model or deployment.upstream_model,
+        "billed": end.billed,
+        "price": price_json(deployment.price),
+        "outcome": end.outcome,
+        "failure": None if end.failure is None else end.failure.to_json(),
+        "provider_model": end.provider_model,
+        "provider_request_id": end.provider_request_id,
+        "seconds": end.seconds,
+        "input_tokens": None if usage is None else usage.input,
+        "cached_tokens": None if usage is None else usage.cached,
+        "output_tokens": None if usage is None else usage.output,
+        "reasoning_tokens": None if usage is None else usage.reasoning,
+        "cost_picousd": encode_money(end.cost),
+    }
+
+
+def price_json(price: Price | None) -> dict[str, str | None] | None:
+    """A price as the books keep it: USD per million tokens, at its date."""
+    if price is None:
+        return None
+    return {"input": str(price.input), "output": str(price.output), "cached": _str(price.cached), "as_of": price.as_of}
+
+
+def _str(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _open(dialect: str) -> sa.Insert:
+    rows = recordset(dialect, "rows", _OPEN_COLUMNS)
+    fixed = {"outcome": sa.literal(Outcome.OPEN, sa.Text()), "late": sa.false(), "started_at": utcnow()}
+    select = sa.select(*(rows.c[name] for name in _OPEN_COLUMNS), *fixed.values())
+    return insert_ignoring(dialect, attempts, [*_OPEN_COLUMNS, *fixed], select)
+
+
+def _close(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _ENTRY_COLUMNS)
+    return (
+        sa.update(attempts)
+        .where(
+            attempts.c.job_id == rows.c.job_id,
+            attempts.c.attempt_no == rows.c.attempt_no,
+            attempts.c.outcome.in_([Outcome.OPEN, Outcome.LOST]),
+        )
+        .values(
+            {name: rows.c[name] for name in _END_COLUMNS},
+        )
+        .values(late=attempts.c.outcome == Outcome.LOST, ended_at=utcnow())
+    )
+
+
+def _log(dialect: str) -> Any:
+    """One line per attempt; the line of a `lost` attempt is corrected when its end is learned after all."""
+    rows = recordset(dialect, "rows", _ENTRY_COLUMNS)
+    select = sa.select(*(rows.c[name] for name in _COST_COLUMNS), utcnow())
+    columns = [*_COST_COLUMNS, "logged_at"]
+    corrected = ("billed", "model", *_USAGE_COLUMNS)
+    keys = ["job_id", "attempt_no"]
+    maybe = model_cost_logs.c.billed == Billed.MAYBE
+    if dialect == "postgresql":
+        pg = postgresql.insert(model_cost_logs).from_select(columns, select)
+        return pg.on_conflict_do_update(index_elements=keys, set_={c: pg.excluded[c] for c in corrected}, where=maybe)
+    lite = sqlite.insert(model_cost_logs).from_select(columns, select.where(sa.true()))
+    return lite.on_conflict_do_update(index_elements=keys, set_={c: lite.excluded[c] for c in corrected}, where=maybe)
+
+
+def _log_lost(dialect: str) -> sa.Insert:
+    """The line of an attempt whose end nobody saw: neither tokens nor cost are known."""
+    rows = recordset(dialect, "rows", {"job_id": Id, "attempt_no": sa.Integer()})
+    values = {
+        "job_id": attempts.c.job_id,
+        "attempt_no": attempts.c.attempt_no,
+        "organization": jobs.c.organization,
+        "workspace": jobs.c.workspace,
+        "user_id": jobs.c.user_id,
+        "trace_id": jobs.c.trace_id,
+        "deployment": attempts.c.deployment,
+        "model": attempts.c.model,
+        "billed": attempts.c.billed,
+        "logged_at": utcnow(),
+    }
+    select = (
+        sa.select(*values.values())
+        .select_from(rows)
+        .join(attempts, sa.and_(attempts.c.job_id == rows.c.job_id, attempts.c.attempt_no == rows.c.attempt_no))
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+    )
+    return insert_ignoring(dialect, model_cost_logs, list(values), select)

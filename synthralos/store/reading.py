@@ -1,0 +1,158 @@
+"""Reading jobs and their timelines. Everything here takes a `Scope` and shows nothing outside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.domain.attempts import Outcome, PastAttempt
+from synthralos.domain.failures import Failure
+from synthralos.store.database import Database
+from synthralos.store.scope import Scope
+from synthralos.store.tables import attempts, event_logs, jobs, spans
+
+Row = dict[str, Any]
+
+_SUMMARY = (
+    jobs.c.id, jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.lane, jobs.c.state, jobs.c.stage,
+    jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.run_id, jobs.c.model, jobs.c.metadata, jobs.c.attempts,
+    jobs.c.failure, jobs.c.created_at, jobs.c.run_at, jobs.c.deadline, jobs.c.finished_at,
+)  # fmt: skip
+_DETAIL = (
+    *_SUMMARY, jobs.c.request, jobs.c.constraints, jobs.c.verdict, jobs.c.plan, jobs.c.result, jobs.c.losses,
+    jobs.c.analyzed_at,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What to list. `before` is a job id: the cursor of the page before (jobs are listed newest first)."""
+
+    state: Sequence[str] = ()
+    stage: str | None = None
+    model: str | None = None
+    lane: str | None = None
+    workspace: str | None = None
+    user: str | None = None
+    run_id: str | None = None
+    trace_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+class Reader:
+    """Reads jobs as dicts keyed by column (times as `datetime`, money as `Decimal`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def jobs(self, job_ids: Sequence[str], scope: Scope) -> dict[str, Row]:
+        """The jobs of `job_ids` within the scope, by id, each with its `spent` (see `_with_costs`)."""
+        query = sa.select(*_DETAIL).where(jobs.c.id.in_(job_ids), *scope.conditions(jobs))
+        with self._database.snapshot() as connection:
+            found = [dict(row) for row in connection.execute(query).mappings()]
+            return {row["id"]: row for row in _with_costs(connection, found)}
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, tuple[str, str, datetime | None]]:
+        """(state, stage, finished_at) of jobs, without a scope: for waiting on jobs that were looked up before."""
+        query = sa.select(jobs.c.id, jobs.c.state, jobs.c.stage, jobs.c.finished_at).where(jobs.c.id.in_(job_ids))
+        with self._database.snapshot() as connection:
+            return {r.id: (r.state, r.stage, r.finished_at) for r in connection.execute(query)}
+
+    def page(self, filters: Filters, scope: Scope) -> list[Row]:
+        """A page of jobs, newest first, without requests and results."""
+        query = sa.select(*_SUMMARY).where(*_conditions(filters), *scope.conditions(jobs))
+        query = query.order_by(jobs.c.id.desc()).limit(filters.limit)
+        with self._database.snapshot() as connection:
+            return _with_costs(connection, [dict(row) for row in connection.execute(query).mappings()])
+
+    def by_trace(self, trace_id: str, scope: Scope) -> list[str]:
+        """The ids of the jobs of a trace, oldest first (a caller's `traceparent` may hold several)."""
+        query = sa.select(jobs.c.id).where(jobs.c.trace_id == trace_id, *scope.conditions(jobs)).order_by(jobs.c.id)
+        with self._database.snapshot() as connection:
+            return list(connection.execute(query).scalars())
+
+    def timeline(self, job_id: str) -> dict[str, list[Row]]:
+        """`attempts`, `spans` and `events` of a job, each oldest first. The caller has checked the scope."""
+        with self._database.snapshot() as connection:
+            return {
+                "attempts": _rows(connection, attempts, attempts.c.attempt_no, job_id),
+                "spans": _rows(connection, spans, spans.c.started_at, job_id),
+                "events": _rows(connection, event_logs, event_logs.c.id, job_id),
+            }
+
+    def histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
+        """The ended attempts of each job since its last explicit retry, oldest first."""
+        query = (
+            sa.select(attempts)
+            .join(jobs, jobs.c.id == attempts.c.job_id)
+            .where(
+                attempts.c.job_id.in_(job_ids),
+                attempts.c.outcome != Outcome.OPEN,
+                attempts.c.attempt_no > jobs.c.retry_base,
+            )
+            .order_by(attempts.c.job_id, attempts.c.attempt_no)
+        )
+        histories: dict[str, list[PastAttempt]] = {job_id: [] for job_id in job_ids}
+        with self._database.snapshot() as connection:
+            for row in connection.execute(query):
+                failure = None if row.failure is None else Failure.from_json(row.failure)
+                past = PastAttempt(row.attempt_no, row.deployment, Outcome(row.outcome), failure, row.started_at)
+                histories[row.job_id].append(past)
+        return histories
+
+
+def _rows(connection: sa.Connection, table: sa.Table, order: sa.ColumnElement[Any], job_id: str) -> list[Row]:
+    query = sa.select(table).where(table.c.job_id == job_id).order_by(order)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _with_costs(connection: sa.Connection, rows: list[Row]) -> list[Row]:
+    """Add `cost` (USD, the known part), `cost_known` (nothing is missing) and `maybe_billed` (attempts) to each."""
+    cost_missing = sa.and_(attempts.c.billed != "no", attempts.c.cost_picousd.is_(None))
+    query = (
+        sa.select(
+            attempts.c.job_id,
+            sa.func.sum(attempts.c.cost_picousd).label("cost"),
+            sa.func.sum(sa.case((cost_missing, 1), else_=0)).label("unknown"),
+            sa.func.sum(sa.case((attempts.c.billed == "maybe", 1), else_=0)).label("maybe"),
+        )
+        .where(attempts.c.job_id.in_([row["id"] for row in rows]))
+        .group_by(attempts.c.job_id)
+    )
+    sums = {r.job_id: r for r in connection.execute(query)} if rows else {}
+    for row in rows:
+        known = sums.get(row["id"])
+        row["cost"] = (known.cost if known else None) or Decimal(0)
+        row["cost_known"] = not known or not known.unknown
+        row["maybe_billed"] = int(known.maybe) if known else 0
+    return rows
+
+
+def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+    equal = {
+        "stage": filters.stage,
+        "model": filters.model,
+        "lane": filters.lane,
+        "workspace": filters.workspace,
+        "user_id": filters.user,
+        "run_id": filters.run_id,
+        "trace_id": filters.trace_id,
+    }
+    conditions: list[sa.ColumnElement[bool]] = [
+        jobs.c[name] == value for name, value in equal.items() if value is not None
+    ]
+    if filters.state:
+        conditions.append(jobs.c.state.in_(filters.state))
+    if filters.created_after is not None:
+        conditions.append(jobs.c.created_at >= filters.created_after)
+    if filters.created_before is not None:
+        conditions.append(jobs.c.created_at < filters.created_before)
+    if filters.before is not None:
+        conditions.append(jobs.c.id < filters.before)
+    return conditions

@@ -1,0 +1,227 @@
+"""What a worker writes about its jobs: the start of an attempt, and everything that follows from its end.
+
+Both are fenced by the claim and come in batches. The ledger is not fenced: what was paid for is booked even
+if the claim was lost meanwhile.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.domain.attempts import AttemptEnd
+from synthralos.domain.deployments import Deployment
+from synthralos.domain.findings import Verdict
+from synthralos.domain.jobs import Job
+from synthralos.domain.plans import Plan
+from synthralos.domain.spans import Span
+from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition, target
+from synthralos.store.analysis import to_backlog
+from synthralos.store.database import Database
+from synthralos.store.ledger import Ledger
+from synthralos.store.recordset import Columns, encode_rows, recordset
+from synthralos.store.tables import jobs
+from synthralos.store.timeline import Event, event_row, insert_events, insert_spans, span_row
+from synthralos.store.types import Id, Json, utc_in, utcnow
+
+_START_COLUMNS: Columns = {
+    "id": Id,
+    "worker_id": Id,
+    "claim_no": sa.Integer(),
+    "attempt_no": sa.Integer(),
+    "plan": Json,
+    "verdict": Json,
+}
+_SETTLE_COLUMNS: Columns = {
+    "id": Id,
+    "worker_id": Id,
+    "claim_no": sa.Integer(),
+    "state": sa.Text(),
+    "stage": sa.Text(),
+    "delay": sa.Float(),
+    "finished": sa.Boolean(),
+    "analyzed": sa.Boolean(),
+    "plan": Json,
+    "verdict": Json,
+    "failure": Json,
+    "result": Json,
+    "constraints": Json,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD."""
+
+    job: Job
+    attempt_no: int
+    deployment: Deployment
+    reserved: Decimal | None
+    plan: Plan
+    spans: Sequence[Span] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of a job that its worker holds.
+
+    `stage` is where the job has work next; `delay` (seconds) belongs to `PARK`. `attempt` with its
+    `deployment` is booked whether or not the claim still holds. None leaves a stored value as it is.
+    """
+
+    job: Job
+    transition: Transition
+    stage: Stage
+    delay: float | None = None
+    attempt: AttemptEnd | None = None
+    deployment: Deployment | None = None
+    plan: Plan | None = None
+    verdict: Verdict | None = None
+    failure: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    constraints: dict[str, Any] | None = None
+    analyzed: bool = False
+    spans: Sequence[Span] = ()
+    events: Sequence[Event] = field(default_factory=tuple)
+
+    @property
+    def state(self) -> State:
+        """The job's state afterwards."""
+        return target(self.transition)
+
+
+class Settlements:
+    """Writes starts and settlements, each batch in one transaction. Safe to repeat as they are."""
+
+    def __init__(self, database: Database, destinations: Sequence[str] = ()) -> None:
+        """`destinations`: the exporters that finished jobs are put on the backlog of."""
+        self._database = database
+        self._destinations = destinations
+        self._ledger = Ledger(database.dialect)
+        self._start = _start(database.dialect)
+        self._settle = _settle(database.dialect)
+        self._insert_spans = insert_spans(database.dialect)
+        self._insert_events = insert_events(database.dialect)
+        self._to_backlog = to_backlog(database.dialect)
+
+    def start(self, starts: Sequence[Start]) -> list[bool]:
+        """Book the attempts that still may begin; False where the claim was lost: do not call."""
+        with self._database.transaction() as connection:
+            won = _ids(connection, self._start, (_start_row(s) for s in starts))
+            begun = [s for s in starts if s.job.id in won]
+            if begun:
+                self._ledger.open(connection, begun)
+                self._write_spans(connection, begun)
+        return [s.job.id in won for s in starts]
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """Write what became of the jobs; False where the claim was lost: only the ledger has changed."""
+        with self._database.transaction() as connection:
+            ended = [s for s in settlements if s.attempt is not None]
+            if ended:
+                self._ledger.close(connection, ended)
+            won = _ids(connection, self._settle, (_settle_row(s) for s in settlements))
+            written = [s for s in settlements if s.job.id in won]
+            self._write_spans(connection, written)
+            self._write_events(connection, written)
+            self._put_on_backlog(connection, written)
+        return [s.job.id in won for s in settlements]
+
+    def _write_spans(self, connection: sa.Connection, items: Sequence[Start | Settlement]) -> None:
+        rows = [span_row(item.job.id, span) for item in items for span in item.spans]
+        if rows:
+            connection.execute(self._insert_spans, {"rows": encode_rows(rows)})
+
+    def _write_events(self, connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
+        rows = [event_row(s.job.id, s.job.tenant.organization, event) for s in settlements for event in s.events]
+        if rows:
+            connection.execute(self._insert_events, {"rows": encode_rows(rows)})
+
+    def _put_on_backlog(self, connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
+        rows = [
+            {"destination": destination, "job_id": s.job.id}
+            for s in settlements
+            if s.analyzed
+            for destination in self._destinations
+        ]
+        if rows:
+            connection.execute(self._to_backlog, {"rows": encode_rows(rows)})
+
+
+def _ids(connection: sa.Connection, statement: Any, rows: Any) -> set[str]:
+    return set(connection.execute(statement, {"rows": encode_rows(rows)}).scalars())
+
+
+def _fence(row: Job) -> dict[str, Any]:
+    return {"id": row.id, "worker_id": row.claim.worker_id, "claim_no": row.claim.claim_no}
+
+
+def _start_row(start: Start) -> dict[str, Any]:
+    verdict = start.job.verdict
+    return {
+        **_fence(start.job),
+        "attempt_no": start.attempt_no,
+        "plan": start.plan.to_json(),
+        "verdict": None if verdict is None else verdict.to_json(),
+    }
+
+
+def _settle_row(s: Settlement) -> dict[str, Any]:
+    rule = TRANSITIONS[s.transition]
+    if State.ACTIVE not in rule.sources:
+        raise ValueError(f"{s.transition} is not a worker's transition")
+    return {
+        **_fence(s.job),
+        "state": rule.target,
+        "stage": s.stage,
+        "delay": s.delay,
+        "finished": rule.target in TERMINAL,
+        "analyzed": s.analyzed,
+        "plan": None if s.plan is None else s.plan.to_json(),
+        "verdict": None if s.verdict is None else s.verdict.to_json(),
+        "failure": s.failure,
+        "result": s.result,
+        "constraints": s.constraints,
+    }
+
+
+def _held(rows: Any) -> list[sa.ColumnElement[bool]]:
+    """The fence: the job is still active under the very claim that the row carries."""
+    return [
+        jobs.c.id == rows.c.id,
+        jobs.c.state == State.ACTIVE,
+        jobs.c.worker_id == rows.c.worker_id,
+        jobs.c.claim_no == rows.c.claim_no,
+    ]
+
+
+def _start(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _START_COLUMNS)
+    values = {
+        "stage": Stage.EXECUTE,
+        "attempts": rows.c.attempt_no,
+        "plan": rows.c.plan,
+        "verdict": sa.func.coalesce(rows.c.verdict, jobs.c.verdict),
+    }
+    return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id)
+
+
+def _settle(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _SETTLE_COLUMNS)
+    keep = (rows.c.state == State.ACTIVE, jobs.c.worker_id)
+    values = {
+        "state": rows.c.state,
+        "stage": rows.c.stage,
+        "worker_id": sa.case(keep, else_=sa.null()),
+        "rung_at": sa.case((rows.c.state == State.QUEUED, utcnow()), else_=jobs.c.rung_at),
+        "run_at": utc_in(rows.c.delay),
+        "finished_at": sa.case((rows.c.finished, utcnow()), else_=sa.null()),
+        "analyzed_at": sa.case((rows.c.analyzed, utcnow()), else_=sa.null()),
+        **{name: sa.func.coalesce(rows.c[name], jobs.c[name]) for name in ("plan", "verdict", "result", "constraints")},
+        "failure": sa.case(
+            (rows.c.state == State.SUCCEEDED, sa.null()), else_=sa.func.coalesce(rows.c.failure, jobs.c.failure)
+        ),
+    }
+    return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id)

@@ -1,0 +1,175 @@
+"""What the scheduler looks for: jobs that nobody came for, jobs whose time has come, workers that are lost."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.states import Lane, Stage, State, Transition, sources, target
+from synthralos.store.database import Database
+from synthralos.store.ledger import Ledger
+from synthralos.store.processes import boot_id
+from synthralos.store.recordset import encode_rows
+from synthralos.store.tables import export_backlog, jobs, processes
+from synthralos.store.timeline import Event, event_row, insert_events
+from synthralos.store.types import utc_in, utcnow
+
+_ALIVE = ["running", "draining"]
+
+
+@dataclass(frozen=True, slots=True)
+class Doorstep:
+    """A job that has work at a stage, for the doorbell."""
+
+    id: str
+    stage: Stage
+    lane: Lane
+
+
+class Sweeps:
+    """Each sweep is one transaction, and any number of sweepers may run them at once."""
+
+    def __init__(self, database: Database, max_losses: int) -> None:
+        """`max_losses`: how many workers a job may take down with it before it is a dead letter."""
+        self._database = database
+        self._max_losses = max_losses
+        self._insert_events = insert_events(database.dialect)
+        self._ledger = Ledger(database.dialect)
+
+    def wake_due(self, limit: int = 1000) -> list[Doorstep]:
+        """Queue parked jobs whose `run_at` has come."""
+        due = (
+            sa.select(jobs.c.id)
+            .where(jobs.c.run_at <= utcnow(), jobs.c.state.in_(sources(Transition.WAKE)))
+            .order_by(jobs.c.run_at)
+        )
+        return self._move(due, limit, state=target(Transition.WAKE), run_at=None, rung_at=utcnow())
+
+    def expire(self, limit: int = 1000) -> list[Doorstep]:
+        """End jobs that wait while their deadline has passed. Active ones are ended by their worker."""
+        late = sa.select(jobs.c.id).where(
+            jobs.c.deadline <= utcnow(), jobs.c.finished_at.is_(None), jobs.c.state.in_([State.QUEUED, State.PARKED])
+        )
+        return self._move(
+            late.order_by(jobs.c.deadline), limit,
+            state=target(Transition.EXPIRE), stage=Stage.ANALYZE, run_at=None, finished_at=utcnow(),
+        )  # fmt: skip
+
+    def unattended(self, stage: Stage, lane: Lane, after: float, limit: int) -> list[Doorstep]:
+        """Jobs that were rung more than `after` seconds ago and are still queued, oldest first."""
+        waiting = sa.select(jobs.c.id).where(
+            jobs.c.finished_at.is_(None),
+            jobs.c.state == State.QUEUED,
+            jobs.c.stage == stage,
+            jobs.c.lane == lane,
+            jobs.c.rung_at < utc_in(sa.literal(-after)),
+        )
+        return self._move(waiting.order_by(jobs.c.id), limit, rung_at=utcnow())
+
+    def unanalyzed(self, after: float, limit: int = 1000) -> list[Doorstep]:
+        """Finished jobs whose trace nobody has closed within `after` seconds."""
+        open_traces = (
+            sa.select(jobs.c.id, jobs.c.lane)
+            .where(jobs.c.analyzed_at.is_(None), jobs.c.finished_at < utc_in(sa.literal(-after)))
+            .order_by(jobs.c.finished_at)
+            .limit(limit)
+        )
+        with self._database.snapshot() as connection:
+            return [Doorstep(r.id, Stage.ANALYZE, Lane(r.lane)) for r in connection.execute(open_traces)]
+
+    def backlog(self, after: float, limit: int = 1000) -> list[Doorstep]:
+        """Analyzed jobs that wait for an exporter for more than `after` seconds."""
+        waiting = (
+            sa.select(export_backlog.c.job_id)
+            .where(export_backlog.c.since < utc_in(sa.literal(-after)))
+            .distinct()
+            .limit(limit)
+        )
+        with self._database.snapshot() as connection:
+            return [Doorstep(i, Stage.ANALYZE, Lane.BULK) for i in connection.execute(waiting).scalars()]
+
+    def declare_lost(self, silent_for: float) -> list[str]:
+        """Workers that were silent for `silent_for` seconds, or whose process is gone from this machine."""
+        silent = processes.c.heartbeat_at < utc_in(sa.literal(-silent_for))
+        gone = processes.c.id.in_(self._gone_from_here())
+        statement = (
+            sa.update(processes)
+            .where(processes.c.state.in_(_ALIVE), sa.or_(silent, gone))
+            .values(state="lost")
+            .returning(processes.c.id)
+        )
+        with self._database.transaction() as connection:
+            return list(connection.execute(statement).scalars())
+
+    def abandon(self, limit: int = 2000) -> list[Doorstep]:
+        """Free the jobs whose worker is not alive; write off their open attempts as lost, maybe billed."""
+        alive = sa.select(processes.c.id).where(processes.c.state.in_(_ALIVE))
+        orphaned = (
+            sa.select(jobs.c.id)
+            .where(jobs.c.finished_at.is_(None), jobs.c.state == State.ACTIVE, jobs.c.worker_id.not_in(alive))
+            .order_by(jobs.c.id)
+        )
+        poisonous = jobs.c.losses + 1 >= self._max_losses
+        with self._database.transaction() as connection:
+            freed = self._pick(connection, orphaned, limit, {
+                "losses": jobs.c.losses + 1,
+                "worker_id": None,
+                "rung_at": utcnow(),
+                "state": sa.case((poisonous, target(Transition.BURY)), else_=target(Transition.ABANDON)),
+                "stage": sa.case((poisonous, Stage.ANALYZE), else_=jobs.c.stage),
+                "finished_at": sa.case((poisonous, utcnow()), else_=sa.null()),
+                "failure": sa.case((poisonous, sa.literal(self._poison(), jobs.c.failure.type)), else_=jobs.c.failure),
+            })  # fmt: skip
+            self._ledger.write_off(connection, alive, 2 * limit)
+            self._note_losses(connection, freed)
+        return [Doorstep(r.id, Stage(r.stage), Lane(r.lane)) for r in freed]
+
+    def _note_losses(self, connection: sa.Connection, freed: Sequence[sa.Row[tuple[str, ...]]]) -> None:
+        kinds = {State.FAILED: "buried"}
+        rows = [
+            event_row(r.id, r.organization, Event(kinds.get(State(r.state), "lost"), "sweeper", {"losses": r.losses}))
+            for r in freed
+        ]
+        if rows:
+            connection.execute(self._insert_events, {"rows": encode_rows(rows)})
+
+    def _poison(self) -> dict[str, object]:
+        message = f"its worker died {self._max_losses} times while it was being worked on"
+        return Failure(FailureClass.INTERNAL, message, provider_code="poison").to_json()
+
+    def _gone_from_here(self) -> list[str]:
+        """Processes of this very boot and pid namespace that no longer exist: no need to wait for silence."""
+        here = boot_id()
+        if not here:
+            return []
+        query = sa.select(processes.c.id, processes.c.pid).where(
+            processes.c.state.in_(_ALIVE), processes.c.boot == here
+        )
+        with self._database.snapshot() as connection:
+            return [row.id for row in connection.execute(query) if not _exists(row.pid)]
+
+    def _move(self, query: sa.Select[tuple[str]], limit: int, **values: object) -> list[Doorstep]:
+        with self._database.transaction() as connection:
+            rows = self._pick(connection, query, limit, values)
+        return [Doorstep(r.id, Stage(r.stage), Lane(r.lane)) for r in rows]
+
+    def _pick(
+        self, connection: sa.Connection, query: sa.Select[tuple[str]], limit: int, values: dict[str, object]
+    ) -> Sequence[sa.Row[tuple[str, ...]]]:
+        """Update the first `limit` rows of `query` that nobody else has locked."""
+        picked = query.limit(limit).with_for_update(skip_locked=True).cte("picked")
+        columns = (jobs.c.id, jobs.c.stage, jobs.c.lane, jobs.c.state, jobs.c.losses, jobs.c.organization)
+        statement = sa.update(jobs).where(jobs.c.id == picked.c.id).values(values).returning(*columns)
+        return connection.execute(statement).all()
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,79 @@
+"""Spans and events: the rows of a job's timeline, as both workers and operators write them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.domain.ids import new_id
+from synthralos.domain.spans import Span
+from synthralos.store.recordset import Columns, insert_ignoring, recordset
+from synthralos.store.tables import event_logs, spans
+from synthralos.store.types import Id, Json, UtcTime, encode_time, utcnow
+
+_SPAN_COLUMNS: Columns = {
+    "job_id": Id,
+    "span_id": sa.Text(),
+    "name": sa.Text(),
+    "status": sa.Text(),
+    "started_at": UtcTime(),
+    "ended_at": UtcTime(),
+    "attributes": Json,
+}
+_EVENT_COLUMNS: Columns = {
+    "id": Id,
+    "job_id": Id,
+    "organization": sa.Text(),
+    "kind": sa.Text(),
+    "actor": sa.Text(),
+    "data": Json,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job besides its spans: `kind` is a word, `actor` who did it."""
+
+    kind: str
+    actor: str = "system"
+    data: dict[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=new_id)
+
+
+def span_row(job_id: str, span: Span) -> dict[str, Any]:
+    """A span as `insert_spans` takes it."""
+    return {
+        "job_id": job_id,
+        "span_id": span.span_id,
+        "name": span.name,
+        "status": span.status,
+        "started_at": encode_time(span.started_at),
+        "ended_at": encode_time(span.ended_at),
+        "attributes": span.attributes,
+    }
+
+
+def event_row(job_id: str, organization: str, event: Event) -> dict[str, Any]:
+    """An event as `insert_events` takes it."""
+    return {
+        "id": event.id,
+        "job_id": job_id,
+        "organization": organization,
+        "kind": event.kind,
+        "actor": event.actor,
+        "data": event.data,
+    }
+
+
+def insert_spans(dialect: str) -> sa.Insert:
+    """The statement; its parameter `rows` holds `span_row`s."""
+    rows = recordset(dialect, "rows", _SPAN_COLUMNS)
+    select = sa.select(*(rows.c[name] for name in _SPAN_COLUMNS))
+    return insert_ignoring(dialect, spans, list(_SPAN_COLUMNS), select)
+
+
+def insert_events(dialect: str) -> sa.Insert:
+    """The statement; its parameter `rows` holds `event_row`s. The time is the database's."""
+    rows = recordset(dialect, "rows", _EVENT_COLUMNS)
+    select = sa.select(*(rows.c[name] for name in _EVENT_COLUMNS), utcnow())
+    return insert_ignoring(dialect, event_logs, [*_EVENT_COLUMNS, "at"], select)

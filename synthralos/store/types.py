@@ -1,0 +1,118 @@
+"""Column types and SQL expressions that mean the same on PostgreSQL and SQLite.
+
+Values travel to the database as JSON (see `recordset`), so each type also says how a value is written there.
+"""
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import expression
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from synthralos.domain.money import SCALE
+
+_PICO = Decimal(10) ** SCALE
+
+
+def encode_time(moment: datetime | None) -> str | None:
+    """A UTC instant in the one form that sorts as text: `2026-01-31T12:00:00.000000Z`."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def decode_time(text: str) -> datetime:
+    """The inverse of `encode_time`."""
+    return datetime.fromisoformat(text)
+
+
+def encode_money(amount: Decimal | None) -> int | None:
+    """US dollars as a whole number of 10^-12 dollars: exact, and summable in any database."""
+    if amount is None:
+        return None
+    return int((amount * _PICO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def decode_money(pico: int | Decimal | None) -> Decimal | None:
+    """The inverse of `encode_money`."""
+    if pico is None:
+        return None
+    return (Decimal(pico) / _PICO).normalize() if pico else Decimal(0)
+
+
+class Money(TypeDecorator[Decimal]):
+    """USD as `Decimal` in Python, as a whole number of 10^-12 USD in the database (at most 9.2 million USD)."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> int | None:
+        """To the database."""
+        return encode_money(value)
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> Decimal | None:
+        """From the database."""
+        return decode_money(value)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An instant: `timestamptz` on PostgreSQL, sortable text on SQLite; always aware and in UTC in Python."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
+        """Text on SQLite, which has no time type."""
+        return dialect.type_descriptor(sa.String(27) if dialect.name == "sqlite" else sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
+        """To the database."""
+        return encode_time(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        """From the database."""
+        if value is None:
+            return None
+        return decode_time(value) if isinstance(value, str) else value.astimezone(UTC)
+
+
+Id = sa.Uuid(as_uuid=False).with_variant(sa.String(36), "sqlite")
+Json = sa.JSON(none_as_null=True)
+
+
+class utcnow(expression.FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock, now: the only clock that states and deadlines go by."""
+
+    type = UtcTime()
+    inherit_cache = True
+
+
+@compiles(utcnow, "postgresql")
+def _utcnow_postgresql(element: utcnow, compiler: Any, **kw: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(utcnow, "sqlite")
+def _utcnow_sqlite(element: utcnow, compiler: Any, **kw: Any) -> str:
+    return "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+
+
+class utc_in(expression.FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock plus a number of seconds (negative: ago); NULL for NULL."""
+
+    type = UtcTime()
+    inherit_cache = True
+
+
+@compiles(utc_in, "postgresql")
+def _utc_in_postgresql(element: utc_in, compiler: Any, **kw: Any) -> str:
+    return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)}))"
+
+
+@compiles(utc_in, "sqlite")
+def _utc_in_sqlite(element: utc_in, compiler: Any, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', ({seconds}) || ' seconds')"
