@@ -36,7 +36,9 @@ def recordset(dialect: str, parameter: str, columns: Columns) -> FromClause:
     return sa.select(*fields).select_from(each).subquery(parameter)
 
 
-def insert_ignoring(dialect: str, table: sa.Table, columns: list[str], rows: "sa.Select[*tuple[Any, ...]]") -> sa.Insert:
+def insert_ignoring(
+    dialect: str, table: sa.Table, columns: list[str], rows: "sa.Select[*tuple[Any, ...]]"
+) -> sa.Insert:
     """`INSERT … SELECT … ON CONFLICT DO NOTHING`, so that a write repeated after a lost commit does no harm."""
     if dialect == "postgresql":
         return postgresql.insert(table).from_select(columns, rows).on_conflict_do_nothing()

@@ -1,0 +1,1 @@
+"""Schema migrations (Alembic), each reversible, for PostgreSQL and SQLite."""

@@ -1,0 +1,53 @@
+"""What every process is built on, made once from the settings and passed to whoever needs it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dramatiq
+
+from synthralos.broker.brokers import build_broker
+from synthralos.broker.doorbell import BrokerDoorbell
+from synthralos.broker.protocol import Doorbell
+from synthralos.catalog import load_catalog
+from synthralos.credentials import Credentials
+from synthralos.domain.deployments import Catalog
+from synthralos.settings import Settings
+from synthralos.store.bus import Bus, build_bus
+from synthralos.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The shared parts of one process. In the embedded system API, worker and scheduler share one `Core`."""
+
+    settings: Settings
+    database: Database
+    bus: Bus
+    broker: dramatiq.Broker
+    doorbell: Doorbell
+    catalog: Catalog
+    credentials: Credentials
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Ring what is still to be rung, then give back all connections."""
+        self.doorbell.close(timeout)
+        self.bus.close()
+        self.broker.close()
+        self.database.close()
+
+
+def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = ()) -> Core:
+    """Connects to nothing yet: databases and brokers are connected to when they are first used."""
+    database = Database(settings.database_url)
+    broker = build_broker(settings.broker_url, settings.broker_namespace, list(middleware))
+    catalog = load_catalog(settings.catalog_file)
+    return Core(
+        settings=settings,
+        database=database,
+        bus=build_bus(database),
+        broker=broker,
+        doorbell=BrokerDoorbell(broker, settings.broker_namespace),
+        catalog=catalog,
+        credentials=Credentials.from_settings(settings, os.environ, catalog),
+    )

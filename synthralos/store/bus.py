@@ -1,0 +1,149 @@
+"""The bus: tells other processes that jobs have changed, so that nobody who waits has to poll.
+
+Best effort by design: what is said is only "look at these jobs again". Whoever waits looks again by itself
+once in a while (`POLL_SECONDS`), so a lost message costs a moment and never a result.
+"""
+
+import logging
+import select
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import psycopg
+import sqlalchemy as sa
+
+from synthralos.store.database import Database
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""How often a waiter looks by itself where nothing was heard: the price of a lost message."""
+
+_PAYLOAD_IDS = 200
+"""PostgreSQL takes 8,000 bytes a notification; an id has 36."""
+
+
+class Topic(StrEnum):
+    """`changed`: the state moved on. `taken`: the job was cancelled or rerouted under its worker."""
+
+    CHANGED = "synthralos_changed"
+    TAKEN = "synthralos_taken"
+
+
+Listener = Callable[[Sequence[str] | None], None]
+"""Called with the ids of changed jobs, or None when any job may have changed (after a lost connection).
+Runs in the bus's thread, or in the publisher's: it must be quick and must not raise."""
+
+
+class Bus(Protocol):
+    """Carries job ids between processes."""
+
+    def publish(self, topic: Topic, job_ids: Iterable[str]) -> None:
+        """Tell everybody; never raises."""
+        ...
+
+    def subscribe(self, topic: Topic, listener: Listener) -> None:
+        """Hear what is published from now on, here and elsewhere."""
+        ...
+
+    def close(self) -> None:
+        """Stop hearing."""
+        ...
+
+
+class MemoryBus:
+    """Within one process. Other processes on the same SQLite file rely on their own looking."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[Topic, list[Listener]] = {topic: [] for topic in Topic}
+
+    def publish(self, topic: Topic, job_ids: Iterable[str]) -> None:
+        """Tell this process's listeners, in the caller's thread."""
+        ids = list(job_ids)
+        for listener in list(self._listeners[topic]) if ids else ():
+            listener(ids)
+
+    def subscribe(self, topic: Topic, listener: Listener) -> None:
+        """Hear what is published from now on."""
+        self._listeners[topic].append(listener)
+
+    def close(self) -> None:
+        """Forget the listeners."""
+        for listeners in self._listeners.values():
+            listeners.clear()
+
+
+class PostgresBus:
+    """`NOTIFY` in a small transaction of its own (it takes a global lock at commit), `LISTEN` in a thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._local = MemoryBus()
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._listening = threading.Event()
+
+    def publish(self, topic: Topic, job_ids: Iterable[str]) -> None:
+        """Tell all processes; what cannot be said now is found out by polling."""
+        ids = list(job_ids)
+        chunks = [ids[i : i + _PAYLOAD_IDS] for i in range(0, len(ids), _PAYLOAD_IDS)]
+        if not chunks:
+            return
+        notify = sa.select(sa.func.pg_notify(str(topic), sa.bindparam("payload")))
+        try:
+            with self._database.transaction() as connection:
+                for chunk in chunks:
+                    connection.execute(notify, {"payload": ",".join(chunk)})
+        except sa.exc.SQLAlchemyError as error:
+            log.debug("could not notify: %s", error)
+
+    def subscribe(self, topic: Topic, listener: Listener) -> None:
+        """Hear what any process publishes from now on."""
+        self._local.subscribe(topic, listener)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._listen, name="bus", daemon=True)
+            self._thread.start()
+            self._listening.wait(5)
+
+    def close(self) -> None:
+        """Stop the listening thread."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(5)
+        self._local.close()
+
+    def _listen(self) -> None:
+        pause = 0.1
+        while not self._stopped.is_set():
+            try:
+                self._listen_once()
+                pause = 0.1
+            except psycopg.Error as error:
+                log.debug("the bus lost its connection: %s", error)
+                self._stopped.wait(pause)
+                pause = min(pause * 2, 5.0)
+
+    def _listen_once(self) -> None:
+        url = self._database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="synthralos-bus") as connection:
+            for topic in Topic:
+                connection.execute(f'LISTEN "{topic}"')
+            self._listening.set()
+            self._wake_everybody()
+            while not self._stopped.is_set():
+                if select.select([connection.fileno()], [], [], 0.5)[0]:
+                    for message in connection.notifies(timeout=0):
+                        self._local.publish(Topic(message.channel), message.payload.split(","))
+
+    def _wake_everybody(self) -> None:
+        """After a lost connection, anything may have been missed."""
+        for topic in Topic:
+            for listener in list(self._local._listeners[topic]):
+                listener(None)
+
+
+def build_bus(database: Database) -> Bus:
+    """The bus that fits the database."""
+    return PostgresBus(database) if database.dialect == "postgresql" else MemoryBus()
