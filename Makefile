@@ -1,6 +1,5 @@
 # Every target makes .venv when it has to, and uses it. `make help` lists them.
 .DEFAULT_GOAL := help
-MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 export PYTHON
 
