@@ -8,9 +8,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 
-def audit(lock: Path) -> dict[str, list[dict[str, object]]] | None:
+def audit(lock: Path) -> dict[str, list[dict[str, Any]]] | None:
     """pip-audit's report on `lock`, by package: "vulnerable", "unknown", "clean"; None when it could not ask at all."""
     command = [sys.executable, "-m", "pip_audit", "-r", str(lock), "--require-hashes", "--disable-pip"]
     command += ["--format", "json", "--progress-spinner", "off", "--desc", "off", "--timeout", "10"]
@@ -19,9 +20,9 @@ def audit(lock: Path) -> dict[str, list[dict[str, object]]] | None:
     except subprocess.TimeoutExpired:
         return None
     if not done.stdout.startswith("{"):
-        print(done.stderr.strip().splitlines()[-1:], file=sys.stderr)
+        print(done.stderr.strip(), file=sys.stderr)
         return None
-    report: dict[str, list[dict[str, object]]] = {"vulnerable": [], "unknown": [], "clean": []}
+    report: dict[str, list[dict[str, Any]]] = {"vulnerable": [], "unknown": [], "clean": []}
     for package in json.loads(done.stdout)["dependencies"]:
         kind = "unknown" if "skip_reason" in package else "vulnerable" if package["vulns"] else "clean"
         report[kind].append(package)
@@ -36,7 +37,7 @@ def main() -> int:
         print(f"{lock}: the advisory database could not be reached; nothing was audited")
         return 0
     for package in report["vulnerable"]:
-        ids = ", ".join(str(vulnerability["id"]) for vulnerability in package["vulns"])  # type: ignore[attr-defined]
+        ids = ", ".join(vulnerability["id"] for vulnerability in package["vulns"])
         print(f"{package['name']} {package['version']}: {ids}")
     counts = {kind: len(packages) for kind, packages in report.items()}
     print(f"{lock}: {counts['clean']} clean, {counts['vulnerable']} vulnerable, {counts['unknown']} without an answer")
