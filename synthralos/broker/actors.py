@@ -1,0 +1,49 @@
+"""The Dramatiq actors: one per stage and lane, each only a way from a message to the stage's handler."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, TypeGuard
+
+import dramatiq
+
+from synthralos.broker.queues import actor_name, queue_name
+from synthralos.domain.states import Lane, Stage
+
+Handle = Callable[[Stage, list[str]], None]
+
+PRIORITIES = {Lane.INTERACTIVE: 0, Lane.BULK: 10}
+"""Dramatiq priorities: the lower number goes first among the messages that a worker has fetched."""
+
+log = logging.getLogger(__name__)
+
+
+def declare_actors(broker: dramatiq.Broker, namespace: str, stages: Iterable[Stage], handle: Handle) -> None:
+    """Let a worker on `broker` serve `stages`: each message calls `handle(stage, ids)` on a worker thread.
+
+    What `handle` raises is logged by Dramatiq and the message is done with; no retry, no dead letter: the
+    sweeper rings again. Raises `ValueError` for a stage that the broker serves already.
+    """
+    for stage in dict.fromkeys(stages):
+        for lane in Lane:
+            dramatiq.Actor(
+                _receiver(stage, lane, handle),
+                broker=broker,
+                actor_name=actor_name(stage, lane),
+                queue_name=queue_name(namespace, stage, lane),
+                priority=PRIORITIES[lane],
+                options={"max_retries": 0},
+            )
+
+
+def _receiver(stage: Stage, lane: Lane, handle: Handle) -> Callable[..., None]:
+    def receive(*args: Any, **kwargs: Any) -> None:
+        if len(args) != 1 or kwargs or not _are_ids(args[0]):
+            log.warning("dropped a malformed message of %s", actor_name(stage, lane))
+            return
+        handle(stage, args[0])
+
+    return receive
+
+
+def _are_ids(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,30 @@
+"""What everybody who puts a job at a stage knows of the broker: one doorbell."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from synthralos.domain.states import Lane, Stage
+
+
+class Doorbell(Protocol):
+    """Tells the workers of a stage that jobs wait for them. Thread-safe.
+
+    A ring may get lost; whoever rings has committed the jobs to the database first.
+    """
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last ring got through; True while nothing has been rung."""
+        ...
+
+    def ring(self, stage: Stage, lane: Lane, ids: Sequence[str]) -> None:
+        """Say that the jobs `ids` have work at `stage`. Never blocks, never raises."""
+        ...
+
+    def depth(self, stage: Stage, lane: Lane) -> int | None:
+        """Messages (of up to 64 ids) that wait in the broker; None when it cannot be asked. Never raises."""
+        ...
+
+    def close(self, timeout: float) -> None:
+        """Ring what is still to be rung, for at most `timeout` seconds, then stop."""
+        ...

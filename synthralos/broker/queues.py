@@ -1,0 +1,28 @@
+"""Names of queues and actors, and the size of a message: what ringers and workers must agree on."""
+
+from collections.abc import Iterator, Sequence
+
+from synthralos.domain.states import Lane, Stage
+
+BATCH = 64
+"""The most job ids that one message carries."""
+
+
+def queue_name(namespace: str, stage: Stage, lane: Lane) -> str:
+    """The queue of a stage's lane, such as `synthralos.guard.bulk`."""
+    return f"{namespace}.{stage}.{lane}"
+
+
+def actor_name(stage: Stage, lane: Lane) -> str:
+    """The Dramatiq actor of a stage's lane, such as `guard.bulk`."""
+    return f"{stage}.{lane}"
+
+
+def all_queues(namespace: str) -> list[str]:
+    """Every queue that a namespace can have."""
+    return [queue_name(namespace, stage, lane) for stage in Stage for lane in Lane]
+
+
+def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """`ids` in their order, in pieces of at most `BATCH`."""
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))

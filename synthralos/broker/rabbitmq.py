@@ -1,0 +1,153 @@
+"""RabbitMQ as the doorbell: quorum queues, publisher confirms, nothing else (no delay, no dead-letter queue)."""
+
+# mypy: allow-untyped-calls
+# Dramatiq's consumers have no annotations.
+
+import logging
+import threading
+import time
+from typing import Any
+
+import dramatiq
+import pika  # type: ignore[import-untyped]
+from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
+from dramatiq.errors import BrokerConnectionError
+from pika.exceptions import AMQPError, ChannelClosedByBroker  # type: ignore[import-untyped]
+
+from synthralos.broker.base import DoorbellBroker
+
+_NOT_FOUND = 404
+
+_TAKE_DOWN = 0.25
+"""Seconds to leave a vanished queue alone. A quorum queue that is declared anew before RabbitMQ has taken the deleted
+one down (up to 50 ms, measured on 3.10) leaves the old consumers attached and deaf for as long as they live."""
+
+log = logging.getLogger(__name__)
+
+
+class RabbitDoorbellBroker(DoorbellBroker, RabbitmqBroker):
+    """Connects to the first of `urls` that answers, one connection per publishing thread.
+
+    A queue that vanishes (deleted, or the whole vhost made anew) is declared again by the next publish,
+    which the server returns as unroutable, and by the consumer that lost it.
+    """
+
+    def __init__(self, urls: list[str], middleware: list[dramatiq.Middleware]) -> None:
+        super().__init__(url=urls, confirm_delivery=True, middleware=middleware)
+        self._made: set[str] = set()
+        self._gauge = _Gauge(self.parameters)
+        _leave_logging_to_us()
+
+    @property
+    def consumer_class(self) -> type["_Consumer"]:
+        """The consumer that forgives a failed acknowledgement."""
+        return _Consumer
+
+    def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
+        """Have workers consume the queue or, with `ensure` (as publishing does), only see to it that it exists."""
+        if not ensure:
+            self._let_consume(queue_name)
+            return
+        if queue_name not in self._made:
+            self.queues_pending.add(queue_name)
+        elif queue_name in self.queues_pending:
+            time.sleep(_TAKE_DOWN)
+        self._ensure_queue(queue_name)
+        self._made.add(queue_name)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
+        """A consumer of the queue, which is declared first. `timeout`: idle wake-up in milliseconds."""
+        # A consumer begins, and begins again, when the connection or the queue was lost: never trust the memory.
+        self.queues_pending.add(queue_name)
+        try:
+            return super().consume(queue_name, prefetch, timeout)
+        finally:
+            # The consumer has a connection of its own; nobody would send heartbeats on this one.
+            self.hang_up()
+
+    def depth(self, queue_name: str) -> int | None:
+        """Messages ready in the queue, 0 where it does not exist, None while RabbitMQ is away."""
+        return self._gauge.read(queue_name)
+
+    def hang_up(self) -> None:
+        """Close the calling thread's connection."""
+        del self.connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._gauge.close()
+        super().close()
+
+    def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
+        return {"x-queue-type": "quorum"}
+
+    def _declare_dq_queue(self, queue_name: str) -> None:
+        """No delay queue."""
+
+    def _declare_xq_queue(self, queue_name: str) -> None:
+        """No dead-letter queue: RabbitMQ drops what is rejected."""
+
+
+class _Consumer(_RabbitmqConsumer):
+    def ack(self, message: dramatiq.MessageProxy) -> None:
+        # Dramatiq would hold the worker thread for 5 s and try again, in vain: what was delivered on
+        # a lost connection is delivered anew, and the claim in the database makes that harmless.
+        try:
+            super().ack(message)
+        except BrokerConnectionError as error:
+            log.debug("an acknowledgement was lost: %r", error)
+
+    nack = ack
+
+
+class _Gauge:
+    """Reads the number of waiting messages, on one connection for all threads that ask."""
+
+    def __init__(self, parameters: Any) -> None:
+        self._parameters = parameters
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        self._channel: Any = None
+
+    def read(self, queue_name: str) -> int | None:
+        with self._lock:
+            for _ in range(2):  # the server closes an idle connection, and only using it shows that
+                try:
+                    return self._passive_declare(queue_name)
+                except (AMQPError, OSError) as error:
+                    log.debug("cannot read the depth of %s: %r", queue_name, error)
+                    self._drop()
+            return None
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _passive_declare(self, queue_name: str) -> int:
+        if self._connection is None:
+            self._connection = pika.BlockingConnection(self._parameters)
+        if self._channel is None:
+            self._channel = self._connection.channel()
+        try:
+            count: int = self._channel.queue_declare(queue_name, passive=True).method.message_count
+        except ChannelClosedByBroker as error:
+            self._channel = None
+            if error.reply_code != _NOT_FOUND:
+                raise
+            return 0
+        return count
+
+    def _drop(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None and connection.is_open:
+            try:
+                connection.close()
+            except (AMQPError, OSError) as error:
+                log.debug("closing a lost connection: %r", error)
+
+
+def _leave_logging_to_us() -> None:
+    """Quiet pika, as Dramatiq's own command does: it logs a traceback per failed connect, which we get as an error."""
+    pika_log = logging.getLogger("pika")
+    if pika_log.level == logging.NOTSET:
+        pika_log.setLevel(logging.CRITICAL)
