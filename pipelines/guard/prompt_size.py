@@ -1,0 +1,134 @@
+"""The prompt-size guard: characters and tokens, held against the organization's plan and the model's window."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipelines.tokens import TextSize, TokenCounter, encoding_for, measure, prompt_texts
+from synthralos.domain.deployments import Catalog
+from synthralos.domain.findings import Decision, Finding
+from synthralos.domain.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class SizeLimits:
+    """The largest prompt that a plan allows."""
+
+    characters: int
+    tokens: int
+
+
+PLAN_LIMITS: Mapping[str, SizeLimits] = {
+    "free": SizeLimits(characters=160_000, tokens=32_000),
+    "pro": SizeLimits(characters=1_200_000, tokens=256_000),
+    "enterprise": SizeLimits(characters=8_000_000, tokens=2_000_000),
+}
+
+DEFAULT_PLAN = "free"
+"""The limits of a plan that the table does not have: a misspelt plan must not cost more than the smallest."""
+
+NEAR = 0.9
+"""From this part of a limit on, a prompt is flagged."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenLimit:
+    """The most tokens a prompt may have, whose limit it is, and what helps against it."""
+
+    tokens: int
+    owner: str
+    remedy: str
+
+
+class PromptSizeGuard:
+    """Denies prompts that are too large, flags those near a limit, and says nothing about the rest.
+
+    Tokens are counted exactly only where the number of bytes, an upper bound, is near the limit.
+    A batch is a plain loop: with numpy, making the arrays alone costs more than the comparisons do.
+    """
+
+    name = "prompt_size"
+
+    def __init__(
+        self, catalog: Catalog, counter: TokenCounter, plan_limits: Mapping[str, SizeLimits] = PLAN_LIMITS
+    ) -> None:
+        self._counter = counter
+        self._plan_limits = plan_limits
+        self._default = plan_limits[DEFAULT_PLAN]
+        self._windows = _largest_windows(catalog)
+
+    def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
+        """One entry per job; see `Guard.inspect`."""
+        return [self._inspect(job) for job in jobs]
+
+    def _inspect(self, job: Job) -> Finding | None:
+        texts = prompt_texts(job.request)
+        size = measure(texts)
+        limits = self._plan_limits.get(job.tenant.plan, self._default)
+        window = self._windows.get(job.request.model)
+        room = limits.tokens if window is None else window - (job.request.max_output_tokens or 0)
+        most = min(limits.tokens, room)
+        if size.upper_bound < NEAR * most and size.characters < NEAR * limits.characters:
+            return None
+        if room <= 0:
+            return _no_room(job, window or 0)
+        if size.characters > limits.characters:
+            return _too_many_characters(job, size, limits)
+        limit = _token_limit(job, limits.tokens, room)
+        return self._by_tokens(job, texts, size, limit) or _nearly(
+            job, "characters", size.characters, limits.characters
+        )
+
+    def _by_tokens(self, job: Job, texts: Sequence[str], size: TextSize, limit: _TokenLimit) -> Finding | None:
+        if size.upper_bound < NEAR * limit.tokens:
+            return None
+        tokens = self._counter.count(texts, encoding_for(job.request.model))
+        if tokens <= limit.tokens:
+            return _nearly(job, "tokens", tokens, limit.tokens)
+        reason = f"messages has {tokens} tokens, {limit.owner} allows {limit.tokens}: {limit.remedy}"
+        return _deny(reason, "messages", {"tokens": tokens, "token_limit": limit.tokens, "limited_by": limit.owner})
+
+
+def _largest_windows(catalog: Catalog) -> dict[str, int]:
+    """The largest context window, in tokens, behind every name that a request can ask for."""
+    names = {"auto"} | {name for d in catalog for name in (d.id, d.model_name, d.model)}
+    return {name: max((d.context_window for d in catalog.matching(name)), default=0) for name in names if len(catalog)}
+
+
+def _token_limit(job: Job, plan_tokens: int, room: int) -> _TokenLimit:
+    if plan_tokens <= room:
+        remedy = "shorten the messages, or move the organization to a larger plan"
+        return _TokenLimit(plan_tokens, f"the {job.tenant.plan} plan", remedy)
+    output = job.request.max_output_tokens
+    owner = f"the context window of {job.request.model}" + (f" less {output} of max_output_tokens" if output else "")
+    return _TokenLimit(
+        room, owner, "shorten the messages, lower max_output_tokens, or ask for a model with a larger window"
+    )
+
+
+def _too_many_characters(job: Job, size: TextSize, limits: SizeLimits) -> Finding:
+    owner = f"the {job.tenant.plan} plan"
+    remedy = "shorten the messages, or move the organization to a larger plan"
+    reason = f"messages has {size.characters} characters, {owner} allows {limits.characters}: {remedy}"
+    signals = {"characters": size.characters, "character_limit": limits.characters, "limited_by": owner}
+    return _deny(reason, "messages", signals)
+
+
+def _no_room(job: Job, window: int) -> Finding:
+    output = job.request.max_output_tokens
+    reason = (
+        f"max_output_tokens is {output}, which leaves no room for messages in the context window of "
+        f"{job.request.model} ({window} tokens): lower max_output_tokens"
+    )
+    return _deny(reason, "max_output_tokens", {"max_output_tokens": output, "context_window": window})
+
+
+def _nearly(job: Job, unit: str, measured: int, limit: int) -> Finding | None:
+    if measured < NEAR * limit:
+        return None
+    reason = f"messages has {measured} {unit} of at most {limit}: shorten the messages before they are refused"
+    signals = {unit: measured, f"{unit.removesuffix('s')}_limit": limit, "plan": job.tenant.plan}
+    return Finding(PromptSizeGuard.name, Decision.FLAG, reason, "messages", signals=signals)
+
+
+def _deny(reason: str, field: str, signals: dict[str, object]) -> Finding:
+    return Finding(PromptSizeGuard.name, Decision.DENY, reason, field, signals=signals)

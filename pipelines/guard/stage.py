@@ -1,0 +1,54 @@
+"""The guard stage: asks every guard about the whole batch and makes one verdict per job of it.
+
+A guard that raises, or that does not answer for every job, has a bug. The batch must not pay for that: the
+jobs are shown to that guard one by one, and those it still fails on carry a `flag` finding that names it. They
+go on, because a guard's bug must not stop the traffic; that they went unguarded is on record and in the log.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from pipelines.guard.protocol import Guard
+from synthralos.domain.findings import PASSED, Decision, Finding, Verdict, verdict_of
+from synthralos.domain.jobs import Job
+
+_log = logging.getLogger(__name__)
+
+Findings = list[Finding | None]
+
+
+class GuardStage:
+    """All guards, in the order in which their findings are listed."""
+
+    def __init__(self, guards: Sequence[Guard]) -> None:
+        self._guards = tuple(guards)
+
+    def inspect(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """One verdict per job, in the order of `jobs`: the severest finding decides."""
+        if not self._guards:
+            return [PASSED] * len(jobs)
+        columns = [_ask(guard, jobs) for guard in self._guards]
+        return [verdict_of([finding for finding in row if finding is not None]) for row in zip(*columns, strict=True)]
+
+
+def _ask(guard: Guard, jobs: Sequence[Job]) -> Findings:
+    try:
+        findings = guard.inspect(jobs)
+        if len(findings) != len(jobs):
+            raise ValueError(f"{len(findings)} findings for {len(jobs)} jobs")
+    except Exception as error:  # noqa: BLE001 - the edge to pluggable code: its bug must not lose the batch
+        return _ask_one_by_one(guard, jobs, error)
+    return findings
+
+
+def _ask_one_by_one(guard: Guard, jobs: Sequence[Job], error: Exception) -> Findings:
+    if len(jobs) > 1:
+        return [finding for job in jobs for finding in _ask(guard, [job])]
+    for job in jobs:
+        _log.error("guard %s failed on job %s", guard.name, job.id, exc_info=error)
+    return [_unguarded(guard, error) for _ in jobs]
+
+
+def _unguarded(guard: Guard, error: Exception) -> Finding:
+    reason = f"the {guard.name} guard failed and did not look at this job: tell the operator"
+    return Finding(guard.name, Decision.FLAG, reason, signals={"error": type(error).__name__})
