@@ -26,6 +26,14 @@ class Strategy(Protocol):
         """The name that a request's `constraints.strategy` carries."""
         ...
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the ranking depends on the candidates and the job's constraints alone.
+
+        The route stage then makes one plan for all jobs that are alike in these, which is what keeps it fast.
+        """
+        ...
+
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         """Every candidate once, best first, each with the reason for its place."""
         ...

@@ -1,0 +1,199 @@
+"""What keeps a deployment from doing a job: one table of rules, asked in order; the first reason counts.
+
+The rules look at a job's `Demand` instead of the job itself: jobs with equal demands get equal answers, so the
+stage asks once and remembers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from synthralos.credentials import SANDBOX
+from synthralos.domain.deployments import Capability, Deployment, Tier
+from synthralos.domain.failures import FailureClass
+from synthralos.domain.jobs import Job
+from synthralos.domain.money import Usage
+
+DEFAULT_OUTPUT = 256
+"""Output tokens to estimate a cost with when the request does not say how many it wants at most."""
+
+REGION_OF_CLASSIFICATION: Mapping[str, str] = {"eu": "eu"}
+"""The only region that data of a class may ever go to (promise 4)."""
+
+PLAN_TIERS: Mapping[str, frozenset[Tier]] = {
+    "free": frozenset({Tier.ECONOMY}),
+    "pro": frozenset(Tier),
+    "enterprise": frozenset(Tier),
+}
+
+DEFAULT_PLAN = "free"
+"""The tiers of a plan that the table does not have: a misspelt plan must not cost more than the smallest."""
+
+JSON_FORMATS = frozenset({"json_object", "json_schema"})
+IMAGE_PARTS = frozenset({"image_url", "image", "input_image"})
+_NO_NEEDS: frozenset[Capability] = frozenset()
+
+
+class Demand(NamedTuple):
+    """Everything about a job that decides which deployments may do it. `tokens_in` and `max_output` are tokens."""
+
+    model: str
+    plan: str
+    region: str | None = None
+    classification: str | None = None
+    pin: str | None = None
+    exclude: tuple[str, ...] = ()
+    needs: frozenset[Capability] = _NO_NEEDS
+    max_output: int | None = None
+    max_cost: Decimal | None = None
+    tokens_in: int = 0
+
+
+Check = Callable[[Demand, Deployment], str | None]
+"""The reason why the deployment may not be used, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table.
+
+    `failure_class` is what a job fails with when this rule alone kept the otherwise fitting deployments away.
+    `unrelated`: the deployment is not what was asked for at all, which is not worth telling when others are.
+    """
+
+    check: Check
+    failure_class: FailureClass = FailureClass.INVALID_REQUEST
+    unrelated: bool = False
+
+
+def demand_of(job: Job) -> Demand:
+    """The demand of `job`, without its tokens: they are counted only once it is known for whom."""
+    request, constraints = job.request, job.constraints
+    return Demand(
+        request.model,
+        job.tenant.plan,
+        constraints.region,
+        constraints.classification,
+        constraints.pin,
+        constraints.exclude,
+        needs_of(request.body),
+        request.max_output_tokens,
+        constraints.max_cost,
+    )
+
+
+def needs_of(body: Mapping[str, Any]) -> frozenset[Capability]:
+    """The capabilities that a request's body asks for."""
+    needs = set()
+    if body.get("tools"):
+        needs.add(Capability.TOOLS)
+    if (body.get("response_format") or {}).get("type") in JSON_FORMATS:
+        needs.add(Capability.JSON_MODE)
+    if any(_has_image(message.get("content")) for message in body["messages"]):
+        needs.add(Capability.VISION)
+    return frozenset(needs) if needs else _NO_NEEDS
+
+
+def _has_image(content: object) -> bool:
+    return isinstance(content, list) and any(part.get("type") in IMAGE_PARTS for part in content)
+
+
+def estimated_cost(demand: Demand, deployment: Deployment) -> Decimal | None:
+    """The estimated cost of one attempt in USD; None where the price is unknown."""
+    if deployment.price is None:
+        return None
+    output = DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
+    return deployment.price.cost(Usage(demand.tokens_in, output))
+
+
+def room(demand: Demand, deployment: Deployment) -> int:
+    """Tokens that the deployment's window leaves for the prompt."""
+    return deployment.context_window - (demand.max_output or 0)
+
+
+def answers_to(model: str, deployment: Deployment) -> bool:
+    """Whether `model` may mean the deployment; see `Catalog.matching`."""
+    return model in ("auto", deployment.id, deployment.model_name, deployment.model)
+
+
+def _other_model(demand: Demand, deployment: Deployment) -> str | None:
+    return None if answers_to(demand.model, deployment) else f"the request names {demand.model}"
+
+
+def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> str | None:
+    return None if demand.pin in (None, deployment.id) else f"constraints.pin is {demand.pin}"
+
+
+def _wrong_classification(demand: Demand, deployment: Deployment) -> str | None:
+    if demand.classification is None:
+        return None
+    region = REGION_OF_CLASSIFICATION.get(demand.classification.strip().lower())
+    if region in (None, deployment.region):
+        return None
+    return f"data classified {demand.classification} may only go to region {region}"
+
+
+def _wrong_region(demand: Demand, deployment: Deployment) -> str | None:
+    return None if demand.region in (None, deployment.region) else f"constraints.region is {demand.region}"
+
+
+def _excluded(demand: Demand, deployment: Deployment) -> str | None:
+    return "listed in constraints.exclude" if deployment.id in demand.exclude else None
+
+
+def _tier_above_plan(demand: Demand, deployment: Deployment) -> str | None:
+    if deployment.adapter == SANDBOX:
+        return None
+    tiers = PLAN_TIERS.get(demand.plan, PLAN_TIERS[DEFAULT_PLAN])
+    if deployment.tier in tiers:
+        return None
+    return f"the {demand.plan} plan is for {' and '.join(sorted(tiers))} models, this one is {deployment.tier}"
+
+
+def _lacks_capability(demand: Demand, deployment: Deployment) -> str | None:
+    missing = demand.needs - deployment.capabilities
+    return f"the request needs {', '.join(sorted(missing))}" if missing else None
+
+
+def _output_too_long(demand: Demand, deployment: Deployment) -> str | None:
+    if demand.max_output is None or demand.max_output <= deployment.max_output:
+        return None
+    return f"max_output_tokens is {demand.max_output}, it gives at most {deployment.max_output}"
+
+
+def _window_too_small(demand: Demand, deployment: Deployment) -> str | None:
+    if demand.tokens_in <= room(demand, deployment):
+        return None
+    output = f" and {demand.max_output} of max_output_tokens" if demand.max_output else ""
+    return f"about {demand.tokens_in} tokens of messages{output} exceed its window of {deployment.context_window}"
+
+
+def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
+    if demand.max_cost is None:
+        return None
+    cost = estimated_cost(demand, deployment)
+    if cost is None:
+        return f"constraints.max_cost_usd is {demand.max_cost:f} and its price is unknown"
+    if cost <= demand.max_cost:
+        return None
+    return f"about {cost:f} USD is more than constraints.max_cost_usd of {demand.max_cost:f}"
+
+
+STANDING_RULES: tuple[Rule, ...] = (
+    Rule(_other_model, unrelated=True),
+    Rule(_wrong_classification),
+    Rule(_wrong_region),
+    Rule(_pinned_elsewhere),
+    Rule(_excluded),
+    Rule(_tier_above_plan),
+    Rule(_lacks_capability),
+    Rule(_output_too_long),
+)
+"""Rules that do not depend on the length of the prompt."""
+
+SIZED_RULES: tuple[Rule, ...] = (
+    Rule(_window_too_small, FailureClass.CONTEXT_LENGTH),
+    Rule(_too_expensive, FailureClass.BUDGET),
+)
+"""Rules that look at `tokens_in`."""

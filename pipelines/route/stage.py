@@ -1,0 +1,209 @@
+"""The route stage: from a job to its plan, or to the failure that says why there is none.
+
+What decides a plan repeats from job to job: the same models, plans and constraints, prompts of about the same
+length. So the stage sifts the catalog once per demand, prices the survivors once per (rounded) prompt length, and
+hands the same immutable plan to all jobs that are alike. What is remembered is bounded, the least used goes first.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, Rule, demand_of, estimated_cost, room
+from pipelines.route.protocol import Candidate, Strategy
+from pipelines.tokens import BYTES_PER_TOKEN, TextSize, TokenCounter, encoding_for, measure, prompt_texts
+from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.jobs import Job
+from synthralos.domain.plans import Exclusion, Plan, Step
+
+_log = logging.getLogger(__name__)
+
+WhyNotOffered = Callable[[Deployment], str | None]
+"""None when a deployment can be used at all in this process, otherwise the reason."""
+
+PINNED = "pinned"
+NOT_FIRST = "constraints.fallback is false, so only the first choice is tried"
+DEMANDS_KEPT = 512
+CHOICES_KEPT = 1024
+
+
+class _Excluded(NamedTuple):
+    deployment: str
+    reason: str
+    failure_class: FailureClass
+    unrelated: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offer:
+    """Why each deployment is not offered, if so. Compared by identity: a changed offer starts memory anew."""
+
+    reasons: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sifted:
+    """What the rules that do not depend on the prompt left over."""
+
+    survivors: tuple[Deployment, ...]
+    excluded: tuple[_Excluded, ...]
+    rooms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What all rules left over, priced, and the plans made of it by repeatable strategies."""
+
+    candidates: tuple[Candidate, ...]
+    excluded: tuple[_Excluded, ...]
+    plans: dict[tuple[str, bool], Plan] = field(default_factory=dict)
+
+
+class RouteStage:
+    """Makes plans. `why_not_offered` is asked about every deployment once per batch."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        strategies: Mapping[str, Strategy],
+        why_not_offered: WhyNotOffered,
+        counter: TokenCounter | None = None,
+    ) -> None:
+        self._deployments = tuple(catalog)
+        self._strategies = dict(strategies)
+        self._why_not_offered = why_not_offered
+        self._counter = counter or TokenCounter()
+        self._offer = _Offer(())
+        self._sifted = lru_cache(DEMANDS_KEPT)(self._sift)
+        self._choice = lru_cache(CHOICES_KEPT)(self._choose)
+
+    def plan(self, jobs: Sequence[Job]) -> list[Plan | Failure]:
+        """One plan or failure per job, in the order of `jobs`.
+
+        A plan names every deployment of the catalog once, as a step or as an exclusion. Jobs that are alike
+        share one plan object.
+        """
+        offer = self._current_offer()
+        return [self._plan_or_bug(job, offer) for job in jobs]
+
+    def _current_offer(self) -> _Offer:
+        reasons = tuple(map(self._why_not_offered, self._deployments))
+        if reasons != self._offer.reasons:
+            self._offer = _Offer(reasons)
+        return self._offer
+
+    def _plan_or_bug(self, job: Job, offer: _Offer) -> Plan | Failure:
+        try:
+            return self._plan(job, offer)
+        except Exception as error:  # noqa: BLE001 - the edge to pluggable strategies: a bug must not lose the batch
+            _log.exception("routing of job %s failed", job.id)
+            return Failure(FailureClass.INTERNAL, f"routing failed with {type(error).__name__}: tell the operator")
+
+    def _plan(self, job: Job, offer: _Offer) -> Plan | Failure:
+        constraints = job.constraints
+        strategy = self._strategies.get(PINNED if constraints.pin else constraints.strategy)
+        if strategy is None:
+            return _unknown_strategy(constraints.strategy, self._strategies)
+        demand = demand_of(job)
+        sifted = self._sifted(demand, offer)
+        choice = self._choice(demand, offer, self._tokens_in(job, sifted))
+        if not choice.candidates:
+            return _nothing_left(choice.excluded)
+        kind = (strategy.name, constraints.fallback)
+        plan = choice.plans.get(kind)
+        if plan is None:
+            plan = _plan_of(strategy.name, strategy.rank(job, choice.candidates), choice.excluded, constraints.fallback)
+            if strategy.repeatable:
+                choice.plans[kind] = plan
+        return plan
+
+    def _tokens_in(self, job: Job, sifted: _Sifted) -> int:
+        """The prompt's tokens: exact where they decide which windows are large enough, estimated elsewhere."""
+        texts = prompt_texts(job.request)
+        size = measure(texts)
+        if _undecided(size, sifted.rooms):
+            return self._counter.count(texts, encoding_for(job.request.model))
+        return rounded_up(size.estimate)
+
+    def _sift(self, demand: Demand, offer: _Offer) -> _Sifted:
+        survivors, excluded = [], []
+        for deployment, not_offered in zip(self._deployments, offer.reasons, strict=True):
+            found = _first_reason(STANDING_RULES, demand, deployment)
+            if found is None and not_offered is not None:
+                found = _Excluded(deployment.id, not_offered, FailureClass.CREDENTIAL)
+            if found is None:
+                survivors.append(deployment)
+            else:
+                excluded.append(found)
+        rooms = sorted({room(demand, deployment) for deployment in survivors})
+        return _Sifted(tuple(survivors), tuple(excluded), tuple(rooms))
+
+    def _choose(self, demand: Demand, offer: _Offer, tokens_in: int) -> _Choice:
+        sifted = self._sifted(demand, offer)
+        sized = demand._replace(tokens_in=tokens_in)
+        candidates, excluded = [], list(sifted.excluded)
+        for deployment in sifted.survivors:
+            found = _first_reason(SIZED_RULES, sized, deployment)
+            if found is None:
+                candidates.append(Candidate(deployment, estimated_cost(sized, deployment)))
+            else:
+                excluded.append(found)
+        return _Choice(tuple(candidates), tuple(excluded))
+
+
+def rounded_up(tokens: int) -> int:
+    """`tokens` rounded up by at most 1/32, so that the estimates of prompts of about the same length are equal."""
+    shift = max(0, tokens.bit_length() - 6)
+    return -(-tokens >> shift) << shift
+
+
+def _undecided(size: TextSize, rooms: Sequence[int]) -> bool:
+    """Whether an estimate of tokens that is wrong by a factor of two might be on the wrong side of a window.
+
+    Denser text than that does pass, and meets the provider's own check; heal then looks for a larger window.
+    `rooms` is what each window leaves for the prompt, smallest first.
+    """
+    low = size.bytes // (2 * BYTES_PER_TOKEN)
+    high = 2 * size.bytes // BYTES_PER_TOKEN + size.overhead
+    return bool(rooms) and rooms[0] < high and any(low <= room_left < high for room_left in rooms)
+
+
+def _first_reason(rules: Iterable[Rule], demand: Demand, deployment: Deployment) -> _Excluded | None:
+    for rule in rules:
+        reason = rule.check(demand, deployment)
+        if reason is not None:
+            return _Excluded(deployment.id, reason, rule.failure_class, rule.unrelated)
+    return None
+
+
+def _plan_of(strategy: str, steps: Sequence[Step], excluded: Sequence[_Excluded], fallback: bool) -> Plan:
+    exclusions = [Exclusion(found.deployment, found.reason) for found in excluded]
+    if not fallback:
+        exclusions += [Exclusion(step.deployment, NOT_FIRST) for step in steps[1:]]
+        steps = steps[:1]
+    return Plan(strategy, tuple(steps), tuple(exclusions))
+
+
+def _unknown_strategy(name: str, known: Iterable[str]) -> Failure:
+    message = f"constraints.strategy is {name}, which is none of: {', '.join(sorted(known))}"
+    return Failure(FailureClass.INVALID_REQUEST, message)
+
+
+def _nothing_left(excluded: Sequence[_Excluded]) -> Failure:
+    """The failure of a job that no deployment may do.
+
+    Its class is the one that kept all the otherwise fitting deployments away, where it is the same for all.
+    """
+    relevant = [found for found in excluded if not found.unrelated] or list(excluded)
+    classes = {found.failure_class for found in relevant} - {FailureClass.INVALID_REQUEST}
+    by_reason: dict[str, list[str]] = {}
+    for found in relevant:
+        by_reason.setdefault(found.reason, []).append(found.deployment)
+    listed = "; ".join(f"{reason} ({', '.join(deployments)})" for reason, deployments in by_reason.items())
+    return Failure(
+        classes.pop() if len(classes) == 1 else FailureClass.INVALID_REQUEST,
+        f"no deployment may do this job: {listed or 'the catalog is empty'}",
+    )

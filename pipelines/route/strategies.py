@@ -1,0 +1,53 @@
+"""Routing strategies and their table: adding one is a class, one line in `STRATEGIES`, and its tests."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from pipelines.route.protocol import Candidate, Strategy
+from synthralos.domain.jobs import Job
+from synthralos.domain.plans import Step
+
+
+class Cheapest:
+    """By estimated cost; deployments of unknown price come last; among equals the id decides."""
+
+    name = "cheapest"
+    repeatable = True
+
+    def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
+        """See `Strategy.rank`."""
+        return [
+            Step(candidate.deployment.id, _place(number, candidate), candidate.estimated_cost)
+            for number, candidate in enumerate(sorted(candidates, key=_by_cost), 1)
+        ]
+
+
+class Pinned:
+    """The deployment of `constraints.pin` first, then the others, cheapest first."""
+
+    name = "pinned"
+    repeatable = True
+
+    def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
+        """See `Strategy.rank`."""
+        pin = job.constraints.pin
+        pinned = [Step(c.deployment.id, "pinned", c.estimated_cost) for c in candidates if c.deployment.id == pin]
+        others = [candidate for candidate in candidates if candidate.deployment.id != pin]
+        return pinned + Cheapest().rank(job, others)
+
+
+def _by_cost(candidate: Candidate) -> tuple[bool, Decimal, str]:
+    cost = candidate.estimated_cost
+    return cost is None, Decimal(0) if cost is None else cost, candidate.deployment.id
+
+
+def _place(number: int, candidate: Candidate) -> str:
+    if candidate.estimated_cost is None:
+        return "its price is unknown, so it comes after all that are known"
+    return "the cheapest that fits" if number == 1 else f"number {number} by estimated cost"
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "cheapest": Cheapest(),
+    "pinned": Pinned(),
+}

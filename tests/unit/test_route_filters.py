@@ -1,0 +1,174 @@
+from decimal import Decimal
+
+import pytest
+
+from pipelines.route.filters import (
+    DEFAULT_OUTPUT,
+    PLAN_TIERS,
+    SIZED_RULES,
+    STANDING_RULES,
+    Demand,
+    demand_of,
+    estimated_cost,
+    needs_of,
+)
+from synthralos.domain.deployments import Capability, Deployment, Tier
+from synthralos.domain.failures import FailureClass
+from synthralos.domain.jobs import Constraints
+from tests.fakes.stage_jobs import a_deployment, a_job
+
+EU = a_deployment("openai/gpt@eu")
+US = a_deployment("openai/gpt@us")
+ANY = Demand("auto", "pro")
+
+
+def reason(demand: Demand, deployment: Deployment) -> str | None:
+    """The first reason of the whole table."""
+    reasons = (rule.check(demand, deployment) for rule in (*STANDING_RULES, *SIZED_RULES))
+    return next((found for found in reasons if found is not None), None)
+
+
+def test_a_job_without_demands_may_use_anything() -> None:
+    assert reason(ANY, US) is None
+
+
+@pytest.mark.parametrize("model", ["auto", "openai/gpt", "gpt", "openai/gpt@us"])
+def test_every_name_of_a_deployment_leads_to_it(model: str) -> None:
+    assert reason(ANY._replace(model=model), US) is None
+
+
+@pytest.mark.parametrize("model", ["openai/gpt@eu", "anthropic/gpt", "gpt-4"])
+def test_what_the_model_does_not_name_is_excluded(model: str) -> None:
+    assert model in (reason(ANY._replace(model=model), US) or "")
+
+
+def test_a_region_excludes_all_others() -> None:
+    demand = ANY._replace(region="eu")
+    assert reason(demand, EU) is None
+    assert "region" in (reason(demand, US) or "")
+
+
+@pytest.mark.parametrize("classification", ["eu", "EU", " eu "])
+def test_eu_data_only_goes_to_the_region_eu(classification: str) -> None:
+    demand = ANY._replace(classification=classification)
+    assert reason(demand, EU) is None
+    assert reason(demand, US) is not None
+    assert reason(demand, a_deployment("openai/gpt@eu-west")) is not None
+
+
+def test_eu_data_pinned_elsewhere_or_sent_elsewhere_stays() -> None:
+    for demand in (ANY._replace(pin=US.id), ANY._replace(region="us"), ANY._replace(model=US.id)):
+        assert reason(demand._replace(classification="eu"), US) is not None
+
+
+def test_other_classifications_bind_to_no_region() -> None:
+    assert reason(ANY._replace(classification="internal"), US) is None
+
+
+def test_a_pin_excludes_all_others() -> None:
+    demand = ANY._replace(pin=US.id)
+    assert reason(demand, US) is None
+    assert US.id in (reason(demand, EU) or "")
+
+
+def test_what_the_sender_excludes_is_excluded() -> None:
+    demand = ANY._replace(exclude=(US.id,))
+    assert reason(demand, EU) is None
+    assert "exclude" in (reason(demand, US) or "")
+
+
+@pytest.mark.parametrize(
+    ("plan", "tier", "allowed"),
+    [
+        ("free", Tier.ECONOMY, True),
+        ("free", Tier.STANDARD, False),
+        ("free", Tier.PREMIUM, False),
+        ("pro", Tier.PREMIUM, True),
+        ("enterprise", Tier.PREMIUM, True),
+        ("platinum", Tier.ECONOMY, True),
+        ("platinum", Tier.PREMIUM, False),
+    ],
+)
+def test_a_plan_is_for_its_tiers(plan: str, tier: Tier, allowed: bool) -> None:
+    assert (reason(Demand("auto", plan), a_deployment(tier=tier)) is None) is allowed
+
+
+def test_naming_a_premium_model_does_not_open_it_to_the_free_plan() -> None:
+    premium = a_deployment(tier=Tier.PREMIUM)
+    found = reason(Demand(premium.model_name, "free", pin=premium.id), premium) or ""
+    assert "free" in found
+    assert "premium" in found
+
+
+def test_the_sandbox_is_for_every_plan() -> None:
+    assert (
+        reason(Demand("auto", "free"), a_deployment("sandbox/large@us", tier=Tier.PREMIUM, adapter="sandbox")) is None
+    )
+
+
+def test_every_plan_has_at_least_one_tier() -> None:
+    assert all(PLAN_TIERS.values())
+
+
+@pytest.mark.parametrize(
+    ("body", "need"),
+    [
+        ({"tools": [{"type": "function"}]}, Capability.TOOLS),
+        ({"response_format": {"type": "json_object"}}, Capability.JSON_MODE),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, Capability.JSON_MODE),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, Capability.VISION),
+    ],
+)
+def test_a_missing_capability_excludes(body: dict[str, object], need: Capability) -> None:
+    demand = demand_of(a_job(body=body))
+    assert demand.needs == {need}
+    assert need in (reason(demand, a_deployment()) or "")
+    assert reason(demand, a_deployment(capabilities=[need])) is None
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"tools": []}, {"tools": None}, {"response_format": {"type": "text"}}, {"response_format": None}]
+)
+def test_plain_requests_need_nothing(body: dict[str, object]) -> None:
+    messages = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}]
+    assert needs_of({"messages": messages, **body}) == frozenset()
+
+
+@pytest.mark.parametrize(("tokens", "output", "fits"), [(900, 100, True), (901, 100, False), (1_000, None, True)])
+def test_prompt_and_output_must_fit_the_window(tokens: int, output: int | None, fits: bool) -> None:
+    demand = ANY._replace(tokens_in=tokens, max_output=output)
+    assert (reason(demand, a_deployment(window=1_000)) is None) is fits
+
+
+@pytest.mark.parametrize(("output", "fits"), [(100, True), (101, False), (None, True)])
+def test_the_wanted_output_must_not_exceed_what_it_gives(output: int | None, fits: bool) -> None:
+    assert (reason(ANY._replace(max_output=output), a_deployment(max_output=100)) is None) is fits
+
+
+@pytest.mark.parametrize(("most", "fits"), [("0.0012", True), ("0.0011999", False)])
+def test_an_estimate_above_max_cost_excludes(most: str, fits: bool) -> None:
+    demand = ANY._replace(tokens_in=1_000, max_output=100, max_cost=Decimal(most))
+    assert (reason(demand, a_deployment(price=("1", "2"))) is None) is fits
+
+
+def test_an_unknown_price_excludes_only_under_a_max_cost() -> None:
+    unpriced = a_deployment(price=None)
+    assert reason(ANY, unpriced) is None
+    assert reason(ANY._replace(max_cost=Decimal(100)), unpriced) is not None
+
+
+def test_the_estimated_cost_takes_the_default_output_where_none_is_wanted() -> None:
+    demand = ANY._replace(tokens_in=1_000)
+    assert estimated_cost(demand, a_deployment(price=("1", "2"))) == Decimal(1_000 + 2 * DEFAULT_OUTPUT) / 1_000_000
+    assert estimated_cost(demand, a_deployment(price=None)) is None
+
+
+def test_a_demand_says_everything_that_the_rules_look_at() -> None:
+    constraints = Constraints("eu", "eu", max_cost=Decimal(1), pin="p", exclude=("x",))
+    job = a_job(model="gpt", plan="free", constraints=constraints, body={"max_output_tokens": 7})
+    assert demand_of(job) == Demand("gpt", "free", "eu", "eu", "p", ("x",), frozenset(), 7, Decimal(1))
+
+
+def test_only_the_window_and_the_cost_have_failures_of_their_own() -> None:
+    assert {rule.failure_class for rule in STANDING_RULES} == {FailureClass.INVALID_REQUEST}
+    assert [rule.failure_class for rule in SIZED_RULES] == [FailureClass.CONTEXT_LENGTH, FailureClass.BUDGET]
