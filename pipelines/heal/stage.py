@@ -1,0 +1,87 @@
+"""The heal stage: asks the remedies of the table in order and keeps what they must not do.
+
+What a treatment must not do, whichever remedy it came from: make more provider calls than the job allows, wait past
+the job's deadline, or go round without ever making a call.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from random import Random
+
+from pipelines.heal.protocol import Case, GiveUp, RouteAgain, Treatment, Wait
+from pipelines.heal.table import RemedyTable, build_remedies
+from synthralos.domain.attempts import Outcome
+from synthralos.domain.deployments import Catalog
+
+GIVE_UP = "give_up"
+
+MOST_CLAIMS = 1000
+"""Claims after which a job is given up whatever its remedies say: it is going round without making calls."""
+
+Healed = tuple[str, Treatment]
+"""The name of the remedy, and what it says to do."""
+
+
+class HealStage:
+    """Decides about failed jobs."""
+
+    def __init__(self, table: RemedyTable) -> None:
+        self._table = table
+
+    def treat(self, cases: Sequence[Case]) -> list[Healed]:
+        """One remedy and treatment per case, in the order of `cases`."""
+        return [self._treat(case) for case in cases]
+
+    def _treat(self, case: Case) -> Healed:
+        spent = _spent(case)
+        if spent is not None:
+            return GIVE_UP, GiveUp(spent)
+        too_late = False
+        for remedy in self._table[case.failure.failure_class]:
+            treatment = remedy.treat(case)
+            if treatment is None:
+                continue
+            if _passes_deadline(case, treatment):
+                too_late = True
+                continue
+            return remedy.name, _because_of_deadline(case, treatment) if too_late else treatment
+        nothing = GiveUp(f"no remedy applies to {case.failure.failure_class}: {case.failure.message}")
+        return GIVE_UP, _because_of_deadline(case, nothing) if too_late else nothing
+
+
+def build_heal_stage(rng: Random, catalog: Catalog) -> HealStage:
+    """The heal stage with the built-in remedies; jitter comes from `rng`, window sizes from `catalog`."""
+    return HealStage(build_remedies(rng, catalog))
+
+
+def calls_made(case: Case) -> int:
+    """The provider calls that count against `max_attempts`.
+
+    A lost call counts: it was made, and perhaps paid for. One that our own shutdown cut off does not: a worker that
+    shuts down releases its jobs without counting an attempt.
+    """
+    return sum(attempt.outcome is not Outcome.CANCELLED for attempt in case.history)
+
+
+def _spent(case: Case) -> str | None:
+    calls, most = calls_made(case), case.job.constraints.max_attempts
+    last = f"{case.failure.failure_class}: {case.failure.message}"
+    if calls >= most:
+        return f"{calls} of constraints.max_attempts {most} calls were made; the last failed with {last}"
+    if case.job.claim.claim_no >= MOST_CLAIMS:
+        return f"claimed {case.job.claim.claim_no} times with only {calls} calls made; the last failed with {last}"
+    if case.job.deadline is not None and case.job.deadline <= case.now:
+        return f"the deadline {case.job.deadline.isoformat()} has passed; the last call failed with {last}"
+    return None
+
+
+def _passes_deadline(case: Case, treatment: Treatment) -> bool:
+    if case.job.deadline is None or not isinstance(treatment, Wait | RouteAgain):
+        return False
+    return case.now + timedelta(seconds=treatment.seconds) >= case.job.deadline
+
+
+def _because_of_deadline(case: Case, treatment: Treatment) -> Treatment:
+    if not isinstance(treatment, GiveUp) or case.job.deadline is None:
+        return treatment
+    return GiveUp(f"waiting would pass the deadline {case.job.deadline.isoformat()}; {treatment.reason}")

@@ -1,0 +1,51 @@
+"""The one table of remedies: for each class of failure, what is tried, in order."""
+
+from collections.abc import Mapping
+from random import Random
+
+from pipelines.heal.backoff import Backoff
+from pipelines.heal.protocol import Remedy
+from pipelines.heal.remedies import GiveUp, LargerWindow, NextDeployment, RouteElsewhere, WaitAndRetry
+from synthralos.domain.deployments import Catalog
+from synthralos.domain.failures import FailureClass
+
+RemedyTable = Mapping[FailureClass, tuple[Remedy, ...]]
+
+
+def build_remedies(rng: Random, catalog: Catalog) -> RemedyTable:
+    """The table. Jitter comes from `rng`, window sizes from `catalog`."""
+    once_more = WaitAndRetry(rng, Backoff(base=0.0, cap=0.0), tries=2, name="once_more")
+    short_wait = WaitAndRetry(rng, Backoff(base=0.5, cap=2.0), tries=2, name="short_wait")
+    one_wait = WaitAndRetry(rng, Backoff(base=2.0, cap=10.0), tries=2, name="one_wait")
+    wait = WaitAndRetry(rng, Backoff(base=1.0, cap=60.0), tries=5, name="wait")
+    next_deployment = NextDeployment()
+    next_provider = NextDeployment("next_provider", other_provider=True)
+    larger_window = LargerWindow(catalog)
+    elsewhere = RouteElsewhere(rng, Backoff(base=1.0, cap=60.0))
+    give_up = GiveUp()
+    return {
+        # The limit is this deployment's own: another one can serve at once, waiting is for when there is none.
+        FailureClass.RATE_LIMITED: (next_deployment, wait, elsewhere, give_up),
+        # Money does not come back by waiting, and models of one provider usually share the account.
+        FailureClass.QUOTA_EXHAUSTED: (next_provider, next_deployment, give_up),
+        # Usually over in a second; one short wait keeps the cheapest deployment, a second one would only add load.
+        FailureClass.OVERLOADED: (short_wait, next_deployment, wait, elsewhere, give_up),
+        FailureClass.SERVER_ERROR: (short_wait, next_deployment, wait, elsewhere, give_up),
+        FailureClass.CONNECTION: (short_wait, next_deployment, wait, elsewhere, give_up),
+        # May have been billed, and stays on the books as such: each further call may be paid for twice, so few.
+        FailureClass.TIMEOUT: (next_deployment, one_wait, give_up),
+        FailureClass.AMBIGUOUS: (next_deployment, one_wait, give_up),
+        # A key that is refused stays refused; models of one provider usually share it.
+        FailureClass.CREDENTIAL: (next_provider, next_deployment, give_up),
+        # The same request is invalid everywhere.
+        FailureClass.INVALID_REQUEST: (give_up,),
+        FailureClass.CONTEXT_LENGTH: (larger_window, give_up),
+        # A provider has one filter for all its models; another provider may judge otherwise.
+        FailureClass.CONTENT_FILTERED: (next_provider, give_up),
+        # Sampling differs from call to call: the same model once more, then one that may follow schemas better.
+        FailureClass.SCHEMA_MISMATCH: (once_more, next_deployment, give_up),
+        # Spending more is for people to decide.
+        FailureClass.BUDGET: (give_up,),
+        # Our own bug or outage: other deployments would meet it too.
+        FailureClass.INTERNAL: (wait, give_up),
+    }
