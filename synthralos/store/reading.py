@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.failures import Failure
+from synthralos.domain.states import State
 from synthralos.store.database import Database
 from synthralos.store.scope import Scope
 from synthralos.store.tables import attempts, event_logs, jobs, spans
@@ -63,6 +64,14 @@ class Reader:
         query = sa.select(jobs.c.id, jobs.c.state, jobs.c.stage, jobs.c.finished_at).where(jobs.c.id.in_(job_ids))
         with self._database.snapshot() as connection:
             return {r.id: (r.state, r.stage, r.finished_at) for r in connection.execute(query)}
+
+    def holders(self, job_ids: Sequence[str]) -> dict[str, tuple[str, int] | None]:
+        """Who holds each job: (worker id, claim number), or None where nobody does."""
+        query = sa.select(jobs.c.id, jobs.c.state, jobs.c.worker_id, jobs.c.claim_no).where(jobs.c.id.in_(job_ids))
+        with self._database.snapshot() as connection:
+            return {
+                r.id: (r.worker_id, r.claim_no) if r.state == State.ACTIVE else None for r in connection.execute(query)
+            }
 
     def page(self, filters: Filters, scope: Scope) -> list[Row]:
         """A page of jobs, newest first, without requests and results."""

@@ -1,0 +1,246 @@
+"""A job's own way from the conveyor to where it leaves this process: start, call, heal, settle.
+
+One coroutine per job. It writes at the points that matter: the attempt before the call, and everything that
+follows from the answer in one transaction. Whatever it writes is fenced; when the claim is lost it stops.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from pipelines.analyze.stage import AnalyzeStage
+from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
+from pipelines.heal.protocol import Case, NextDeployment, RouteAgain, Treatment, Wait
+from pipelines.heal.stage import HealStage
+from pipelines.providers.protocol import Call
+from pipelines.work import Ending, Work
+from synthralos.domain.attempts import AttemptEnd, Outcome, PastAttempt, Reply
+from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.spans import root_span_id
+from synthralos.domain.states import TERMINAL, Stage, Transition, target
+from synthralos.store.settlements import Settlement, Start
+from synthralos.store.timeline import Event
+
+T = TypeVar("T")
+Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
+
+
+class Books(Protocol):
+    """Where a journey writes: group commits of starts and settlements. False: the claim was lost."""
+
+    async def start(self, start: Start) -> bool:
+        """Durable when it returns."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> bool:
+        """Durable when it returns."""
+        ...
+
+
+class Journeys:
+    """Everything that the journeys of one process share."""
+
+    def __init__(
+        self,
+        serves: frozenset[Stage],
+        catalog: Catalog,
+        execute: ExecuteStage,
+        heal: HealStage,
+        analyze: AnalyzeStage,
+        books: Books,
+        histories: Histories,
+        now: Callable[[], datetime],
+        call_timeout: float,
+    ) -> None:
+        """`call_timeout` in seconds bounds every call, besides the deployment's own and the job's deadline."""
+        self._serves = serves
+        self._catalog = catalog
+        self._execute = execute
+        self._heal = heal
+        self._analyze = analyze
+        self._books = books
+        self._histories = histories
+        self._now = now
+        self._call_timeout = call_timeout
+        self._berths: dict[str, asyncio.Semaphore] = {}
+        self._cuttable: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._releasing = False
+
+    async def travel(self, work: Work) -> None:
+        """Bring one job to where it leaves this process."""
+        if work.ending is not None:
+            await self._settle(work, work.ending)
+            return
+        if work.failure is not None and not await self._treat(work, work.failure):
+            return
+        while await self._attempt(work):
+            pass
+
+    def in_calls(self) -> list[tuple[str, int]]:
+        """(job id, claim number) of the jobs that wait for a deployment or its answer."""
+        return list(self._cuttable)
+
+    def cut(self, keys: Sequence[tuple[str, int]]) -> None:
+        """Cut the calls of jobs that were taken from this worker; what they may have cost is booked."""
+        for key in keys:
+            if (task := self._cuttable.get(key)) is not None:
+                task.cancel()
+
+    def release_all(self) -> None:
+        """Give the jobs that still wait for an answer back: other workers will take them."""
+        self._releasing = True
+        self.cut(self.in_calls())
+
+    async def _attempt(self, work: Work) -> bool:
+        """One attempt at the plan's current step; whether another one follows at once."""
+        step = work.plan.current
+        deployment = None if step is None else self._catalog.get(step.deployment)
+        if step is None or deployment is None:
+            gone = "the plan is used up" if step is None else f"{step.deployment} is no longer in the catalog"
+            return await self._treat(work, Failure(FailureClass.INTERNAL, gone))
+        try:
+            berth = await self._cut_point(work, self._berth(deployment))
+        except asyncio.CancelledError:
+            await self._settle(work, Ending(Transition.RELEASE, work.job.stage))
+            return False
+        try:
+            return await self._fly(work, deployment)
+        finally:
+            berth.release()
+
+    async def _fly(self, work: Work, deployment: Deployment) -> bool:
+        job, step = work.job, work.plan.current
+        assert step is not None
+        if self._seconds_left(work) <= 0:
+            await self._settle(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
+            return False
+        attempt_no = job.attempts + 1
+        start = Start(job, attempt_no, deployment, step.estimated_cost, work.plan, work.take_spans())
+        if not await self._books.start(start):
+            return False
+        job.attempts, job.stage = attempt_no, Stage.EXECUTE
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            answer = await self._cut_point(work, self._execute.call(self._call(work, deployment)))
+        except asyncio.CancelledError:
+            outcome = Outcome.LOST if self._releasing else Outcome.CANCELLED
+            end = cut_end(attempt_no, outcome, loop.time() - began)
+            await self._settle(work, Ending(Transition.RELEASE, Stage.EXECUTE), end, deployment)
+            return False
+        end = attempt_end(attempt_no, deployment, answer, loop.time() - began)
+        return await self._conclude(work, deployment, answer, end)
+
+    async def _conclude(self, work: Work, deployment: Deployment, answer: Reply | Failure, end: AttemptEnd) -> bool:
+        now = self._now()
+        ok = isinstance(answer, Reply)
+        work.span("execute", now, ok=ok, deployment=deployment.id, attempt=end.attempt_no)
+        if isinstance(answer, Reply):
+            ending = Ending(Transition.SUCCEED, Stage.ANALYZE, result=result_json(deployment, answer))
+            await self._settle(work, ending, end, deployment)
+            return False
+        if self._seconds_left(work) <= 0:
+            await self._settle(work, Ending(Transition.EXPIRE, Stage.ANALYZE, failure=answer), end, deployment)
+            return False
+        return await self._treat(work, answer, end, deployment)
+
+    async def _treat(
+        self, work: Work, failure: Failure, end: AttemptEnd | None = None, deployment: Deployment | None = None
+    ) -> bool:
+        """What to do about a failure: True to go on with the plan's (new) current step in this process."""
+        job = work.job
+        if Stage.HEAL not in self._serves:
+            await self._settle(work, Ending(Transition.HAND_OVER, Stage.HEAL, failure=failure), end, deployment)
+            return False
+        history = (await self._histories([job.id]))[job.id]
+        if end is not None and deployment is not None:
+            history = [*history, PastAttempt(end.attempt_no, deployment.id, end.outcome, failure, work.since)]
+        now = self._now()
+        [(remedy, treatment)] = self._heal.treat([Case(job, failure, history, now)])
+        named = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
+        work.span("heal", self._now(), failure=failure.failure_class, **named)
+        work.events.append(Event("healed", "heal", {**named, "failure": failure.to_json()}))
+        if isinstance(treatment, NextDeployment):
+            return await self._go_on(work, treatment, end, deployment)
+        await self._settle(work, _ending(work, treatment, failure), end, deployment)
+        return False
+
+    async def _go_on(
+        self, work: Work, treatment: NextDeployment, end: AttemptEnd | None, deployment: Deployment | None
+    ) -> bool:
+        work.job.plan = work.plan.at(treatment.cursor)
+        if Stage.EXECUTE not in self._serves:
+            await self._settle(work, Ending(Transition.HAND_OVER, Stage.EXECUTE), end, deployment)
+            return False
+        if end is None:
+            return True
+        return await self._settle(work, Ending(Transition.CONTINUE, Stage.EXECUTE), end, deployment)
+
+    async def _settle(
+        self, work: Work, ending: Ending, end: AttemptEnd | None = None, deployment: Deployment | None = None
+    ) -> bool:
+        """Write how the job goes on; False where the claim was lost and only the ledger has changed."""
+        job = work.job
+        analyzed = target(ending.transition) in TERMINAL and Stage.ANALYZE in self._serves
+        if analyzed:
+            work.spans.append(self._analyze.conclude(job, target(ending.transition), work.since, self._now()))
+        settlement = Settlement(
+            job,
+            ending.transition,
+            ending.stage,
+            delay=ending.delay,
+            attempt=end,
+            deployment=deployment,
+            plan=job.plan,
+            verdict=job.verdict,
+            failure=None if ending.failure is None else ending.failure.to_json(),
+            result=ending.result,
+            constraints=ending.constraints,
+            analyzed=analyzed,
+            spans=work.take_spans(),
+            events=work.take_events(),
+        )
+        return await self._books.settle(settlement)
+
+    async def _berth(self, deployment: Deployment) -> asyncio.Semaphore:
+        """Wait until this process may have one more call in flight at the deployment."""
+        berth = self._berths.get(deployment.id)
+        if berth is None:
+            berth = self._berths[deployment.id] = asyncio.Semaphore(deployment.max_in_flight)
+        await berth.acquire()
+        return berth
+
+    async def _cut_point(self, work: Work, waiting: Awaitable[T]) -> T:
+        """Wait for something that `cut` may interrupt; nothing else of a journey can be interrupted."""
+        key = (work.job.id, work.job.claim.claim_no)
+        task = asyncio.current_task()
+        assert task is not None
+        self._cuttable[key] = task
+        try:
+            return await waiting
+        finally:
+            del self._cuttable[key]
+
+    def _call(self, work: Work, deployment: Deployment) -> Call:
+        job = work.job
+        timeout = min(self._call_timeout, deployment.timeout, self._seconds_left(work))
+        traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
+        return Call(job.id, job.attempts, deployment, job.request, timeout, traceparent)
+
+    def _seconds_left(self, work: Work) -> float:
+        deadline = work.job.deadline
+        return float("inf") if deadline is None else (deadline - self._now()).total_seconds()
+
+
+def _ending(work: Work, treatment: Treatment, failure: Failure) -> Ending:
+    if isinstance(treatment, Wait):
+        return Ending(Transition.PARK, Stage.EXECUTE, delay=treatment.seconds, failure=failure)
+    if isinstance(treatment, RouteAgain):
+        constraints = work.job.constraints.to_json()
+        constraints["exclude"] = sorted({*constraints["exclude"], *treatment.exclude})
+        if treatment.seconds > 0:
+            return Ending(Transition.PARK, Stage.ROUTE, treatment.seconds, failure, constraints=constraints)
+        return Ending(Transition.HAND_OVER, Stage.ROUTE, failure=failure, constraints=constraints)
+    return Ending(Transition.FAIL, Stage.ANALYZE, failure=failure)

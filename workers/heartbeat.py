@@ -1,0 +1,84 @@
+"""The heartbeat: one row per worker process says that its claims still hold."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from synthralos.store.clock import DatabaseClock
+from synthralos.store.processes import Processes
+
+log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Registers this process and beats until it is stopped.
+
+    A worker that finds itself declared lost (it was stopped, or cut off, for too long) goes on under a new
+    identity: what it still has in its hands is fenced out, and only corrects the ledger.
+    """
+
+    def __init__(self, processes: Processes, kind: str, stages: Sequence[str], interval: float) -> None:
+        """`interval` in seconds between two beats."""
+        self._processes = processes
+        self._kind = kind
+        self._stages = stages
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._healthy = True
+        self.clock = DatabaseClock()
+        self.process_id = ""
+
+    def start(self, patience: float = 60.0) -> None:
+        """Register, waiting up to `patience` seconds for the database, and begin to beat."""
+        self._until_it_works(self._register, patience)
+        self._thread.start()
+
+    def mark(self, state: str) -> None:
+        """Say that the process drains or has stopped."""
+        try:
+            self._processes.mark(self.process_id, state)
+        except SQLAlchemyError as error:
+            log.warning("could not mark this process as %s: %s", state, type(error).__name__)
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._stop.set()
+        self._thread.join(5)
+
+    def _register(self) -> None:
+        self.process_id = self._processes.register(self._kind, self._stages)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self._beat()
+                self._healthy = True
+            except SQLAlchemyError as error:
+                if self._healthy:
+                    log.error("the heartbeat does not reach the database: %s", type(error).__name__)
+                self._healthy = False
+
+    def _beat(self) -> None:
+        now = self._processes.beat(self.process_id)
+        if now is not None:
+            self.clock.set(now)
+            return
+        lost = self.process_id
+        self._register()
+        log.error("process %s was declared lost; going on as %s", lost, self.process_id)
+
+    def _until_it_works(self, action: Callable[[], None], patience: float) -> None:
+        waited, pause = 0.0, 0.2
+        while True:
+            try:
+                action()
+                return
+            except SQLAlchemyError as error:
+                if waited >= patience:
+                    raise
+                log.warning("waiting for the database: %s", type(error).__name__)
+            self._stop.wait(pause)
+            waited, pause = waited + pause, min(pause * 2, 5.0)

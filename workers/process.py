@@ -1,0 +1,66 @@
+"""Worker processes under Dramatiq's own process manager."""
+
+import os
+import sys
+
+import dramatiq
+
+from synthralos.broker.actors import declare_actors
+from synthralos.core import build_core
+from synthralos.domain.states import Stage
+from synthralos.settings import Settings, load_settings
+from workers.runtime import WorkerRuntime
+
+
+class Lifecycle(dramatiq.Middleware):
+    """Ties a runtime to the worker's boot and shutdown."""
+
+    def __init__(self, runtime: WorkerRuntime) -> None:
+        self._runtime = runtime
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Be ready before the first message is fetched."""
+        self._runtime.start()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Take no more jobs."""
+        self._runtime.stop_boarding()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Finish what is under way; the broker can still be rung."""
+        self._runtime.drain()
+
+
+def boot() -> None:
+    """What each process of the process manager calls first: makes the broker with its actors."""
+    settings = load_settings()
+    core = build_core(settings)
+    runtime = WorkerRuntime(core)
+    declare_actors(core.broker, settings.broker_namespace, map(Stage, settings.worker_stages), runtime.handle)
+    core.broker.add_middleware(Lifecycle(runtime))
+    dramatiq.set_broker(core.broker)
+
+
+def run_workers(settings: Settings) -> None:
+    """Become Dramatiq's process manager with the processes and threads that the settings ask for.
+
+    The settings themselves reach the processes through the environment. Does not return.
+    """
+    if settings.embedded:
+        raise ValueError("BROKER_URL is memory://, which reaches no other process: run `synthralos up` instead")
+    environment = {
+        # Dramatiq reads these at import. Prefetch hoards messages that other workers could take; Redis is
+        # polled at this interval; a cut connection is tried again after this delay (milliseconds).
+        "dramatiq_queue_prefetch": str(settings.worker_threads),
+        "dramatiq_worker_timeout": "100",
+        "dramatiq_restart_delay": "500",
+        **os.environ,
+    }
+    shutdown = int((settings.drain_timeout + 15) * 1000)
+    arguments = [
+        sys.executable, "-m", "dramatiq", "workers.process:boot",
+        "--processes", str(settings.worker_processes),
+        "--threads", str(settings.worker_threads),
+        "--worker-shutdown-timeout", str(shutdown),
+    ]  # fmt: skip
+    os.execve(sys.executable, arguments, environment)  # noqa: S606 - our own interpreter, no shell
