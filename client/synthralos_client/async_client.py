@@ -1,0 +1,177 @@
+"""The async client. What it sends and how it reads the answers is in `operations.py`, shared with the sync one."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from synthralos_client import operations
+from synthralos_client.config import configure
+from synthralos_client.events import EventReader
+from synthralos_client.models import Event, Health, Job, JobFilters, JobOptions, JobRequest, Json, RerouteOptions
+from synthralos_client.sending import Call, Operation, Pause
+from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+T = TypeVar("T")
+
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS)
+
+
+class AsyncClient:
+    """Talks to one SynthralOS server; `Client` documents the arguments and the methods, which are the same."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = 30.0,
+        max_retries: int = 5,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        self._config = configure(base_url, api_key, timeout, max_retries)
+        self._http = httpx.AsyncClient(verify=verify, limits=LIMITS)
+
+    async def submit(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        model: str = "auto",
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Hand in one job; see `Client.submit`."""
+        request = operations.request_of(prompt, messages, model, options)
+        return await self._run(
+            operations.submit(self._config, request, operations.submit_headers(idempotency_key, traceparent))
+        )
+
+    async def submit_many(
+        self, requests: Iterable[JobRequest | Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> list[Job]:
+        """Hand in any number of jobs; see `Client.submit_many`."""
+        return await self._run(operations.submit_many(self._config, requests, idempotency_key or operations.new_key()))
+
+    async def get(self, job_id: str, *, wait: float | None = None) -> Job:
+        """One job; see `Client.get`."""
+        return await self._run(operations.get(self._config, job_id, wait))
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - as in `Client`
+        """One job once it is done; see `Client.wait`."""
+        return await self._run(operations.wait(self._config, job_id, timeout))
+
+    async def wait_many(
+        self,
+        job_ids: Iterable[str],
+        timeout: float | None = None,  # noqa: ASYNC109 - as in `Client`
+        on_progress: OnProgress | None = None,
+    ) -> list[Job]:
+        """The jobs once all are done; see `Client.wait_many`."""
+        line = Line(job_ids, timeout, on_progress)
+        turns: set[asyncio.Task[Job]] = set()
+        try:
+            while True:
+                while len(turns) < CONNECTIONS and (turn := line.turn()) is not None:
+                    turns.add(asyncio.create_task(self._run(operations.poll(self._config, *turn))))
+                if not turns:
+                    return line.done()
+                finished, turns = await asyncio.wait(turns, return_when=asyncio.FIRST_COMPLETED)
+                for task in finished:
+                    line.settle(task.result())
+        finally:
+            for task in turns:
+                task.cancel()
+            await asyncio.gather(*turns, return_exceptions=True)
+
+    async def jobs(self, *, page_size: int = 200, **filters: Unpack[JobFilters]) -> AsyncIterator[Job]:
+        """All jobs that fit the filters, newest first; see `Client.jobs`."""
+        cursor: str | None = None
+        while True:
+            page = await self._run(operations.page(self._config, filters, cursor, page_size))
+            for job in page.jobs:
+                yield job
+            if page.next is None:
+                return
+            cursor = page.next
+
+    async def events(self, job_id: str, *, last_event_id: str | None = None) -> AsyncIterator[Event]:
+        """What happens to a job, while it happens; see `Client.events`."""
+        reader = EventReader(job_id, self._config, last_event_id)
+        while not reader.ended:
+            try:
+                async with self._http.stream(**reader.call().arguments(self._config)) as response:
+                    if response.is_success:
+                        async for chunk in response.aiter_bytes():
+                            for event in reader.feed(chunk):
+                                yield event
+                            if reader.ended:
+                                return
+                        pause = reader.broken(None)
+                    else:
+                        await response.aread()
+                        pause = reader.refused(response)
+            except httpx.RequestError as error:
+                pause = reader.broken(error)
+            await asyncio.sleep(pause.seconds)
+
+    async def cancel(self, job_id: str, *, reason: str | None = None) -> Job:
+        """Call a job off; see `Client.cancel`."""
+        return await self._run(operations.act(self._config, job_id, "cancel", operations.given(reason=reason)))
+
+    async def retry(self, job_id: str, *, reason: str | None = None) -> Job:
+        """Send a job that failed through again; see `Client.retry`."""
+        return await self._run(operations.act(self._config, job_id, "retry", operations.given(reason=reason)))
+
+    async def reroute(self, job_id: str, **options: Unpack[RerouteOptions]) -> Job:
+        """Have a job routed anew; see `Client.reroute`."""
+        return await self._run(operations.act(self._config, job_id, "reroute", options))
+
+    async def trace(self, trace_or_job_id: str) -> Json:
+        """The whole timeline; see `Client.trace`."""
+        return await self._run(operations.trace(self._config, trace_or_job_id))
+
+    async def health(self) -> Health:
+        """Whether the server is ready; see `Client.health`."""
+        return await self._run(operations.health(self._config))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, operation: Operation[T]) -> T:
+        try:
+            step = next(operation)
+            while True:
+                try:
+                    response = await self._do(step)
+                except httpx.RequestError as error:
+                    step = operation.throw(error)
+                else:
+                    step = operation.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _do(self, step: Call | Pause) -> httpx.Response | None:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        return await self._http.request(**step.arguments(self._config))

@@ -1,0 +1,184 @@
+"""The sync client. What it sends and how it reads the answers is in `operations.py`, shared with the async one."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from synthralos_client import operations
+from synthralos_client.async_client import LIMITS, AsyncClient
+from synthralos_client.background import Background
+from synthralos_client.config import configure
+from synthralos_client.events import EventReader
+from synthralos_client.models import Event, Health, Job, JobFilters, JobOptions, JobRequest, Json, RerouteOptions
+from synthralos_client.sending import Call, Operation, Pause
+from synthralos_client.waiting import OnProgress
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+T = TypeVar("T")
+
+
+class Client:
+    """Talks to one SynthralOS server. Safe to share between threads; close it, or use it in a `with` block.
+
+    `base_url` and `api_key` come from SYNTHRALOS_URL and SYNTHRALOS_API_KEY where they are not given.
+    `timeout` is in seconds and per request. Broken connections, 429 and 503 are retried `max_retries` times with
+    backoff (or after `Retry-After`), never so that a job could be handed in twice. All methods raise the errors of
+    `synthralos_client.errors`.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = 30.0,
+        max_retries: int = 5,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        self._config = configure(base_url, api_key, timeout, max_retries)
+        self._verify = verify
+        self._http = httpx.Client(verify=verify, limits=LIMITS)
+
+    def submit(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        model: str = "auto",
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Hand in one job: a `prompt` (one user message) or OpenAI chat `messages`. It is durable on return."""
+        request = operations.request_of(prompt, messages, model, options)
+        return self._run(
+            operations.submit(self._config, request, operations.submit_headers(idempotency_key, traceparent))
+        )
+
+    def submit_many(
+        self, requests: Iterable[JobRequest | Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> list[Job]:
+        """Hand in any number of jobs, up to 1,000 a request; the order is kept.
+
+        On an error, the error's `accepted` holds what is in. With an `idempotency_key` of your own, the same call
+        may be repeated later without doubling anything.
+        """
+        return self._run(operations.submit_many(self._config, requests, idempotency_key or operations.new_key()))
+
+    def get(self, job_id: str, *, wait: float | None = None) -> Job:
+        """One job as it is; with `wait`, once it is done or that many seconds (at most 120) are over."""
+        return self._run(operations.get(self._config, job_id, wait))
+
+    def wait(self, job_id: str, timeout: float | None = None) -> Job:
+        """One job once it is done; raises `WaitTimeout` after `timeout` seconds."""
+        return self._run(operations.wait(self._config, job_id, timeout))
+
+    def wait_many(
+        self, job_ids: Iterable[str], timeout: float | None = None, on_progress: OnProgress | None = None
+    ) -> list[Job]:
+        """The jobs, in the order of `job_ids`, once all are done; raises `WaitTimeout` after `timeout` seconds.
+
+        `on_progress(job, done, total)` is called in this thread for each job that is done.
+        """
+        ids, steps = list(job_ids), SimpleQueue[tuple[Job, int, int] | None]()
+
+        async def work() -> list[Job]:
+            async with AsyncClient(self._config.base_url, self._config.api_key, **self._settings()) as client:
+                return await client.wait_many(ids, timeout, lambda *step: steps.put(step))
+
+        with Background(work, on_end=lambda: steps.put(None)) as running:
+            for step in iter(steps.get, None):
+                if on_progress is not None:
+                    on_progress(*step)
+            return running.result()
+
+    def jobs(self, *, page_size: int = 200, **filters: Unpack[JobFilters]) -> Iterator[Job]:
+        """All jobs that fit the filters, newest first, page by page, without their requests and results."""
+        cursor: str | None = None
+        while True:
+            page = self._run(operations.page(self._config, filters, cursor, page_size))
+            yield from page.jobs
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def events(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Event]:
+        """What happens to a job, while it happens, up to `done`. A broken stream is resumed where it broke."""
+        reader = EventReader(job_id, self._config, last_event_id)
+        while not reader.ended:
+            try:
+                with self._http.stream(**reader.call().arguments(self._config)) as response:
+                    if response.is_success:
+                        for chunk in response.iter_bytes():
+                            yield from reader.feed(chunk)
+                            if reader.ended:
+                                return
+                        pause = reader.broken(None)
+                    else:
+                        response.read()
+                        pause = reader.refused(response)
+            except httpx.RequestError as error:
+                pause = reader.broken(error)
+            time.sleep(pause.seconds)
+
+    def cancel(self, job_id: str, *, reason: str | None = None) -> Job:
+        """Call a job off; raises `Conflict` where it is done already."""
+        return self._run(operations.act(self._config, job_id, "cancel", operations.given(reason=reason)))
+
+    def retry(self, job_id: str, *, reason: str | None = None) -> Job:
+        """Send a job that failed through again; raises `Conflict` where it did not fail."""
+        return self._run(operations.act(self._config, job_id, "retry", operations.given(reason=reason)))
+
+    def reroute(self, job_id: str, **options: Unpack[RerouteOptions]) -> Job:
+        """Have a job routed anew, with other constraints where given; raises `Conflict` where it succeeded."""
+        return self._run(operations.act(self._config, job_id, "reroute", options))
+
+    def trace(self, trace_or_job_id: str) -> Json:
+        """The whole timeline: the trace's jobs, each with its spans and events."""
+        return self._run(operations.trace(self._config, trace_or_job_id))
+
+    def health(self) -> Health:
+        """Whether the server is ready. Needs no key."""
+        return self._run(operations.health(self._config))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def _settings(self) -> dict[str, Any]:
+        return {"timeout": self._config.timeout, "max_retries": self._config.max_retries, "verify": self._verify}
+
+    def _run(self, operation: Operation[T]) -> T:
+        try:
+            step = next(operation)
+            while True:
+                try:
+                    response = self._do(step)
+                except httpx.RequestError as error:
+                    step = operation.throw(error)
+                else:
+                    step = operation.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _do(self, step: Call | Pause) -> httpx.Response | None:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        return self._http.request(**step.arguments(self._config))

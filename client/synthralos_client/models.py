@@ -1,0 +1,183 @@
+"""What the server answers, as small immutable objects; and the fields of a job request, for type checkers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, TypedDict
+
+Json = dict[str, Any]
+
+TERMINAL = frozenset({"succeeded", "denied", "failed", "cancelled", "expired"})
+"""The states that a job does not leave, except by an explicit retry or reroute."""
+
+
+class Constraints(TypedDict, total=False):
+    """What the sender demands of the way the job is done. `max_cost_usd` is for one attempt."""
+
+    region: str | None
+    classification: str | None
+    strategy: str
+    max_cost_usd: Decimal | str | float | None
+    max_attempts: int
+    fallback: bool
+    pin: str | None
+    exclude: list[str]
+
+
+class JobOptions(TypedDict, total=False):
+    """Everything that a job request may hold besides its model and its prompt or messages."""
+
+    max_output_tokens: int
+    temperature: float
+    top_p: float
+    stop: str | list[str]
+    seed: int
+    tools: list[Json]
+    tool_choice: str | Json
+    response_format: Json
+    constraints: Constraints
+    deadline: datetime | str
+    deadline_seconds: float
+    lane: Literal["interactive", "bulk"]
+    metadata: dict[str, str | float | bool]
+    run_id: str
+    workspace: str
+    user: str
+    organization: str
+    provider_options: dict[str, Json]
+
+
+class JobRequest(JobOptions, total=False):
+    """One element of a `submit_many`: exactly one of `prompt` (one user message) and `messages` (OpenAI's form)."""
+
+    model: str
+    prompt: str
+    messages: list[Json]
+
+
+class JobFilters(TypedDict, total=False):
+    """What a listing may be narrowed down to. Times are RFC 3339 strings or aware `datetime`s."""
+
+    state: str | list[str]
+    stage: str
+    model: str
+    lane: str
+    workspace: str
+    user: str
+    run_id: str
+    trace_id: str
+    created_after: datetime | str
+    created_before: datetime | str
+
+
+class RerouteOptions(TypedDict, total=False):
+    """What a reroute may change. The data's classification can never be loosened."""
+
+    reason: str
+    pin: str | None
+    exclude: list[str]
+    region: str | None
+    strategy: str
+    fallback: bool
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed: `kind` is one of the failure classes, `message` is for people."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the server showed it; `raw` is the whole answer.
+
+    `cost` is in USD, exact: the sum of what is known. `cost_known` is false while a part of it is not.
+    `text` is the answer: None before the job succeeded, and in listings. `attempts` counts provider calls.
+    """
+
+    id: str
+    state: str
+    trace_id: str
+    text: str | None = None
+    cost: Decimal = Decimal(0)
+    cost_known: bool = True
+    attempts: int = 0
+    failure: Failure | None = None
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def done(self) -> bool:
+        """Whether it is in a terminal state."""
+        return self.state in TERMINAL
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has a result."""
+        return self.state == "succeeded"
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the server accepted it; None where the answer did not say."""
+        return parse_time(self.raw.get("created_at"))
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it reached its terminal state; None before."""
+        return parse_time(self.raw.get("finished_at"))
+
+    @classmethod
+    def from_json(cls, data: Json) -> Job:
+        """A job from the server's JSON, be it a submission's receipt, a listing's row or a full view."""
+        cost = data.get("cost") or {}
+        result = data.get("result") or {}
+        return cls(
+            id=data["id"],
+            state=data["state"],
+            trace_id=data.get("trace_id") or "",
+            text=result.get("text"),
+            cost=Decimal(str(cost.get("usd") or 0)),
+            cost_known=bool(cost.get("known", True)),
+            attempts=int(data.get("attempts") or 0),
+            failure=_failure(data.get("failure")),
+            raw=data,
+        )
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of a job's event stream: `kind` is `state`, `span`, `attempt`, `event` or `done`."""
+
+    id: str
+    kind: str
+    data: Json
+
+
+@dataclass(frozen=True)
+class Health:
+    """What `/health/ready` says. `raw` has the checks one by one."""
+
+    ready: bool
+    status: str
+    raw: Json = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a listing; `next` is the cursor of the following part, None at the end."""
+
+    jobs: tuple[Job, ...]
+    next: str | None
+
+
+def parse_time(text: object) -> datetime | None:
+    """An RFC 3339 time as the server writes it (Python 3.10 does not read the `Z`)."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if isinstance(text, str) else None
+
+
+def _failure(data: Mapping[str, Any] | None) -> Failure | None:
+    return None if data is None else Failure(str(data.get("class", "")), str(data.get("message", "")))
