@@ -7,7 +7,7 @@ follows from the answer in one transaction. Whatever it writes is fenced; when t
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
@@ -159,7 +159,7 @@ class Journeys:
             history = [*history, PastAttempt(end.attempt_no, deployment.id, end.outcome, failure, work.since)]
         now = self._now()
         [(remedy, treatment)] = self._heal.treat([Case(job, failure, history, now)])
-        named = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
+        named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
         work.span("heal", self._now(), failure=failure.failure_class, **named)
         work.events.append(Event("healed", "heal", {**named, "failure": failure.to_json()}))
         if isinstance(treatment, NextDeployment):

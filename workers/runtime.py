@@ -14,7 +14,8 @@ from pipelines.guard.table import build_guard_stage
 from pipelines.heal.stage import build_heal_stage
 from pipelines.journey import Journeys
 from pipelines.providers.table import build_providers
-from pipelines.route.stage import build_route_stage
+from pipelines.route.stage import RouteStage
+from pipelines.route.strategies import STRATEGIES
 from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.jobs import Job
@@ -70,13 +71,11 @@ class WorkerRuntime:
             stages,
             self._claim,
             build_guard_stage(settings, core.catalog),
-            build_route_stage(core.catalog, core.credentials.why_not_offered),
+            RouteStage(core.catalog, STRATEGIES, core.credentials.why_not_offered),
             self.flight,
             now,
         )
-        self._analyst = Analyst(
-            self._reader, Analysis(database, list(exporters)), exporters, self.heartbeat.clock
-        )
+        self._analyst = Analyst(self._reader, Analysis(database, list(exporters)), exporters, self.heartbeat.clock)
         core.bus.subscribe(Topic.TAKEN, self._on_taken)
 
     def start(self) -> None:
