@@ -4,9 +4,11 @@ A place is made for one test and removed after it, so that tests run side by sid
 `SYNTHRALOS_TEST_EMBEDDED_ONLY=1` the tests that ask for a server are skipped.
 """
 
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,6 +17,9 @@ import pytest
 import redis
 from psycopg import sql
 
+from migrations.runner import upgrade
+from synthralos.store.database import Database
+from synthralos.store.tables import metadata
 from tests.servers import POSTGRESQL, RABBITMQ, REDIS, Server, embedded_only
 
 
@@ -49,18 +54,59 @@ def redis_server_url() -> str:
 @pytest.fixture
 def postgres_database(postgres_server_url: str) -> Iterator[str]:
     """URL of an empty database, dropped afterwards whoever is still connected to it."""
+    with _made_on(postgres_server_url) as url:
+        yield url
+
+
+@contextmanager
+def _made_on(server_url: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
+    with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    yield _with_path(postgres_server_url, name)
-    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    try:
+        yield _with_path(server_url, name)
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
 def sqlite_database(tmp_path: Path) -> str:
     """URL of a SQLite file that does not exist yet."""
     return f"sqlite:///{tmp_path / 'synthralos.db'}"
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(postgres_server_url: str) -> Iterator[Database]:
+    """One migrated database for all tests that need an empty one: making it takes a second, emptying it does not."""
+    with _made_on(postgres_server_url) as url, closing(Database(url)) as database:
+        upgrade(database)
+        yield database
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "synthralos.db"
+    with closing(Database(f"sqlite:///{path}")) as database:
+        upgrade(database)
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated, empty database: the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("_migrated_sqlite"), tmp_path)
+        with closing(Database(f"sqlite:///{path}")) as database:
+            yield database
+        return
+    migrated: Database = request.getfixturevalue("_migrated_postgres")
+    with closing(Database(migrated.url.render_as_string(hide_password=False))) as database:
+        with migrated.transaction() as connection:
+            for table in metadata.tables.values():
+                connection.execute(table.delete())
+        yield database
 
 
 @pytest.fixture

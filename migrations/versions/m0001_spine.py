@@ -96,6 +96,7 @@ def upgrade() -> None:
         sa.Column("created_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("organization", "workspace", "key"),
     )
+    op.create_index("idempotency_keys_by_time", "idempotency_keys", ["created_at"], unique=False)
     op.create_table(
         "jobs",
         sa.Column("id", ID, nullable=False),
@@ -291,6 +292,7 @@ def downgrade() -> None:
     )
     op.drop_index("jobs_by_organization", table_name="jobs")
     op.drop_table("jobs")
+    op.drop_index("idempotency_keys_by_time", table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
     op.drop_table("export_backlog")
     op.drop_index("event_logs_by_organization", table_name="event_logs")

@@ -1,5 +1,6 @@
 """Claiming jobs: the one way in which a worker gets the right to work on a job."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from synthralos.domain.jobs import Claim, Constraints, Job, Request, Tenant
 from synthralos.domain.plans import Plan
 from synthralos.domain.states import Lane, Stage, Transition, sources, target
-from synthralos.store.database import Database
+from synthralos.store.database import Database, is_transient
 from synthralos.store.recordset import encode_rows, recordset
 from synthralos.store.tables import jobs, processes
 from synthralos.store.types import Id
@@ -26,17 +27,45 @@ class Claims:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._claim = _claim(database.dialect)
+        self._confirm = _confirm(database.dialect)
+        self._in_doubt: set[tuple[str, Claim]] = set()
+        self._lock = threading.Lock()
 
     def claim(self, stage: Stage, job_ids: Sequence[str], worker_id: str) -> list[Job]:
         """Take those of `job_ids` that are queued at `stage`; the others are somebody else's, or done.
 
         Rows that another transaction holds are skipped, not waited for. A worker that was declared lost
-        gets nothing.
+        gets nothing. Where the connection breaks during the commit, nobody knows whether it was done: the next
+        call with the same ids finds out, so that no job stays with a worker that does not know of it.
         """
         parameters = {"ids": encode_rows([{"id": i} for i in job_ids]), "at_stage": stage, "by_worker": worker_id}
-        with self._database.transaction() as connection:
-            rows = connection.execute(self._claim, parameters).all()
+        doubtful = self._take_doubts(set(job_ids))
+        rows: list[sa.Row[Any]] = []
+        try:
+            with self._database.transaction() as connection:
+                if doubtful:
+                    rows.extend(connection.execute(self._confirm, {"rows": encode_rows(map(_fence, doubtful))}))
+                rows.extend(connection.execute(self._claim, parameters))
+        except Exception as error:
+            if is_transient(error):
+                self._doubt(doubtful | {(row.id, Claim(worker_id, row.claim_no)) for row in rows})
+            raise
         return [_job(row, stage, worker_id) for row in rows]
+
+    def _doubt(self, claims: set[tuple[str, Claim]]) -> None:
+        with self._lock:
+            self._in_doubt |= claims
+
+    def _take_doubts(self, job_ids: set[str]) -> set[tuple[str, Claim]]:
+        with self._lock:
+            taken = {doubt for doubt in self._in_doubt if doubt[0] in job_ids}
+            self._in_doubt -= taken
+        return taken
+
+
+def _fence(doubt: tuple[str, Claim]) -> dict[str, Any]:
+    job_id, claim = doubt
+    return {"id": job_id, "worker_id": claim.worker_id, "claim_no": claim.claim_no}
 
 
 def _claim(dialect: str) -> Any:
@@ -59,6 +88,18 @@ def _claim(dialect: str) -> Any:
         )
         .returning(*_RETURNED)
     )
+
+
+def _confirm(dialect: str) -> Any:
+    """Claim anew the jobs that are held under exactly the claims of `rows`."""
+    rows = recordset(dialect, "rows", {"id": Id, "worker_id": Id, "claim_no": sa.Integer()})
+    held = (
+        jobs.c.id == rows.c.id,
+        jobs.c.state == target(Transition.CLAIM),
+        jobs.c.worker_id == rows.c.worker_id,
+        jobs.c.claim_no == rows.c.claim_no,
+    )
+    return sa.update(jobs).where(*held).values(claim_no=jobs.c.claim_no + 1).returning(*_RETURNED)
 
 
 def _job(row: Any, stage: Stage, worker_id: str) -> Job:

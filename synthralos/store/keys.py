@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.ids import new_id
+from synthralos.domain.ids import is_id, new_id
 from synthralos.store.database import Database
 from synthralos.store.recordset import insert_ignoring
 from synthralos.store.scope import Scope
@@ -95,7 +95,7 @@ class Keys:
         """Revoke a key by its id or its prefix; False where there is no such key within the scope."""
         statement = (
             sa.update(api_keys)
-            .where(sa.or_(api_keys.c.id == key_id if len(key_id) == 36 else sa.false(), api_keys.c.prefix == key_id))
+            .where(sa.or_(api_keys.c.id == key_id if is_id(key_id) else sa.false(), api_keys.c.prefix == key_id))
             .where(api_keys.c.revoked_at.is_(None), *scope.conditions(api_keys))
             .values(revoked_at=utcnow())
         )

@@ -78,9 +78,11 @@ class Ledger:
 
     def close(self, connection: sa.Connection, ended: Sequence["Settlement"]) -> None:
         """Book the ends of attempts, and their costs. An attempt that has ended otherwise than `lost` stays."""
-        rows = encode_rows(map(_entry_row, ended))
-        connection.execute(self._close, {"rows": rows})
-        connection.execute(self._log, {"rows": rows})
+        rows = [_entry_row(settlement) for settlement in ended]
+        closed = {(r.job_id, r.attempt_no) for r in connection.execute(self._close, {"rows": encode_rows(rows)})}
+        entries = [row for row in rows if (row["job_id"], row["attempt_no"]) in closed]
+        if entries:
+            connection.execute(self._log, {"rows": encode_rows(entries)})
 
     def write_off(self, connection: sa.Connection, alive: sa.Select[tuple[str]], limit: int) -> None:
         """Book the open attempts of dead workers as lost and maybe billed, also where their job is over.
@@ -180,6 +182,7 @@ def _close(dialect: str) -> Any:
             {name: rows.c[name] for name in _END_COLUMNS},
         )
         .values(late=attempts.c.outcome == Outcome.LOST, ended_at=utcnow())
+        .returning(attempts.c.job_id, attempts.c.attempt_no)
     )
 
 

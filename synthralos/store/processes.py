@@ -119,7 +119,7 @@ class Leadership:
                 "term": leaders.c.term + sa.case((mine, 0), else_=1),
                 "until": utc_in(sa.literal(self._seconds)),
             },
-            where=sa.or_(mine, leaders.c.until < utcnow()),
+            where=sa.or_(mine, leaders.c.until <= utcnow()),
         )
         with self._database.transaction() as connection:
             return connection.execute(statement.returning(leaders.c.term)).scalar()

@@ -5,6 +5,7 @@ rows over: against arrays with `unnest` or many-valued inserts it takes a tenth 
 PostgreSQL (`json_to_recordset`) and on SQLite (`json_each`) alike.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,10 +17,31 @@ from sqlalchemy.sql.expression import FromClause
 Row = dict[str, Any]
 Columns = Mapping[str, Any]
 
+_UNSTORABLE = re.compile("[\\x00\ud800-\udfff]")
+
 
 def encode_rows(rows: Iterable[Row]) -> str:
-    """The parameter's value. Times and money must have been encoded (`encode_time`, `encode_money`)."""
-    return orjson.dumps(list(rows)).decode()
+    """The parameter's value. Times and money must have been encoded (`encode_time`, `encode_money`).
+
+    What a provider answers may hold characters that no database takes as text: NUL (PostgreSQL) and lone
+    surrogates (not UTF-8). They are stored as U+FFFD, because a result must not be lost over them.
+    """
+    rows = list(rows)
+    try:
+        text = orjson.dumps(rows).decode()
+    except TypeError:
+        return orjson.dumps(_storable(rows)).decode()
+    return orjson.dumps(_storable(rows)).decode() if "\\u0000" in text else text
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, Mapping):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    return value
 
 
 def recordset(dialect: str, parameter: str, columns: Columns) -> FromClause:

@@ -109,12 +109,12 @@ class Settlements:
     def start(self, starts: Sequence[Start]) -> list[bool]:
         """Book the attempts that still may begin; False where the claim was lost: do not call."""
         with self._database.transaction() as connection:
-            won = _ids(connection, self._start, (_start_row(s) for s in starts))
-            begun = [s for s in starts if s.job.id in won]
+            won = _won(connection, self._start, (_start_row(s) for s in starts))
+            begun = [s for s in starts if _claimed(s.job) in won]
             if begun:
                 self._ledger.open(connection, begun)
                 self._write_spans(connection, begun)
-        return [s.job.id in won for s in starts]
+        return [_claimed(s.job) in won for s in starts]
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """Write what became of the jobs; False where the claim was lost: only the ledger has changed."""
@@ -122,12 +122,12 @@ class Settlements:
             ended = [s for s in settlements if s.attempt is not None]
             if ended:
                 self._ledger.close(connection, ended)
-            won = _ids(connection, self._settle, (_settle_row(s) for s in settlements))
-            written = [s for s in settlements if s.job.id in won]
+            won = _won(connection, self._settle, (_settle_row(s) for s in settlements))
+            written = [s for s in settlements if _claimed(s.job) in won]
             self._write_spans(connection, written)
             self._write_events(connection, written)
             self._put_on_backlog(connection, written)
-        return [s.job.id in won for s in settlements]
+        return [_claimed(s.job) in won for s in settlements]
 
     def _write_spans(self, connection: sa.Connection, items: Sequence[Start | Settlement]) -> None:
         rows = [span_row(item.job.id, span) for item in items for span in item.spans]
@@ -150,8 +150,13 @@ class Settlements:
             connection.execute(self._to_backlog, {"rows": encode_rows(rows)})
 
 
-def _ids(connection: sa.Connection, statement: Any, rows: Any) -> set[str]:
-    return set(connection.execute(statement, {"rows": encode_rows(rows)}).scalars())
+def _won(connection: sa.Connection, statement: Any, rows: Any) -> set[tuple[str, int]]:
+    """The claims that still held. Not only the jobs: a batch may hold an old claim's write beside the new one's."""
+    return {(row.id, row.claim_no) for row in connection.execute(statement, {"rows": encode_rows(rows)})}
+
+
+def _claimed(job: Job) -> tuple[str, int]:
+    return job.id, job.claim.claim_no
 
 
 def _fence(row: Job) -> dict[str, Any]:
@@ -205,7 +210,7 @@ def _start(dialect: str) -> Any:
         "plan": rows.c.plan,
         "verdict": sa.func.coalesce(rows.c.verdict, jobs.c.verdict),
     }
-    return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id)
+    return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id, jobs.c.claim_no)
 
 
 def _settle(dialect: str) -> Any:
@@ -224,4 +229,4 @@ def _settle(dialect: str) -> Any:
             (rows.c.state == State.SUCCEEDED, sa.null()), else_=sa.func.coalesce(rows.c.failure, jobs.c.failure)
         ),
     }
-    return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id)
+    return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id, jobs.c.claim_no)

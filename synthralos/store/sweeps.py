@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -57,6 +58,20 @@ class Sweeps:
             state=target(Transition.EXPIRE), stage=Stage.ANALYZE, run_at=None, finished_at=utcnow(),
         )  # fmt: skip
 
+    def neglected(self, after: float) -> list[tuple[Stage, Lane]]:
+        """Where jobs wait that were rung more than `after` seconds ago: one look for all stages and lanes."""
+        query = (
+            sa.select(jobs.c.stage, jobs.c.lane)
+            .where(
+                jobs.c.finished_at.is_(None),
+                jobs.c.state == State.QUEUED,
+                jobs.c.rung_at < utc_in(sa.literal(-after)),
+            )
+            .distinct()
+        )
+        with self._database.snapshot() as connection:
+            return [(Stage(row.stage), Lane(row.lane)) for row in connection.execute(query)]
+
     def unattended(self, stage: Stage, lane: Lane, after: float, limit: int) -> list[Doorstep]:
         """Jobs that were rung more than `after` seconds ago and are still queued, oldest first."""
         waiting = sa.select(jobs.c.id).where(
@@ -90,18 +105,27 @@ class Sweeps:
         with self._database.snapshot() as connection:
             return [Doorstep(i, Stage.ANALYZE, Lane.BULK) for i in connection.execute(waiting).scalars()]
 
-    def declare_lost(self, silent_for: float) -> list[str]:
-        """Workers that were silent for `silent_for` seconds, or whose process is gone from this machine."""
-        silent = processes.c.heartbeat_at < utc_in(sa.literal(-silent_for))
-        gone = processes.c.id.in_(self._gone_from_here())
-        statement = (
-            sa.update(processes)
-            .where(processes.c.state.in_(_ALIVE), sa.or_(silent, gone))
-            .values(state="lost")
-            .returning(processes.c.id)
-        )
+    def declare_silent(self, silent_for: float) -> list[str]:
+        """Declare lost the processes that were silent for `silent_for` seconds.
+
+        While the database is away nobody can beat: whoever calls this has itself seen the database all that time.
+        """
+        return self._declare(processes.c.heartbeat_at < utc_in(sa.literal(-silent_for)))
+
+    def declare_gone(self) -> list[str]:
+        """Declare lost the processes that no longer exist on this machine: no need to wait for silence."""
+        gone = self._gone_from_here()
+        return self._declare(processes.c.id.in_(gone)) if gone else []
+
+    def clock(self) -> datetime:
+        """The database's time: the clock that heartbeats are judged by."""
+        with self._database.snapshot() as connection:
+            return connection.execute(sa.select(utcnow())).scalar_one()
+
+    def _declare(self, condition: sa.ColumnElement[bool]) -> list[str]:
+        statement = sa.update(processes).where(processes.c.state.in_(_ALIVE), condition).values(state="lost")
         with self._database.transaction() as connection:
-            return list(connection.execute(statement).scalars())
+            return list(connection.execute(statement.returning(processes.c.id)).scalars())
 
     def abandon(self, limit: int = 2000) -> list[Doorstep]:
         """Free the jobs whose worker is not alive; write off their open attempts as lost, maybe billed."""
@@ -140,7 +164,7 @@ class Sweeps:
         return Failure(FailureClass.INTERNAL, message, provider_code="poison").to_json()
 
     def _gone_from_here(self) -> list[str]:
-        """Processes of this very boot and pid namespace that no longer exist: no need to wait for silence."""
+        """Processes of this very boot and pid namespace that no longer exist."""
         here = boot_id()
         if not here:
             return []

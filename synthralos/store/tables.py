@@ -195,6 +195,7 @@ idempotency_keys = sa.Table(
     _text("fingerprint"),
     sa.Column("job_ids", Json, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index("idempotency_keys_by_time", "created_at"),
 )
 
 processes = sa.Table(
