@@ -130,11 +130,13 @@ class GiveUp:
 
 
 def failed_attempt(case: Case) -> PastAttempt | None:
-    """The attempt that the failure belongs to; None where the failure came before any call."""
+    """The attempt that the failure belongs to; None where the failure came before any call of the plan's step."""
     last = case.history[-1] if case.history else None
     if last is None or last.failure is None or last.outcome is not Outcome.FAILED:
         return None
-    return last if last.failure.failure_class is case.failure.failure_class else None
+    step = case.job.plan.current if case.job.plan is not None else None
+    belongs = last.failure.failure_class is case.failure.failure_class
+    return last if belongs and step is not None and step.deployment == last.deployment else None
 
 
 def failed_deployment(case: Case) -> str | None:
@@ -147,9 +149,13 @@ def failed_deployment(case: Case) -> str | None:
 
 
 def untried(case: Case, plan: Plan) -> list[int]:
-    """The indices of the plan's steps that were not called yet, those after the cursor first."""
+    """The indices of the plan's steps that may be called next and were not called yet, those after the cursor first.
+
+    Steps before the cursor count only after a call: without one, going back could go round for ever.
+    """
     gone = {attempt.deployment for attempt in case.history} | set(case.job.constraints.exclude)
-    cursors = [*range(plan.cursor + 1, len(plan.steps)), *range(plan.cursor)]
+    passed_over = range(plan.cursor) if failed_attempt(case) is not None else ()
+    cursors = [*range(plan.cursor + 1, len(plan.steps)), *passed_over]
     return [cursor for cursor in cursors if plan.steps[cursor].deployment not in gone]
 
 

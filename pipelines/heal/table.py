@@ -46,6 +46,6 @@ def build_remedies(rng: Random, catalog: Catalog) -> RemedyTable:
         FailureClass.SCHEMA_MISMATCH: (once_more, next_deployment, give_up),
         # Spending more is for people to decide.
         FailureClass.BUDGET: (give_up,),
-        # Our own bug or outage: other deployments would meet it too.
-        FailureClass.INTERNAL: (wait, give_up),
+        # Our own bug or outage. Before any call (a deployment that left the catalog) only another step can help.
+        FailureClass.INTERNAL: (wait, next_deployment, give_up),
     }

@@ -58,7 +58,9 @@ F = FailureClass
         (F.SCHEMA_MISMATCH, [A], [A, A], "give_up"),
         (F.BUDGET, [A, B], [], "give_up"),
         (F.INTERNAL, [A, B], [A], "wait"),
-        (F.INTERNAL, [A, B], [], "give_up"),
+        (F.INTERNAL, [A, B], [], "next_deployment"),
+        (F.INTERNAL, [A], [], "give_up"),
+        (F.INTERNAL, [], [], "give_up"),
     ],
 )
 def test_each_failure_has_its_remedies_in_order(
