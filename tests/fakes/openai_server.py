@@ -1,0 +1,219 @@
+"""A real HTTP server that speaks OpenAI's chat completions, bills every call, and misbehaves on command.
+
+Run as `python -m tests.fakes.openai_server --port 0 --bill FILE`; it prints one JSON line, `{"url": …}`, once it
+listens. Its base URL for clients is `url` + `/v1`.
+
+Every call is one JSON line in the bill, written and flushed before anything is answered: `job_id` and `attempt_no`
+(from `Idempotency-Key`), `model`, `input_tokens`, `output_tokens`, `billed`, and `replied`: whether the server goes on
+to send a whole completion.
+
+- `POST /control`  `{"behavior": {…}, "model": name or null}` sets how calls to a model (null: to any other) are
+                   treated (`Behavior`); `{"reset": true}` forgets all of it.
+- `POST /release`  lets every call that hangs go on.
+- `GET /bill`      `{"calls": [lines]}`.
+- `GET /wait?calls=N`  answers when N calls have arrived in all: an event for tests.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from tests.fakes.behaviors import CHUNKS, FIELDS, Behavior, billed_tokens, completion, error
+
+
+class FakeOpenAI:
+    """The server's state and its routes."""
+
+    def __init__(self, bill: Path | None = None) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self._bill = None if bill is None else os.open(bill, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._behaviors: dict[str | None, Behavior] = {}
+        self._released = asyncio.Event()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=64 * 1024 * 1024)
+        application.add_routes(
+            [
+                web.post("/v1/chat/completions", self._complete),
+                web.post("/control", self._control),
+                web.post("/release", self._release),
+                web.get("/bill", self._show_bill),
+                web.get("/wait", self._wait),
+            ]
+        )
+        return application
+
+    def close(self) -> None:
+        self._released.set()
+        if self._bill is not None:
+            os.close(self._bill)
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        try:
+            asked = await request.json()
+        except ValueError:
+            return web.json_response(error("the body is not JSON", "invalid_request_error"), status=400)
+        problem = _problem(asked)
+        if problem is not None:
+            return web.json_response(error(problem, "invalid_request_error"), status=400)
+        behavior = self._next_behavior(asked["model"])
+        released = self._released
+        document = completion(asked, behavior, len(self.calls) + 1)
+        self._book(request, asked, document, behavior)
+        if behavior.delay:
+            await asyncio.sleep(behavior.delay)
+        if behavior.hang:
+            await released.wait()
+        return await _answer(request, behavior, document)
+
+    def _next_behavior(self, model: str) -> Behavior:
+        key = model if model in self._behaviors else None
+        behavior = self._behaviors.get(key, Behavior())
+        if behavior.times is not None:
+            if behavior.times <= 1:
+                del self._behaviors[key]
+            else:
+                self._behaviors[key] = replace(behavior, times=behavior.times - 1)
+        return behavior
+
+    def _book(self, request: web.Request, asked: dict[str, Any], document: dict[str, Any], behavior: Behavior) -> None:
+        job_id, _, attempt_no = request.headers.get("Idempotency-Key", "").rpartition("/")
+        used = billed_tokens(document, asked) if behavior.bills else (0, 0)
+        line = {
+            "job_id": job_id or None,
+            "attempt_no": int(attempt_no) if attempt_no.isdigit() else None,
+            "model": asked["model"],
+            "input_tokens": used[0],
+            "output_tokens": used[1],
+            "billed": behavior.bills,
+            "replied": behavior.replies,
+        }
+        self.calls.append(line)
+        if self._bill is not None:
+            os.write(self._bill, json.dumps(line).encode() + b"\n")
+        arrived = [pair for pair in self._waiting if pair[0] <= len(self.calls)]
+        self._waiting = [pair for pair in self._waiting if pair[0] > len(self.calls)]
+        for _, future in arrived:
+            if not future.done():
+                future.set_result(None)
+
+    async def _control(self, request: web.Request) -> web.Response:
+        told = await request.json()
+        if told.get("reset"):
+            self._behaviors.clear()
+            return web.json_response({})
+        unknown = set(told.get("behavior", {})) - FIELDS
+        if unknown:
+            return web.json_response(error(f"unknown: {sorted(unknown)}", "invalid_request_error"), status=400)
+        self._behaviors[told.get("model")] = Behavior(**told["behavior"])
+        return web.json_response({})
+
+    async def _release(self, _: web.Request) -> web.Response:
+        self._released.set()
+        self._released = asyncio.Event()
+        return web.json_response({})
+
+    async def _show_bill(self, _: web.Request) -> web.Response:
+        return web.json_response({"calls": self.calls})
+
+    async def _wait(self, request: web.Request) -> web.Response:
+        wanted = int(request.query["calls"])
+        if len(self.calls) < wanted:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((wanted, future))
+            await future
+        return web.json_response({"calls": len(self.calls)})
+
+
+def _problem(asked: Any) -> str | None:
+    if not isinstance(asked, dict) or not isinstance(asked.get("model"), str):
+        return "you must provide a model parameter"
+    messages = asked.get("messages")
+    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
+        return "messages must be a non-empty array of objects"
+    return "this server does not stream" if asked.get("stream") else None
+
+
+async def _answer(request: web.Request, behavior: Behavior, document: dict[str, Any]) -> web.StreamResponse:
+    if behavior.close == "before_reply":
+        _cut(request)
+        return web.Response()
+    payload = _payload(behavior, document)
+    headers = {"Content-Type": "application/json", "x-request-id": f"req_{document['id']}", **behavior.headers}
+    if behavior.close is None and not behavior.trickle:
+        return web.Response(status=behavior.status, body=payload, headers=headers)
+    response = web.StreamResponse(status=behavior.status, headers={**headers, "Content-Length": str(len(payload))})
+    await response.prepare(request)
+    if behavior.close == "mid_reply":
+        await response.write(payload[: len(payload) // 2])
+        _cut(request)
+        return response
+    step = len(payload) // CHUNKS + 1
+    for start in range(0, len(payload), step):
+        await response.write(payload[start : start + step])
+        await asyncio.sleep(behavior.trickle)
+    return response
+
+
+def _payload(behavior: Behavior, document: dict[str, Any]) -> bytes:
+    if behavior.raw is not None:
+        return behavior.raw.encode()
+    if behavior.body is not None:
+        return json.dumps(behavior.body).encode()
+    if behavior.status != 200:
+        return json.dumps(error(f"told to answer {behavior.status}", "server_error")).encode()
+    return json.dumps(document).encode()
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.close()
+
+
+@asynccontextmanager
+async def running(bill: Path | None = None, port: int = 0) -> AsyncIterator[str]:
+    """The server on this loop; gives its URL."""
+    fake = FakeOpenAI(bill)
+    runner = web.AppRunner(fake.application(), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port, backlog=8192)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        fake.close()
+        await runner.cleanup()
+
+
+async def _serve(port: int, bill: Path | None) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(bill, port) as url:
+        print(json.dumps({"url": url}), flush=True)  # noqa: T201 - how whoever started it learns the address
+        await stop.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--bill", type=Path, default=None)
+    arguments = parser.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    asyncio.run(_serve(arguments.port, arguments.bill))
+
+
+if __name__ == "__main__":
+    main()
