@@ -1,0 +1,61 @@
+"""The table of provider adapters. A new provider is one file, one line here, and its place in the conformance suite."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.providers import openai, openai_wire, sandbox
+from pipelines.providers.protocol import Provider
+from synthralos.catalog import CatalogError
+from synthralos.credentials import Credentials
+from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.settings import Settings
+
+OptionProblems = list[tuple[str, str]]
+"""(field, problem) each; empty where all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """How to build a provider, and how to check what a request and the catalog tell it before it is called."""
+
+    build: Callable[[Credentials, Settings], Provider]
+    check_options: Callable[[Mapping[str, Any]], OptionProblems]
+    check_deployment: Callable[[Deployment], object] = lambda _: None
+
+
+PROVIDERS: Mapping[str, Adapter] = {
+    "openai": Adapter(lambda c, _: openai.OpenAIProvider(c), openai_wire.check_options, openai.check_deployment),
+    "sandbox": Adapter(lambda _, s: sandbox.SandboxProvider(s.sandbox_bill), sandbox.check_options),
+}
+
+
+def build_providers(credentials: Credentials, settings: Settings) -> dict[str, Provider]:
+    """One provider per adapter name, for this process."""
+    return {name: adapter.build(credentials, settings) for name, adapter in PROVIDERS.items()}
+
+
+def check_catalog(catalog: Catalog) -> None:
+    """Raise `CatalogError` for a deployment whose adapter does not exist or does not understand its options."""
+    for deployment in catalog:
+        adapter = PROVIDERS.get(deployment.adapter)
+        if adapter is None:
+            known = ", ".join(PROVIDERS)
+            raise CatalogError(f"deployment {deployment.id!r}: adapter: must be one of {known}")
+        try:
+            adapter.check_deployment(deployment)
+        except ValueError as error:
+            raise CatalogError(f"deployment {deployment.id!r}: {error}") from None
+
+
+def check_provider_options(options: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> OptionProblems:
+    """What is wrong with a request's `provider_options`: (path below it, problem) each."""
+    adapters = {deployment.provider: deployment.adapter for deployment in catalog}
+    problems: OptionProblems = []
+    for provider, chosen in options.items():
+        if provider not in adapters:
+            problems.append((provider, f"is not a provider; choose from {', '.join(sorted(adapters))}"))
+            continue
+        found = PROVIDERS[adapters[provider]].check_options(chosen)
+        problems += [(f"{provider}.{field}", problem) for field, problem in found]
+    return problems

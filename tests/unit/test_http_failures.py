@@ -1,0 +1,119 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pipelines.providers.http_failures import failure_of, read_error, retry_after
+from synthralos.domain.failures import Failure, FailureClass
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def judged(status: int, body: Any = None, headers: dict[str, str] | None = None) -> Failure:
+    return failure_of(status, headers or {}, read_error(json.dumps(body).encode() if body else None), NOW)
+
+
+def openai(code: str | None, kind: str = "invalid_request_error", message: str = "no") -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def google(status: str, message: str = "no", details: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    return [{"error": {"code": 400, "message": message, "status": status, "details": details or []}}]
+
+
+QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, None, FailureClass.INVALID_REQUEST),
+        (404, openai("model_not_found"), FailureClass.INVALID_REQUEST),
+        (422, None, FailureClass.INVALID_REQUEST),
+        (401, openai("invalid_api_key"), FailureClass.CREDENTIAL),
+        (403, None, FailureClass.CREDENTIAL),
+        (402, None, FailureClass.QUOTA_EXHAUSTED),
+        (429, None, FailureClass.RATE_LIMITED),
+        (429, openai("insufficient_quota", "insufficient_quota"), FailureClass.QUOTA_EXHAUSTED),
+        (429, openai("credit_balance_exhausted"), FailureClass.QUOTA_EXHAUSTED),
+        (429, openai("organization_spend_limit_exceeded"), FailureClass.QUOTA_EXHAUSTED),
+        (400, openai("enforced_spend_limit_reached"), FailureClass.QUOTA_EXHAUSTED),
+        (400, {"type": "error", "error": {"type": "billing_error", "message": "x"}}, FailureClass.QUOTA_EXHAUSTED),
+        (400, openai(None, message="Your credit balance is too low to use the API."), FailureClass.QUOTA_EXHAUSTED),
+        (413, openai("rate_limit_exceeded", "tokens"), FailureClass.RATE_LIMITED),
+        (529, {"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, FailureClass.OVERLOADED),
+        (503, None, FailureClass.OVERLOADED),
+        (500, None, FailureClass.SERVER_ERROR),
+        (502, None, FailureClass.SERVER_ERROR),
+        (408, None, FailureClass.TIMEOUT),
+        (504, None, FailureClass.TIMEOUT),
+        (302, None, FailureClass.SERVER_ERROR),
+        (204, None, FailureClass.AMBIGUOUS),
+        (400, openai("context_length_exceeded"), FailureClass.CONTEXT_LENGTH),
+        (400, openai(None, message="prompt is too long: 210000 tokens > 200000"), FailureClass.CONTEXT_LENGTH),
+        (400, {"message": "This model's maximum context length is 4096 tokens."}, FailureClass.CONTEXT_LENGTH),
+        (400, google("INVALID_ARGUMENT", "exceeds the maximum number of tokens allowed"), FailureClass.CONTEXT_LENGTH),
+        (500, openai(None, message="maximum context length"), FailureClass.SERVER_ERROR),
+        (400, openai("content_filter"), FailureClass.CONTENT_FILTERED),
+        (400, {"error": {"innererror": {"code": "ResponsibleAIPolicyViolation"}}}, FailureClass.CONTENT_FILTERED),
+        (400, google("INVALID_ARGUMENT", details=[{"reason": "API_KEY_INVALID"}]), FailureClass.CREDENTIAL),
+        (429, google("RESOURCE_EXHAUSTED"), FailureClass.RATE_LIMITED),
+        (
+            429,
+            google("RESOURCE_EXHAUSTED", details=[{**QUOTA, "violations": [{"quotaId": "RequestsPerMinutePerModel"}]}]),
+            FailureClass.RATE_LIMITED,
+        ),
+        (
+            429,
+            google("RESOURCE_EXHAUSTED", details=[{**QUOTA, "violations": [{"quotaId": "RequestsPerDayPerModel"}]}]),
+            FailureClass.QUOTA_EXHAUSTED,
+        ),
+    ],
+)
+def test_an_error_answer_is_classified_by_what_it_says_first_and_its_status_last(
+    status: int, body: Any, expected: FailureClass
+) -> None:
+    failure = judged(status, body)
+    assert failure.failure_class is expected
+    assert failure.http_status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>Bad gateway</html>", b"[]", b"null", b"7", b'"text"', b'{"error": 7}', b'{"error": {"message": 7}}'],
+)
+def test_any_body_of_an_error_answer_can_be_read(body: bytes) -> None:
+    assert failure_of(502, {}, read_error(body), NOW).failure_class is FailureClass.SERVER_ERROR
+
+
+def test_a_message_is_one_short_line_without_control_characters() -> None:
+    failure = judged(400, openai(None, message="bad\nthing\x00 " + "x" * 5000))
+    assert "\n" not in failure.message
+    assert "\x00" not in failure.message
+    assert len(failure.message) < 600
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "30"}, 30.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after": "Thu, 01 Jan 2026 12:01:00 GMT"}, 60.0),
+        ({"retry-after": "Thu, 01 Jan 2026 13:01:00 GMT", "date": "Thu, 01 Jan 2026 13:00:00 GMT"}, 60.0),
+        ({"retry-after": "Thu, 01 Jan 2026 11:00:00 GMT"}, 0.0),
+        ({"retry-after": "-5"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after-ms": "x", "retry-after": "3"}, 3.0),
+    ],
+)
+def test_the_wish_to_wait_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers, NOW) == seconds
+
+
+def test_google_says_how_long_to_wait_in_the_body() -> None:
+    failure = judged(429, google("RESOURCE_EXHAUSTED", details=[{"retryDelay": "34.5s"}]))
+    assert failure.retry_after == 34.5
