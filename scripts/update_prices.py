@@ -45,15 +45,18 @@ def published(deployment: Deployment, day: date) -> tuple[Price, int | None]:
     prices = model.get_prices(datetime.combine(day, time(12), UTC))
     factor, exempt = UPLIFT.get((deployment.provider, deployment.region), (Decimal(1), frozenset()))
     factor = Decimal(1) if deployment.model in exempt else factor
-    names = {"input": "input_mtok", "output": "output_mtok", "cached": "cache_read_mtok"}
-    if deployment.provider == "openai":
-        # Only OpenAI writes its cache unasked; elsewhere a write must be asked for, which the adapter does not do.
-        names["cache_write"] = "cache_write_mtok"
-    dollars = {name: _base(prices, key) for name, key in names.items()}
-    scaled = {name: None if amount is None else (amount * factor).normalize() for name, amount in dollars.items()}
-    if scaled["input"] is None or scaled["output"] is None:
+    base, output = _dollars(prices, "input_mtok", factor), _dollars(prices, "output_mtok", factor)
+    if base is None or output is None:
         raise LookupError(f"genai-prices has no token price for {deployment.model_name}")
-    return Price(**scaled, as_of=day.isoformat()), _first_tier(prices)
+    price = Price(
+        base,
+        output,
+        cached=_dollars(prices, "cache_read_mtok", factor),
+        as_of=day.isoformat(),
+        # Only OpenAI writes its cache unasked; elsewhere a write must be asked for, which the adapter does not do.
+        cache_write=_dollars(prices, "cache_write_mtok", factor) if deployment.provider == "openai" else None,
+    )
+    return price, _first_tier(prices)
 
 
 def differences(day: date | None = None) -> Iterator[tuple[Deployment, Price, str]]:
@@ -69,9 +72,10 @@ def differences(day: date | None = None) -> Iterator[tuple[Deployment, Price, st
             yield deployment, price, f"price is {deployment.price}, published is {price}"
 
 
-def _base(prices: ModelPrice, key: str) -> Decimal | None:
+def _dollars(prices: ModelPrice, key: str, factor: Decimal) -> Decimal | None:
     value = getattr(prices, key, None)
-    return value.base if isinstance(value, TieredPrices) else value
+    amount: Decimal | None = value.base if isinstance(value, TieredPrices) else value
+    return None if amount is None else (amount * factor).normalize()
 
 
 def _first_tier(prices: ModelPrice) -> int | None:
