@@ -20,6 +20,7 @@ from psycopg import sql
 from migrations.runner import upgrade
 from synthralos.store.database import Database
 from synthralos.store.tables import metadata
+from tests.fakes.stores import Store
 from tests.servers import POSTGRESQL, RABBITMQ, REDIS, Server, embedded_only
 
 
@@ -133,3 +134,9 @@ def redis_prefix(redis_server_url: str) -> Iterator[str]:
 def _rabbitmqctl(*arguments: str) -> None:
     done = subprocess.run(["rabbitmqctl", "-q", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"rabbitmqctl {arguments[0]} (root, on RabbitMQ's machine): {done.stdout}{done.stderr}"
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    """The whole store on a migrated, empty database of either kind."""
+    return Store(database)

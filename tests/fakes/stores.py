@@ -1,0 +1,128 @@
+"""The whole store on one database, and the short ways in which tests bring jobs to where they want them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.domain.jobs import Job
+from synthralos.domain.states import Stage
+from synthralos.store.claims import Claims
+from synthralos.store.database import Database
+from synthralos.store.operations import Operations
+from synthralos.store.processes import Processes
+from synthralos.store.reading import Reader
+from synthralos.store.scope import EVERYTHING
+from synthralos.store.settlements import Settlement, Settlements
+from synthralos.store.submissions import NewJob, Submissions
+from synthralos.store.sweeps import Sweeps
+from synthralos.store.tables import attempts, jobs, model_cost_logs, processes
+from synthralos.store.types import utc_in
+from tests.fakes.jobs import new_job, start, submission
+
+
+class Store:
+    """All parts of the store. `max_losses` is 3."""
+
+    def __init__(self, database: Database, destinations: Sequence[str] = ()) -> None:
+        self.database = database
+        self.submissions = Submissions(database)
+        self.claims = Claims(database)
+        self.settlements = Settlements(database, destinations)
+        self.sweeps = Sweeps(database, 3)
+        self.operations = Operations(database)
+        self.processes = Processes(database)
+        self.reader = Reader(database)
+
+    def submit(self, *jobs: NewJob) -> list[str]:
+        """Accept the jobs (one that nobody cares about, if none is given); their ids."""
+        accepted = jobs or (new_job(),)
+        self.submissions.accept([submission(*accepted)])
+        return [job.id for job in accepted]
+
+    def worker(self) -> str:
+        """A living worker."""
+        return self.processes.register("worker")
+
+    def claimed(self, *jobs: NewJob, worker: str | None = None) -> Job:
+        """The first of the jobs, submitted and claimed at guard by a worker."""
+        [first, *_] = self.claim(self.submit(*jobs), worker)
+        return first
+
+    def claim(self, job_ids: Sequence[str], worker: str | None = None, stage: Stage = Stage.GUARD) -> list[Job]:
+        """Claim the jobs for a worker (a new one, if none is given)."""
+        return self.claims.claim(stage, job_ids, worker or self.worker())
+
+    def started(self, *jobs: NewJob, worker: str | None = None, reserved: Decimal | None = Decimal("0.001")) -> Job:
+        """A claimed job whose first attempt has begun."""
+        job = self.claimed(*jobs, worker=worker)
+        assert self.settlements.start([start(job, reserved=reserved)]) == [True]
+        job.attempts += 1
+        return job
+
+    def settle(self, settlement: Settlement) -> bool:
+        """Write one settlement."""
+        [won] = self.settlements.settle([settlement])
+        return won
+
+    def lose(self, *workers: str) -> None:
+        """Have the workers declared lost."""
+        self._update(processes, processes.c.id.in_(workers), state="lost")
+
+    def silence(self, worker: str, seconds: float) -> None:
+        """Let the worker's last heartbeat be that long ago, in a process of another machine."""
+        self._update(processes, processes.c.id == worker, heartbeat_at=utc_in(sa.literal(-seconds)), boot="elsewhere")
+
+    def backdate(self, job_id: str, **seconds_ago: float) -> None:
+        """Move times of a job into the past: `backdate(job_id, rung_at=60)`."""
+        moved = {name: utc_in(sa.literal(-ago)) for name, ago in seconds_ago.items()}
+        self._update(jobs, jobs.c.id == job_id, **moved)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """All columns of the job."""
+        [row] = self.rows(jobs, jobs.c.id == job_id)
+        return row
+
+    def state(self, job_id: str) -> str:
+        """The job's state."""
+        return str(self.job(job_id)["state"])
+
+    def attempts(self, job_id: str) -> list[dict[str, Any]]:
+        """The job's attempts, oldest first."""
+        return self.reader.timeline(job_id)["attempts"]
+
+    def spans(self, job_id: str) -> list[dict[str, Any]]:
+        """The job's spans, oldest first."""
+        return self.reader.timeline(job_id)["spans"]
+
+    def events(self, job_id: str) -> list[dict[str, Any]]:
+        """The job's events, oldest first."""
+        return self.reader.timeline(job_id)["events"]
+
+    def cost_logs(self, job_id: str) -> list[dict[str, Any]]:
+        """The lines of the cost log for the job, by attempt."""
+        rows = self.rows(model_cost_logs, model_cost_logs.c.job_id == job_id)
+        return sorted(rows, key=lambda row: int(row["attempt_no"]))
+
+    def view(self, job_id: str) -> dict[str, Any]:
+        """The job as a reader of everything sees it."""
+        return self.reader.jobs([job_id], EVERYTHING)[job_id]
+
+    def now(self) -> datetime:
+        """The database's clock."""
+        return self.sweeps.clock()
+
+    def rows(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
+        """Rows of any table."""
+        with self.database.snapshot() as connection:
+            return [dict(row) for row in connection.execute(sa.select(table).where(*conditions)).mappings()]
+
+    def open_attempts(self) -> list[dict[str, Any]]:
+        """Attempts that have not ended."""
+        return self.rows(attempts, attempts.c.ended_at.is_(None))
+
+    def _update(self, table: sa.Table, condition: sa.ColumnElement[bool], **values: Any) -> None:
+        with self.database.transaction() as connection:
+            connection.execute(sa.update(table).where(condition).values(values))
