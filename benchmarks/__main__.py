@@ -1,0 +1,54 @@
+"""`python -m benchmarks [NAME] [--smoke]`: lists the benchmarks, or runs one."""
+
+import argparse
+import importlib
+import resource
+import signal
+import sys
+from types import FrameType
+
+from benchmarks.report import BenchmarkError, say
+
+BENCHMARKS = {
+    "throughput": "fully processed jobs/s beside bare Dramatiq's no-op messages/s",
+    "latency": "time from POST to visible result at 100 jobs/s, on RabbitMQ and on Redis",
+    "accept": "single-job POSTs/s answered 202, and their p99",
+    "flight": "5,000 calls of 10 s in one worker process: wall time, CPU, memory",
+    "growth": "throughput with 500,000 finished jobs in the tables beside empty tables",
+}
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Without a name: lists the benchmarks.")
+    parser.add_argument("name", nargs="?", choices=BENCHMARKS, metavar="NAME")
+    parser.add_argument("--smoke", action="store_true", help="a small run that only shows that it works")
+    arguments = parser.parse_args()
+    if arguments.name is None:
+        for name, what in BENCHMARKS.items():
+            print(f"{name:<12}{what}")
+        return 0
+    signal.signal(signal.SIGTERM, _leave)
+    _allow_many_connections()
+    try:
+        importlib.import_module(f"benchmarks.{arguments.name}").main(arguments.smoke)
+    except BenchmarkError as error:
+        say(f"{arguments.name}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _allow_many_connections() -> None:
+    """Children inherit the limit; thousands of calls in flight are as many sockets."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""An OpenAI-compatible server that answers late: `python -m benchmarks.slow_provider PORT SECONDS`.
+
+A bare protocol, so that thousands of calls that wait cost it next to nothing.
+"""
+
+import asyncio
+import json
+import sys
+
+import uvloop
+
+from benchmarks.provider import ANSWER
+
+_BODY = json.dumps(ANSWER).encode()
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+
+
+class Late(asyncio.Protocol):
+    """One connection; a client sends its next request when it has its answer."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody connects."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of a request; the clock of its answer runs from the last piece."""
+        self._received += data
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        if found and len(body) >= _content_length(head):
+            self._received = b""
+            asyncio.get_running_loop().call_later(self._seconds, self._answer)
+
+    def _answer(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(_ANSWER)
+
+
+def _content_length(head: bytes) -> int:
+    lines = head.lower().split(b"\r\n")
+    return next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
+
+
+async def serve(port: int, seconds: float) -> None:
+    """Until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(lambda: Late(seconds), "127.0.0.1", port, backlog=4096)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1]), float(sys.argv[2])))
