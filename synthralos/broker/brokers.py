@@ -11,7 +11,7 @@ from synthralos.broker.rabbitmq import RabbitDoorbellBroker
 from synthralos.broker.redis import RedisDoorbellBroker
 
 _AMQP_DEFAULTS = {
-    "heartbeat": "20",  # seconds; a dead peer is noticed after two of them at most
+    "heartbeat": "10",  # seconds; a server that fell silent is noticed after about three of them
     "socket_timeout": "3",  # seconds for TCP to connect
     "stack_timeout": "5",  # seconds for TCP, TLS and AMQP together
     "blocked_connection_timeout": "10",  # seconds that RabbitMQ may refuse to read when it is out of memory or disk

@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 # Dramatiq's consumers have no annotations.
 
+import copy
 import logging
 import threading
 import time
@@ -12,6 +13,7 @@ import dramatiq
 import pika  # type: ignore[import-untyped]
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.errors import BrokerConnectionError
+from pika.adapters.utils.connection_workflow import AMQPConnectorException  # type: ignore[import-untyped]
 from pika.exceptions import AMQPError, ChannelClosedByBroker  # type: ignore[import-untyped]
 
 from synthralos.broker.base import DoorbellBroker
@@ -21,6 +23,12 @@ _NOT_FOUND = 404
 _TAKE_DOWN = 0.25
 """Seconds to leave a vanished queue alone. A quorum queue that is declared anew before RabbitMQ has taken the deleted
 one down (up to 50 ms, measured on 3.10) leaves the old consumers attached and deaf for as long as they live."""
+
+_GAUGE_HEARTBEAT = 4
+"""Seconds: whoever asks for a depth waits on a server that fell silent for about three times as long."""
+
+_LOST = (AMQPError, AMQPConnectorException, OSError, AssertionError)
+"""What pika raises where a connection cannot be had or broke; the last of them where it broke half way through."""
 
 log = logging.getLogger(__name__)
 
@@ -104,17 +112,20 @@ class _Gauge:
     """Reads the number of waiting messages, on one connection for all threads that ask."""
 
     def __init__(self, parameters: Any) -> None:
-        self._parameters = parameters
+        self._parameters = [copy.copy(each) for each in parameters]
+        for each in self._parameters:
+            each.heartbeat = _GAUGE_HEARTBEAT
         self._lock = threading.Lock()
         self._connection: Any = None
         self._channel: Any = None
 
     def read(self, queue_name: str) -> int | None:
         with self._lock:
-            for _ in range(2):  # the server closes an idle connection, and only using it shows that
+            # The server closes an idle connection, and only using it shows that; a new one gets no second chance.
+            for _ in range(1 if self._connection is None else 2):
                 try:
                     return self._passive_declare(queue_name)
-                except (AMQPError, OSError) as error:
+                except _LOST as error:
                     log.debug("cannot read the depth of %s: %r", queue_name, error)
                     self._drop()
             return None
@@ -142,7 +153,7 @@ class _Gauge:
         if connection is not None and connection.is_open:
             try:
                 connection.close()
-            except (AMQPError, OSError) as error:
+            except _LOST as error:
                 log.debug("closing a lost connection: %r", error)
 
 

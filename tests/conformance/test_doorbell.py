@@ -366,6 +366,28 @@ def test_a_connection_that_died_idle_costs_no_ring(remote: Site) -> None:
         assert doorbell.failures == 0
 
 
+def test_depth_is_unknown_while_the_broker_is_away(remote: Site) -> None:
+    with remote.proxy() as proxy, opened(remote.broker(proxy)) as broker, doorbell_on(broker, remote) as doorbell:
+        assert doorbell.depth(GUARD, BULK) == 0
+        proxy.refuse()
+        assert doorbell.depth(GUARD, BULK) is None
+        assert doorbell.depth(GUARD, BULK) is None
+        proxy.restore()
+        assert doorbell.depth(GUARD, BULK) == 0
+
+
+def test_close_gives_up_in_time_when_the_broker_fell_silent(remote: Site) -> None:
+    with remote.proxy() as proxy, opened(remote.broker(proxy)) as broker, doorbell_on(broker, remote) as doorbell:
+        doorbell.ring(GUARD, BULK, some_ids(1))
+        assert doorbell.flush(PATIENCE)
+        proxy.stall()
+        doorbell.ring(GUARD, BULK, some_ids(1))
+        started = time.monotonic()
+        doorbell.close(0.5)
+        assert time.monotonic() - started < 2.0
+        proxy.restore()
+
+
 def test_a_broker_that_never_was_there_is_waited_for(remote: Site) -> None:
     with remote.proxy() as proxy, opened(remote.broker(proxy)) as broker, doorbell_on(broker, remote) as doorbell:
         proxy.refuse()

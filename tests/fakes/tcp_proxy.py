@@ -2,20 +2,21 @@
 
 with TcpProxy("127.0.0.1", 5672) as proxy:
     connect_to(proxy.port)
-    proxy.cut()     # reset all connections; new ones are still let through
-    proxy.refuse()  # reset all connections and refuse new ones
-    proxy.stall()   # keep all connections, pass nothing on (a host that vanished)
+    proxy.cut()      # reset all connections; new ones are let through
+    proxy.refuse()   # reset all connections and refuse new ones
+    proxy.stall()    # keep all connections and pass nothing on (a server that fell silent)
     proxy.restore()  # let everything through again
 """
 
-import asyncio
 import contextlib
 import socket
+import struct
 import threading
-from collections.abc import Coroutine
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Self
 
 _CHUNK = 65_536
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class TcpProxy:
@@ -23,93 +24,107 @@ class TcpProxy:
 
     def __init__(self, host: str, target_port: int) -> None:
         self._target = (host, target_port)
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        self._flowing = asyncio.Event()
+        self._changed = threading.Condition()
+        self._flows = True
+        self._alive: dict[socket.socket, threading.Thread] = {}
+        self._listener: tuple[socket.socket, threading.Thread] | None = None
         # Bound and never listening: while the proxy refuses, nobody else can get its port.
         self._placeholder = _bound_socket(0)
         self.port: int = self._placeholder.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="tcp-proxy", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
         self.restore()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.refuse()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
         self._placeholder.close()
 
     def cut(self) -> None:
         """Reset all connections. New ones are let through."""
-        self._do(self._cut())
+        with self._changed:
+            victims = dict(self._alive)
+            self._alive.clear()
+            self._changed.notify_all()
+        for victim in victims:
+            with contextlib.suppress(OSError):
+                victim.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                victim.shutdown(socket.SHUT_RDWR)
+        for thread in victims.values():
+            thread.join()
 
     def refuse(self) -> None:
         """Reset all connections, and refuse new ones until `restore`."""
-        self._do(self._refuse())
+        if self._listener is not None:
+            listener, thread = self._listener
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            self._listener = None
+        self.cut()
 
     def stall(self) -> None:
         """Keep and accept connections, but pass nothing on until `restore`."""
-        self._do(self._stall())
+        self._set_flow(False)
 
     def restore(self) -> None:
         """Let everything through again."""
-        self._do(self._restore())
+        self._set_flow(True)
+        if self._listener is None:
+            listener = _bound_socket(self.port)
+            listener.listen()
+            thread = threading.Thread(target=self._accept, args=(listener,), name="tcp-proxy", daemon=True)
+            self._listener = listener, thread
+            thread.start()
 
-    def _do(self, command: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(command, self._loop).result()
+    def _set_flow(self, flows: bool) -> None:
+        with self._changed:
+            self._flows = flows
+            self._changed.notify_all()
 
-    async def _cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-        connections = list(self._connections)
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+    def _accept(self, listener: socket.socket) -> None:
+        with listener, contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                self._start(client, self._connect, client)
 
-    async def _refuse(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        await self._cut()
-
-    async def _stall(self) -> None:
-        self._flowing.clear()
-
-    async def _restore(self) -> None:
-        self._flowing.set()
-        if self._server is None:
-            self._server = await asyncio.start_server(self._connected, sock=_bound_socket(self.port))
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        self._writers.add(writer)
+    def _connect(self, client: socket.socket) -> None:
         try:
-            await self._flowing.wait()
-            with contextlib.suppress(OSError):
-                server_reader, server_writer = await asyncio.open_connection(*self._target)
-                self._writers.add(server_writer)
-                await asyncio.gather(self._pump(reader, server_writer), self._pump(server_reader, writer))
-                self._writers.discard(server_writer)
+            if not self._may_pass(client):
+                return
+            with socket.create_connection(self._target) as server:
+                backwards = self._start(server, self._pump, server, client)
+                self._pump(client, server)
+                backwards.join()
+                self._forget(server)
+        except OSError:
+            pass  # the client sees a closed connection
         finally:
-            writer.close()
-            self._writers.discard(writer)
-            self._connections.discard(task)
+            self._forget(client)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(_CHUNK):
-                await self._flowing.wait()
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+            while (data := source.recv(_CHUNK)) and self._may_pass(source):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def _may_pass(self, source: socket.socket) -> bool:
+        """Wait while the proxy stalls; False where the connection was cut meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._flows or source not in self._alive)
+            return source in self._alive
+
+    def _start(self, source: socket.socket, run: Callable[..., None], *args: socket.socket) -> threading.Thread:
+        thread = threading.Thread(target=run, args=args, name="tcp-proxy", daemon=True)
+        with self._changed:
+            self._alive[source] = thread
+            thread.start()
+        return thread
+
+    def _forget(self, ended: socket.socket) -> None:
+        with self._changed:
+            self._alive.pop(ended, None)
+        ended.close()
 
 
 def _bound_socket(port: int) -> socket.socket:

@@ -48,7 +48,7 @@ def test_several_rabbitmq_hosts_are_tried_in_order() -> None:
 def test_the_url_overrides_our_rabbitmq_timeouts() -> None:
     broker = build_broker("amqp://one/%2F?heartbeat=7;amqp://two", "test", [])
     assert isinstance(broker, RabbitDoorbellBroker)
-    assert [p.heartbeat for p in broker.parameters] == [7, 20]
+    assert [p.heartbeat for p in broker.parameters] == [7, 10]
     assert [p.virtual_host for p in broker.parameters] == ["/", "/"]
     assert all(p.stack_timeout == 5 and p.socket_timeout == 3 for p in broker.parameters)
 
