@@ -6,13 +6,10 @@ both are left out. And Dramatiq lets a worker consume every queue that its proce
 a worker consumes only the queues of the actors that were declared.
 """
 
-import logging
 from abc import ABC, abstractmethod
 from typing import Any
 
 import dramatiq
-
-log = logging.getLogger(__name__)
 
 
 class DoorbellBroker(dramatiq.Broker, ABC):
