@@ -105,12 +105,12 @@ class Sweeps:
         with self._database.snapshot() as connection:
             return [Doorstep(i, Stage.ANALYZE, Lane.BULK) for i in connection.execute(waiting).scalars()]
 
-    def declare_silent(self, silent_for: float) -> list[str]:
-        """Declare lost the processes that were silent for `silent_for` seconds.
+    def declare_silent(self, since: datetime) -> list[str]:
+        """Declare lost the processes that were not heard of since then.
 
-        While the database is away nobody can beat: whoever calls this has itself seen the database all that time.
+        While the database is away nobody can beat: whoever calls this has itself seen it all the time until now.
         """
-        return self._declare(processes.c.heartbeat_at < utc_in(sa.literal(-silent_for)))
+        return self._declare(processes.c.heartbeat_at < since)
 
     def declare_gone(self) -> list[str]:
         """Declare lost the processes that no longer exist on this machine: no need to wait for silence."""

@@ -1,0 +1,164 @@
+"""The scheduler process: its identity and heartbeat, its campaign for the lead, and the leader's recurring jobs."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
+
+from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
+from scheduler.outages import Persistent
+from scheduler.sweeper import Sweeper
+from synthralos.core import Core, build_core
+from synthralos.settings import Settings
+from synthralos.store.database import is_transient
+from synthralos.store.housekeeping import Housekeeping
+from synthralos.store.processes import Leadership, Processes
+
+log = logging.getLogger(__name__)
+
+DAY = 86_400.0
+
+HOUSEKEEPING_EVERY = 300.0
+"""Seconds between rounds of housekeeping."""
+
+KEEP_IDEMPOTENCY_KEYS = DAY
+"""Seconds for which an `Idempotency-Key` answers a repeat."""
+
+KEEP_PROCESSES = DAY
+"""Seconds for which operators can see a process that has ended."""
+
+
+class SchedulerProcess:
+    """Starts and stops at once, also while the database is away: it is registered as soon as that is back."""
+
+    def __init__(self, core: Core) -> None:
+        self._settings = core.settings
+        self._database = core.database
+        self._processes = Processes(core.database)
+        self._housekeeping = Housekeeping(core.database)
+        self._sweeper = Sweeper(core.database, core.doorbell, core.bus, core.settings)
+        self._sweeping_term: int | None = None
+        self._identity: tuple[str, Leader] | None = None
+        self._scheduler: BackgroundScheduler | None = None
+
+    @property
+    def process_id(self) -> str | None:
+        """The id of this process's row; None until it is registered."""
+        return self._identity[0] if self._identity else None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads."""
+        return self._term() is not None
+
+    def start(self) -> None:
+        """Start the recurring jobs, each in APScheduler's threads. Returns at once."""
+        _quiet_apscheduler()
+        scheduler = BackgroundScheduler(timezone=UTC)
+        self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
+        self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
+        self._add(scheduler, "sweeper", self._sweep, self._settings.sweep_interval)
+        self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
+        scheduler.start()
+        self._scheduler = scheduler
+
+    def stop(self) -> None:
+        """Finish the round that runs, let another process lead, and sign off."""
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=True)
+            self._scheduler = None
+        if self._identity is None:
+            return
+        process_id, leader = self._identity
+        self._identity = None
+        try:
+            leader.resign()
+            self._processes.mark(process_id, "stopped")
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("could not sign off, the term and the heartbeat run out by themselves: %s", error)
+
+    @staticmethod
+    def _add(scheduler: BackgroundScheduler, name: str, job: Callable[[], bool], seconds: float) -> None:
+        scheduler.add_job(
+            Persistent(f"the scheduler's {name}", job),
+            "interval",
+            id=name,
+            seconds=seconds,
+            next_run_time=datetime.now(UTC),
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+
+    def _beat(self) -> bool:
+        """Say that this process lives; under a new name when it was declared lost, or has none yet."""
+        if self._identity is not None:
+            process_id, _ = self._identity
+            if self._processes.beat(process_id) is not None:
+                return True
+            log.warning("this scheduler was declared lost; it goes on as a new process")
+        process_id = self._processes.register("scheduler")
+        term = self._settings.leader_term
+        leader = Leader(Leadership(self._database, ROLE, process_id, term), term)
+        self._identity = (process_id, leader)
+        leader.campaign()
+        return True
+
+    def _campaign(self) -> bool:
+        if self._identity is None:
+            return False
+        self._identity[1].campaign()
+        return True
+
+    def _sweep(self) -> bool:
+        term = self._term()
+        if term is None:
+            self._sweeping_term = None
+            return False
+        if term != self._sweeping_term:
+            self._sweeping_term = term
+            self._sweeper.begin()
+        self._sweeper.round()
+        return True
+
+    def _keep_house(self) -> bool:
+        if not self.leads:
+            return False
+        while self._housekeeping.prune_idempotency_keys(KEEP_IDEMPOTENCY_KEYS):
+            pass
+        while self._housekeeping.prune_processes(KEEP_PROCESSES):
+            pass
+        return True
+
+    def _term(self) -> int | None:
+        return self._identity[1].term if self._identity else None
+
+
+def run_scheduler(settings: Settings) -> None:
+    """Run a scheduler until SIGTERM or SIGINT. Must be called in the main thread."""
+    if settings.embedded:
+        log.warning("BROKER_URL is memory://, which reaches no other process: the rings of this scheduler are lost")
+    stopping = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    core = build_core(settings)
+    process = SchedulerProcess(core)
+    try:
+        process.start()
+        log.info("the scheduler runs")
+        stopping.wait()
+        log.info("the scheduler stops")
+    finally:
+        process.stop()
+        core.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _quiet_apscheduler() -> None:
+    """It logs every run, and every run that it skips because the last one still waits for the database."""
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

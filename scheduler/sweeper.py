@@ -1,0 +1,184 @@
+"""The sweeper: finds the jobs whose time has come or that nobody came for, and rings for them.
+
+Any number of sweepers may run at once: every move is one fenced statement in the store. One leads only so that
+the work is not done twice. Cron schedules get a file of their own beside this one.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from synthralos.broker.protocol import Doorbell
+from synthralos.domain.states import Lane, Stage
+from synthralos.settings import Settings
+from synthralos.store.bus import Bus, Topic
+from synthralos.store.database import Database, is_transient
+from synthralos.store.sweeps import Doorstep, Sweeps
+
+BATCH = 1000
+"""Jobs that one transaction moves."""
+
+BATCHES_A_ROUND = 20
+"""Full batches in a row after which a step lets the other steps of the round have their turn."""
+
+RING_AGAIN_LIMIT = 2000
+"""Jobs that are rung again per round, stage and lane."""
+
+FEW_MESSAGES = 4
+"""With this many messages waiting in the broker, workers are busy: no ring was lost."""
+
+ABANDON_EVERY = 10.0
+"""Seconds between looks for jobs of dead workers where no worker was just declared lost."""
+
+
+class Sweeper:
+    """One `round` after another, by whoever leads. Not thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        bus: Bus,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        """`clock` is the database's, by which heartbeats are judged."""
+        self._sweeps = Sweeps(database, settings.max_losses)
+        self._doorbell = doorbell
+        self._bus = bus
+        self._lost_after = settings.worker_lost_after
+        self._ring_again_after = settings.ring_again_after
+        self._clock = clock or self._sweeps.clock
+        self._silence = _Watch(max(settings.worker_lost_after / 3, 3 * settings.sweep_interval))
+        self._abandoning = _Pace(ABANDON_EVERY)
+        self._ringing_again = _Pace(settings.ring_again_after / 4)
+
+    def begin(self) -> None:
+        """Start anew, as at the start of a lead: nothing is known of what happened until now."""
+        self._silence.reset()
+        self._abandoning.reset()
+        self._ringing_again.reset()
+
+    def round(self) -> None:
+        """Do everything that is due. Raises what the store raises, when every step had its turn.
+
+        A transient error ends the round at once: the database is away for all of them.
+        """
+        errors: list[Exception] = []
+        try:
+            now = self._clock()
+            self._silence.see(now)
+            for step in (self._wake, self._expire, self._free, self._ring_again):
+                self._attempt(step, now, errors)
+        except Exception:
+            self._silence.reset()
+            raise
+        if errors:
+            raise errors[0]
+
+    @staticmethod
+    def _attempt(step: Callable[[datetime], None], now: datetime, errors: list[Exception]) -> None:
+        try:
+            step(now)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            errors.append(error)
+
+    def _wake(self, now: datetime) -> None:
+        for woken in _batches(self._sweeps.wake_due):
+            self._ring(woken)
+
+    def _expire(self, now: datetime) -> None:
+        for expired in _batches(self._sweeps.expire):
+            self._tell_and_ring(expired)
+
+    def _free(self, now: datetime) -> None:
+        """Declare workers lost, and give their jobs to others; now and then look for what was overlooked."""
+        lost = self._sweeps.declare_gone()
+        if self._silence.seconds(now) > self._lost_after:
+            lost += self._sweeps.declare_silent(now - timedelta(seconds=self._lost_after))
+        if not self._abandoning.due(now) and not lost:
+            return
+        for freed in _batches(self._sweeps.abandon):
+            self._tell_and_ring(freed)
+
+    def _ring_again(self, now: datetime) -> None:
+        """Ring for jobs that nobody came for, unless the broker still has messages that say so."""
+        if not self._ringing_again.due(now):
+            return
+        for stage, lane in self._sweeps.neglected(self._ring_again_after):
+            if self._answers_to_none(stage, lane):
+                self._ring(self._sweeps.unattended(stage, lane, self._ring_again_after, RING_AGAIN_LIMIT))
+        unfinished = self._sweeps.unanalyzed(self._ring_again_after) or self._sweeps.backlog(self._ring_again_after)
+        if unfinished and self._answers_to_none(Stage.ANALYZE, Lane.BULK):
+            self._ring([Doorstep(step.id, Stage.ANALYZE, Lane.BULK) for step in unfinished])
+
+    def _answers_to_none(self, stage: Stage, lane: Lane) -> bool:
+        """Whether the stage's queue is all but empty, so that jobs that wait there have no message any more."""
+        depth = self._doorbell.depth(stage, lane)
+        return depth is not None and depth < FEW_MESSAGES
+
+    def _tell_and_ring(self, doorsteps: list[Doorstep]) -> None:
+        """What is over by now is at analyze: say so to those who wait for it."""
+        self._bus.publish(Topic.CHANGED, [step.id for step in doorsteps if step.stage is Stage.ANALYZE])
+        self._ring(doorsteps)
+
+    def _ring(self, doorsteps: Iterable[Doorstep]) -> None:
+        groups: defaultdict[tuple[Stage, Lane], list[str]] = defaultdict(list)
+        for step in doorsteps:
+            groups[step.stage, step.lane].append(step.id)
+        for (stage, lane), ids in groups.items():
+            self._doorbell.ring(stage, lane, ids)
+
+
+def _batches(sweep: Callable[[int], list[Doorstep]]) -> Iterable[list[Doorstep]]:
+    for _ in range(BATCHES_A_ROUND):
+        moved = sweep(BATCH)
+        if moved:
+            yield moved
+        if len(moved) < BATCH:
+            return
+
+
+class _Watch:
+    """For how long the database has been seen without a gap: in a gap, nobody else could beat either."""
+
+    def __init__(self, longest_gap: float) -> None:
+        self._longest_gap = timedelta(seconds=longest_gap)
+        self._since: datetime | None = None
+        self._last: datetime | None = None
+
+    def see(self, now: datetime) -> None:
+        """The database answered at `now`, by its own clock (which may have been set: that is a gap as well)."""
+        if self._last is None or not timedelta(0) <= now - self._last <= self._longest_gap:
+            self._since = now
+        self._last = now
+
+    def reset(self) -> None:
+        """The database did not answer."""
+        self._last = None
+
+    def seconds(self, now: datetime) -> float:
+        """Seconds without a gap until `now`."""
+        return 0.0 if self._since is None or self._last is None else (now - self._since).total_seconds()
+
+
+class _Pace:
+    """Something that is due every `seconds`, and at once after a reset."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = timedelta(seconds=seconds)
+        self._last: datetime | None = None
+
+    def due(self, now: datetime) -> bool:
+        """Whether it is time; if so, it counts as done."""
+        if self._last is not None and timedelta(0) <= now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+    def reset(self) -> None:
+        """Due at once."""
+        self._last = None
