@@ -1,7 +1,7 @@
 """Reading jobs and their timelines. Everything here takes a `Scope` and shows nothing outside it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,12 +10,15 @@ import sqlalchemy as sa
 
 from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.failures import Failure
-from synthralos.domain.states import State
+from synthralos.domain.states import OPEN, State
 from synthralos.store.database import Database
 from synthralos.store.scope import Scope
 from synthralos.store.tables import attempts, event_logs, jobs, spans
 
 Row = dict[str, Any]
+
+MOST_TRACE_IDS = 100
+"""Job ids that are listed with a trace."""
 
 _SUMMARY = (
     jobs.c.id, jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.lane, jobs.c.state, jobs.c.stage,
@@ -23,7 +26,7 @@ _SUMMARY = (
     jobs.c.failure, jobs.c.created_at, jobs.c.run_at, jobs.c.deadline, jobs.c.finished_at,
 )  # fmt: skip
 _DETAIL = (
-    *_SUMMARY, jobs.c.request, jobs.c.constraints, jobs.c.verdict, jobs.c.plan, jobs.c.result, jobs.c.losses,
+    *_SUMMARY, jobs.c.request, jobs.c.constraints, jobs.c.verdict, jobs.c.plan_key, jobs.c.plan_cursor, jobs.c.result, jobs.c.losses,
     jobs.c.analyzed_at,
 )  # fmt: skip
 
@@ -44,6 +47,25 @@ class Filters:
     created_before: datetime | None = None
     before: str | None = None
     limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """A trace at a glance. `newest_match` is the newest of its jobs that the filters let through.
+
+    `job_ids` are its newest jobs, oldest first, `MOST_TRACE_IDS` at most; `states` counts all its jobs by state.
+    `ended_at` is None while a job is open. `cost` is in USD, the known part.
+    """
+
+    trace_id: str
+    newest_match: str
+    job_ids: list[str]
+    states: dict[str, int]
+    started_at: datetime
+    ended_at: datetime | None
+    cost: Decimal
+    cost_known: bool
+    maybe_billed: int
 
 
 class Reader:
@@ -86,14 +108,37 @@ class Reader:
         with self._database.snapshot() as connection:
             return list(connection.execute(query).scalars())
 
+    def traces(self, filters: Filters, scope: Scope) -> list[TraceRow]:
+        """A page of traces by their newest matching job, newest first; jobs outside the scope do not exist."""
+        later: Any = jobs.alias("later")
+        newer = sa.exists().where(
+            later.c.trace_id == jobs.c.trace_id,
+            later.c.id > jobs.c.id,
+            *_conditions(replace(filters, before=None), later),
+            *scope.conditions(later),
+        )
+        query = sa.select(jobs.c.trace_id, jobs.c.id).where(*_conditions(filters), *scope.conditions(jobs), ~newer)
+        with self._database.snapshot() as connection:
+            page = connection.execute(query.order_by(jobs.c.id.desc()).limit(filters.limit)).all()
+            return [_trace_row(connection, row.trace_id, row.id, scope) for row in page]
+
     def timeline(self, job_id: str) -> dict[str, list[Row]]:
         """`attempts`, `spans` and `events` of a job, each oldest first. The caller has checked the scope."""
+        return self.timelines([job_id])[job_id]
+
+    def timelines(self, job_ids: Sequence[str]) -> dict[str, dict[str, list[Row]]]:
+        """The timelines of several jobs, by id. The caller has checked the scope."""
         with self._database.snapshot() as connection:
-            return {
-                "attempts": _rows(connection, attempts, attempts.c.attempt_no, job_id),
-                "spans": _rows(connection, spans, spans.c.started_at, job_id),
-                "events": _rows(connection, event_logs, event_logs.c.id, job_id),
+            found = {
+                "attempts": _rows(connection, attempts, attempts.c.attempt_no, job_ids),
+                "spans": _rows(connection, spans, spans.c.started_at, job_ids),
+                "events": _rows(connection, event_logs, event_logs.c.id, job_ids),
             }
+        timelines: dict[str, dict[str, list[Row]]] = {job_id: {kind: [] for kind in found} for job_id in job_ids}
+        for kind, rows in found.items():
+            for row in rows:
+                timelines[row["job_id"]][kind].append(row)
+        return timelines
 
     def histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
         """The ended attempts of each job since its last explicit retry, oldest first."""
@@ -116,21 +161,17 @@ class Reader:
         return histories
 
 
-def _rows(connection: sa.Connection, table: sa.Table, order: sa.ColumnElement[Any], job_id: str) -> list[Row]:
-    query = sa.select(table).where(table.c.job_id == job_id).order_by(order)
+def _rows(
+    connection: sa.Connection, table: sa.Table, order: sa.ColumnElement[Any], job_ids: Sequence[str]
+) -> list[Row]:
+    query = sa.select(table).where(table.c.job_id.in_(job_ids)).order_by(order)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _with_costs(connection: sa.Connection, rows: list[Row]) -> list[Row]:
     """Add `cost` (USD, the known part), `cost_known` (nothing is missing) and `maybe_billed` (attempts) to each."""
-    cost_missing = sa.and_(attempts.c.billed != "no", attempts.c.cost_picousd.is_(None))
     query = (
-        sa.select(
-            attempts.c.job_id,
-            sa.func.sum(attempts.c.cost_picousd).label("cost"),
-            sa.func.sum(sa.case((cost_missing, 1), else_=0)).label("unknown"),
-            sa.func.sum(sa.case((attempts.c.billed == "maybe", 1), else_=0)).label("maybe"),
-        )
+        _spending(attempts.c.job_id)
         .where(attempts.c.job_id.in_([row["id"] for row in rows]))
         .group_by(attempts.c.job_id)
     )
@@ -143,7 +184,44 @@ def _with_costs(connection: sa.Connection, rows: list[Row]) -> list[Row]:
     return rows
 
 
-def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+def _trace_row(connection: sa.Connection, trace_id: str, newest_match: str, scope: Scope) -> TraceRow:
+    mine = (jobs.c.trace_id == trace_id, *scope.conditions(jobs))
+    by_state = sa.select(
+        jobs.c.state, sa.func.count().label("jobs"), sa.func.min(jobs.c.created_at).label("started"),
+        sa.func.max(jobs.c.finished_at).label("ended"),
+    ).where(*mine).group_by(jobs.c.state)  # fmt: skip
+    states = connection.execute(by_state).all()
+    newest = sa.select(jobs.c.id).where(*mine).order_by(jobs.c.id.desc()).limit(MOST_TRACE_IDS)
+    spent = connection.execute(
+        _spending().select_from(attempts).join(jobs, jobs.c.id == attempts.c.job_id).where(*mine)
+    )
+    cost = spent.one()
+    is_open = any(row.state in OPEN for row in states)
+    return TraceRow(
+        trace_id=trace_id,
+        newest_match=newest_match,
+        job_ids=list(connection.execute(newest).scalars())[::-1],
+        states={row.state: row.jobs for row in states},
+        started_at=min(row.started for row in states),
+        ended_at=None if is_open else max(row.ended for row in states),
+        cost=cost.cost or Decimal(0),
+        cost_known=not cost.unknown,
+        maybe_billed=int(cost.maybe or 0),
+    )
+
+
+def _spending(*columns: Any) -> "sa.Select[*tuple[Any, ...]]":
+    """Sums over attempts: `cost` (the known part), how many of `unknown` cost, how many `maybe` billed."""
+    cost_missing = sa.and_(attempts.c.billed != "no", attempts.c.cost_picousd.is_(None))
+    return sa.select(
+        *columns,
+        sa.func.sum(attempts.c.cost_picousd).label("cost"),
+        sa.func.sum(sa.case((cost_missing, 1), else_=0)).label("unknown"),
+        sa.func.sum(sa.case((attempts.c.billed == "maybe", 1), else_=0)).label("maybe"),
+    )
+
+
+def _conditions(filters: Filters, table: sa.FromClause = jobs) -> list[sa.ColumnElement[bool]]:
     equal = {
         "stage": filters.stage,
         "model": filters.model,
@@ -154,14 +232,14 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
         "trace_id": filters.trace_id,
     }
     conditions: list[sa.ColumnElement[bool]] = [
-        jobs.c[name] == value for name, value in equal.items() if value is not None
+        table.c[name] == value for name, value in equal.items() if value is not None
     ]
     if filters.state:
-        conditions.append(jobs.c.state.in_(filters.state))
+        conditions.append(table.c.state.in_(filters.state))
     if filters.created_after is not None:
-        conditions.append(jobs.c.created_at >= filters.created_after)
+        conditions.append(table.c.created_at >= filters.created_after)
     if filters.created_before is not None:
-        conditions.append(jobs.c.created_at < filters.created_before)
+        conditions.append(table.c.created_at < filters.created_before)
     if filters.before is not None:
-        conditions.append(jobs.c.id < filters.before)
+        conditions.append(table.c.id < filters.before)
     return conditions

@@ -1,0 +1,1 @@
+"""The HTTP API: submitting, watching and operating jobs, and their traces."""

@@ -1,0 +1,163 @@
+"""The application: all routes, and the edge at which every error becomes a problem document."""
+
+import logging
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import ErrorDetails
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import events, health, jobs, operations, traces
+from api.docs import page
+from api.openapi import describe
+from api.problems import FieldError, Problem, http_error, internal, invalid, unavailable
+from api.room import Room
+from api.submit import JOBS_PATH, submit
+from api.validation import field_errors
+from synthralos.core import Core
+from synthralos.store.bus import POLL_SECONDS
+from synthralos.store.database import is_transient
+from synthralos.store.group_commit import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+API_VERSION = "1.0.0"
+"""Of the HTTP interface, as the OpenAPI document names it."""
+
+
+def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
+    """The application over `core`, which stays the caller's to close. It lives as long as its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        room = app.state.room = Room(core, poll_seconds)
+        await room.open()
+        try:
+            yield
+        finally:
+            await room.close()
+
+    app = FastAPI(
+        title="SynthralOS",
+        version=API_VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    # Before FastAPI's own routes: it is the hot path, and the framework's share would be half of it.
+    app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
+    for room_router in (jobs.router, events.router, operations.router, traces.router, health.router):
+        app.include_router(room_router)
+    _add_documents(app)
+    _add_problems(app)
+    app.add_middleware(Edge)
+    return app
+
+
+def _add_documents(app: FastAPI) -> None:
+    document = describe(app, API_VERSION)
+    written, shown = orjson.dumps(document), page(document)
+    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's way to bring a document of one's own
+
+    async def openapi(request: Request) -> Response:
+        return Response(written, media_type="application/json")
+
+    async def docs(request: Request) -> Response:
+        return HTMLResponse(shown)
+
+    async def root(request: Request) -> Response:
+        return RedirectResponse("/docs", 307)
+
+    for path, endpoint in (("/openapi.json", openapi), ("/docs", docs), ("/", root)):
+        app.router.routes.append(Route(path, endpoint, include_in_schema=False))
+
+
+def _add_problems(app: FastAPI) -> None:
+    async def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return error.response()
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return invalid(list(_parameters(error))).response()
+
+    async def on_refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        headers = {"Allow": _allowed(app, request)} if error.status_code == 405 else None
+        return http_error(error.status_code, headers).response()
+
+    async def on_database(request: Request, error: Exception) -> Response:
+        if not is_transient(error):
+            raise error
+        log.warning("the database is away: %s", type(error).__name__)
+        return unavailable().response()
+
+    async def on_unavailable(request: Request, error: Exception) -> Response:
+        return unavailable().response()
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_refused)
+    app.add_exception_handler(SQLAlchemyError, on_database)
+    app.add_exception_handler(StoreUnavailable, on_unavailable)
+
+
+def _parameters(error: RequestValidationError) -> list[FieldError]:
+    """FastAPI's errors about parameters: `loc` begins with where they are."""
+    found: list[FieldError] = []
+    for detail in error.errors():
+        place, *loc = detail["loc"]
+        members: Any = {loc[0]: [None] * 100} if loc else None
+        found += field_errors([cast(ErrorDetails, {**detail, "loc": tuple(loc)})], members, str(place))
+    return found
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """All methods of a path, which may be spread over several routes."""
+    methods: set[str] = set()
+    for route in app.router.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(methods))
+
+
+class Edge:
+    """The outermost layer: what nobody caught becomes a 500.
+
+    The log gets the kind of the error and where it came from, never its message: a database's messages quote
+    the data that they are about.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:  # noqa: BLE001 - the edge of the process: a bug must not show itself to callers
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("%s %s failed with %s\n%s", scope["method"], scope["path"], type(error).__name__, where)
+            if not begun:
+                await internal().response()(scope, receive, send)

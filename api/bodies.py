@@ -1,0 +1,187 @@
+"""Reading request bodies: bounded in size and depth, JSON alone, and free of what a database cannot hold.
+
+orjson parses and refuses on its own: invalid UTF-8, NaN and Infinity, what is nested past its limit. What it
+lets through (NUL, integers that it turned into floats) or refuses without a field (lone surrogates) is looked
+at again here, by the standard library's slower parser and only when there is a reason to.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+from api.problems import FieldError, Problem, invalid, invalid_field, not_json, too_large
+
+MOST_MEMBERS = 5_000
+"""Members that one JSON object may have: nothing that makes sense has more, and each costs memory in an error."""
+
+_BIGGEST = 2**63
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body's bytes; raises a 413 as soon as more than `limit` bytes are announced or have come."""
+    announced = request.headers.get("content-length")
+    if announced is not None and announced.isdecimal() and int(announced) > limit:
+        raise too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def require_json(request: Request) -> None:
+    """Raise a 415 for a body that is declared to be something else than JSON."""
+    declared = request.headers.get("content-type")
+    if declared is not None and not _JSON_TYPE.fullmatch(declared.strip()):
+        detail = "Send JSON, with Content-Type: application/json."
+        raise Problem(415, "unsupported-media-type", "The body must be JSON", detail)
+
+
+def parse_json(raw: bytes, max_depth: int, root: str = "body") -> Any:
+    """The parsed body; raises 400 (with the position) or 422 (with the field, a path that starts with `root`)."""
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise _explain(raw, error, root) from None
+    suspicious = _check_shape(document, max_depth, root)
+    if b"\\u0000" in raw:
+        _refuse(document, root, _nul)
+    if suspicious:
+        # As floats they have lost digits; only the exact integers tell what was sent.
+        _refuse(json.loads(raw, parse_int=_integer), root, _too_big)
+    return document
+
+
+def join(path: str, part: str | int) -> str:
+    """The path of a member or an element of what is at `path`."""
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    return f"{path}.{shown(part)}" if path else shown(part)
+
+
+def shown(name: str) -> str:
+    """A member's name as a path shows it: bounded, and without characters that a reader or a log chokes on."""
+    printable = "".join(c if c.isprintable() else "?" for c in name[:64])
+    return printable + ("…" if len(name) > 64 else "")
+
+
+def _explain(raw: bytes, error: orjson.JSONDecodeError, root: str) -> Problem:
+    if error.msg.startswith("array and object recursion"):
+        return invalid_field(root or "body", "is nested too deeply", "flatten it")
+    try:
+        lenient = json.loads(raw, parse_int=_integer)
+    except (ValueError, RecursionError):
+        where = f"line {error.lineno}, column {error.colno}"
+        return not_json(f"It stops being JSON in UTF-8 at {where}: {_why(error)}.")
+    for check in (_lone_surrogate, _not_finite):
+        found = next(_find(lenient, root, check), None)
+        if found is not None:
+            return invalid([found])
+    return not_json(f"{_why(error)} at line {error.lineno}, column {error.colno}.")
+
+
+def _why(error: orjson.JSONDecodeError) -> str:
+    return error.msg.partition(": line")[0]
+
+
+def _check_shape(document: Any, max_depth: int, root: str) -> bool:
+    """Raise for what is too deep or too wide; whether a float may have been an integer beyond 64 bits."""
+    suspicious = False
+    level = [document] if type(document) in (dict, list) else []
+    depth = 0
+    while level:
+        depth += 1
+        if depth > max_depth:
+            problem = f"is nested more than {max_depth} levels deep"
+            raise invalid_field(_deepest(document, max_depth, root), problem, "flatten it")
+        below: list[Any] = []
+        for container in level:
+            if type(container) is dict:
+                if len(container) > MOST_MEMBERS:
+                    raise invalid_field(
+                        root or "body", f"has an object of more than {MOST_MEMBERS} members", "send fewer"
+                    )
+                values: Any = container.values()
+            else:
+                values = container
+            for value in values:
+                kind = type(value)
+                if kind is dict or kind is list:
+                    below.append(value)
+                elif kind is float and not -_BIGGEST < value < _BIGGEST:
+                    suspicious = True
+        level = below
+    return suspicious
+
+
+def _deepest(document: Any, max_depth: int, root: str) -> str:
+    """The path of the first container that lies `max_depth` levels down, cut where it gets long."""
+    stack = [(document, root, 0)]
+    while stack:
+        value, path, depth = stack.pop()
+        if depth == max_depth:
+            return path if len(path) <= 200 else path[:200] + "…"
+        stack.extend((v, join(path, k), depth + 1) for k, v in _children(value) if type(v) in (dict, list))
+    return root or "body"
+
+
+def _children(value: Any) -> list[tuple[str | int, Any]]:
+    if type(value) is dict:
+        return list(value.items())
+    return list(enumerate(value)) if type(value) is list else []
+
+
+def _refuse(document: Any, root: str, check: Any) -> None:
+    found = next(_find(document, root, check), None)
+    if found is not None:
+        raise invalid([found])
+
+
+def _find(document: Any, root: str, check: Any) -> Iterator[FieldError]:
+    """The errors that `check` sees in any scalar or any name of a member, in no particular order."""
+    stack: list[tuple[Any, str]] = [(document, root)]
+    while stack:
+        value, path = stack.pop()
+        if type(value) is dict:
+            for name in value:
+                if complaint := check(name):
+                    yield FieldError(join(path, name), f"its name {complaint[0]}", complaint[1])
+        children = _children(value)
+        if children:
+            stack.extend((child, join(path, key)) for key, child in children)
+        elif complaint := check(value):
+            yield FieldError(path or "body", *complaint)
+
+
+def _nul(value: Any) -> tuple[str, str] | None:
+    found = isinstance(value, str) and "\0" in value
+    return ("has a NUL character", "remove it: no text needs one, and it cannot be stored") if found else None
+
+
+def _lone_surrogate(value: Any) -> tuple[str, str] | None:
+    found = isinstance(value, str) and _SURROGATE.search(value)
+    return ("has half of a surrogate pair", "send whole characters") if found else None
+
+
+def _not_finite(value: Any) -> tuple[str, str] | None:
+    found = isinstance(value, float) and not abs(value) < float("inf")
+    return ("is not a finite number", "JSON knows no NaN and no Infinity: send a number or null") if found else None
+
+
+def _too_big(value: Any) -> tuple[str, str] | None:
+    found = type(value) is int and not -_BIGGEST <= value < 2 * _BIGGEST
+    return ("is an integer beyond 64 bits", "send a smaller number, or a string") if found else None
+
+
+def _integer(digits: str) -> int:
+    """An integer, or one that is as much too big where it is too long to be converted."""
+    return int(digits) if len(digits) <= 40 else 1 << 130

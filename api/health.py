@@ -1,0 +1,62 @@
+"""Health: whether the process lives, and whether it can accept jobs. Open to anybody, so it says little."""
+
+import logging
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import Response
+
+from api.answers import answer
+from api.openapi import problem
+from api.room import Room, room_of
+from api.views import Live, Ready
+from migrations import runner
+from synthralos.store.processes import Processes
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get("/live", responses={200: {"model": Live, "description": "It does"}, 500: problem(500)})
+async def live() -> Response:
+    """Whether the process answers at all."""
+    return answer({"status": "ok"})
+
+
+@router.get(
+    "/ready",
+    responses={
+        200: {"model": Ready, "description": "Jobs are accepted"},
+        503: {"model": Ready, "description": "Jobs cannot be accepted now"},
+        500: problem(500),
+    },
+)
+async def ready(request: Request) -> Response:
+    """Whether jobs can be accepted: the database answers and has the schema of this version."""
+    room = room_of(request)
+    report = await room.reports.get("ready", lambda: room.write(lambda: examine(room)))
+    return answer(report, 200 if report["status"] == "ready" else 503)
+
+
+def examine(room: Room) -> dict[str, Any]:
+    """The report; takes as long as the database takes to answer or to be found missing."""
+    checks: dict[str, Any] = {"database": "unreachable", "schema": "unknown", "workers": None, "scheduler": "unknown"}
+    try:
+        checks["schema"] = "ok" if runner.current(room.core.database) == room.head() else "outdated"
+        checks["database"] = "ok"
+        if checks["schema"] == "ok":
+            checks |= _processes(room)
+    except SQLAlchemyError as error:
+        log.warning("not ready: %s", type(error).__name__)
+    checks["broker"] = "ok" if room.core.doorbell.healthy else "degraded"
+    well = checks["database"] == "ok" and checks["schema"] == "ok"
+    return {"status": "ready" if well else "unready", "checks": checks}
+
+
+def _processes(room: Room) -> dict[str, Any]:
+    silent_after = room.core.settings.worker_lost_after
+    living = [p for p in Processes(room.core.database).living() if p.age < silent_after]
+    workers = sum(p.kind == "worker" for p in living)
+    return {"workers": workers, "scheduler": "ok" if any(p.kind == "scheduler" for p in living) else "missing"}

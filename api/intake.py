@@ -1,0 +1,198 @@
+"""From the body of a submission to the jobs that the store takes: pure, so that large bodies can go through a thread.
+
+The models of `schemas` say yes or no; what is stored is the body as it was sent, since validation converts nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from api.problems import MOST_ERRORS, FieldError, Problem, forbidden, invalid, invalid_field
+from api.schemas import MOST_JOBS, MOST_SECONDS, ConstraintsIn, JobIn
+from api.terms import Terms
+from api.validation import field_errors
+from pipelines.guard.prompt_size import PLAN_LIMITS
+from synthralos.domain.ids import new_id, trace_id_of
+from synthralos.domain.jobs import Constraints, Request, Tenant
+from synthralos.domain.states import Lane
+from synthralos.store.scope import Scope
+from synthralos.store.submissions import NewJob
+
+MOST_CHARACTERS = max(limits.characters for limits in PLAN_LIMITS.values())
+"""Characters of prompt that no plan allows more of: what is longer is refused here, not stored and then denied."""
+
+DEFAULT_ORGANIZATION = DEFAULT_WORKSPACE = "default"
+
+_PARAMETERS = (
+    "max_output_tokens", "temperature", "top_p", "stop", "seed", "tools", "tool_choice", "response_format",
+)  # fmt: skip
+_NO_CONSTRAINTS = Constraints()
+_validate = JobIn.__pydantic_validator__.validate_python
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The jobs of a body: as they were sent, and as they were understood."""
+
+    sent: list[dict[str, Any]]
+    understood: list[JobIn]
+    many: bool
+
+    def organizations(self, scope: Scope) -> set[str]:
+        """The organizations that the jobs belong to."""
+        return {scope.organization or job.organization or DEFAULT_ORGANIZATION for job in self.understood}
+
+
+def parse(document: Any, terms: Terms, now: datetime) -> Parsed:
+    """The jobs in the body of a submission; raises a 422 that names every field that is wrong."""
+    many = isinstance(document, list)
+    sent = document if many else [document]
+    if not 1 <= len(sent) <= MOST_JOBS:
+        raise invalid_field("jobs", f"must have 1 to {MOST_JOBS} jobs", "split it into several requests")
+    understood: list[JobIn] = []
+    errors: list[FieldError] = []
+    for number, data in enumerate(sent):
+        root = f"jobs[{number}]" if many else ""
+        try:
+            job = _validate(data)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+            errors += [_rooted(e) for e in field_errors(details, data, root)]
+        else:
+            understood.append(job)
+            errors += _check(job, terms, now, f"{root}." if many else "")
+        if len(errors) >= MOST_ERRORS:
+            break
+    if errors:
+        raise invalid(errors)
+    return Parsed(sent, understood, many)
+
+
+def build(
+    parsed: Parsed, scope: Scope, plans: Mapping[str, str], trace: tuple[str, str] | None, now: datetime
+) -> list[NewJob]:
+    """The jobs for the store; raises a 403 where one is for another tenant than the key's."""
+    lane = Lane.BULK if parsed.many else Lane.INTERACTIVE
+    jobs = []
+    for number, (data, job) in enumerate(zip(parsed.sent, parsed.understood, strict=True)):
+        tenant = _tenant(job, scope, plans, f"jobs[{number}]." if parsed.many else "")
+        jobs.append(_new_job(data, job, tenant, lane, trace, now))
+    return jobs
+
+
+def _rooted(error: FieldError) -> FieldError:
+    return error if error.field else FieldError("body", error.problem, error.remedy)
+
+
+def _check(job: JobIn, terms: Terms, now: datetime, path: str) -> Iterator[FieldError]:
+    if (job.prompt is None) == (job.messages is None):
+        problem = "is missing" if job.prompt is None else "is given beside messages"
+        yield FieldError(f"{path}prompt", problem, "send either prompt or messages")
+    yield from _check_texts(job, path)
+    if job.deadline is not None:
+        if job.deadline_seconds is not None:
+            yield FieldError(f"{path}deadline_seconds", "is given beside deadline", "send one of the two")
+        if job.deadline <= now:
+            yield FieldError(f"{path}deadline", "is in the past", "send a time that is still to come, or none")
+        elif (job.deadline - now).total_seconds() > MOST_SECONDS:
+            yield FieldError(f"{path}deadline", "is more than ten years ahead", "send an earlier one, or none")
+    if job.metadata:
+        yield from (
+            FieldError(f"{path}metadata.{name}", "is beyond 64 bits", "send a smaller number, or a string")
+            for name, value in job.metadata.items()
+            if type(value) is int and not -(2**63) <= value < 2**63
+        )
+    yield from terms.check_job(job, path)
+
+
+def _check_texts(job: JobIn, path: str) -> Iterator[FieldError]:
+    if job.prompt is not None and job.prompt.isspace():
+        yield FieldError(f"{path}prompt", "is blank", "send some text")
+    size = len(job.prompt or "")
+    empty = True
+    for number, message in enumerate(job.messages or ()):
+        content = message.content
+        if content is None and not message.tool_calls:
+            yield FieldError(f"{path}messages[{number}].content", "is missing", "add it, or tool_calls")
+        if isinstance(content, str):
+            size += len(content)
+            empty = empty and (not content or content.isspace())
+        elif content is not None or message.tool_calls:
+            empty = False
+            size += sum(len(getattr(part, "text", "")) for part in content or ())
+    if job.messages is not None and empty:
+        yield FieldError(f"{path}messages", "has no text at all", "send at least one message with content")
+    if size > MOST_CHARACTERS:
+        field = "messages" if job.prompt is None else "prompt"
+        yield FieldError(f"{path}{field}", f"has more than {MOST_CHARACTERS} characters", "shorten it")
+
+
+def _tenant(job: JobIn, scope: Scope, plans: Mapping[str, str], path: str) -> Tenant:
+    organization = _bound("organization", job.organization, scope.organization, path) or DEFAULT_ORGANIZATION
+    workspace = _bound("workspace", job.workspace, scope.workspace, path) or DEFAULT_WORKSPACE
+    user = _bound("user", job.user, scope.user, path)
+    return Tenant(organization, workspace, user, plans[organization])
+
+
+def _bound(name: str, wanted: str | None, bound: str | None, path: str) -> str | None:
+    if bound is not None and wanted is not None and wanted != bound:
+        error = FieldError(f"{path}{name}", "is not the key's", "leave it out, or use another key")
+        raise _foreign(error)
+    return bound if wanted is None else wanted
+
+
+def _foreign(error: FieldError) -> Problem:
+    return forbidden(f"The key is bound to one tenant, and {error.field} names another.", [error])
+
+
+def _new_job(
+    data: dict[str, Any], job: JobIn, tenant: Tenant, lane: Lane, trace: tuple[str, str] | None, now: datetime
+) -> NewJob:
+    job_id = new_id()
+    trace_id, parent_span_id = (trace_id_of(job_id), None) if trace is None else trace
+    deadline = job.deadline
+    if job.deadline_seconds is not None:
+        deadline = now + timedelta(seconds=job.deadline_seconds)
+    return NewJob(
+        id=job_id,
+        tenant=tenant,
+        lane=lane if job.lane is None else Lane(job.lane),
+        trace_id=trace_id,
+        request=Request(job.model, _body(data), data.get("provider_options") or {}),
+        constraints=_NO_CONSTRAINTS if job.constraints is None else _constraints(job.constraints),
+        parent_span_id=parent_span_id,
+        run_id=job.run_id,
+        metadata=data.get("metadata") or {},
+        deadline=deadline,
+    )
+
+
+def _body(data: dict[str, Any]) -> dict[str, Any]:
+    messages = data.get("messages")
+    body = {"messages": [{"role": "user", "content": data["prompt"]}] if messages is None else messages}
+    for name in _PARAMETERS:
+        value = data.get(name)
+        if value is not None:
+            body[name] = value
+    return body
+
+
+def _constraints(wanted: ConstraintsIn) -> Constraints:
+    return Constraints(
+        region=wanted.region,
+        classification=wanted.classification,
+        strategy=wanted.strategy,
+        max_cost=wanted.max_cost_usd,
+        max_attempts=wanted.max_attempts,
+        fallback=wanted.fallback,
+        pin=wanted.pin,
+        exclude=tuple(wanted.exclude),
+    )
+
+
+def utc_now() -> datetime:
+    """The time by this process's clock: good enough to tell the past from the future."""
+    return datetime.now(UTC)

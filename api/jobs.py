@@ -1,0 +1,44 @@
+"""Reading jobs: one, waited for if need be, and lists."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.answers import answer
+from api.openapi import documented
+from api.queries import JobQuery, encode_cursor
+from api.room import admit
+from api.views import JobPage, JobView
+from pipelines.analyze.trace import job_view
+from synthralos.domain.states import TERMINAL
+from synthralos.store.keys import Role
+
+router = APIRouter(tags=["jobs"])
+
+Wait = Annotated[float, Query(ge=0, le=120, allow_inf_nan=False, description="seconds to wait for the job's end")]
+
+
+@router.get("/api/v1/jobs", **documented(JobPage, "A page of jobs, newest first", validated=True))
+async def list_jobs(request: Request, query: Annotated[JobQuery, Query()]) -> Response:
+    """List jobs, newest first, without their requests and results."""
+    room, caller = await admit(request, Role.VIEWER)
+    filters = query.filters()
+    rows = await room.read(lambda: room.reader.page(filters, caller.scope))
+    page = rows[: query.limit]
+    following = encode_cursor(page[-1]["id"]) if len(rows) > query.limit else None
+    return answer({"jobs": [job_view(row, detail=False) for row in page], "next": following})
+
+
+@router.get("/api/v1/jobs/{job_id}", **documented(JobView, "The job", found=True, validated=True))
+async def get_job(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
+    """Get one job with all its details; with `wait`, as soon as it is over or the time is."""
+    room, caller = await admit(request, Role.VIEWER)
+    begun = asyncio.get_running_loop().time()
+    job = await room.job(job_id, caller)
+    if wait and job["state"] not in TERMINAL:
+        left = wait - (asyncio.get_running_loop().time() - begun)
+        await room.waiters.over(job["id"], max(0.0, left))
+        job = await room.job(job_id, caller)
+    return answer(job_view(job, detail=True))

@@ -1,0 +1,116 @@
+"""What people do to jobs: cancel, retry, reroute."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from api.answers import answer
+from api.auth import Caller
+from api.bodies import parse_json, read_body, require_json
+from api.openapi import documented, takes
+from api.problems import FieldError, conflict, invalid, not_found
+from api.room import Room, admit
+from api.schemas import ReasonIn, RerouteIn
+from api.validation import field_errors
+from api.views import JobView
+from pipelines.analyze.trace import job_view
+from synthralos.domain.states import Stage, Transition, sources
+from synthralos.store.bus import Topic
+from synthralos.store.keys import Role
+from synthralos.store.operations import Changed, Refused
+
+router = APIRouter(tags=["operations"])
+
+Body = TypeVar("Body", bound=ReasonIn)
+Outcome = Changed | Refused | None
+
+_DOCUMENTED = documented(JobView, "The job afterwards", found=True, validated=True, conflicting=True, body=True)
+
+
+@router.post("/api/v1/jobs/{job_id}/cancel", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))
+async def cancel(request: Request, job_id: str) -> Response:
+    """Call a job off. A call that is in flight is cut; what it cost stays on the books."""
+    room, caller = await admit(request, Role.SERVICE)
+    body = await _body(request, room, ReasonIn)
+    job = await room.job(job_id, caller)
+
+    def act() -> Outcome:
+        return room.operations.cancel(job["id"], caller.scope, caller.actor, body.reason)
+
+    return await _operate(room, caller, Transition.CANCEL, act, (Topic.TAKEN, Topic.CHANGED))
+
+
+@router.post("/api/v1/jobs/{job_id}/retry", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))
+async def retry(request: Request, job_id: str) -> Response:
+    """Send a failed, denied, cancelled or expired job through again from the start; its history is kept."""
+    room, caller = await admit(request, Role.OPERATOR)
+    body = await _body(request, room, ReasonIn)
+    job = await room.job(job_id, caller)
+
+    def act() -> Outcome:
+        return room.operations.retry(job["id"], caller.scope, caller.actor, body.reason)
+
+    return await _operate(room, caller, Transition.RETRY, act, (Topic.CHANGED,))
+
+
+@router.post("/api/v1/jobs/{job_id}/reroute", **_DOCUMENTED, openapi_extra=takes(RerouteIn, required=False))
+async def reroute(request: Request, job_id: str) -> Response:
+    """Route a job anew, with changed constraints. Its data's classification stays what it was."""
+    room, caller = await admit(request, Role.OPERATOR)
+    body = await _body(request, room, RerouteIn)
+    job = await room.job(job_id, caller)
+    classification = job["constraints"].get("classification")
+    errors = [*room.terms.check_constraints(body, ""), *room.terms.check_residency(classification, body)]
+    if errors:
+        raise invalid(errors)
+    changes = _changes(body)
+
+    def act() -> Outcome:
+        return room.operations.reroute(job["id"], caller.scope, caller.actor, changes, body.reason)
+
+    return await _operate(room, caller, Transition.REROUTE, act, (Topic.TAKEN, Topic.CHANGED))
+
+
+async def _operate(
+    room: Room, caller: Caller, transition: Transition, act: Callable[[], Outcome], topics: tuple[Topic, ...]
+) -> Response:
+    """Do it, then tell everybody: who waits, who works on the job, and the stage that it is at now."""
+    outcome = await room.write(act)
+    if outcome is None:
+        raise not_found("There is no such job, or none that this key may see.")
+    if isinstance(outcome, Refused):
+        allowed = ", ".join(sorted(sources(transition)))
+        raise conflict(f"Cannot {transition} a job that is {outcome.state}; it must be one of: {allowed}.")
+    doorstep = outcome.doorstep
+    room.core.doorbell.ring(Stage(doorstep.stage), doorstep.lane, [doorstep.id])
+    await room.write(lambda: _tell(room, topics, doorstep.id))
+    return answer(job_view(await room.job(doorstep.id, caller), detail=True))
+
+
+def _tell(room: Room, topics: tuple[Topic, ...], job_id: str) -> None:
+    for topic in topics:
+        room.core.bus.publish(topic, [job_id])
+
+
+async def _body(request: Request, room: Room, model: type[Body]) -> Body:
+    raw = await read_body(request, room.core.settings.max_body_bytes)
+    if not raw.strip():
+        return model()
+    require_json(request)
+    data = parse_json(raw, room.core.settings.max_depth, "")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        found = field_errors(error.errors(include_url=False, include_input=False), data, "")
+        raise invalid([FieldError(e.field or "body", e.problem, e.remedy) for e in found]) from None
+
+
+def _changes(body: RerouteIn) -> dict[str, Any]:
+    """What was sent, laid out as `Constraints.to_json` does; null stands for none where a list or word is kept."""
+    changes = body.model_dump(exclude_unset=True, exclude={"reason"})
+    if changes.get("exclude", ()) is None:
+        changes["exclude"] = []
+    return {name: value for name, value in changes.items() if value is not None or name in ("pin", "region")}

@@ -1,0 +1,116 @@
+"""What the handlers of one API process share: made once per process, found through the request."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from api.auth import Authenticator, BriefCache, Caller
+from api.problems import not_found
+from api.terms import Terms
+from api.waiting import Waiters
+from migrations import runner
+from synthralos.core import Core
+from synthralos.domain.ids import is_id
+from synthralos.store.bus import POLL_SECONDS
+from synthralos.store.database import is_transient
+from synthralos.store.group_commit import GroupCommit
+from synthralos.store.keys import Keys, Role
+from synthralos.store.operations import Operations
+from synthralos.store.reading import Reader, Row
+from synthralos.store.submissions import Accepted, KeyReused, Submission, Submissions
+
+Result = TypeVar("Result")
+
+REPORT_SECONDS = 1.0
+"""How long a readiness report is given out again, so that nobody can ask the database to death."""
+
+_READERS = 8
+_LARGE_BATCH = 4
+LARGE_BODY = 64 * 1024
+"""From this many bytes on, a body is parsed in a thread and committed beside the small ones, not among them."""
+
+
+class Room:
+    """Holds the store, the group commits, the waiters and the threads. Lives on one event loop."""
+
+    def __init__(self, core: Core, poll_seconds: float = POLL_SECONDS) -> None:
+        self.core = core
+        self.reader = Reader(core.database)
+        self.operations = Operations(core.database)
+        self.keys = Keys(core.database)
+        self.terms = Terms(core.catalog)
+        self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
+        self.auth = Authenticator(lambda secret: self.read(lambda: self.keys.find(secret)))
+        self._plans: BriefCache[str] = BriefCache()
+        self.reports: BriefCache[dict[str, Any]] = BriefCache(REPORT_SECONDS)
+        self.head = functools.cache(runner.head)
+        self.waiters = Waiters(lambda ids: self.read(lambda: self.reader.states(ids)), poll_seconds)
+        submissions = Submissions(core.database)
+        patience = core.settings.submit_timeout
+        self._small: GroupCommit[Submission, Accepted | KeyReused] = GroupCommit(
+            "accept", submissions.accept, give_up_after=patience
+        )
+        self._large: GroupCommit[Submission, Accepted | KeyReused] = GroupCommit(
+            "accept-large", submissions.accept, batch=_LARGE_BATCH, give_up_after=patience
+        )
+
+    async def open(self) -> None:
+        """Begin to hear of changed jobs."""
+        loop = asyncio.get_running_loop()
+        self.waiters.attach(loop)
+        # Subscribing waits for the bus's connection, for some seconds where the database is away.
+        await loop.run_in_executor(self.threads, self.waiters.subscribe_to, self.core.bus)
+
+    async def close(self) -> None:
+        """Commit what is pending and give back the threads; the core stays its owner's to close."""
+        self.waiters.release()
+        await self._small.close()
+        await self._large.close()
+        self.threads.shutdown(wait=True)
+
+    async def accept(self, submission: Submission, body_bytes: int) -> Accepted | KeyReused:
+        """Store a submission durably; raises `StoreUnavailable`."""
+        commits = self._large if body_bytes >= LARGE_BODY else self._small
+        return await commits.commit(submission)
+
+    async def read(self, query: Callable[[], Result]) -> Result:
+        """Run a read in a thread. A connection that was found dead is replaced, once."""
+        try:
+            return await self.write(query)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return await self.write(query)
+
+    async def plan_of(self, organization: str) -> str:
+        """The organization's plan."""
+        return await self._plans.get(organization, lambda: self.read(lambda: self.keys.plan_of(organization)))
+
+    async def write(self, act: Callable[[], Result]) -> Result:
+        """Run something that blocks in a thread, once."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, act)
+
+    async def job(self, job_id: str, caller: Caller) -> Row:
+        """The job's row; raises a 404 where there is none that the caller may see."""
+        if is_id(job_id):
+            wanted = job_id.lower()
+            found = await self.read(lambda: self.reader.jobs([wanted], caller.scope))
+            if wanted in found:
+                return found[wanted]
+        raise not_found("There is no such job, or none that this key may see.")
+
+
+def room_of(request: Request) -> Room:
+    """The room of the process that serves `request`."""
+    room: Room = request.app.state.room
+    return room
+
+
+async def admit(request: Request, role: Role) -> tuple[Room, Caller]:
+    """The room, and the caller who has at least `role`; raises 401 or 403."""
+    room = room_of(request)
+    return room, await room.auth.admit(request, role)

@@ -1,0 +1,248 @@
+"""What the API takes: strict models without room for unknown fields. The OpenAPI document is made from them."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, WithJsonSchema
+
+MOST_JOBS = 1_000
+"""Jobs that one request may hand in."""
+
+MOST_SECONDS = 315_360_000.0
+"""Ten years: the farthest that a deadline may lie ahead, in seconds."""
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DECIMAL = re.compile(r"\d{1,7}(\.\d{1,12})?", re.ASCII)
+_TIME_REMEDY = "send RFC 3339 with an offset, such as 2030-01-31T12:00:00Z"
+
+
+def parse_time(value: object) -> datetime:
+    """An RFC 3339 time as a UTC instant; raises `ValueError`."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError(f"must be a time with a UTC offset: {_TIME_REMEDY}")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"is not a time that exists: {_TIME_REMEDY}") from None
+
+
+def _parse_usd(value: object) -> Decimal:
+    if type(value) in (int, float):
+        if not 0 <= value < 10_000_000:  # type: ignore[operator]  # an int or a float by now
+            raise ValueError("must be between 0 and 10000000: send US dollars")
+        return Decimal(str(value))
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise ValueError('must be an amount of US dollars: send a plain decimal such as "0.05"')
+    return Decimal(value)
+
+
+_NAME = r"^[^\x00-\x1f\x7f]+$"
+
+Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(_parse_usd),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,12})?$"},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 10_000_000},
+            ]
+        }
+    ),
+]
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=_NAME)]
+DeploymentId = Annotated[str, Field(min_length=1, max_length=200, description="the id of a deployment of the catalog")]
+Reason = Annotated[str, Field(max_length=500, description="why; it is recorded with the operation")]
+ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Closed(BaseModel):
+    """Takes what it knows and nothing else; a value is never converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class FunctionCall(Closed):
+    """The function that a model called, with its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Closed):
+    """A call that a model made in an earlier turn."""
+
+    id: str
+    type: Literal["function"]
+    function: FunctionCall
+
+
+class TextPart(Closed):
+    """A piece of text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(Closed):
+    """A refusal of an earlier turn."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class ImageUrl(Closed):
+    """Where an image is: a web address or a `data:` URL."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+class ImagePart(Closed):
+    """An image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class InputAudio(Closed):
+    """Audio in Base64."""
+
+    data: str
+    format: Literal["wav", "mp3"]
+
+
+class AudioPart(Closed):
+    """A piece of audio."""
+
+    type: Literal["input_audio"]
+    input_audio: InputAudio
+
+
+Part = Annotated[TextPart | ImagePart | AudioPart | RefusalPart, Field(discriminator="type")]
+
+
+class Message(Closed):
+    """An OpenAI chat message. `content` may be left out only beside `tool_calls`."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | Annotated[list[Part], Field(min_length=1, fail_fast=True)] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=128, fail_fast=True)] | None = None
+    tool_call_id: str | None = None
+
+
+class FunctionDefinition(Closed):
+    """A function that a model may call; `parameters` is a JSON Schema."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(Closed):
+    """A tool that a model may use."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class NamedFunction(Closed):
+    """A function by its name."""
+
+    name: str
+
+
+class NamedTool(Closed):
+    """The one tool that the model has to use."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class PlainFormat(Closed):
+    """An answer in text, or in any JSON."""
+
+    type: Literal["text", "json_object"]
+
+
+class NamedSchema(Closed):
+    """A JSON Schema for the answer."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class SchemaFormat(Closed):
+    """An answer in JSON that follows a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+class ConstraintsIn(Closed):
+    """What the sender demands of the way the job is done."""
+
+    region: Annotated[str, Field(description="where it has to run, a region of the catalog")] | None = None
+    classification: Annotated[
+        Literal["eu", "none"], Field(description="`eu`: the data only ever goes to EU deployments")
+    ] | None = None  # fmt: skip
+    strategy: Annotated[str, Field(description="how to choose among what fits")] = "cheapest"
+    max_cost_usd: Annotated[Usd, Field(description="for one attempt")] | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=20, description="provider calls at most")] = 6
+    fallback: Annotated[bool, Field(description="whether other deployments may be tried after the first")] = True
+    pin: DeploymentId | None = None
+    exclude: Annotated[list[DeploymentId], Field(max_length=100, fail_fast=True)] = []
+
+
+MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)] | bool | int | FiniteFloat
+
+
+class JobIn(Closed):
+    """One job: a prompt or messages, and how to go about it."""
+
+    model: Annotated[ModelName, Field(description="`auto`, `provider/model` or the id of a deployment")] = "auto"
+    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
+    prompt: Annotated[str, Field(min_length=1, description="instead of messages: one user message")] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    response_format: Annotated[PlainFormat | SchemaFormat, Field(discriminator="type")] | None = None
+    constraints: ConstraintsIn | None = None
+    deadline: Annotated[Time, Field(description="when the result is of no use any more; in the future")] | None = None
+    deadline_seconds: Annotated[float, Field(gt=0, le=MOST_SECONDS, description="instead of deadline")] | None = None
+    lane: Literal["interactive", "bulk"] | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
+    run_id: Annotated[str, Field(min_length=1, max_length=64, pattern=_NAME)] | None = None
+    organization: Annotated[Name, Field(description="only with a key of the whole installation")] | None = None
+    workspace: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
+    user: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
+    provider_options: Annotated[dict[str, dict[str, Any]], Field(max_length=16)] | None = None
+
+
+class ReasonIn(Closed):
+    """The body of an operation; it may be left out."""
+
+    reason: Reason = ""
+
+
+class RerouteIn(ReasonIn):
+    """What to change of the job's constraints before it is routed anew; what is left out stays, null removes."""
+
+    pin: DeploymentId | None = None
+    exclude: Annotated[list[DeploymentId], Field(max_length=100, fail_fast=True)] | None = None
+    region: str | None = None
+    strategy: str | None = None
+    fallback: bool | None = None

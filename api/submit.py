@@ -1,0 +1,130 @@
+"""`POST /api/v1/jobs`: the hot path. Durable first, then the doorbell, then 202."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.bodies import parse_json, read_body, require_json
+from api.intake import Parsed, build, parse, utc_now
+from api.problems import FieldError, Problem, invalid, invalid_field, unavailable
+from api.room import LARGE_BODY, Room, admit
+from synthralos.domain.ids import trace_id_of
+from synthralos.domain.spans import parse_traceparent
+from synthralos.domain.states import Stage
+from synthralos.store.group_commit import StoreUnavailable
+from synthralos.store.keys import Role
+from synthralos.store.scope import EVERYTHING, Scope
+from synthralos.store.submissions import Idempotency, KeyReused, NewJob, Submission
+
+JOBS_PATH = "/api/v1/jobs"
+
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_KEY_FIELD = "header.Idempotency-Key"
+
+Result = TypeVar("Result")
+
+
+async def submit(request: Request) -> Response:
+    """Accept one job, or an array of them: all or none."""
+    room, caller = await admit(request, Role.SERVICE)
+    key = _idempotency_key(request)
+    require_json(request)
+    raw = await read_body(request, room.core.settings.max_body_bytes)
+    now = utc_now()
+    document, parsed = await _in_thread_if_large(room, raw, lambda: _understand(room, raw, now))
+    plans = await _plans(room, parsed, caller.scope, caller.key.plan)
+    trace = parse_traceparent(request.headers.get("traceparent", ""))
+
+    def prepare() -> Submission:
+        jobs = build(parsed, caller.scope, plans, trace, now)
+        return Submission(jobs, None if key is None else _idempotency(key, caller.scope, document, jobs))
+
+    submission = await _in_thread_if_large(room, raw, prepare)
+    return await _store(room, submission, len(raw), many=parsed.many)
+
+
+def _understand(room: Room, raw: bytes, now: datetime) -> tuple[Any, Parsed]:
+    document = parse_json(raw, room.core.settings.max_depth, "jobs" if raw[:64].lstrip().startswith(b"[") else "")
+    return document, parse(document, room.terms, now)
+
+
+async def _in_thread_if_large(room: Room, raw: bytes, work: Callable[[], Result]) -> Result:
+    if len(raw) < LARGE_BODY:
+        return work()
+    return await asyncio.get_running_loop().run_in_executor(room.threads, work)
+
+
+async def _plans(room: Room, parsed: Parsed, scope: Scope, plan: str | None) -> dict[str, str]:
+    if scope.organization is not None and plan is not None:
+        return {scope.organization: plan}
+    return {name: await room.plan_of(name) for name in parsed.organizations(scope)}
+
+
+async def _store(room: Room, submission: Submission, size: int, *, many: bool) -> Response:
+    try:
+        answer = await room.accept(submission, size)
+    except StoreUnavailable:
+        raise _not_accepted(submission.idempotency is not None) from None
+    if isinstance(answer, KeyReused):
+        raise invalid_field(_KEY_FIELD, "was used before with another body", "use a new key for a new request")
+    if answer.replayed:
+        return await _replay(room, answer.job_ids, many=many)
+    lanes: dict[Any, list[str]] = {}
+    for job in submission.jobs:
+        lanes.setdefault(job.lane, []).append(job.id)
+    for lane, ids in lanes.items():
+        room.core.doorbell.ring(Stage.GUARD, lane, ids)
+    return _accepted([(job.id, job.trace_id) for job in submission.jobs], {}, many=many)
+
+
+async def _replay(room: Room, job_ids: list[str], *, many: bool) -> Response:
+    """The answer to a key that was used before. The key belongs to the caller's tenant, and so do its jobs."""
+    rows = await room.read(lambda: room.reader.jobs(job_ids, EVERYTHING))
+    traces = [(i, rows[i]["trace_id"] if i in rows else trace_id_of(i)) for i in job_ids]
+    return _accepted(traces, {"Idempotent-Replayed": "true"}, many=many)
+
+
+def _accepted(jobs: list[tuple[str, str]], headers: dict[str, str], *, many: bool) -> Response:
+    receipts = [
+        {"id": job_id, "state": "queued", "trace_id": trace_id, "url": f"{JOBS_PATH}/{job_id}"}
+        for job_id, trace_id in jobs
+    ]
+    if many:
+        return Response(orjson.dumps({"jobs": receipts}), 202, headers, "application/json")
+    headers["Location"] = receipts[0]["url"]
+    return Response(orjson.dumps(receipts[0]), 202, headers, "application/json")
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise invalid_field(_KEY_FIELD, "must be 1 to 255 printable ASCII characters", "send a UUID, for example")
+    return key
+
+
+def _idempotency(key: str, scope: Scope, document: Any, jobs: list[NewJob]) -> Idempotency:
+    """The key is the tenant's own: that of a user where the caller is bound to one, else of the workspace."""
+    first = jobs[0].tenant
+    errors = [
+        FieldError(f"jobs[{number}].workspace", "differs from the first job's", "send each workspace's jobs apart")
+        for number, job in enumerate(jobs)
+        if (job.tenant.organization, job.tenant.workspace) != (first.organization, first.workspace)
+    ]
+    if errors:
+        raise invalid(errors)
+    canonical = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    # No key holds a line feed, so that the two forms cannot be mistaken for each other.
+    own = key if scope.user is None else f"{scope.user}\n{key}"
+    return Idempotency(own, hashlib.sha256(canonical).hexdigest())
+
+
+def _not_accepted(repeatable: bool) -> Problem:
+    advice = "Send it again." if repeatable else "Look for it before you send it again, or use an Idempotency-Key."
+    return unavailable(f"The database did not confirm in time, so nothing is promised. {advice}")

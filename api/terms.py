@@ -1,0 +1,67 @@
+"""What only this installation can say about a job: whether its catalog has the models, regions and options named."""
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator
+
+from api.problems import FieldError
+from api.schemas import ConstraintsIn, JobIn, RerouteIn
+from pipelines.providers.table import check_provider_options
+from pipelines.route.filters import REGION_OF_CLASSIFICATION
+from pipelines.route.strategies import STRATEGIES
+from synthralos.domain.deployments import Catalog
+
+
+class Terms:
+    """Checks names against the catalog and the strategies."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._deployments = frozenset(d.id for d in catalog)
+        self._models = frozenset({"auto"} | {name for d in catalog for name in (d.id, d.model_name, d.model)})
+        self._regions = frozenset(d.region for d in catalog)
+
+    def check_job(self, job: JobIn, path: str) -> Iterator[FieldError]:
+        """What is wrong with a job's names; `path` is where the job is in the body."""
+        if job.model not in self._models:
+            yield _unknown(f"{path}model", "is a model that the catalog does not have", job.model, self._models)
+        if job.constraints is not None:
+            yield from self.check_constraints(job.constraints, f"{path}constraints.")
+        if job.provider_options:
+            for field, problem in check_provider_options(job.provider_options, self._catalog):
+                yield FieldError(f"{path}provider_options.{field}", problem, "change it, or leave it out")
+
+    def check_constraints(self, wanted: ConstraintsIn | RerouteIn, path: str) -> Iterator[FieldError]:
+        """What is wrong with the names in constraints."""
+        if wanted.region is not None and wanted.region not in self._regions:
+            yield _unknown(f"{path}region", "is a region without deployments", wanted.region, self._regions)
+        if wanted.strategy is not None and wanted.strategy not in STRATEGIES:
+            yield _unknown(f"{path}strategy", "is not a strategy", wanted.strategy, STRATEGIES)
+        if wanted.pin is not None and wanted.pin not in self._deployments:
+            yield _no_deployment(f"{path}pin", wanted.pin, self._deployments)
+        for number, excluded in enumerate(wanted.exclude or ()):
+            if excluded not in self._deployments:
+                yield _no_deployment(f"{path}exclude[{number}]", excluded, self._deployments)
+
+    def check_residency(self, classification: str | None, wanted: RerouteIn) -> Iterator[FieldError]:
+        """What of a reroute would send classified data out of its region."""
+        home = REGION_OF_CLASSIFICATION.get((classification or "").strip().lower())
+        if home is None:
+            return
+        remedy = f"the job's data is classified {classification}: stay in region {home}"
+        if wanted.region not in (None, home):
+            yield FieldError("region", f"must be {home}", remedy)
+        pinned = None if wanted.pin is None else self._catalog.get(wanted.pin)
+        if pinned is not None and pinned.region != home:
+            yield FieldError("pin", f"must be a deployment in region {home}", remedy)
+
+
+def _no_deployment(path: str, name: str, known: Collection[str]) -> FieldError:
+    return _unknown(path, "is a deployment that the catalog does not have", name, known)
+
+
+def _unknown(path: str, problem: str, name: str, known: Iterable[str]) -> FieldError:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    if near:
+        return FieldError(path, problem, f"did you mean {' or '.join(near)}?")
+    return FieldError(path, problem, f"choose from {', '.join(names[:12])}{' …' if len(names) > 12 else ''}")

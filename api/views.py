@@ -1,0 +1,214 @@
+"""What the API answers, as models. They describe the answers in the OpenAPI document; the answers are written as
+plain JSON by `pipelines.analyze.trace`, and the tests hold the two together.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from synthralos.domain.failures import FailureClass
+from synthralos.domain.states import Lane, Stage, State
+
+Usd = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="US dollars, exact")]
+TraceId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+SpanId = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+JobId = Annotated[str, Field(min_length=36, max_length=36, description="UUIDv7")]
+
+
+class View(BaseModel):
+    """An answer; new members may be added to it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldProblem(View):
+    """What is wrong with one field, and what to do about it."""
+
+    field: str
+    problem: str
+    remedy: str
+
+
+class ProblemDocument(View):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem]
+
+
+class Receipt(View):
+    """A job that was accepted: it is durable, whatever happens now."""
+
+    id: JobId
+    state: Literal["queued"]
+    trace_id: TraceId
+    url: str
+
+
+class Receipts(View):
+    """The jobs of an array, in its order."""
+
+    jobs: list[Receipt]
+
+
+class Cost(View):
+    """What was spent. `known`: nothing is missing from `usd`."""
+
+    usd: Usd
+    known: bool
+    maybe_billed_attempts: int
+
+
+class FailureView(View):
+    """A classified failure; `retry_after` is in seconds."""
+
+    failure_class: Annotated[FailureClass, Field(alias="class")]
+    message: str
+    retry_after: float | None
+    http_status: int | None
+    provider_code: str | None
+
+
+class JobSummary(View):
+    """A job without its request and its result."""
+
+    id: JobId
+    state: State
+    stage: Stage
+    lane: Lane
+    model: str
+    organization: str
+    workspace: str
+    user: str | None
+    trace_id: TraceId
+    run_id: str | None
+    metadata: dict[str, Any]
+    created_at: AwareDatetime
+    run_at: AwareDatetime | None
+    deadline: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    attempts: int
+    cost: Cost
+    failure: FailureView | None
+
+
+class UsageView(View):
+    """Tokens of the call that brought the result."""
+
+    input: int
+    output: int
+    cached: int
+    reasoning: int
+
+
+class ResultView(View):
+    """What the model answered."""
+
+    text: str | None
+    tool_calls: list[dict[str, Any]]
+    finish_reason: str | None
+    model: str | None
+    deployment: str
+    usage: UsageView | None
+
+
+class JobView(JobSummary):
+    """A job with everything that is known of it."""
+
+    request: dict[str, Any]
+    constraints: dict[str, Any]
+    verdict: dict[str, Any] | None
+    plan: dict[str, Any] | None
+    result: ResultView | None
+
+
+class JobPage(View):
+    """A page of jobs. `next` is the cursor of the page that follows, if one does."""
+
+    jobs: list[JobSummary]
+    next: str | None
+
+
+class SpanView(View):
+    """One step of a job. An open one has no end yet, and the status `unset`."""
+
+    span_id: SpanId
+    parent_span_id: SpanId | None
+    name: str
+    kind: Literal["job", "stage", "attempt"]
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    status: str
+    attributes: dict[str, Any]
+
+
+class EventView(View):
+    """Something that was done to a job."""
+
+    id: str
+    kind: str
+    actor: str
+    at: AwareDatetime
+    data: dict[str, Any]
+
+
+class TracedJob(View):
+    """A job with its timeline."""
+
+    job: JobView
+    spans: list[SpanView]
+    events: list[EventView]
+
+
+class Trace(View):
+    """The jobs of a trace, oldest first. `truncated`: there are more; ask for them by their own ids."""
+
+    trace_id: TraceId
+    jobs: list[TracedJob]
+    truncated: bool
+
+
+class TraceSummary(View):
+    """A trace at a glance. `jobs` are the ids of its newest jobs, oldest first; `states` counts all of them."""
+
+    trace_id: TraceId
+    jobs: list[JobId]
+    job_count: int
+    states: dict[State, int]
+    state: Annotated[State, Field(description="`active` while any job is open, else the worst of the ends")]
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    cost: Cost
+
+
+class TracePage(View):
+    """A page of traces, newest first."""
+
+    traces: list[TraceSummary]
+    next: str | None
+
+
+class Live(View):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Checks(View):
+    """What readiness depends on, and what is good to know beside it."""
+
+    database: Literal["ok", "unreachable"]
+    schema_: Annotated[Literal["ok", "outdated", "unknown"], Field(alias="schema")]
+    broker: Literal["ok", "degraded"]
+    workers: int | None
+    scheduler: Literal["ok", "missing", "unknown"]
+
+
+class Ready(View):
+    """Whether jobs can be accepted. A degraded broker delays them, and refuses none."""
+
+    status: Literal["ready", "unready"]
+    checks: Checks

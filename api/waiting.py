@@ -1,0 +1,165 @@
+"""Waiting for jobs without polling: one subscription to the bus, one query for all that were woken.
+
+The bus says which jobs changed; a round of looking asks the database about all of them at once. Because the bus
+may lose a message, every `poll_seconds` one more round looks at everything that is waited for.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from synthralos.domain.states import TERMINAL
+from synthralos.store.bus import Bus, Topic
+
+log = logging.getLogger(__name__)
+
+JobState = tuple[str, str, datetime | None]
+"""(state, stage, finished_at), as `Reader.states` gives it."""
+
+_MOST_AT_ONCE = 1_000
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """Somebody who waits. `seen`: wake on any state but this one; None: wake when the job is over."""
+
+    future: asyncio.Future[None]
+    seen: JobState | None = field(default=None)
+
+    def wants(self, state: JobState) -> bool:
+        return state[0] in TERMINAL if self.seen is None else state != self.seen
+
+
+class Waiters:
+    """All who wait in this process, by job. Lives on one event loop; `heard` may be called from any thread.
+
+    `rounds` counts the queries that were made, for metrics and tests.
+    """
+
+    def __init__(self, look_up: Callable[[Sequence[str]], Awaitable[dict[str, JobState]]], poll_seconds: float) -> None:
+        self.rounds = 0
+        self._look_up = look_up
+        self._poll_seconds = poll_seconds
+        self._by_job: dict[str, set[_Waiter]] = {}
+        self._woken: set[str] = set()
+        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._released = False
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Live on `loop` from now on."""
+        self._loop = loop
+
+    def subscribe_to(self, bus: Bus) -> None:
+        """Hear what is published; may block while the bus connects."""
+        bus.subscribe(Topic.CHANGED, self.heard)
+
+    def heard(self, job_ids: Sequence[str] | None) -> None:
+        """The bus's listener."""
+        # Whoever starts to wait later than this looks at the job after having registered, so nothing is missed.
+        if self._loop is None or self._released or not self._by_job:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            self._loop.call_soon_threadsafe(self._wake, job_ids)
+
+    async def over(self, job_id: str, seconds: float) -> None:
+        """Return when the job is in a terminal state, when `seconds` have passed, or at shutdown."""
+        await self._wait(job_id, None, seconds)
+
+    async def moved(self, job_id: str, seen: JobState, seconds: float) -> None:
+        """Return when the bus speaks of the job or its state is not `seen` any more, as `over` does otherwise."""
+        await self._wait(job_id, seen, seconds)
+
+    def release(self) -> None:
+        """Let everybody go, now and from now on: the process is about to stop."""
+        self._released = True
+        for task in (self._polling, self._looking):
+            if task is not None:
+                task.cancel()
+        for waiters in list(self._by_job.values()):
+            for waiter in waiters:
+                _wake(waiter)
+
+    @property
+    def released(self) -> bool:
+        """Whether the process is about to stop."""
+        return self._released
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are waited for."""
+        return len(self._by_job)
+
+    async def _wait(self, job_id: str, seen: JobState | None, seconds: float) -> None:
+        if self._released:
+            return
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), seen)
+        self._by_job.setdefault(job_id, set()).add(waiter)
+        try:
+            self._look_at([job_id])
+            if self._polling is None or self._polling.done():
+                self._polling = asyncio.create_task(self._poll())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await waiter.future
+        finally:
+            waiters = self._by_job[job_id]
+            waiters.discard(waiter)
+            if not waiters:
+                del self._by_job[job_id]
+
+    def _wake(self, job_ids: Sequence[str] | None) -> None:
+        if self._released:
+            return
+        if job_ids is None:
+            self._look_at(self._by_job)
+            return
+        named = [job_id for job_id in job_ids if job_id in self._by_job]
+        for job_id in named:
+            for waiter in self._by_job[job_id]:
+                if waiter.seen is not None:
+                    _wake(waiter)
+        self._look_at(named)
+
+    def _look_at(self, job_ids: "Sequence[str] | dict[str, set[_Waiter]]") -> None:
+        self._woken.update(job_ids)
+        if self._woken and self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            while self._woken:
+                batch = [self._woken.pop() for _ in range(min(len(self._woken), _MOST_AT_ONCE))]
+                await self._look_once([job_id for job_id in batch if job_id in self._by_job])
+        finally:
+            self._looking = None
+
+    async def _look_once(self, job_ids: Sequence[str]) -> None:
+        if not job_ids:
+            return
+        self.rounds += 1
+        try:
+            states = await self._look_up(job_ids)
+        except SQLAlchemyError as error:
+            log.warning("could not look at %d jobs that are waited for: %s", len(job_ids), type(error).__name__)
+            return
+        for job_id, state in states.items():
+            for waiter in self._by_job.get(job_id, ()):
+                if waiter.wants(state):
+                    _wake(waiter)
+
+    async def _poll(self) -> None:
+        while self._by_job:
+            await asyncio.sleep(self._poll_seconds)
+            self._look_at(self._by_job)
+
+
+def _wake(waiter: _Waiter) -> None:
+    if not waiter.future.done():
+        waiter.future.set_result(None)
