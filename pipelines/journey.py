@@ -15,7 +15,7 @@ from pipelines.heal.protocol import Case, NextDeployment, RouteAgain, Treatment,
 from pipelines.heal.stage import HealStage
 from pipelines.providers.protocol import Call
 from pipelines.work import Ending, Work
-from synthralos.domain.attempts import AttemptEnd, Outcome, PastAttempt, Reply
+from synthralos.domain.attempts import AttemptEnd, PastAttempt, Reply
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.spans import root_span_id
@@ -66,7 +66,6 @@ class Journeys:
         self._call_timeout = call_timeout
         self._berths: dict[str, asyncio.Semaphore] = {}
         self._cuttable: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self._releasing = False
 
     async def travel(self, work: Work) -> None:
         """Bring one job to where it leaves this process."""
@@ -90,7 +89,6 @@ class Journeys:
 
     def release_all(self) -> None:
         """Give the jobs that still wait for an answer back: other workers will take them."""
-        self._releasing = True
         self.cut(self.in_calls())
 
     async def _attempt(self, work: Work) -> bool:
@@ -126,8 +124,7 @@ class Journeys:
         try:
             answer = await self._cut_point(work, self._execute.call(self._call(work, deployment)))
         except asyncio.CancelledError:
-            outcome = Outcome.LOST if self._releasing else Outcome.CANCELLED
-            end = cut_end(attempt_no, outcome, loop.time() - began)
+            end = cut_end(attempt_no, loop.time() - began)
             await self._settle(work, Ending(Transition.RELEASE, Stage.EXECUTE), end, deployment)
             return False
         end = attempt_end(attempt_no, deployment, answer, loop.time() - began)

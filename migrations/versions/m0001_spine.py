@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("provider_request_id", sa.Text(), nullable=True),
         sa.Column("input_tokens", sa.Integer(), nullable=True),
         sa.Column("cached_tokens", sa.Integer(), nullable=True),
+        sa.Column("cache_write_tokens", sa.Integer(), nullable=True),
         sa.Column("output_tokens", sa.Integer(), nullable=True),
         sa.Column("reasoning_tokens", sa.Integer(), nullable=True),
         sa.Column("reserved_picousd", MONEY, nullable=True),
@@ -57,14 +58,6 @@ def upgrade() -> None:
         sa.Column("ended_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("job_id", "attempt_no"),
         postgresql_with={"fillfactor": 50},
-    )
-    op.create_index(
-        "attempts_open",
-        "attempts",
-        ["worker_id"],
-        unique=False,
-        postgresql_where=sa.text("ended_at IS NULL"),
-        sqlite_where=sa.text("ended_at IS NULL"),
     )
     op.create_table(
         "event_logs",
@@ -120,7 +113,8 @@ def upgrade() -> None:
         sa.Column("retry_base", sa.Integer(), nullable=False),
         sa.Column("losses", sa.Integer(), nullable=False),
         sa.Column("verdict", JSON, nullable=True),
-        sa.Column("plan", JSON, nullable=True),
+        sa.Column("plan_key", sa.Text(), nullable=True),
+        sa.Column("plan_cursor", sa.Integer(), nullable=True),
         sa.Column("failure", JSON, nullable=True),
         sa.Column("result", JSON, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
@@ -204,6 +198,7 @@ def upgrade() -> None:
         sa.Column("billed", sa.Text(), nullable=False),
         sa.Column("input_tokens", sa.Integer(), nullable=True),
         sa.Column("cached_tokens", sa.Integer(), nullable=True),
+        sa.Column("cache_write_tokens", sa.Integer(), nullable=True),
         sa.Column("output_tokens", sa.Integer(), nullable=True),
         sa.Column("reasoning_tokens", sa.Integer(), nullable=True),
         sa.Column("price", JSON, nullable=True),
@@ -233,6 +228,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "plans",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("body", JSON, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
         "spans",
         sa.Column("job_id", ID, nullable=False),
         sa.Column("span_id", sa.Text(), nullable=False),
@@ -247,6 +249,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("spans")
+    op.drop_table("plans")
     op.drop_table("processes")
     op.drop_table("organizations")
     op.drop_index("model_cost_logs_by_time", table_name="model_cost_logs")
@@ -298,11 +301,5 @@ def downgrade() -> None:
     op.drop_index("event_logs_by_organization", table_name="event_logs")
     op.drop_index("event_logs_by_job", table_name="event_logs")
     op.drop_table("event_logs")
-    op.drop_index(
-        "attempts_open",
-        table_name="attempts",
-        postgresql_where=sa.text("ended_at IS NULL"),
-        sqlite_where=sa.text("ended_at IS NULL"),
-    )
     op.drop_table("attempts")
     op.drop_table("api_keys")

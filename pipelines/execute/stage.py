@@ -8,6 +8,7 @@ from pipelines.providers.protocol import Call, Provider
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.money import Usage
 
 
 class ExecuteStage:
@@ -33,25 +34,35 @@ class ExecuteStage:
 def attempt_end(attempt_no: int, deployment: Deployment, answer: Reply | Failure, seconds: float) -> AttemptEnd:
     """What to book for an answered attempt. A cost that cannot be known is None, never 0."""
     if isinstance(answer, Failure):
-        billed = Billed.MAYBE if answer.maybe_billed else Billed.NO
-        cost = None if answer.maybe_billed else Decimal(0)
-        return AttemptEnd(attempt_no, Outcome.FAILED, billed, None, cost, failure=answer, seconds=seconds)
-    known = answer.usage is not None and deployment.price is not None
+        billed, cost = _failure_cost(deployment, answer)
+        return AttemptEnd(attempt_no, Outcome.FAILED, billed, answer.usage, cost, failure=answer, seconds=seconds)
     return AttemptEnd(
         attempt_no,
         Outcome.SUCCEEDED,
         Billed.YES,
         answer.usage,
-        deployment.price.cost(answer.usage) if known and deployment.price and answer.usage else None,
+        _cost(deployment, answer.usage),
         provider_model=answer.model,
         provider_request_id=answer.provider_request_id,
         seconds=seconds,
     )
 
 
-def cut_end(attempt_no: int, outcome: Outcome, seconds: float) -> AttemptEnd:
+def cut_end(attempt_no: int, seconds: float) -> AttemptEnd:
     """What to book for a call that was cut while it ran: nobody knows what the provider made of it."""
-    return AttemptEnd(attempt_no, outcome, Billed.MAYBE, None, None, seconds=seconds)
+    return AttemptEnd(attempt_no, Outcome.CANCELLED, Billed.MAYBE, None, None, seconds=seconds)
+
+
+def _failure_cost(deployment: Deployment, failure: Failure) -> tuple[Billed, Decimal | None]:
+    if failure.usage is not None:
+        return Billed.YES, _cost(deployment, failure.usage)
+    if failure.maybe_billed:
+        return Billed.MAYBE, None
+    return Billed.NO, Decimal(0)
+
+
+def _cost(deployment: Deployment, usage: Usage | None) -> Decimal | None:
+    return None if usage is None or deployment.price is None else deployment.price.cost(usage)
 
 
 def result_json(deployment: Deployment, reply: Reply) -> dict[str, Any]:
@@ -69,6 +80,7 @@ def result_json(deployment: Deployment, reply: Reply) -> dict[str, Any]:
             "input": usage.input,
             "output": usage.output,
             "cached": usage.cached,
+            "cache_write": usage.cache_write,
             "reasoning": usage.reasoning,
         },
     }

@@ -1,8 +1,11 @@
 """Routing plans: the deployments to try in order, each with its reason, and what was excluded and why."""
 
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
+
+import orjson
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,21 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The ordered steps; `cursor` is the index of the step that is tried now or next."""
+    """The ordered steps; `cursor` is the index of the step that is tried now or next.
+
+    `key` names the plan by its content, whatever the cursor: jobs that are alike share one stored plan.
+    """
 
     strategy: str
     steps: tuple[Step, ...]
     exclusions: tuple[Exclusion, ...] = ()
     cursor: int = 0
+    key: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            content = orjson.dumps(self.body())
+            object.__setattr__(self, "key", hashlib.blake2b(content, digest_size=16).hexdigest())
 
     @property
     def current(self) -> Step | None:
@@ -41,10 +53,13 @@ class Plan:
         return replace(self, cursor=cursor)
 
     def to_json(self) -> dict[str, Any]:
-        """The stored and published form."""
+        """The published form."""
+        return {"cursor": self.cursor, **self.body()}
+
+    def body(self) -> dict[str, Any]:
+        """The stored form: everything but the cursor."""
         return {
             "strategy": self.strategy,
-            "cursor": self.cursor,
             "steps": [
                 {
                     "deployment": s.deployment,
@@ -58,7 +73,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Plan":
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; a stored body without a cursor is at its first step."""
         steps = tuple(
             Step(
                 s["deployment"],
@@ -68,4 +83,4 @@ class Plan:
             for s in data["steps"]
         )
         exclusions = tuple(Exclusion(e["deployment"], e["reason"]) for e in data["exclusions"])
-        return cls(data["strategy"], steps, exclusions, data["cursor"])
+        return cls(data["strategy"], steps, exclusions, data.get("cursor", 0))

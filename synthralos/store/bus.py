@@ -84,6 +84,8 @@ class PostgresBus:
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._listening = threading.Event()
+        self._connection: psycopg.Connection | None = None
+        self._topics: list[Topic] = []
 
     def publish(self, topic: Topic, job_ids: Iterable[str]) -> None:
         """Tell all processes; what cannot be said now is found out by polling."""
@@ -102,6 +104,10 @@ class PostgresBus:
     def subscribe(self, topic: Topic, listener: Listener) -> None:
         """Hear what any process publishes from now on."""
         self._local.subscribe(topic, listener)
+        if topic not in self._topics:
+            self._topics.append(topic)
+            if (connection := self._connection) is not None:
+                connection.execute(f'LISTEN "{topic}"')
         if self._thread is None:
             self._thread = threading.Thread(target=self._listen, name="bus", daemon=True)
             self._thread.start()
@@ -121,6 +127,7 @@ class PostgresBus:
                 self._listen_once()
                 pause = 0.1
             except psycopg.Error as error:
+                self._connection = None
                 log.debug("the bus lost its connection: %s", error)
                 self._stopped.wait(pause)
                 pause = min(pause * 2, 5.0)
@@ -128,7 +135,8 @@ class PostgresBus:
     def _listen_once(self) -> None:
         url = self._database.url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="synthralos-bus") as connection:
-            for topic in Topic:
+            self._connection = connection
+            for topic in list(self._topics):
                 connection.execute(f'LISTEN "{topic}"')
             self._listening.set()
             self._wake_everybody()

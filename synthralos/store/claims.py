@@ -10,6 +10,7 @@ from synthralos.domain.jobs import Claim, Constraints, Job, Request, Tenant
 from synthralos.domain.plans import Plan
 from synthralos.domain.states import Lane, Stage, Transition, sources, target
 from synthralos.store.database import Database, is_transient
+from synthralos.store.plans import stored_plans
 from synthralos.store.recordset import encode_rows, recordset
 from synthralos.store.tables import jobs, processes
 from synthralos.store.types import Id
@@ -17,7 +18,8 @@ from synthralos.store.types import Id
 _RETURNED = (
     jobs.c.id, jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.organization_plan, jobs.c.lane,
     jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.model, jobs.c.request, jobs.c.constraints, jobs.c.claim_no,
-    jobs.c.attempts, jobs.c.plan, jobs.c.failure, jobs.c.created_at, jobs.c.deadline, jobs.c.rung_at,
+    jobs.c.attempts, jobs.c.plan_key, jobs.c.plan_cursor, jobs.c.failure, jobs.c.created_at, jobs.c.deadline,
+    jobs.c.rung_at,
 )  # fmt: skip
 
 
@@ -46,11 +48,12 @@ class Claims:
                 if doubtful:
                     rows.extend(connection.execute(self._confirm, {"rows": encode_rows(map(_fence, doubtful))}))
                 rows.extend(connection.execute(self._claim, parameters))
+                plans = stored_plans(connection, {row.plan_key for row in rows})
         except Exception as error:
             if is_transient(error):
                 self._doubt(doubtful | {(row.id, Claim(worker_id, row.claim_no)) for row in rows})
             raise
-        return [_job(row, stage, worker_id) for row in rows]
+        return [_job(row, stage, worker_id, plans) for row in rows]
 
     def _doubt(self, claims: set[tuple[str, Claim]]) -> None:
         with self._lock:
@@ -102,7 +105,8 @@ def _confirm(dialect: str) -> Any:
     return sa.update(jobs).where(*held).values(claim_no=jobs.c.claim_no + 1).returning(*_RETURNED)
 
 
-def _job(row: Any, stage: Stage, worker_id: str) -> Job:
+def _job(row: Any, stage: Stage, worker_id: str, plans: dict[str, Plan]) -> Job:
+    plan = plans.get(row.plan_key)
     return Job(
         id=row.id,
         tenant=Tenant(row.organization, row.workspace, row.user_id, row.organization_plan),
@@ -116,7 +120,7 @@ def _job(row: Any, stage: Stage, worker_id: str) -> Job:
         parent_span_id=row.parent_span_id,
         deadline=row.deadline,
         attempts=row.attempts,
-        plan=None if row.plan is None else Plan.from_json(row.plan),
+        plan=None if plan is None else plan.at(row.plan_cursor or 0),
         failure=row.failure,
         queued_at=row.rung_at,
     )

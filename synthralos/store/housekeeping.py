@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.states import State
 from synthralos.store.database import Database
-from synthralos.store.tables import attempts, idempotency_keys, jobs, processes
+from synthralos.store.tables import idempotency_keys, jobs, processes
 from synthralos.store.types import utc_in
 
 
@@ -30,14 +30,12 @@ class Housekeeping:
         holds_job = sa.exists().where(
             jobs.c.finished_at.is_(None), jobs.c.state == State.ACTIVE, jobs.c.worker_id == processes.c.id
         )
-        holds_attempt = sa.exists().where(attempts.c.ended_at.is_(None), attempts.c.worker_id == processes.c.id)
         old = (
             sa.select(processes.c.id)
             .where(
                 processes.c.state.in_(["stopped", "lost"]),
                 processes.c.heartbeat_at < utc_in(sa.literal(-older_than)),
                 ~holds_job,
-                ~holds_attempt,
             )
             .limit(limit)
         )

@@ -34,6 +34,7 @@ _OPEN_COLUMNS: Columns = {
 _USAGE_COLUMNS: Columns = {
     "input_tokens": sa.Integer(),
     "cached_tokens": sa.Integer(),
+    "cache_write_tokens": sa.Integer(),
     "output_tokens": sa.Integer(),
     "reasoning_tokens": sa.Integer(),
     "cost_picousd": Money(),
@@ -70,6 +71,7 @@ class Ledger:
         self._open = _open(dialect)
         self._close = _close(dialect)
         self._log = _log(dialect)
+        self._lose = _lose(dialect)
         self._log_lost = _log_lost(dialect)
 
     def open(self, connection: sa.Connection, starts: Sequence["Start"]) -> None:
@@ -84,25 +86,13 @@ class Ledger:
         if entries:
             connection.execute(self._log, {"rows": encode_rows(entries)})
 
-    def write_off(self, connection: sa.Connection, alive: sa.Select[tuple[str]], limit: int) -> None:
-        """Book the open attempts of dead workers as lost and maybe billed, also where their job is over.
+    def write_off(self, connection: sa.Connection, job_ids: Sequence[str]) -> None:
+        """Book the open attempts of jobs that were just taken from their worker as lost, and maybe billed.
 
-        `alive` selects the ids of the workers that live; at most `limit` attempts at a time.
+        In the transaction that takes the job, so that an attempt is open only while its job is held for it.
         """
-        abandoned = (
-            sa.select(attempts.c.job_id, attempts.c.attempt_no)
-            .where(attempts.c.ended_at.is_(None), attempts.c.worker_id.not_in(alive))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("abandoned")
-        )
-        statement = (
-            sa.update(attempts)
-            .where(attempts.c.job_id == abandoned.c.job_id, attempts.c.attempt_no == abandoned.c.attempt_no)
-            .values(outcome=Outcome.LOST, billed=Billed.MAYBE, ended_at=utcnow())
-            .returning(attempts.c.job_id, attempts.c.attempt_no)
-        )
-        lost = [{"job_id": r.job_id, "attempt_no": r.attempt_no} for r in connection.execute(statement)]
+        rows = {"rows": encode_rows({"id": job_id} for job_id in job_ids)}
+        lost = [{"job_id": r.job_id, "attempt_no": r.attempt_no} for r in connection.execute(self._lose, rows)]
         if lost:
             connection.execute(self._log_lost, {"rows": encode_rows(lost)})
 
@@ -145,6 +135,7 @@ def _entry_row(settlement: "Settlement") -> dict[str, Any]:
         "seconds": end.seconds,
         "input_tokens": None if usage is None else usage.input,
         "cached_tokens": None if usage is None else usage.cached,
+        "cache_write_tokens": None if usage is None else usage.cache_write,
         "output_tokens": None if usage is None else usage.output,
         "reasoning_tokens": None if usage is None else usage.reasoning,
         "cost_picousd": encode_money(end.cost),
@@ -155,7 +146,13 @@ def price_json(price: Price | None) -> dict[str, str | None] | None:
     """A price as the books keep it: USD per million tokens, at its date."""
     if price is None:
         return None
-    return {"input": str(price.input), "output": str(price.output), "cached": _str(price.cached), "as_of": price.as_of}
+    return {
+        "input": str(price.input),
+        "output": str(price.output),
+        "cached": _str(price.cached),
+        "cache_write": _str(price.cache_write),
+        "as_of": price.as_of,
+    }
 
 
 def _str(amount: Decimal | None) -> str | None:
@@ -199,6 +196,16 @@ def _log(dialect: str) -> Any:
         return pg.on_conflict_do_update(index_elements=keys, set_={c: pg.excluded[c] for c in corrected}, where=maybe)
     lite = sqlite.insert(model_cost_logs).from_select(columns, select.where(sa.true()))
     return lite.on_conflict_do_update(index_elements=keys, set_={c: lite.excluded[c] for c in corrected}, where=maybe)
+
+
+def _lose(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", {"id": Id})
+    return (
+        sa.update(attempts)
+        .where(attempts.c.job_id == rows.c.id, attempts.c.outcome == Outcome.OPEN)
+        .values(outcome=Outcome.LOST, billed=Billed.MAYBE, ended_at=utcnow())
+        .returning(attempts.c.job_id, attempts.c.attempt_no)
+    )
 
 
 def _log_lost(dialect: str) -> sa.Insert:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
 from synthralos.store.database import Database
+from synthralos.store.ledger import Ledger
 from synthralos.store.recordset import encode_rows
 from synthralos.store.scope import Scope
 from synthralos.store.sweeps import Doorstep
@@ -37,6 +38,7 @@ class Operations:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._insert_events = insert_events(database.dialect)
+        self._ledger = Ledger(database.dialect)
 
     def cancel(self, job_id: str, scope: Scope, actor: str, reason: str = "") -> Changed | Refused | None:
         """Call the job off. A call that is in flight is cut; what it cost stays on the books."""
@@ -88,6 +90,8 @@ class Operations:
                 values = {**values, "constraints": {**before.constraints, **constraint_changes}}
             changed = sa.update(jobs).where(jobs.c.id == job_id).values(state=target(transition), **values)
             row = connection.execute(changed.returning(jobs.c.stage, jobs.c.state)).one()
+            if state is State.ACTIVE:
+                self._ledger.write_off(connection, [job_id])
             kept = {"from": state, "failure": before.failure} if state in TERMINAL else {"from": state}
             event = Event(str(transition), actor, {**data, **kept})
             connection.execute(
@@ -99,7 +103,8 @@ class Operations:
 def _afresh() -> dict[str, Any]:
     """A new life: earlier attempts stay on the books, but no longer count against the job."""
     return {
-        "plan": None,
+        "plan_key": None,
+        "plan_cursor": None,
         "failure": None,
         "finished_at": None,
         "analyzed_at": None,

@@ -12,6 +12,7 @@ from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.failures import Failure
 from synthralos.domain.states import OPEN, State
 from synthralos.store.database import Database
+from synthralos.store.plans import stored_plans
 from synthralos.store.scope import Scope
 from synthralos.store.tables import attempts, event_logs, jobs, spans
 
@@ -26,8 +27,8 @@ _SUMMARY = (
     jobs.c.failure, jobs.c.created_at, jobs.c.run_at, jobs.c.deadline, jobs.c.finished_at,
 )  # fmt: skip
 _DETAIL = (
-    *_SUMMARY, jobs.c.request, jobs.c.constraints, jobs.c.verdict, jobs.c.plan_key, jobs.c.plan_cursor, jobs.c.result, jobs.c.losses,
-    jobs.c.analyzed_at,
+    *_SUMMARY, jobs.c.request, jobs.c.constraints, jobs.c.verdict, jobs.c.plan_key, jobs.c.plan_cursor, jobs.c.result,
+    jobs.c.losses, jobs.c.analyzed_at,
 )  # fmt: skip
 
 
@@ -75,11 +76,11 @@ class Reader:
         self._database = database
 
     def jobs(self, job_ids: Sequence[str], scope: Scope) -> dict[str, Row]:
-        """The jobs of `job_ids` within the scope, by id, each with its `spent` (see `_with_costs`)."""
+        """The jobs of `job_ids` within the scope, by id, each with its `plan` and its costs (`_with_costs`)."""
         query = sa.select(*_DETAIL).where(jobs.c.id.in_(job_ids), *scope.conditions(jobs))
         with self._database.snapshot() as connection:
             found = [dict(row) for row in connection.execute(query).mappings()]
-            return {row["id"]: row for row in _with_costs(connection, found)}
+            return {row["id"]: row for row in _with_plans(connection, _with_costs(connection, found))}
 
     def states(self, job_ids: Sequence[str]) -> dict[str, tuple[str, str, datetime | None]]:
         """(state, stage, finished_at) of jobs, without a scope: for waiting on jobs that were looked up before."""
@@ -166,6 +167,15 @@ def _rows(
 ) -> list[Row]:
     query = sa.select(table).where(table.c.job_id.in_(job_ids)).order_by(order)
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _with_plans(connection: sa.Connection, rows: list[Row]) -> list[Row]:
+    """Put each job's `plan` (as published) in the place of its key and cursor."""
+    stored = stored_plans(connection, (row["plan_key"] for row in rows))
+    for row in rows:
+        plan, cursor = stored.get(row.pop("plan_key")), row.pop("plan_cursor")
+        row["plan"] = None if plan is None else plan.at(cursor or 0).to_json()
+    return rows
 
 
 def _with_costs(connection: sa.Connection, rows: list[Row]) -> list[Row]:

@@ -21,6 +21,7 @@ from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transi
 from synthralos.store.analysis import to_backlog
 from synthralos.store.database import Database
 from synthralos.store.ledger import Ledger
+from synthralos.store.plans import Plans
 from synthralos.store.recordset import Columns, encode_rows, recordset
 from synthralos.store.tables import jobs
 from synthralos.store.timeline import Event, event_row, insert_events, insert_spans, span_row
@@ -31,7 +32,8 @@ _START_COLUMNS: Columns = {
     "worker_id": Id,
     "claim_no": sa.Integer(),
     "attempt_no": sa.Integer(),
-    "plan": Json,
+    "plan_key": sa.Text(),
+    "plan_cursor": sa.Integer(),
     "verdict": Json,
 }
 _SETTLE_COLUMNS: Columns = {
@@ -43,12 +45,15 @@ _SETTLE_COLUMNS: Columns = {
     "delay": sa.Float(),
     "finished": sa.Boolean(),
     "analyzed": sa.Boolean(),
-    "plan": Json,
+    "plan_key": sa.Text(),
+    "plan_cursor": sa.Integer(),
     "verdict": Json,
     "failure": Json,
     "result": Json,
     "constraints": Json,
 }
+_KEPT = ("plan_key", "plan_cursor", "verdict", "result", "constraints")
+"""What a settlement leaves as it is where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ class Settlements:
         self._database = database
         self._destinations = destinations
         self._ledger = Ledger(database.dialect)
+        self._plans = Plans(database.dialect)
         self._start = _start(database.dialect)
         self._settle = _settle(database.dialect)
         self._insert_spans = insert_spans(database.dialect)
@@ -111,22 +117,28 @@ class Settlements:
         with self._database.transaction() as connection:
             won = _won(connection, self._start, (_start_row(s) for s in starts))
             begun = [s for s in starts if _claimed(s.job) in won]
+            new_plans: set[str] = set()
             if begun:
+                new_plans = self._plans.store(connection, (s.plan for s in begun))
                 self._ledger.open(connection, begun)
                 self._write_spans(connection, begun)
+        self._plans.confirm(new_plans)
         return [_claimed(s.job) in won for s in starts]
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """Write what became of the jobs; False where the claim was lost: only the ledger has changed."""
         with self._database.transaction() as connection:
+            # Jobs before attempts, as everybody who takes a job from its worker does: no two wait for each other.
+            won = _won(connection, self._settle, (_settle_row(s) for s in settlements))
             ended = [s for s in settlements if s.attempt is not None]
             if ended:
                 self._ledger.close(connection, ended)
-            won = _won(connection, self._settle, (_settle_row(s) for s in settlements))
             written = [s for s in settlements if _claimed(s.job) in won]
+            new_plans = self._plans.store(connection, (s.plan for s in written))
             self._write_spans(connection, written)
             self._write_events(connection, written)
             self._put_on_backlog(connection, written)
+        self._plans.confirm(new_plans)
         return [_claimed(s.job) in won for s in settlements]
 
     def _write_spans(self, connection: sa.Connection, items: Sequence[Start | Settlement]) -> None:
@@ -168,7 +180,8 @@ def _start_row(start: Start) -> dict[str, Any]:
     return {
         **_fence(start.job),
         "attempt_no": start.attempt_no,
-        "plan": start.plan.to_json(),
+        "plan_key": start.plan.key,
+        "plan_cursor": start.plan.cursor,
         "verdict": None if verdict is None else verdict.to_json(),
     }
 
@@ -184,7 +197,8 @@ def _settle_row(s: Settlement) -> dict[str, Any]:
         "delay": s.delay,
         "finished": rule.target in TERMINAL,
         "analyzed": s.analyzed,
-        "plan": None if s.plan is None else s.plan.to_json(),
+        "plan_key": None if s.plan is None else s.plan.key,
+        "plan_cursor": None if s.plan is None else s.plan.cursor,
         "verdict": None if s.verdict is None else s.verdict.to_json(),
         "failure": s.failure,
         "result": s.result,
@@ -207,7 +221,8 @@ def _start(dialect: str) -> Any:
     values = {
         "stage": Stage.EXECUTE,
         "attempts": rows.c.attempt_no,
-        "plan": rows.c.plan,
+        "plan_key": rows.c.plan_key,
+        "plan_cursor": rows.c.plan_cursor,
         "verdict": sa.func.coalesce(rows.c.verdict, jobs.c.verdict),
     }
     return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id, jobs.c.claim_no)
@@ -224,7 +239,7 @@ def _settle(dialect: str) -> Any:
         "run_at": utc_in(rows.c.delay),
         "finished_at": sa.case((rows.c.finished, utcnow()), else_=sa.null()),
         "analyzed_at": sa.case((rows.c.analyzed, utcnow()), else_=sa.null()),
-        **{name: sa.func.coalesce(rows.c[name], jobs.c[name]) for name in ("plan", "verdict", "result", "constraints")},
+        **{name: sa.func.coalesce(rows.c[name], jobs.c[name]) for name in _KEPT},
         "failure": sa.case(
             (rows.c.state == State.SUCCEEDED, sa.null()), else_=sa.func.coalesce(rows.c.failure, jobs.c.failure)
         ),

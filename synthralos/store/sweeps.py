@@ -146,7 +146,7 @@ class Sweeps:
                 "finished_at": sa.case((poisonous, utcnow()), else_=sa.null()),
                 "failure": sa.case((poisonous, sa.literal(self._poison(), jobs.c.failure.type)), else_=jobs.c.failure),
             })  # fmt: skip
-            self._ledger.write_off(connection, alive, 2 * limit)
+            self._ledger.write_off(connection, [r.id for r in freed])
             self._note_losses(connection, freed)
         return [Doorstep(r.id, Stage(r.stage), Lane(r.lane)) for r in freed]
 

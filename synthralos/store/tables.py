@@ -66,7 +66,8 @@ jobs = sa.Table(
     sa.Column("retry_base", sa.Integer, nullable=False, default=0),
     sa.Column("losses", sa.Integer, nullable=False, default=0),
     sa.Column("verdict", Json),
-    sa.Column("plan", Json),
+    _text("plan_key", null=True),
+    sa.Column("plan_cursor", sa.Integer),
     sa.Column("failure", Json),
     sa.Column("result", Json),
     sa.Column("created_at", UtcTime, nullable=False),
@@ -107,6 +108,14 @@ jobs = sa.Table(
     postgresql_with=_HOT,
 )  # fmt: skip
 
+plans = sa.Table(
+    "plans",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("body", Json, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
+
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -126,6 +135,7 @@ attempts = sa.Table(
     _text("provider_request_id", null=True),
     sa.Column("input_tokens", sa.Integer),
     sa.Column("cached_tokens", sa.Integer),
+    sa.Column("cache_write_tokens", sa.Integer),
     sa.Column("output_tokens", sa.Integer),
     sa.Column("reasoning_tokens", sa.Integer),
     sa.Column("reserved_picousd", Money),
@@ -133,10 +143,6 @@ attempts = sa.Table(
     sa.Column("seconds", sa.Float),
     sa.Column("started_at", UtcTime, nullable=False),
     sa.Column("ended_at", UtcTime),
-    sa.Index(
-        "attempts_open", "worker_id",
-        postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL"),
-    ),
     postgresql_with=_HOT,
 )  # fmt: skip
 
@@ -152,6 +158,7 @@ model_cost_logs = sa.Table(
     _text("billed"),
     sa.Column("input_tokens", sa.Integer),
     sa.Column("cached_tokens", sa.Integer),
+    sa.Column("cache_write_tokens", sa.Integer),
     sa.Column("output_tokens", sa.Integer),
     sa.Column("reasoning_tokens", sa.Integer),
     sa.Column("price", Json),
