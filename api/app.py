@@ -158,6 +158,6 @@ class Edge:
             await self._app(scope, receive, noting)
         except Exception as error:  # noqa: BLE001 - the edge of the process: a bug must not show itself to callers
             where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("%s %s failed with %s\n%s", scope["method"], scope["path"], type(error).__name__, where)
+            log.error("%s %r failed with %s\n%s", scope["method"], scope["path"], type(error).__name__, where)
             if not begun:
                 await internal().response()(scope, receive, send)

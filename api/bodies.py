@@ -26,7 +26,7 @@ _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json\s*(;.*)?", re.IGNORE
 async def read_body(request: Request, limit: int) -> bytes:
     """The body's bytes; raises a 413 as soon as more than `limit` bytes are announced or have come."""
     announced = request.headers.get("content-length")
-    if announced is not None and announced.isdecimal() and int(announced) > limit:
+    if announced is not None and announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise too_large(limit)
     chunks: list[bytes] = []
     size = 0

@@ -76,9 +76,13 @@ def build(
 ) -> list[NewJob]:
     """The jobs for the store; raises a 403 where one is for another tenant than the key's."""
     lane = Lane.BULK if parsed.many else Lane.INTERACTIVE
+    tenants: dict[tuple[str | None, str | None, str | None], Tenant] = {}
     jobs = []
     for number, (data, job) in enumerate(zip(parsed.sent, parsed.understood, strict=True)):
-        tenant = _tenant(job, scope, plans, f"jobs[{number}]." if parsed.many else "")
+        named = (job.organization, job.workspace, job.user)
+        tenant = tenants.get(named)
+        if tenant is None:
+            tenant = tenants[named] = _tenant(job, scope, plans, f"jobs[{number}]." if parsed.many else "")
         jobs.append(_new_job(data, job, tenant, lane, trace, now))
     return jobs
 

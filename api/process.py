@@ -1,6 +1,7 @@
 """Serving the API: in a thread of a process that does more, or as a process of its own."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -12,6 +13,7 @@ import uvicorn
 from api.app import build_app
 from synthralos.core import Core, build_core
 from synthralos.settings import Settings
+from synthralos.store.bus import POLL_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +26,12 @@ _BACKLOG = 2048
 class ApiServer:
     """Serves the API in a thread of its own. The core stays its owner's to close, after `stop`."""
 
-    def __init__(self, core: Core, host: str, port: int) -> None:
-        """Binds at once, so that `OSError` tells of an address that cannot be had; port 0 picks a free one."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        self._host = host
+    def __init__(self, core: Core, host: str, port: int, *, poll_seconds: float = POLL_SECONDS) -> None:
+        """Port 0 picks a free one. `poll_seconds`: how often those who wait look without having been told."""
+        self._host, self._port = host, port
+        self._socket: socket.socket | None = None
         config = uvicorn.Config(
-            build_app(core),
+            build_app(core, poll_seconds=poll_seconds),
             http="httptools",
             lifespan="on",
             access_log=False,
@@ -46,12 +47,14 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, such as `http://127.0.0.1:8080`."""
-        port = self._socket.getsockname()[1]
+        """Where it listens, such as `http://127.0.0.1:8080`; known once it is started."""
+        port = self._port if self._socket is None else self._socket.getsockname()[1]
         return f"http://[{self._host}]:{port}" if ":" in self._host else f"http://{self._host}:{port}"
 
     def start(self) -> None:
-        """Serve; returns when requests are answered. Raises `RuntimeError` where that did not come about."""
+        """Serve; returns when requests are answered. Raises `OSError` where the address cannot be had."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        self._socket = socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
         self._thread.start()
         self._server.ready.wait()
         if not self._server.started:
@@ -62,7 +65,8 @@ class ApiServer:
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join()
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def wait(self) -> None:
         """Return when it has stopped."""
@@ -70,7 +74,7 @@ class ApiServer:
 
     def _run(self) -> None:
         try:
-            self._server.run(sockets=[self._socket])
+            self._server.run(sockets=[self._socket] if self._socket else [])
         except SystemExit:
             log.error("the API could not start")
         finally:
@@ -97,6 +101,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _spare_the_collector() -> None:
+    """Parsed bodies are many objects and no cycles: with Python's thresholds, looking for some doubles their cost."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def run_api(settings: Settings) -> None:
     """The API as a process: serves until SIGTERM or SIGINT, then finishes what is under way."""
     stopped = threading.Event()
@@ -110,6 +121,7 @@ def run_api(settings: Settings) -> None:
     try:
         server = ApiServer(core, settings.host, settings.port)
         server.start()
+        _spare_the_collector()
         print(f"SynthralOS API on {server.url}", flush=True)  # noqa: T201 - the process's one line for people
         stopped.wait()
         server.stop()

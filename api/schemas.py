@@ -199,7 +199,7 @@ class ConstraintsIn(Closed):
     max_attempts: Annotated[int, Field(ge=1, le=20, description="provider calls at most")] = 6
     fallback: Annotated[bool, Field(description="whether other deployments may be tried after the first")] = True
     pin: DeploymentId | None = None
-    exclude: Annotated[list[DeploymentId], Field(max_length=100, fail_fast=True)] = []
+    exclude: Annotated[list[DeploymentId], Field(max_length=100, fail_fast=True, default_factory=list)]
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
