@@ -1,0 +1,127 @@
+"""The API on a real socket over a real database, and the short ways in which its tests use it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import dramatiq
+import httpx
+from dramatiq.brokers.stub import StubBroker
+
+from api.process import ApiServer
+from synthralos.catalog import load_catalog
+from synthralos.core import Core
+from synthralos.credentials import Credentials
+from synthralos.domain.jobs import Job
+from synthralos.domain.states import Transition
+from synthralos.settings import Settings
+from synthralos.store.bus import Topic, build_bus
+from synthralos.store.database import Database
+from synthralos.store.keys import Keys, Role
+from synthralos.store.scope import Scope
+from tests.fakes.doorbell import RecordingDoorbell
+from tests.fakes.jobs import attempt_end, settlement, start
+from tests.fakes.stores import Store
+
+ACME = Scope("acme")
+NEVER = 3600.0
+"""Seconds between looks of those who wait: so long that only an event can wake them."""
+
+JOBS = "/api/v1/jobs"
+TRACES = "/api/v1/observability/traces"
+RESULT = {
+    "text": "Paris",
+    "tool_calls": [],
+    "finish_reason": "stop",
+    "model": "small",
+    "deployment": "sandbox/small@eu",
+    "usage": {"input": 1000, "output": 500, "cached": 100, "reasoning": 50},
+}
+
+
+def core_over(database: Database, **settings: Any) -> Core:
+    """A core whose doorbell is a record. Its database stays the caller's."""
+    url = database.url.render_as_string(hide_password=False)
+    chosen = Settings(database_url=url, sandbox="on", **settings)
+    catalog = load_catalog(None)
+    broker: dramatiq.Broker = StubBroker(middleware=[])
+    credentials = Credentials.from_settings(chosen, {}, catalog)
+    return Core(chosen, database, build_bus(database), broker, RecordingDoorbell(), catalog, credentials)
+
+
+class Place:
+    """One API server. `store` does what workers would do."""
+
+    def __init__(self, core: Core, url: str) -> None:
+        self.core = core
+        self.url = url
+        self.store = Store(core.database)
+        self.keys = Keys(core.database)
+        self._closing = ExitStack()
+
+    @property
+    def doorbell(self) -> RecordingDoorbell:
+        """What was rung."""
+        assert isinstance(self.core.doorbell, RecordingDoorbell)
+        return self.core.doorbell
+
+    def key(self, role: Role = Role.ADMIN, scope: Scope = ACME, plan: str | None = None) -> str:
+        """A new key."""
+        return self.keys.create("test", role, scope, plan)[0]
+
+    def client(self, role: Role = Role.ADMIN, scope: Scope = ACME, plan: str | None = None) -> httpx.Client:
+        """A client with a new key."""
+        return self.client_with(self.key(role, scope, plan))
+
+    def client_with(self, secret: str | None) -> httpx.Client:
+        """A client with this key, or with none."""
+        headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+        return self._closing.enter_context(httpx.Client(base_url=self.url, headers=headers, timeout=60))
+
+    def started(self, job_id: str) -> Job:
+        """The job, claimed by a worker, with its first attempt under way."""
+        [job] = self.store.claim([job_id])
+        assert self.store.settlements.start([start(job)]) == [True]
+        return job
+
+    def finish(self, job_id: str, transition: Transition = Transition.SUCCEED, **more: Any) -> None:
+        """Bring the job to its end as a worker would, and tell the bus."""
+        job = self.started(job_id)
+        result = RESULT if transition is Transition.SUCCEED else None
+        done = settlement(job, transition, attempt=attempt_end(1), result=result, analyzed=True, **more)
+        assert self.store.settle(done)
+        self.core.bus.publish(Topic.CHANGED, [job_id])
+
+    def close(self) -> None:
+        """Close the clients."""
+        self._closing.close()
+
+
+@contextmanager
+def api_over(core: Core, *, poll_seconds: float = NEVER) -> Iterator[Place]:
+    """The API served over `core`, which is closed at the end but for its database."""
+    server = ApiServer(core, "127.0.0.1", 0, poll_seconds=poll_seconds)
+    server.start()
+    place = Place(core, server.url)
+    try:
+        yield place
+    finally:
+        place.close()
+        server.stop()
+        core.bus.close()
+
+
+def submitted(client: httpx.Client, **fields: Any) -> str:
+    """The id of a job that was just submitted."""
+    answer = client.post(JOBS, json={"prompt": "What is the capital of France?", **fields})
+    assert answer.status_code == 202, answer.text
+    job_id: str = answer.json()["id"]
+    return job_id
+
+
+def fields_of(answer: httpx.Response) -> list[str]:
+    """The fields that a problem document complains of."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    document = answer.json()
+    assert document["status"] == answer.status_code
+    return [error["field"] for error in document["errors"]]
