@@ -69,16 +69,20 @@ class Store:
 
     def lose(self, *workers: str) -> None:
         """Have the workers declared lost."""
-        self._update(processes, processes.c.id.in_(workers), state="lost")
+        self.update(processes, processes.c.id.in_(workers), state="lost")
 
     def silence(self, worker: str, seconds: float) -> None:
         """Let the worker's last heartbeat be that long ago, in a process of another machine."""
-        self._update(processes, processes.c.id == worker, heartbeat_at=utc_in(sa.literal(-seconds)), boot="elsewhere")
+        self.update(processes, processes.c.id == worker, heartbeat_at=utc_in(sa.literal(-seconds)), boot="elsewhere")
 
     def backdate(self, job_id: str, **seconds_ago: float) -> None:
         """Move times of a job into the past: `backdate(job_id, rung_at=60)`."""
         moved = {name: utc_in(sa.literal(-ago)) for name, ago in seconds_ago.items()}
-        self._update(jobs, jobs.c.id == job_id, **moved)
+        self.update(jobs, jobs.c.id == job_id, **moved)
+
+    def update_job(self, job_id: str, **values: Any) -> None:
+        """Change columns of the job behind the store's back."""
+        self.update(jobs, jobs.c.id == job_id, **values)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """All columns of the job."""
@@ -123,6 +127,7 @@ class Store:
         """Attempts that have not ended."""
         return self.rows(attempts, attempts.c.ended_at.is_(None))
 
-    def _update(self, table: sa.Table, condition: sa.ColumnElement[bool], **values: Any) -> None:
+    def update(self, table: sa.Table, condition: sa.ColumnElement[bool], **values: Any) -> None:
+        """Change rows of any table behind the store's back."""
         with self.database.transaction() as connection:
             connection.execute(sa.update(table).where(condition).values(values))
