@@ -188,7 +188,7 @@ def _log(dialect: str) -> Any:
     rows = recordset(dialect, "rows", _ENTRY_COLUMNS)
     select = sa.select(*(rows.c[name] for name in _COST_COLUMNS), utcnow())
     columns = [*_COST_COLUMNS, "logged_at"]
-    corrected = ("billed", "model", *_USAGE_COLUMNS)
+    corrected = ("billed", "model", "price", *_USAGE_COLUMNS)
     keys = ["job_id", "attempt_no"]
     maybe = model_cost_logs.c.billed == Billed.MAYBE
     if dialect == "postgresql":
