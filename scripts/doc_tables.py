@@ -1,0 +1,79 @@
+"""Writes the tables of the documentation that stand in the code: transitions, remedies, settings.
+
+`python -m scripts.doc_tables` says which files are behind and exits 1; `--write` brings them up to date.
+"""
+
+import random
+import re
+import sys
+from pathlib import Path
+
+from pipelines.heal.table import build_remedies
+from synthralos.catalog import load_catalog
+from synthralos.domain.states import TRANSITIONS
+from synthralos.settings import Settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def transitions() -> str:
+    """The transition table of `synthralos/domain/states.py`."""
+    rows = [
+        f"| `{name}` | {', '.join(sorted(rule.sources))} | {rule.target} | {'yes' if rule.fenced else ''} | {rule.meaning} |"
+        for name, rule in TRANSITIONS.items()
+    ]
+    return "\n".join(["| transition | from | to | fenced | when |", "|---|---|---|---|---|", *rows])
+
+
+def remedies() -> str:
+    """The remedies table of `pipelines/heal/table.py`."""
+    table = build_remedies(random.Random(0), load_catalog(None))
+    rows = [f"| `{kind}` | {', then '.join(remedy.name for remedy in chain)} |" for kind, chain in table.items()]
+    return "\n".join(["| failure | remedies |", "|---|---|", *rows])
+
+
+def settings() -> str:
+    """The settings of `synthralos/settings.py`."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{_shown(field.default)}`"
+        rows.append(f"| `{name.upper()}` | {default} | {field.description or ''} |")
+    return "\n".join(["| variable | default | what |", "|---|---|---|", *rows])
+
+
+TABLES = {
+    "transitions": (DOCS / "internals.md", transitions),
+    "remedies": (DOCS / "internals.md", remedies),
+    "settings": (DOCS / "operations.md", settings),
+}
+
+
+def renewed(name: str) -> tuple[Path, str, str]:
+    """(file, its text now, its text with the table `name` up to date)."""
+    path, render = TABLES[name]
+    text = path.read_text(encoding="utf-8")
+    block = re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
+    return path, text, block.sub(lambda _: f"<!-- {name} -->\n{render()}\n<!-- /{name} -->", text)
+
+
+def _shown(value: object) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def main() -> int:
+    """Check, or write with `--write`."""
+    behind = []
+    for name in TABLES:
+        path, now, then = renewed(name)
+        if now != then:
+            behind.append(f"{path.name}: {name}")
+            if "--write" in sys.argv[1:]:
+                path.write_text(then, encoding="utf-8")
+    if behind and "--write" not in sys.argv[1:]:
+        print("behind the code:", ", ".join(behind), "- run: python -m scripts.doc_tables --write", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
