@@ -18,8 +18,9 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 def transitions() -> str:
     """The transition table of `synthralos/domain/states.py`."""
+    fenced = {True: "yes", False: ""}
     rows = [
-        f"| `{name}` | {', '.join(sorted(rule.sources))} | {rule.target} | {'yes' if rule.fenced else ''} | {rule.meaning} |"
+        f"| `{name}` | {', '.join(sorted(rule.sources))} | {rule.target} | {fenced[rule.fenced]} | {rule.meaning} |"
         for name, rule in TRANSITIONS.items()
     ]
     return "\n".join(["| transition | from | to | fenced | when |", "|---|---|---|---|---|", *rows])
@@ -70,7 +71,7 @@ def main() -> int:
             if "--write" in sys.argv[1:]:
                 path.write_text(then, encoding="utf-8")
     if behind and "--write" not in sys.argv[1:]:
-        print("behind the code:", ", ".join(behind), "- run: python -m scripts.doc_tables --write", file=sys.stderr)  # noqa: T201
+        print("behind the code:", ", ".join(behind), "- run: python -m scripts.doc_tables --write", file=sys.stderr)
         return 1
     return 0
 
