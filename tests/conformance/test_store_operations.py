@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synthralos.domain.attempts import Outcome
+from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Tenant
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources
@@ -92,7 +92,19 @@ def test_a_cancelled_job_is_over_and_rings_analyze(store: Store) -> None:
     assert store.events(job_id)[0]["data"]["reason"] == "enough"
 
 
-def test_the_running_call_of_a_cancelled_job_is_booked_and_not_used(store: Store) -> None:
+@pytest.mark.parametrize("transition", [Transition.CANCEL, Transition.REROUTE])
+def test_the_running_call_of_a_job_that_is_taken_is_booked_as_maybe_billed(
+    store: Store, transition: Transition
+) -> None:
+    job = store.started()
+    OPERATIONS[transition](store.operations, job.id, EVERYTHING)
+    [attempt], [line] = store.attempts(job.id), store.cost_logs(job.id)
+    assert (attempt["outcome"], attempt["billed"], line["billed"]) == (Outcome.LOST, Billed.MAYBE, Billed.MAYBE)
+    assert (line["cost_picousd"], line["deployment"]) == (None, attempt["deployment"])
+    assert store.open_attempts() == []
+
+
+def test_the_result_of_a_call_of_a_cancelled_job_is_booked_and_not_used(store: Store) -> None:
     job = store.started()
     store.operations.cancel(job.id, EVERYTHING, "ann")
     assert not store.settle(settlement(job, attempt=attempt_end(1)))

@@ -163,23 +163,6 @@ def test_a_worker_that_ended_or_that_nobody_knows_is_dead_too(store: Store, how:
     assert [step.id for step in store.sweeps.abandon()] == [job.id]
 
 
-def test_an_attempt_of_the_dead_is_written_off_also_where_its_job_is_over(store: Store) -> None:
-    job = store.started()
-    store.operations.cancel(job.id, EVERYTHING, "ann")
-    store.lose(job.claim.worker_id)
-    assert store.sweeps.abandon() == []
-    assert store.attempts(job.id)[0]["outcome"] == Outcome.LOST
-    assert store.state(job.id) == "cancelled"
-    assert len(store.cost_logs(job.id)) == 1
-
-
-def test_the_attempts_of_an_earlier_claim_in_a_living_worker_are_left_open(store: Store) -> None:
-    job = store.started()
-    store.operations.reroute(job.id, EVERYTHING, "ann", {})
-    store.sweeps.abandon()
-    assert [row["job_id"] for row in store.open_attempts()] == [job.id]
-
-
 def test_many_are_freed_in_bounded_batches(store: Store) -> None:
     worker = store.worker()
     many = store.claim(store.submit(*[new_job() for _ in range(25)]), worker)

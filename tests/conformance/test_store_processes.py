@@ -1,0 +1,167 @@
+"""What heartbeats, leadership, analysis and housekeeping promise."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from synthralos.domain.spans import Span
+from synthralos.domain.states import Transition
+from synthralos.store.analysis import Analysis
+from synthralos.store.database import Database
+from synthralos.store.housekeeping import Housekeeping
+from synthralos.store.processes import Leadership
+from synthralos.store.scope import EVERYTHING
+from synthralos.store.submissions import Accepted
+from synthralos.store.tables import idempotency_keys, leaders, processes
+from synthralos.store.types import utc_in
+from tests.fakes.jobs import attempt_end, settlement, submission
+from tests.fakes.stores import Store
+
+DAY = 86_400.0
+
+
+def test_a_registered_process_is_seen_with_its_age(store: Store) -> None:
+    worker = store.processes.register("worker", ["guard", "route"])
+    scheduler = store.processes.register("scheduler")
+    store.silence(worker, 60)
+    assert [row.id for row in store.processes.living()] == [scheduler, worker]
+    [row] = store.processes.living("worker")
+    assert (row.kind, row.state, row.stages) == ("worker", "running", ["guard", "route"])
+    assert 59 < row.age < 120
+
+
+def test_a_heartbeat_brings_the_databases_time(store: Store) -> None:
+    worker = store.worker()
+    store.silence(worker, 60)
+    beat = store.processes.beat(worker)
+    assert beat is not None
+    assert abs(beat - store.now()) < timedelta(seconds=30)
+    assert store.processes.living("worker")[0].age < 30
+
+
+@pytest.mark.parametrize("state", ["lost", "stopped"])
+def test_who_is_not_alive_cannot_beat(store: Store, state: str) -> None:
+    worker = store.worker()
+    store.update(processes, processes.c.id == worker, state=state)
+    assert store.processes.beat(worker) is None
+    assert store.processes.living() == []
+
+
+def test_who_was_declared_lost_stays_lost(store: Store) -> None:
+    worker = store.worker()
+    store.lose(worker)
+    store.processes.mark(worker, "stopped")
+    store.processes.mark(worker, "running")
+    assert store.rows(processes)[0]["state"] == "lost"
+
+
+def test_a_draining_process_lives(store: Store) -> None:
+    worker = store.worker()
+    store.processes.mark(worker, "draining")
+    assert store.processes.beat(worker) is not None
+    assert store.processes.living()[0].state == "draining"
+
+
+def candidates(store: Store, role: str = "r") -> tuple[Leadership, Leadership]:
+    first, second = (Leadership(store.database, role, store.worker(), 60) for _ in range(2))
+    return first, second
+
+
+def test_one_leads_until_its_term_ends_or_it_resigns(store: Store) -> None:
+    first, second = candidates(store)
+    assert [first.campaign(), second.campaign(), first.campaign()] == [1, None, 1]
+    first.resign()
+    assert [second.campaign(), first.campaign()] == [2, None]
+    store.update(leaders, sa.true(), until=utc_in(sa.literal(-1.0)))
+    assert [first.campaign(), second.campaign()] == [3, None]
+
+
+def test_a_leader_that_was_late_but_not_followed_goes_on(store: Store) -> None:
+    first, _ = candidates(store)
+    first.campaign()
+    store.update(leaders, sa.true(), until=utc_in(sa.literal(-1.0)))
+    assert first.campaign() == 1
+
+
+def test_each_role_has_its_own_leader(store: Store) -> None:
+    one, other = candidates(store, "one")[0], candidates(store, "other")[0]
+    assert (one.campaign(), other.campaign()) == (1, 1)
+
+
+def test_only_one_of_many_wins(store: Store) -> None:
+    rivals = [Leadership(store.database, "r", store.worker(), 60) for _ in range(8)]
+    at_once = threading.Barrier(8)
+
+    def run(rival: Leadership) -> int | None:
+        at_once.wait()
+        return rival.campaign()
+
+    with ThreadPoolExecutor(8) as pool:
+        terms = list(pool.map(run, rivals))
+    assert sorted(terms, key=str) == [1, *[None] * 7]
+
+
+def test_a_trace_is_closed_once_and_owed_to_every_destination(database: Database) -> None:
+    store, analysis = Store(database), Analysis(database, ["one", "two"])
+    done, running = store.claimed(), store.claimed()
+    store.settle(settlement(done))
+    both = [done.id, running.id]
+    assert analysis.open_traces(both) == [done.id]
+    now = store.now()
+    for _ in range(2):
+        analysis.close({job_id: Span("analyze", now, now) for job_id in both})
+    assert analysis.open_traces(both) == []
+    assert [len(store.spans(job_id)) for job_id in both] == [1, 0]
+    assert analysis.owed("one") == analysis.owed("two") == [done.id]
+    analysis.shipped("one", both)
+    assert (analysis.owed("one"), analysis.owed("two")) == ([], [done.id])
+    analysis.close({})
+
+
+def test_what_is_owed_comes_oldest_first_and_no_more_than_asked_for(database: Database) -> None:
+    store = Store(database, ["one"])
+    done = [store.claimed() for _ in range(3)]
+    store.settlements.settle([settlement(job, analyzed=True) for job in done[::-1]])
+    assert Analysis(database).owed("one", limit=2) == [job.id for job in done[:2]]
+
+
+def test_a_revived_job_is_analyzed_and_owed_again(database: Database) -> None:
+    store, analysis = Store(database, ["one"]), Analysis(database, ["one"])
+    job = store.claimed()
+    store.settle(settlement(job, Transition.FAIL, analyzed=True))
+    analysis.shipped("one", [job.id])
+    store.operations.retry(job.id, EVERYTHING, "ann")
+    assert analysis.open_traces([job.id]) == []
+    store.settle(settlement(store.claim([job.id])[0], analyzed=True))
+    assert analysis.owed("one") == [job.id]
+
+
+def test_old_idempotency_keys_are_forgotten_and_young_ones_kept(store: Store) -> None:
+    housekeeping = Housekeeping(store.database)
+    for key in ("old", "older", "young"):
+        store.submissions.accept([submission(key=key)])
+    old = idempotency_keys.c.key.in_(["old", "older"])
+    store.update(idempotency_keys, old, created_at=utc_in(sa.literal(-2 * DAY)))
+    assert [housekeeping.prune_idempotency_keys(DAY, limit=1) for _ in range(3)] == [1, 1, 0]
+    answers = store.submissions.accept([submission(key="young"), submission(key="old")])
+    assert [answer.replayed for answer in answers if isinstance(answer, Accepted)] == [True, False]
+
+
+def test_processes_that_ended_long_ago_and_hold_nothing_are_forgotten(store: Store) -> None:
+    workers = {name: store.worker() for name in ("running", "stopped", "lost", "holder", "fresh")}
+    job = store.started(worker=workers["holder"])
+    for name, worker in workers.items():
+        if name != "fresh":
+            store.silence(worker, 2 * DAY)
+        if name != "running":
+            store.update(processes, processes.c.id == worker, state="lost" if name == "holder" else "stopped")
+    housekeeping = Housekeeping(store.database)
+    assert housekeeping.prune_processes(DAY) == 2
+    assert {row["id"] for row in store.rows(processes)} == {workers[n] for n in ("running", "holder", "fresh")}
+    store.sweeps.abandon()
+    store.settle(settlement(job, attempt=attempt_end(1)))
+    assert housekeeping.prune_processes(DAY) == 1
+    assert store.attempts(job.id)[0]["late"]
