@@ -8,6 +8,7 @@ import logging
 import select
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Protocol
 
@@ -107,7 +108,8 @@ class PostgresBus:
         if topic not in self._topics:
             self._topics.append(topic)
             if (connection := self._connection) is not None:
-                connection.execute(f'LISTEN "{topic}"')
+                with suppress(psycopg.Error):  # the next connection listens to all topics
+                    connection.execute(f'LISTEN "{topic}"')
         if self._thread is None:
             self._thread = threading.Thread(target=self._listen, name="bus", daemon=True)
             self._thread.start()
