@@ -39,14 +39,26 @@ class Child:
             os.killpg(self.pid, number)
 
     def stop(self, grace: float) -> None:
-        """Ask the group to end, and end it after `grace` seconds."""
+        """Ask the first process to end the others and itself; after `grace` seconds, end the group."""
         if grace:
             self.signal(signal.SIGCONT)
-            self.signal(signal.SIGTERM)
+            self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
         self.signal(signal.SIGKILL)
         self._process.wait()
+
+    def wait_for(self, beginning: str, patience: float = 120.0) -> str:
+        """The first line that it writes with this beginning; raises `BenchmarkError` when none comes."""
+
+        def line() -> str | None:
+            lines = self._log.read_text(errors="replace").split("\n")[:-1]
+            return next((each for each in lines if each.startswith(beginning)), None)
+
+        wait_until(lambda: line() is not None or not self.alive, f"{self.name} to say {beginning!r}", [], patience)
+        if (found := line()) is None:
+            raise BenchmarkError(f"{self.name} ended without saying {beginning!r}")
+        return found
 
     def last_words(self) -> str:
         """The end of what it wrote."""

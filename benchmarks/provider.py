@@ -87,7 +87,7 @@ def nginx() -> Iterator[tuple[str, Child]]:
     with tempfile.TemporaryDirectory(prefix="bench-nginx-") as folder:
         Path(folder).chmod(0o755)
         config = Path(folder) / "nginx.conf"
-        config.write_text(_NGINX.format(folder=folder, port=port, answer=json.dumps(ANSWER)))
+        config.write_text(_NGINX.format(folder=folder, port=port, answer=_quoted(json.dumps(ANSWER))))
         with child("nginx (provider)", [binary, "-p", folder, "-c", str(config), "-e", "stderr"]) as process:
             wait_until(lambda: _listens(port), "nginx", [process])
             yield f"http://127.0.0.1:{port}/v1", process
@@ -136,6 +136,11 @@ def _deployment(number: int, price_in: str, price_out: str) -> str:
         max_in_flight = 20_000
         """
     )
+
+
+def _quoted(text: str) -> str:
+    """`text` as it stands between single quotes in nginx's configuration."""
+    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _listens(port: int) -> bool:
