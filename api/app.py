@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Match, Route
+from starlette.routing import Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import events, health, jobs, operations, traces
@@ -59,14 +59,14 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     for room_router in (jobs.router, events.router, operations.router, traces.router, health.router):
         app.include_router(room_router)
-    _add_documents(app)
-    _add_problems(app)
+    document = describe(app, API_VERSION)
+    _add_documents(app, document)
+    _add_problems(app, _allowed_methods(document))
     app.add_middleware(Edge)
     return app
 
 
-def _add_documents(app: FastAPI) -> None:
-    document = describe(app, API_VERSION)
+def _add_documents(app: FastAPI, document: dict[str, Any]) -> None:
     written, shown = orjson.dumps(document), page(document)
     app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's way to bring a document of one's own
 
@@ -83,7 +83,7 @@ def _add_documents(app: FastAPI) -> None:
         app.router.routes.append(Route(path, endpoint, include_in_schema=False))
 
 
-def _add_problems(app: FastAPI) -> None:
+def _add_problems(app: FastAPI, allowed: Callable[[str], str]) -> None:
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
         return error.response()
@@ -94,7 +94,7 @@ def _add_problems(app: FastAPI) -> None:
 
     async def on_refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        headers = {"Allow": _allowed(app, request)} if error.status_code == 405 else None
+        headers = {"Allow": allowed(request.url.path)} if error.status_code == 405 else None
         return http_error(error.status_code, headers).response()
 
     async def on_database(request: Request, error: Exception) -> Response:
@@ -123,13 +123,17 @@ def _parameters(error: RequestValidationError) -> list[FieldError]:
     return found
 
 
-def _allowed(app: FastAPI, request: Request) -> str:
-    """All methods of a path, which may be spread over several routes."""
-    methods: set[str] = set()
-    for route in app.router.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
-    return ", ".join(sorted(methods))
+def _allowed_methods(document: dict[str, Any]) -> Callable[[str], str]:
+    """What gives all methods of a path, which may be spread over several routes."""
+    paths = [
+        (compile_path(path)[0], {method.upper() for method in methods}) for path, methods in document["paths"].items()
+    ]
+
+    def allowed(path: str) -> str:
+        found = [methods for pattern, methods in paths if pattern.match(path)]
+        return ", ".join(sorted(set().union(*found) or {"GET", "HEAD"}))
+
+    return allowed
 
 
 class Edge:

@@ -82,7 +82,7 @@ def _explain(raw: bytes, error: orjson.JSONDecodeError, root: str) -> Problem:
     except (ValueError, RecursionError):
         where = f"line {error.lineno}, column {error.colno}"
         return not_json(f"It stops being JSON in UTF-8 at {where}: {_why(error)}.")
-    for check in (_lone_surrogate, _not_finite):
+    for check in (_lone_surrogate, _not_finite, _too_big):
         found = next(_find(lenient, root, check), None)
         if found is not None:
             return invalid([found])

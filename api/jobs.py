@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.answers import answer
 from api.openapi import documented
-from api.queries import JobQuery, encode_cursor
+from api.queries import JobQuery, WaitQuery, encode_cursor
 from api.room import admit
 from api.views import JobPage, JobView
 from pipelines.analyze.trace import job_view
@@ -16,8 +16,6 @@ from synthralos.domain.states import TERMINAL
 from synthralos.store.keys import Role
 
 router = APIRouter(tags=["jobs"])
-
-Wait = Annotated[float, Query(ge=0, le=120, allow_inf_nan=False, description="seconds to wait for the job's end")]
 
 
 @router.get("/api/v1/jobs", **documented(JobPage, "A page of jobs, newest first", validated=True))
@@ -32,13 +30,13 @@ async def list_jobs(request: Request, query: Annotated[JobQuery, Query()]) -> Re
 
 
 @router.get("/api/v1/jobs/{job_id}", **documented(JobView, "The job", found=True, validated=True))
-async def get_job(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
+async def get_job(request: Request, job_id: str, query: Annotated[WaitQuery, Query()]) -> Response:
     """Get one job with all its details; with `wait`, as soon as it is over or the time is."""
     room, caller = await admit(request, Role.VIEWER)
     begun = asyncio.get_running_loop().time()
     job = await room.job(job_id, caller)
-    if wait and job["state"] not in TERMINAL:
-        left = wait - (asyncio.get_running_loop().time() - begun)
+    if query.wait and job["state"] not in TERMINAL:
+        left = query.wait - (asyncio.get_running_loop().time() - begun)
         await room.waiters.over(job["id"], max(0.0, left))
         job = await room.job(job_id, caller)
     return answer(job_view(job, detail=True))

@@ -1,16 +1,17 @@
 """Serving the API: in a thread of a process that does more, or as a process of its own."""
 
-import asyncio
 import gc
 import logging
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 
 from api.app import build_app
+from api.room import Room
 from synthralos.core import Core, build_core
 from synthralos.settings import Settings
 from synthralos.store.bus import POLL_SECONDS
@@ -30,8 +31,9 @@ class ApiServer:
         """Port 0 picks a free one. `poll_seconds`: how often those who wait look without having been told."""
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
+        self._app = build_app(core, poll_seconds=poll_seconds)
         config = uvicorn.Config(
-            build_app(core, poll_seconds=poll_seconds),
+            self._app,
             http="httptools",
             lifespan="on",
             access_log=False,
@@ -42,7 +44,7 @@ class ApiServer:
             timeout_graceful_shutdown=GRACE_SECONDS,
             backlog=_BACKLOG,
         )
-        self._server = _Server(config)
+        self._server = _Server(config, lambda: self.room.waiters.release())
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
     @property
@@ -50,6 +52,12 @@ class ApiServer:
         """Where it listens, such as `http://127.0.0.1:8080`; known once it is started."""
         port = self._port if self._socket is None else self._socket.getsockname()[1]
         return f"http://[{self._host}]:{port}" if ":" in self._host else f"http://{self._host}:{port}"
+
+    @property
+    def room(self) -> Room:
+        """What its handlers share, once it is started."""
+        room: Room = self._app.state.room
+        return room
 
     def start(self) -> None:
         """Serve; returns when requests are answered. Raises `OSError` where the address cannot be had."""
@@ -84,8 +92,9 @@ class ApiServer:
 class _Server(uvicorn.Server):
     """Says when it is ready, and lets those go who only wait before it shuts down."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
+        self._on_shutdown = on_shutdown
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -95,9 +104,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, then wait for the requests under way."""
-        app = self.config.app
-        app.state.room.waiters.release()  # type: ignore[union-attr]  # the application of `build_app`
-        await asyncio.sleep(0)
+        self._on_shutdown()
         await super().shutdown(sockets)
 
 

@@ -1,4 +1,4 @@
-"""The query parameters of lists, and the cursors that lead from page to page."""
+"""Query parameters, and the cursors that lead from page to page."""
 
 import base64
 import binascii
@@ -56,6 +56,14 @@ class JobQuery(BaseModel):
             before=None if self.cursor is None else decode_cursor(self.cursor),
             limit=self.limit + 1,
         )
+
+
+class WaitQuery(BaseModel):
+    """How long to wait for a job's end."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    wait: Annotated[float, Field(ge=0, le=120, allow_inf_nan=False, description="seconds to wait for its end")] = 0.0
 
 
 def encode_cursor(job_id: str) -> str:

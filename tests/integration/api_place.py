@@ -1,6 +1,8 @@
 """The API on a real socket over a real database, and the short ways in which its tests use it."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -9,6 +11,7 @@ import httpx
 from dramatiq.brokers.stub import StubBroker
 
 from api.process import ApiServer
+from api.waiting import JobState
 from synthralos.catalog import load_catalog
 from synthralos.core import Core
 from synthralos.credentials import Credentials
@@ -50,11 +53,18 @@ def core_over(database: Database, **settings: Any) -> Core:
 
 
 class Place:
-    """One API server. `store` does what workers would do."""
+    """One API server. `store` does what workers would do.
 
-    def __init__(self, core: Core, url: str) -> None:
+    `looks` is released once for every job that somebody who waits has looked at.
+    """
+
+    def __init__(self, core: Core, server: ApiServer) -> None:
         self.core = core
-        self.url = url
+        self.server = server
+        self.url = server.url
+        self.waiters = server.room.waiters
+        self.looks = threading.Semaphore(0)
+        self._note_looks()
         self.store = Store(core.database)
         self.keys = Keys(core.database)
         self._closing = ExitStack()
@@ -92,6 +102,21 @@ class Place:
         assert self.store.settle(done)
         self.core.bus.publish(Topic.CHANGED, [job_id])
 
+    def await_looks(self, count: int = 1) -> None:
+        """Return when those who wait have looked that often: from then on only an event, or a poll, wakes them."""
+        for _ in range(count):
+            assert self.looks.acquire(timeout=30)
+
+    def _note_looks(self) -> None:
+        look_up = self.waiters._look_up
+
+        async def noting(job_ids: Sequence[str]) -> dict[str, JobState]:
+            found = await look_up(job_ids)
+            self.looks.release(len(job_ids))
+            return found
+
+        self.waiters._look_up = noting
+
     def close(self) -> None:
         """Close the clients."""
         self._closing.close()
@@ -102,7 +127,7 @@ def api_over(core: Core, *, poll_seconds: float = NEVER) -> Iterator[Place]:
     """The API served over `core`, which is closed at the end but for its database."""
     server = ApiServer(core, "127.0.0.1", 0, poll_seconds=poll_seconds)
     server.start()
-    place = Place(core, server.url)
+    place = Place(core, server)
     try:
         yield place
     finally:
@@ -125,3 +150,12 @@ def fields_of(answer: httpx.Response) -> list[str]:
     document = answer.json()
     assert document["status"] == answer.status_code
     return [error["field"] for error in document["errors"]]
+
+
+@contextmanager
+def meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """Do something in another thread, and have it done without an error at the end."""
+    with ThreadPoolExecutor(1) as threads:
+        done = threads.submit(act)
+        yield
+        done.result()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from migrations.runner import upgrade
 from synthralos.domain.ids import is_id, trace_id_of
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.database import Database
@@ -72,8 +73,8 @@ def test_everything_that_was_sent_is_kept_as_it_was_sent(place: Place, client: h
         "max_attempts": 20, "fallback": False, "pin": "sandbox/medium@eu", "exclude": ["sandbox/small@us"],
     }  # fmt: skip
     around = {
-        "model": "sandbox/medium", "lane": "bulk", "run_id": "run 1", "metadata": {"a": "b", "c": 1, "d": 0.5, "e": True},
-        "workspace": "main", "user": "ann", "provider_options": {"sandbox": {"delay_seconds": 0.5}},
+        "model": "sandbox/medium", "lane": "bulk", "run_id": "run 1", "workspace": "main", "user": "ann",
+        "metadata": {"a": "b", "c": 1, "d": 0.5, "e": True}, "provider_options": {"sandbox": {"delay_seconds": 0.5}},
     }  # fmt: skip
     job_id = submitted_with(client, {**asked, **around, "constraints": demanded, "deadline_seconds": 60})
     row = place.store.job(job_id)
@@ -170,8 +171,6 @@ def test_a_database_that_is_down_is_a_503_and_never_a_202(store_on_postgres: Dat
 
 @pytest.fixture
 def store_on_postgres(postgres_database: str) -> Iterator[Database]:
-    from migrations.runner import upgrade
-
     database = Database(postgres_database)
     upgrade(database)
     yield database
