@@ -1,0 +1,135 @@
+"""Every statement of the hot path and of the sweeps finds its rows by an index, whatever the statistics say."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from migrations.runner import upgrade
+from synthralos.domain.attempts import Outcome
+from synthralos.domain.spans import Span
+from synthralos.domain.states import Lane, Stage, Transition
+from synthralos.store.analysis import Analysis
+from synthralos.store.database import Database
+from synthralos.store.scope import EVERYTHING
+from tests.fakes.jobs import attempt_end, ids, new_job, settlement, start
+from tests.fakes.stores import Store
+
+GROWN = 50_000
+BIG = {"jobs", "attempts", "model_cost_logs"}
+
+
+@pytest.fixture(params=["stale", "fresh"])
+def grown(request: pytest.FixtureRequest, postgres_database: str) -> Iterator[Store]:
+    """50,000 finished jobs with their attempts, of which the planner's statistics may know nothing."""
+    with closing(Database(postgres_database)) as database:
+        upgrade(database)
+        with database.transaction() as connection:
+            for table in BIG:
+                connection.exec_driver_sql(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+            connection.exec_driver_sql("ANALYZE")
+        store = Store(database, ["somewhere"])
+        job = store.started()
+        store.settle(settlement(job, attempt=attempt_end(1), analyzed=True))
+        with database.transaction() as connection:
+            multiply(connection, "jobs", {"id": "new"})
+            multiply(connection, "attempts", {"job_id": "new"})
+            multiply(connection, "model_cost_logs", {"job_id": "new"})
+            if request.param == "fresh":
+                connection.exec_driver_sql("ANALYZE")
+        yield store
+
+
+def multiply(connection: sa.Connection, table: str, changed: dict[str, str]) -> None:
+    """Copy the one row of the table 50,000 times, under ids of their own."""
+    columns = [column["name"] for column in sa.inspect(connection).get_columns(table)]
+    values = ", ".join(changed.get(name, f'"{table}"."{name}"') for name in columns)
+    names = ", ".join(f'"{name}"' for name in columns)
+    connection.exec_driver_sql(
+        f"INSERT INTO {table} ({names}) SELECT {values} FROM {table},"
+        f" (SELECT lpad(to_hex(n), 32, '0')::uuid AS new FROM generate_series(1, {GROWN}) n) AS numbers"
+    )
+
+
+class Overheard:
+    """The statements that a database was asked, with their parameters and the engine that was asked."""
+
+    def __init__(self) -> None:
+        self.statements: list[tuple[sa.Engine, str, Any]] = []
+
+    @contextmanager
+    def listen(self, database: Database) -> Iterator[None]:
+        def note(connection: sa.Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            self.statements.append((connection.engine, statement, parameters))
+
+        for engine in (database.write, database.read):
+            sa.event.listen(engine, "before_cursor_execute", note)
+        yield
+        for engine in (database.write, database.read):
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+    def scanned(self) -> list[tuple[str, str]]:
+        """(table, statement) of every sequential scan of a table that grows."""
+        found = []
+        for engine, statement, parameters in self.statements:
+            with engine.connect() as connection:
+                asked = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+                [plan] = asked.scalar_one()
+            found += [(table, statement) for table in sequential_scans(plan["Plan"]) if table in BIG]
+        return found
+
+
+def sequential_scans(node: dict[str, Any]) -> list[str]:
+    own = [node["Relation Name"]] if node["Node Type"] == "Seq Scan" else []
+    return own + [table for child in node.get("Plans", ()) for table in sequential_scans(child)]
+
+
+def work(store: Store) -> None:
+    """Everything that workers, sweepers and operators do to jobs."""
+    worker = store.worker()
+    wanted = store.submit(*[new_job() for _ in range(64)])
+    jobs = store.claim(wanted, worker)
+    assert sorted(ids(jobs)) == sorted(wanted)
+    store.settlements.start([start(job) for job in jobs])
+    failed, parked, lost, *done = jobs
+    now = store.now()
+    span = Span("execute", now, now)
+    store.settlements.settle([
+        settlement(failed, Transition.CONTINUE, attempt=attempt_end(1, Outcome.FAILED)),
+        settlement(parked, Transition.PARK, attempt=attempt_end(1, Outcome.FAILED)),
+        *(settlement(job, attempt=attempt_end(1), spans=[span]) for job in done),
+    ])  # fmt: skip
+    analysis = Analysis(store.database, ["somewhere"])
+    analysis.close(dict.fromkeys(analysis.open_traces(ids(done)), span))
+    store.operations.cancel(failed.id, EVERYTHING, "ann")
+    store.operations.retry(failed.id, EVERYTHING, "ann")
+    store.reader.states(wanted)
+    store.reader.histories(wanted)
+    store.reader.jobs(wanted, EVERYTHING)
+    store.reader.timeline(lost.id)
+    store.lose(worker)
+
+
+def sweep(store: Store) -> None:
+    """One of each sweep."""
+    sweeps = store.sweeps
+    sweeps.wake_due()
+    sweeps.expire()
+    sweeps.neglected(0)
+    sweeps.unattended(Stage.GUARD, Lane.BULK, 0, 2000)
+    sweeps.unanalyzed(0)
+    sweeps.declare_gone()
+    sweeps.declare_silent(store.now() - timedelta(seconds=60))
+    assert sweeps.abandon()
+
+
+def test_no_statement_scans_a_table_that_grows(grown: Store) -> None:
+    overheard = Overheard()
+    with overheard.listen(grown.database):
+        work(grown)
+        sweep(grown)
+    assert len(overheard.statements) > 30
+    assert overheard.scanned() == []
