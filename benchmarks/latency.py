@@ -65,7 +65,7 @@ def main(smoke: bool) -> None:
 def _on(broker: str, count: int) -> list[float]:
     """The added milliseconds of `count` jobs."""
     with (
-        nginx() as (base_url, _),
+        nginx() as (base_url, server),
         catalog_file(base_url) as catalog,
         postgresql_database() as database_url,
         _PLACES[broker]() as place,
@@ -74,7 +74,7 @@ def _on(broker: str, count: int) -> list[float]:
         warm_up(system, WARM_UP)
         uvloop.run(_open_loop(system, RATE))
         provider = uvloop.run(_provider_seconds(base_url))
-        meter = system.meter()
+        meter = system.meter(server)
         samples = uvloop.run(_open_loop(system, count))
         used = meter.read()
         check_books(system)

@@ -1,6 +1,7 @@
 """What a benchmark says: its figures on standard output, everything else on standard error."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -44,7 +45,7 @@ def cpu_table(title: str, seconds: Mapping[str, float], wall: float, units: int,
 def percentile(values: Sequence[float], percent: float) -> float:
     """The value that `percent` of the values do not exceed (nearest rank)."""
     ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))]
+    return ranked[math.ceil(len(ranked) * percent / 100) - 1]
 
 
 def _short(value: float) -> float:
