@@ -15,7 +15,7 @@ from synthralos.store.database import Database
 from synthralos.store.keys import Role
 from synthralos.store.scope import EVERYTHING
 from tests.fakes.jobs import failure, settlement
-from tests.integration.api_place import JOBS, RESULT, Place, api_over, core_over, meanwhile, submitted
+from tests.integration.api_place import JOBS, RESULT, TRACES, Place, api_over, core_over, meanwhile, submitted
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_every_filter_narrows_the_list(place: Place) -> None:
     assert place.store.job(plain)["stage"] == Stage.GUARD
 
 
-@pytest.mark.parametrize("job_id", ["nonsense", "0" * 36, "00000000-0000-7000-8000-000000000000", "%00", "é" * 36])
-def test_an_id_that_is_none_is_a_404(client: httpx.Client, job_id: str) -> None:
-    for path in (f"{JOBS}/{job_id}", f"{JOBS}/{job_id}/events", f"/api/v1/observability/traces/{job_id}"):
-        assert client.get(path).status_code == 404
+def test_an_id_that_is_none_is_a_404(client: httpx.Client) -> None:
+    for job_id in ("nonsense", "0" * 36, "00000000-0000-7000-8000-000000000000", "%00", "é" * 36):
+        for path in (f"{JOBS}/{job_id}", f"{JOBS}/{job_id}/events", f"{TRACES}/{job_id}"):
+            assert client.get(path).status_code == 404

@@ -90,7 +90,7 @@ def test_a_filter_finds_the_traces_that_have_such_a_job(place: Place, client: ht
     assert len(client.get(TRACES).json()["traces"]) == 2
 
 
-@pytest.mark.parametrize("trace_id", ["f" * 32, "F" * 32, "0" * 31, "x" * 32])
-def test_a_trace_that_is_none_is_a_404(client: httpx.Client, trace_id: str) -> None:
-    assert client.get(f"{TRACES}/{trace_id}").status_code == 404
-    assert client.get(f"{TRACES}/{trace_id}/export").status_code == 404
+def test_a_trace_that_is_none_is_a_404(client: httpx.Client) -> None:
+    for trace_id in ("f" * 32, "F" * 32, "0" * 31, "x" * 32):
+        assert client.get(f"{TRACES}/{trace_id}").status_code == 404
+        assert client.get(f"{TRACES}/{trace_id}/export").status_code == 404
