@@ -53,6 +53,7 @@ class Transition(StrEnum):
     PARK = "park"
     RELEASE = "release"
     ABANDON = "abandon"
+    SET_APART = "set_apart"
     BURY = "bury"
     WAKE = "wake"
     SUCCEED = "succeed"
@@ -89,6 +90,9 @@ TRANSITIONS: Mapping[Transition, Rule] = {
     Transition.PARK: _rule(State.PARKED, State.ACTIVE, fenced=True, meaning="it waits until run_at"),
     Transition.RELEASE: _rule(State.QUEUED, State.ACTIVE, fenced=True, meaning="its worker shuts down"),
     Transition.ABANDON: _rule(State.QUEUED, State.ACTIVE, fenced=False, meaning="its worker is lost"),
+    Transition.SET_APART: _rule(
+        State.PARKED, State.ACTIVE, fenced=False, meaning="too many workers are lost with it and with others like it"
+    ),
     Transition.BURY: _rule(State.FAILED, State.ACTIVE, fenced=False, meaning="it took too many workers down with it"),
     Transition.WAKE: _rule(State.QUEUED, State.PARKED, fenced=False, meaning="its run_at has come"),
     Transition.SUCCEED: _rule(State.SUCCEEDED, State.ACTIVE, fenced=True, meaning="a result arrived"),

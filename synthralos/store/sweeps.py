@@ -1,9 +1,11 @@
 """What the scheduler looks for: jobs that nobody came for, jobs whose time has come, workers that are lost."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,12 +14,17 @@ from synthralos.domain.states import Lane, Stage, State, Transition, sources, ta
 from synthralos.store.database import Database
 from synthralos.store.ledger import Ledger
 from synthralos.store.processes import boot_id
-from synthralos.store.recordset import encode_rows
+from synthralos.store.recordset import encode_rows, recordset
 from synthralos.store.tables import export_backlog, jobs, processes
 from synthralos.store.timeline import Event, event_row, insert_events
-from synthralos.store.types import utc_in, utcnow
+from synthralos.store.types import Id, utc_in, utcnow
 
 _ALIVE = ["running", "draining"]
+_MOVED = (jobs.c.id, jobs.c.stage, jobs.c.lane, jobs.c.state, jobs.c.losses, jobs.c.organization)
+
+_APART, _SPREAD, _LONGEST_SPREAD = 0.05, 10.0, 300.0
+"""Seconds: between two of many jobs that are set apart; what few are spread over, which is longer than a worker takes
+to be started again; and what any number is spread over at most. Each further loss doubles the first two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Sweeps:
         self._max_losses = max_losses
         self._insert_events = insert_events(database.dialect)
         self._ledger = Ledger(database.dialect)
+        self._free = _free(database.dialect)
 
     def wake_due(self, limit: int = 1000) -> list[Doorstep]:
         """Queue parked jobs whose `run_at` has come."""
@@ -128,30 +136,28 @@ class Sweeps:
             return list(connection.execute(statement.returning(processes.c.id)).scalars())
 
     def abandon(self, limit: int = 2000) -> list[Doorstep]:
-        """Free the jobs whose worker is not alive; write off their open attempts as lost, maybe billed."""
+        """Free the jobs whose worker is not alive; write off their open attempts as lost, maybe billed.
+
+        A job that was lost too often is buried when it was the only such job of its worker. Of several, any one may
+        have taken the worker down: they are set apart in time, further with each loss, until one of them is alone.
+        """
         alive = sa.select(processes.c.id).where(processes.c.state.in_(_ALIVE))
         orphaned = (
-            sa.select(jobs.c.id)
+            sa.select(jobs.c.id, jobs.c.worker_id, jobs.c.losses)
             .where(jobs.c.finished_at.is_(None), jobs.c.state == State.ACTIVE, jobs.c.worker_id.not_in(alive))
-            .order_by(jobs.c.id)
+            .order_by(jobs.c.losses.desc(), jobs.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
         )
-        poisonous = jobs.c.losses + 1 >= self._max_losses
         with self._database.transaction() as connection:
-            freed = self._pick(connection, orphaned, limit, {
-                "losses": jobs.c.losses + 1,
-                "worker_id": None,
-                "rung_at": utcnow(),
-                "state": sa.case((poisonous, target(Transition.BURY)), else_=target(Transition.ABANDON)),
-                "stage": sa.case((poisonous, Stage.ANALYZE), else_=jobs.c.stage),
-                "finished_at": sa.case((poisonous, utcnow()), else_=sa.null()),
-                "failure": sa.case((poisonous, sa.literal(self._poison(), jobs.c.failure.type)), else_=jobs.c.failure),
-            })  # fmt: skip
+            fates = _fates(connection.execute(orphaned).all(), self._max_losses)
+            freed = connection.execute(self._free, {"rows": encode_rows(fates), "poison": self._poison()}).all()
             self._ledger.write_off(connection, [r.id for r in freed])
             self._note_losses(connection, freed)
         return [Doorstep(r.id, Stage(r.stage), Lane(r.lane)) for r in freed]
 
     def _note_losses(self, connection: sa.Connection, freed: Sequence[sa.Row[tuple[str, ...]]]) -> None:
-        kinds = {State.FAILED: "buried"}
+        kinds = {State.FAILED: "buried", State.PARKED: "set_apart"}
         rows = [
             event_row(r.id, r.organization, Event(kinds.get(State(r.state), "lost"), "sweeper", {"losses": r.losses}))
             for r in freed
@@ -184,9 +190,45 @@ class Sweeps:
     ) -> Sequence[sa.Row[tuple[str, ...]]]:
         """Update the first `limit` rows of `query` that nobody else has locked."""
         picked = query.limit(limit).with_for_update(skip_locked=True).cte("picked")
-        columns = (jobs.c.id, jobs.c.stage, jobs.c.lane, jobs.c.state, jobs.c.losses, jobs.c.organization)
-        statement = sa.update(jobs).where(jobs.c.id == picked.c.id).values(values).returning(*columns)
+        statement = sa.update(jobs).where(jobs.c.id == picked.c.id).values(values).returning(*_MOVED)
         return connection.execute(statement).all()
+
+
+def _fates(orphans: Sequence[sa.Row[Any, Any, Any]], max_losses: int) -> list[dict[str, Any]]:
+    """What becomes of jobs that were lost with their workers. Those that were lost most often wait longest."""
+    suspects = Counter(row.worker_id for row in orphans if row.losses + 1 >= max_losses)
+    ranks: Counter[str] = Counter()
+    fates: list[dict[str, Any]] = []
+    for row in sorted(orphans, key=lambda row: row.losses):
+        transition, delay, excess = Transition.ABANDON, None, row.losses + 1 - max_losses
+        if excess >= 0:
+            together = suspects[row.worker_id]
+            ranks[row.worker_id] += 1
+            transition = Transition.BURY if together == 1 else Transition.SET_APART
+            delay = None if together == 1 else _spread(together, excess) * ranks[row.worker_id] / together
+        fates.append({"id": row.id, "state": target(transition), "delay": delay})
+    return fates
+
+
+def _spread(suspects: int, excess: int) -> float:
+    return min(max(_SPREAD, _APART * suspects) * 2.0 ** min(excess, 10), _LONGEST_SPREAD)
+
+
+def _free(dialect: str) -> Any:
+    """The statement; its parameter `rows` holds `_fates`, `poison` the failure of those that are buried."""
+    rows = recordset(dialect, "rows", {"id": Id, "state": sa.Text(), "delay": sa.Float()})
+    buried = rows.c.state == target(Transition.BURY)
+    values = {
+        "losses": jobs.c.losses + 1,
+        "worker_id": None,
+        "rung_at": utcnow(),
+        "state": rows.c.state,
+        "run_at": utc_in(rows.c.delay),
+        "stage": sa.case((buried, Stage.ANALYZE), else_=jobs.c.stage),
+        "finished_at": sa.case((buried, utcnow()), else_=sa.null()),
+        "failure": sa.case((buried, sa.bindparam("poison", type_=jobs.c.failure.type)), else_=jobs.c.failure),
+    }
+    return sa.update(jobs).where(jobs.c.id == rows.c.id).values(values).returning(*_MOVED)
 
 
 def _exists(pid: int) -> bool:
