@@ -1,0 +1,1 @@
+"""The `synthralos` command: the processes, the database, keys, and jobs over HTTP."""

@@ -1,0 +1,126 @@
+"""Expected errors as one line with what to do about it, and the exit code that they end the command with."""
+
+import errno
+from collections.abc import Callable
+from typing import NamedTuple
+
+from alembic.util.exc import CommandError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from cli.exits import Exit
+from synthralos.catalog import CatalogError
+from synthralos.settings import SettingsError
+from synthralos_client import (
+    ApiError,
+    AuthenticationError,
+    ConfigurationError,
+    ConnectError,
+    NotFound,
+    PermissionDenied,
+    ServerError,
+    WaitTimeout,
+)
+
+
+class Told(NamedTuple):
+    """What the user is told about an error."""
+
+    line: str
+    code: Exit
+
+
+def explain(error: Exception) -> Told | None:
+    """The line for an expected error; None for one that is a bug."""
+    for kind, tell in _EXPECTED:
+        if isinstance(error, kind):
+            return tell(error)
+    return None
+
+
+def _setting(error: Exception) -> Told:
+    return Told(f"{error} (settings come from the environment)", Exit.SETTING)
+
+
+def _client_setting(error: Exception) -> Told:
+    return Told(f"{_said(error)}; `synthralos keys create` makes a key", Exit.SETTING)
+
+
+def _unauthorized(error: Exception) -> Told:
+    return Told(f"{_said(error)}: set SYNTHRALOS_API_KEY; `synthralos keys create` makes a key", Exit.REFUSED)
+
+
+def _forbidden(error: Exception) -> Told:
+    return Told(f"{_said(error)}: use a key with a higher role (`synthralos keys create --role …`)", Exit.REFUSED)
+
+
+def _refused(error: Exception) -> Told:
+    return Told(str(error), Exit.REFUSED)
+
+
+def _not_found(error: Exception) -> Told:
+    return Told(f"{_said(error)}: `synthralos jobs list` shows what this key can see", Exit.REFUSED)
+
+
+def _unreachable(error: Exception) -> Told:
+    return Told(f"{error} SYNTHRALOS_URL or --url says where; `synthralos up` starts one", Exit.UNREACHABLE)
+
+
+def _server_error(error: Exception) -> Told:
+    return Told(f"{_said(error)}: ask its /health/ready what is down", Exit.UNREACHABLE)
+
+
+def _too_late(error: Exception) -> Told:
+    return Told(str(error), Exit.TIMEOUT)
+
+
+def _database(error: Exception) -> Told | None:
+    if not isinstance(error, DBAPIError):
+        return Told(f"the database cannot be used: {_first_line(error)}; see DATABASE_URL", Exit.UNREACHABLE)
+    reason = _first_line(error.orig or error)
+    if any(sign in reason for sign in ("no such table", "no such column", "does not exist")):
+        return Told(f"the database lacks our schema ({reason}): run `synthralos migrate`", Exit.SETTING)
+    return Told(f"the database cannot be used: {reason}; see DATABASE_URL", Exit.UNREACHABLE)
+
+
+def _database_url(error: Exception) -> Told:
+    return Told(f"DATABASE_URL: {_first_line(error)}", Exit.SETTING)
+
+
+def _migration(error: Exception) -> Told:
+    return Told(f"{_first_line(error)}: `synthralos migrate current` shows the newest revision", Exit.USAGE)
+
+
+def _operating_system(error: Exception) -> Told | None:
+    assert isinstance(error, OSError)
+    if error.errno == errno.EADDRINUSE:
+        return Told(f"{error.strerror}: another process has the port; choose one with --port or PORT", Exit.UNREACHABLE)
+    if error.filename is None:
+        return None
+    return Told(f"{error.filename}: {error.strerror}", Exit.USAGE)
+
+
+def _said(error: Exception) -> str:
+    return str(error).rstrip(".")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+_EXPECTED: tuple[tuple[type[Exception], Callable[[Exception], Told | None]], ...] = (
+    (SettingsError, _setting),
+    (CatalogError, _setting),
+    (ConfigurationError, _client_setting),
+    (ConnectError, _unreachable),
+    (WaitTimeout, _too_late),
+    (AuthenticationError, _unauthorized),
+    (PermissionDenied, _forbidden),
+    (NotFound, _not_found),
+    (ServerError, _server_error),
+    (ApiError, _refused),
+    (CommandError, _migration),
+    (ArgumentError, _database_url),
+    (SQLAlchemyError, _database),
+    (OSError, _operating_system),
+)
+"""The first row whose kind fits counts."""

@@ -1,0 +1,239 @@
+"""`synthralos jobs`: submitting, reading and moving jobs, over HTTP with the client that everybody uses."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+
+from cli import job_views as views
+from cli.exits import Exit
+from cli.job_files import read_requests
+from cli.options import Json, output
+from cli.output import Output
+from cli.waterfall import waterfall
+from synthralos.domain.states import Lane, Stage, State
+from synthralos_client import Client, Job
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Submit, list, show and move jobs. The server is SYNTHRALOS_URL (or --url), the key SYNTHRALOS_API_KEY.",
+)
+
+RETRIES = 3
+"""Somebody sits in front of it: a server that is not there is told within two seconds."""
+
+Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs.")]
+Reason = Annotated[str | None, typer.Option(help="Kept with the job's history.", show_default=False)]
+Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", show_default=False)]
+
+
+@app.callback()
+def connection(url: Url = None) -> None:
+    """Options for all of these commands."""
+
+
+@app.command()
+def submit(
+    context: typer.Context,
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from standard input.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="JSON lines: a prompt in quotes or a whole job request each; - reads stdin."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="auto, provider/model, or a deployment.", show_default="auto")
+    ] = None,
+    max_output_tokens: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=2, show_default=False)] = None,
+    lane: Annotated[Lane | None, typer.Option(show_default=False)] = None,
+    deadline: Annotated[float | None, typer.Option(help="Seconds until it is too late.", show_default=False)] = None,
+    run_id: Annotated[str | None, typer.Option(help="Groups the jobs of one run.", show_default=False)] = None,
+    metadata: Annotated[list[str] | None, typer.Option("--meta", metavar="NAME=VALUE")] = None,
+    classification: Annotated[str | None, typer.Option(help="eu: EU deployments only.", show_default=False)] = None,
+    region: Annotated[str | None, typer.Option(show_default=False)] = None,
+    pin: Annotated[str | None, typer.Option(help="The one deployment to use.", show_default=False)] = None,
+    max_cost: Annotated[str | None, typer.Option(help="USD for one attempt.", show_default=False)] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
+    timeout: Timeout = None,
+    as_json: Json = False,
+) -> None:
+    """Submit a job, or a file of them.
+
+    Examples: `synthralos jobs submit "Name three rivers" --wait`;
+    `synthralos jobs submit -f prompts.jsonl --model sandbox/small --run-id nightly --wait`
+    """
+    limits = {"classification": classification, "region": region, "pin": pin, "max_cost_usd": max_cost}
+    constraints = {name: value for name, value in limits.items() if value is not None}
+    common = {
+        "model": model,
+        "max_output_tokens": max_output_tokens,
+        "temperature": temperature,
+        "lane": lane,
+        "deadline_seconds": deadline,
+        "run_id": run_id,
+        "metadata": _metadata(metadata or []) or None,
+        "constraints": constraints or None,
+    }
+    requests = read_requests(prompt, file, {name: value for name, value in common.items() if value is not None})
+    out = output(context, as_json)
+    with _client(context) as client:
+        if file is None:
+            jobs = [client.submit(idempotency_key=idempotency_key, **request) for request in requests]
+        else:
+            jobs = client.submit_many(requests, idempotency_key=idempotency_key)
+        if wait:
+            _wait(client, out, [job.id for job in jobs], timeout)
+        elif file is None:
+            out.show(jobs[0].raw, lambda: views.receipt(jobs[0]))
+        else:
+            out.show({"jobs": [job.raw for job in jobs]}, lambda: views.receipts(jobs))
+
+
+@app.command("list")
+def list_jobs(
+    context: typer.Context,
+    state: Annotated[list[State] | None, typer.Option(help="May be repeated.", show_default=False)] = None,
+    stage: Annotated[Stage | None, typer.Option(show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(show_default=False)] = None,
+    lane: Annotated[Lane | None, typer.Option(show_default=False)] = None,
+    workspace: Annotated[str | None, typer.Option(show_default=False)] = None,
+    user: Annotated[str | None, typer.Option(show_default=False)] = None,
+    run_id: Annotated[str | None, typer.Option(show_default=False)] = None,
+    trace_id: Annotated[str | None, typer.Option(show_default=False)] = None,
+    created_after: Annotated[str | None, typer.Option(help="RFC 3339 time with offset.", show_default=False)] = None,
+    created_before: Annotated[str | None, typer.Option(help="RFC 3339 time with offset.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List jobs, newest first.
+
+    Examples: `synthralos jobs list --state failed`; `synthralos --json jobs list --run-id nightly --limit 1000`
+    """
+    given: dict[str, Any] = {
+        "state": list(state or []),
+        "stage": stage,
+        "model": model,
+        "lane": lane,
+        "workspace": workspace,
+        "user": user,
+        "run_id": run_id,
+        "trace_id": trace_id,
+        "created_after": created_after,
+        "created_before": created_before,
+    }
+    filters = {name: value for name, value in given.items() if value}
+    with _client(context) as client:
+        jobs = list(islice(client.jobs(page_size=min(limit, 200), **filters), limit))
+    output(context, as_json).show({"jobs": [job.raw for job in jobs]}, lambda: views.table(jobs))
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    timeline: Annotated[bool, typer.Option("--timeline", help="Also everything that happened, with times.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a job: its state, plan, cost and result.
+
+    Example: `synthralos jobs show 0199… --timeline`
+    """
+    with _client(context) as client:
+        job = client.get(job_id)
+        trace = client.trace(job_id) if timeline else None
+    data = job.raw if trace is None else {**job.raw, "trace": trace}
+    parts = [views.details(job)] + ([] if trace is None else [waterfall(trace, job.id)])
+    output(context, as_json).show(data, lambda: Group(*parts))
+
+
+@app.command()
+def retry(context: typer.Context, job_ids: Ids, reason: Reason = None, as_json: Json = False) -> None:
+    """Send jobs that did not succeed through again.
+
+    Example: `synthralos jobs retry 0199… --reason "provider is back"`
+    """
+    _each(context, as_json, job_ids, lambda client, job_id: client.retry(job_id, reason=reason))
+
+
+@app.command()
+def reroute(
+    context: typer.Context,
+    job_ids: Ids,
+    pin: Annotated[str | None, typer.Option(help="The one deployment to use.", show_default=False)] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A deployment to avoid; may be repeated.")] = None,
+    region: Annotated[str | None, typer.Option(show_default=False)] = None,
+    strategy: Annotated[str | None, typer.Option(show_default=False)] = None,
+    fallback: Annotated[bool | None, typer.Option(help="Whether other deployments may follow.")] = None,
+    reason: Reason = None,
+    as_json: Json = False,
+) -> None:
+    """Have jobs routed anew. The data's classification holds whatever is asked for.
+
+    Example: `synthralos jobs reroute 0199… --exclude sandbox/small@us`
+    """
+    given: dict[str, Any] = {
+        "pin": pin,
+        "exclude": exclude or None,
+        "region": region,
+        "strategy": strategy,
+        "fallback": fallback,
+        "reason": reason,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    _each(context, as_json, job_ids, lambda client, job_id: client.reroute(job_id, **options))
+
+
+@app.command()
+def cancel(context: typer.Context, job_ids: Ids, reason: Reason = None, as_json: Json = False) -> None:
+    """Call jobs off.
+
+    Example: `synthralos jobs cancel 0199… --reason "not needed any more"`
+    """
+    _each(context, as_json, job_ids, lambda client, job_id: client.cancel(job_id, reason=reason))
+
+
+@app.command("wait")
+def wait_for(context: typer.Context, job_ids: Ids, timeout: Timeout = None, as_json: Json = False) -> None:
+    """Wait until jobs are done, and show them; exits with 1 unless all of them succeeded.
+
+    Example: `synthralos jobs wait 0199… 0199… --timeout 60`
+    """
+    with _client(context) as client:
+        _wait(client, output(context, as_json), job_ids, timeout)
+
+
+def _wait(client: Client, out: Output, job_ids: list[str], timeout: float | None) -> None:
+    with out.progress("waiting", len(job_ids)) as advance:
+        done = client.wait_many(job_ids, timeout, lambda job, number, total: advance(number, total))
+    if len(done) == 1:
+        out.show(done[0].raw, lambda: views.details(done[0]))
+    else:
+        out.show({"jobs": [job.raw for job in done]}, lambda: views.table(done))
+    if not all(job.succeeded for job in done):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _each(context: typer.Context, as_json: bool, job_ids: list[str], act: Callable[[Client, str], Job]) -> None:
+    with _client(context) as client:
+        jobs = [act(client, job_id) for job_id in job_ids]
+    output(context, as_json).show({"jobs": [job.raw for job in jobs]}, lambda: views.table(jobs))
+
+
+@contextmanager
+def _client(context: typer.Context) -> Iterator[Client]:
+    url = context.parent.params.get("url") if context.parent else None
+    with Client(url, max_retries=RETRIES) as client:
+        yield client
+
+
+def _metadata(pairs: list[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    if any(not equals for _, equals, _ in split):
+        raise typer.BadParameter("--meta takes NAME=VALUE")
+    return {name: value for name, _, value in split}

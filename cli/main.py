@@ -1,0 +1,50 @@
+"""The `synthralos` command, put together. Each group of commands has a file; heavy imports wait until they run."""
+
+import sys
+
+import typer
+
+from cli import check, demo, jobs, keys, migrate, processes, up
+from cli.exits import epilog
+from cli.options import Json
+from cli.output import Output
+
+app = typer.Typer(
+    name="synthralos",
+    help="LLM work as durable jobs: guarded, routed, executed, healed, priced and traced.\n\n"
+    "`synthralos up` starts everything in one process and prints an address and a key; "
+    "`synthralos demo` shows what it does with 200 prompts.",
+    epilog=epilog(),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command()(up.up)
+app.command()(demo.demo)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(keys.app, name="keys")
+app.add_typer(migrate.app, name="migrate")
+app.command()(processes.api)
+app.command()(processes.worker)
+app.command()(processes.scheduler)
+app.command()(check.check)
+
+
+@app.callback()
+def everywhere(as_json: Json = False) -> None:
+    """Options that go before any command."""
+
+
+def run() -> None:
+    """Run the command; expected errors end it with one line on standard error and an exit code."""
+    try:
+        app()
+    except Exception as error:
+        from cli.errors import explain  # noqa: PLC0415 - imports the database layer, only to explain its errors
+
+        told = explain(error)
+        if told is None:
+            raise
+        Output(as_json=False).warn(f"synthralos: {told.line}")
+        sys.exit(told.code)

@@ -1,0 +1,26 @@
+"""What several commands take: options, and the settings with them on top."""
+
+from typing import Annotated
+
+import typer
+
+from cli.output import Output
+from synthralos.settings import Settings, load_settings
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(help="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; else DATABASE_URL.", show_default=False),
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on; else HOST.", show_default=False)]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one; else PORT.", show_default=False)]
+
+
+def output(context: typer.Context, as_json: bool) -> Output:
+    """The output of a command: JSON where the command or the whole line asks for it."""
+    return Output(as_json or bool(context.find_root().params.get("as_json")))
+
+
+def settings(**overrides: object) -> Settings:
+    """The settings, with the options that were given on top; raises `SettingsError`."""
+    return load_settings(**{name: value for name, value in overrides.items() if value is not None})

@@ -1,0 +1,110 @@
+"""What the command prints: tables for people, JSON for machines, and nothing that a terminal would obey.
+
+With `--json` standard output holds JSON and nothing else; whatever is said besides goes to standard error.
+"""
+
+import json
+import shutil
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+WIDE = 160
+"""Columns of a table that goes into a file or a pipe."""
+
+Advance = Callable[[int, int], None]
+"""Called with how much is done, and how much there is."""
+
+
+class Output:
+    """One command's way of speaking."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = _console(stderr=False)
+        self._err = _console(stderr=True)
+
+    def show(self, data: object, view: Callable[[], RenderableType]) -> None:
+        """The command's result: `data` for machines, `view` of it for people."""
+        if self.as_json:
+            print(json.dumps(data, default=_plain, ensure_ascii=False), flush=True)
+        else:
+            self._out.print(view())
+
+    def say(self, message: RenderableType, style: str = "") -> None:
+        """Something besides the result. A string is taken as it is, without markup."""
+        console = self._err if self.as_json else self._out
+        console.print(Text(message, style) if isinstance(message, str) else message, soft_wrap=isinstance(message, str))
+
+    def warn(self, message: str) -> None:
+        """Something that went wrong, on standard error."""
+        self._err.print(Text(message), soft_wrap=True)
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Advance]:
+        """A progress bar on standard error while something long runs."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._err, transient=True) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda done, of: progress.update(task, completed=done, total=of)
+
+
+def printable(text: str) -> str:
+    """The text without control characters: what a model wrote must not move the cursor or set a title."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
+
+
+def shorten(text: str, length: int) -> str:
+    """The text on one line of at most `length` characters."""
+    flat = " ".join(printable(text).split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def usd(amount: Decimal) -> str:
+    """An amount of money for people: exact, without trailing zeros, and never in powers of ten."""
+    text = format(amount, "f")
+    return "$" + (text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def local(time: datetime | None) -> str:
+    """A time in the reader's own zone."""
+    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def command_name() -> str:
+    """How this command is called from here: by its name where the shell finds it."""
+    beside = Path(sys.executable).with_name("synthralos")
+    if (found := shutil.which("synthralos")) is not None and Path(found).resolve() == beside.resolve():
+        return "synthralos"
+    if not beside.exists():
+        return f"{_relative(Path(sys.executable))} -m cli"
+    return str(_relative(beside))
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) == "Cc" and character not in "\n\t"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")

@@ -1,0 +1,66 @@
+"""`synthralos api | worker | scheduler`: one process of its own each, for systems of several."""
+
+import logging
+
+import typer
+
+from cli.exits import Exit
+from cli.options import Host, Port, settings
+from synthralos.settings import Settings
+
+QUIET = ("alembic", "apscheduler", "dramatiq", "uvicorn.access", "uvicorn.error", "httpx", "pika")
+"""Loggers of libraries that say at INFO what an operator does not need."""
+
+
+def api(host: Host = None, port: Port = None) -> None:
+    """Run the HTTP API.
+
+    Example: `DATABASE_URL=postgresql://… BROKER_URL=amqp://… synthralos api --port 8080`
+    """
+    chosen = settings(host=host, port=port)
+    set_up_logging(chosen)
+    from api.process import run_api  # noqa: PLC0415 - only this command needs the web server
+
+    run_api(chosen)
+
+
+def worker() -> None:
+    """Run worker processes under Dramatiq's process manager (WORKER_PROCESSES, WORKER_THREADS, WORKER_STAGES).
+
+    Example: `BROKER_URL=amqp://… DATABASE_URL=postgresql://… WORKER_PROCESSES=4 synthralos worker`
+    """
+    chosen = _shared_broker(settings())
+    from workers.process import run_workers  # noqa: PLC0415 - only this command needs the worker
+
+    run_workers(chosen)
+
+
+def scheduler() -> None:
+    """Run a scheduler process; run two, and one takes over when the other stops.
+
+    Example: `BROKER_URL=amqp://… DATABASE_URL=postgresql://… synthralos scheduler`
+    """
+    chosen = settings()
+    set_up_logging(chosen)
+    from scheduler.process import run_scheduler  # noqa: PLC0415 - only this command needs the scheduler
+
+    run_scheduler(chosen)
+
+
+def set_up_logging(chosen: Settings) -> None:
+    """Log to standard error at the level that the settings ask for."""
+    logging.basicConfig(level=chosen.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if chosen.log_level != "DEBUG":
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _shared_broker(chosen: Settings) -> Settings:
+    if chosen.embedded:
+        typer.echo(
+            "synthralos: BROKER_URL is memory://, which reaches no other process: set it to amqp://… or redis://…, "
+            "or run everything in one process with `synthralos up`",
+            err=True,
+        )
+        raise typer.Exit(Exit.SETTING)
+    return chosen

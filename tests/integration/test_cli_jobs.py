@@ -1,0 +1,165 @@
+"""`synthralos up` and `synthralos jobs`, as people and scripts use them."""
+
+import io
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.commands import Command, System, arguments, environment, in_process, system
+
+UNKNOWN = "019a0000-0000-7000-8000-000000000000"
+SLOW = {"sandbox": {"delay_seconds": 60.0}}
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with system(tmp_path_factory.mktemp("up")) as running:
+        yield running
+
+
+@pytest.fixture
+def run(up: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    monkeypatch.setenv("SYNTHRALOS_URL", up.url)
+    monkeypatch.setenv("SYNTHRALOS_API_KEY", up.key)
+    return in_process(monkeypatch, capsys)
+
+
+def jsonl(path: Path, *requests: object) -> str:
+    path.write_text("".join(json.dumps(request) + "\n" for request in requests))
+    return str(path)
+
+
+def test_a_prompt_is_submitted_and_its_answer_shown(run: Command) -> None:
+    done = run("jobs", "submit", "Name three rivers.", "--wait")
+    assert done.code == 0
+    assert "three rivers" in done.out
+    assert "succeeded" in done.out
+
+
+def test_json_on_standard_output_is_nothing_but_json(run: Command) -> None:
+    for words in (["--json", "jobs", "submit", "hi", "--wait"], ["jobs", "submit", "hi", "--wait", "--json"]):
+        done = run(*words)
+        assert done.json["state"] == "succeeded"
+        assert done.json["result"]["text"]
+
+
+def test_a_file_of_prompts_and_requests_is_submitted(run: Command, tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "jobs.jsonl", "a prompt", {"prompt": "a request", "model": "sandbox/medium"})
+    done = run("--json", "jobs", "submit", "-f", file, "--model", "sandbox/small", "--run-id", "file", "--wait")
+    assert [job["model"] for job in done.json["jobs"]] == ["sandbox/small", "sandbox/medium"]
+    listed = run("--json", "jobs", "list", "--run-id", "file").json["jobs"]
+    assert len(listed) == 2
+
+
+def test_ids_go_from_one_command_to_the_next(run: Command, tmp_path: Path) -> None:
+    ids = run("jobs", "submit", "-f", jsonl(tmp_path / "two.jsonl", "one", "two")).out.split()
+    assert len(ids) == 2
+    assert run("jobs", "wait", *ids, "--timeout", "30").code == 0
+
+
+def test_a_prompt_comes_from_standard_input(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("from a pipe"))
+    done = run("--json", "jobs", "submit", "-", "--wait")
+    assert done.json["request"]["messages"][0]["content"] == "from a pipe"
+
+
+def test_a_timeline_shows_every_attempt(run: Command, tmp_path: Path) -> None:
+    troubled = {"prompt": "x", "provider_options": {"sandbox": {"failures": ["rate_limited"]}}}
+    job = run("--json", "jobs", "submit", "-f", jsonl(tmp_path / "t.jsonl", troubled), "--wait").json
+    done = run("jobs", "show", job["id"], "--timeline")
+    assert "attempt 1" in done.out
+    assert "attempt 2" in done.out
+    assert run("--json", "jobs", "show", job["id"], "--timeline").json["trace"]["jobs"][0]["spans"]
+
+
+def test_jobs_are_cancelled_retried_and_rerouted(run: Command, tmp_path: Path) -> None:
+    slow = {"prompt": "x", "provider_options": SLOW}
+    (job_id,) = run("jobs", "submit", "-f", jsonl(tmp_path / "slow.jsonl", slow)).out.split()
+    assert run("--json", "jobs", "cancel", job_id, "--reason", "test").json["jobs"][0]["state"] == "cancelled"
+    assert run("jobs", "retry", job_id).code == 0
+    assert run("jobs", "reroute", job_id, "--pin", "sandbox/medium@us").code == 0
+    assert run("--json", "jobs", "show", job_id).json["constraints"]["pin"] == "sandbox/medium@us"
+    assert run("jobs", "cancel", job_id).code == 0
+    assert run("jobs", "cancel", job_id).code == 5
+
+
+def test_a_job_that_does_not_succeed_ends_the_wait_with_1(run: Command, tmp_path: Path) -> None:
+    dead = {"prompt": "x", "provider_options": {"sandbox": {"failures": ["invalid_request"]}}}
+    done = run("--json", "jobs", "submit", "-f", jsonl(tmp_path / "dead.jsonl", dead), "--wait")
+    assert done.code == 1
+    assert done.json["state"] == "failed"
+
+
+def test_a_wait_that_is_too_short_ends_with_6(run: Command, tmp_path: Path) -> None:
+    slow = {"prompt": "x", "provider_options": SLOW}
+    (job_id,) = run("jobs", "submit", "-f", jsonl(tmp_path / "slow.jsonl", slow)).out.split()
+    done = run("jobs", "wait", job_id, "--timeout", "0.2")
+    assert done.code == 6
+    assert done.out == ""
+    run("jobs", "cancel", job_id)
+
+
+def test_what_the_server_refuses_ends_with_5_and_one_line(run: Command) -> None:
+    for wrong in (["show", UNKNOWN], ["submit", "x", "--model", "nobody/knows"], ["list", "--created-after", "noon"]):
+        done = run("jobs", *wrong)
+        assert done.code == 5
+        assert len(done.err.splitlines()) == 1
+
+
+def test_an_unknown_key_ends_with_5(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNTHRALOS_API_KEY", "sk-syn-unknown")
+    assert run("jobs", "list").code == 5
+
+
+def test_a_second_start_makes_no_second_admin_key(up: System, tmp_path: Path) -> None:
+    with system(tmp_path) as first:
+        assert first.key.startswith("sk-syn-")
+    assert first.process.returncode == 0
+    with system(tmp_path) as second:
+        assert second.key is None
+
+
+def test_ctrl_c_lets_what_is_under_way_finish(tmp_path: Path) -> None:
+    from synthralos_client import Client
+
+    with system(tmp_path) as running, Client(running.url, running.key) as client:
+        job = client.submit("almost done", provider_options={"sandbox": {"delay_seconds": 1.5}})
+        events = client.events(job.id)
+        next(event for event in events if event.kind == "attempt")
+        events.close()  # type: ignore[attr-defined]  # it is a generator
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(timeout=60) == 0
+    with system(tmp_path, DRAIN_TIMEOUT="5") as again:
+        listed = json.loads(command(again, "keys", "create", "--role", "viewer"))
+        with Client(again.url, listed["key"]) as client:
+            assert client.wait(job.id, timeout=30).attempts == 1
+
+
+def test_a_port_that_is_taken_ends_with_4(up: System, tmp_path: Path) -> None:
+    port = up.url.rpartition(":")[2]
+    taken = subprocess.run(
+        arguments("up", "--port", port), cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert taken.returncode == 4
+    assert len(taken.stderr.splitlines()) == 1
+
+
+def test_the_processes_of_the_system_are_alive(up: System) -> None:
+    for kind in ("worker", "scheduler"):
+        assert json.loads(command(up, "check", kind))["alive"]
+
+
+def command(up: System, *rest: str) -> str:
+    """A command that works on the system's database."""
+    done = subprocess.run(
+        arguments("--json", *rest),
+        env=environment(DATABASE_URL=up.database_url),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout

@@ -1,0 +1,141 @@
+"""The client against the whole system: API, worker and scheduler, as `synthralos up` runs them."""
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from synthralos_client import (
+    AsyncClient,
+    AuthenticationError,
+    Client,
+    Conflict,
+    InvalidRequest,
+    Job,
+    NotFound,
+    WaitTimeout,
+)
+from tests.fakes.commands import System, system
+
+SLOW = {"sandbox": {"delay_seconds": 60.0}}
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with system(tmp_path_factory.mktemp("up")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(up: System) -> Iterator[Client]:
+    with Client(up.url, up.key) as running:
+        yield running
+
+
+def test_a_prompt_becomes_a_result_with_its_cost(client: Client) -> None:
+    job = client.wait(client.submit("Name three rivers.", model="sandbox/small").id, timeout=30)
+    assert job.succeeded
+    assert job.text
+    assert job.cost > 0
+    assert isinstance(job.cost, Decimal)
+    assert job.finished_at is not None
+    assert job.created_at is not None
+    assert job.finished_at >= job.created_at
+
+
+def test_many_jobs_are_submitted_and_waited_for(client: Client) -> None:
+    jobs = client.submit_many({"prompt": f"number {n}", "run_id": "many"} for n in range(1_100))
+    counted: list[int] = []
+    done = client.wait_many([job.id for job in jobs], 100, lambda job, n, total: counted.append(n))
+    assert [job.id for job in done] == [job.id for job in jobs]
+    assert all(job.succeeded for job in done)
+    assert counted == list(range(1, 1_101))
+    assert {job.id for job in client.jobs(run_id="many")} == {job.id for job in jobs}
+
+
+def test_the_same_call_with_the_same_key_makes_no_second_job(client: Client) -> None:
+    first, second = (client.submit("once", idempotency_key="only-once") for _ in range(2))
+    assert first.id == second.id
+    with pytest.raises(InvalidRequest):
+        client.submit("something else", idempotency_key="only-once")
+
+
+def test_events_are_followed_to_the_end_and_can_be_resumed(client: Client) -> None:
+    job = client.submit("follow me", provider_options={"sandbox": {"failures": ["rate_limited"]}})
+    events = list(client.events(job.id))
+    assert events[-1].kind == "done"
+    assert {"state", "span", "attempt"} <= {event.kind for event in events}
+    middle = len(events) // 2
+    rest = list(client.events(job.id, last_event_id=events[middle].id))
+    assert rest[-1] == events[-1]
+    assert len(rest) < len(events)
+
+
+def test_a_trace_has_the_attempts_that_were_made(client: Client) -> None:
+    job = client.submit("trace me", model="auto", provider_options={"sandbox": {"failures": ["rate_limited"]}})
+    client.wait(job.id, timeout=30)
+    spans = client.trace(job.id)["jobs"][0]["spans"]
+    attempts = [span for span in spans if span["kind"] == "attempt"]
+    assert [span["attributes"]["outcome"] for span in attempts] == ["failed", "succeeded"]
+    assert client.trace(job.trace_id)["trace_id"] == job.trace_id
+
+
+def test_a_job_that_takes_long_is_not_done_in_time_and_can_be_cancelled(client: Client) -> None:
+    job = client.submit("slow", provider_options=SLOW)
+    with pytest.raises(WaitTimeout) as raised:
+        client.wait(job.id, timeout=0.2)
+    assert list(raised.value.jobs) == [job.id]
+    assert client.cancel(job.id, reason="test").state == "cancelled"
+    with pytest.raises(Conflict):
+        client.cancel(job.id)
+
+
+def test_a_dead_letter_is_retried_and_rerouted(client: Client) -> None:
+    options = {"sandbox": {"failures": ["invalid_request", "invalid_request", None]}}
+    job = client.wait(client.submit("dead", provider_options=options).id, timeout=30)
+    assert job.state == "failed"
+    assert job.failure is not None
+    assert job.failure.kind == "invalid_request"
+    client.retry(job.id, reason="once more")
+    assert client.wait(job.id, timeout=30).state == "failed"
+    client.reroute(job.id, exclude=["sandbox/small@us"])
+    assert client.wait(job.id, timeout=30).succeeded
+
+
+def test_what_is_wrong_is_named_by_its_field(client: Client) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        client.submit_many([{"prompt": "fine"}, {"prompt": "not fine", "temperature": 3}])
+    assert raised.value.errors[0].field == "jobs[1].temperature"
+
+
+def test_a_lone_surrogate_is_refused_by_the_server(client: Client) -> None:
+    with pytest.raises(InvalidRequest):
+        client.submit("broken \ud800 text")
+
+
+def test_what_does_not_exist_and_who_is_not_known(up: System, client: Client) -> None:
+    with pytest.raises(NotFound):
+        client.get("019a0000-0000-7000-8000-000000000000")
+    with Client(up.url, "sk-syn-unknown") as stranger, pytest.raises(AuthenticationError):
+        stranger.submit("hello")
+
+
+def test_health_needs_no_key(up: System) -> None:
+    with Client(up.url) as client:
+        assert client.health().ready
+
+
+def test_the_async_client_does_the_same(up: System) -> None:
+    async def main() -> list[Job]:
+        async with AsyncClient(up.url, up.key) as client:
+            first = await client.submit("one", run_id="async")
+            many = await client.submit_many({"prompt": str(n), "run_id": "async"} for n in range(40))
+            await client.wait_many([first.id, *(job.id for job in many)], timeout=60)
+            kinds = [event.kind async for event in client.events(first.id)]
+            assert kinds[-1] == "done"
+            return [job async for job in client.jobs(run_id="async", page_size=15)]
+
+    jobs = asyncio.run(main())
+    assert len(jobs) == 41
+    assert all(job.succeeded for job in jobs)
