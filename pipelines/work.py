@@ -12,7 +12,7 @@ from synthralos.domain.states import Stage, Transition
 from synthralos.store.timeline import Event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """How the job leaves this process: the transition, and the stage where it has work next."""
 

@@ -9,7 +9,7 @@ from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One call to one deployment.
 

@@ -28,7 +28,7 @@ class Billed(StrEnum):
     MAYBE = "maybe"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What a deployment answered.
 
@@ -55,7 +55,7 @@ class PastAttempt:
     started_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptEnd:
     """The end of an attempt, for the books. `cost` is in USD, None where the price or the usage is unknown."""
 

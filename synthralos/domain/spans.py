@@ -9,7 +9,7 @@ from typing import Any
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
     """One step of a job. `name` is the stage; `status` is `ok` or `error`; times are UTC."""
 

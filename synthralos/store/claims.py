@@ -13,10 +13,10 @@ from synthralos.store.database import Database, is_transient
 from synthralos.store.plans import stored_plans
 from synthralos.store.recordset import encode_rows, recordset
 from synthralos.store.tables import jobs, processes
-from synthralos.store.types import Id
+from synthralos.store.types import Id, id_text
 
 _RETURNED = (
-    jobs.c.id, jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.organization_plan, jobs.c.lane,
+    id_text(jobs.c.id), jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.organization_plan, jobs.c.lane,
     jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.model, jobs.c.request, jobs.c.constraints, jobs.c.claim_no,
     jobs.c.attempts, jobs.c.plan_key, jobs.c.plan_cursor, jobs.c.failure, jobs.c.created_at, jobs.c.deadline,
     jobs.c.rung_at,

@@ -15,7 +15,7 @@ from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.money import Price
 from synthralos.store.recordset import Columns, encode_rows, insert_ignoring, recordset
 from synthralos.store.tables import attempts, jobs, model_cost_logs
-from synthralos.store.types import Id, Json, Money, encode_money, utcnow
+from synthralos.store.types import Id, Json, Money, encode_money, id_text, utcnow
 
 if TYPE_CHECKING:
     from synthralos.store.settlements import Settlement, Start
@@ -81,10 +81,12 @@ class Ledger:
     def close(self, connection: sa.Connection, ended: Sequence["Settlement"]) -> None:
         """Book the ends of attempts, and their costs. An attempt that has ended otherwise than `lost` stays."""
         rows = [_entry_row(settlement) for settlement in ended]
-        closed = {(r.job_id, r.attempt_no) for r in connection.execute(self._close, {"rows": encode_rows(rows)})}
-        entries = [row for row in rows if (row["job_id"], row["attempt_no"]) in closed]
-        if entries:
-            connection.execute(self._log, {"rows": encode_rows(entries)})
+        encoded = encode_rows(rows)
+        closed = {(r.job_id, r.attempt_no) for r in connection.execute(self._close, {"rows": encoded})}
+        if len(closed) < len(rows):
+            encoded = encode_rows(row for row in rows if (row["job_id"], row["attempt_no"]) in closed)
+        if closed:
+            connection.execute(self._log, {"rows": encoded})
 
     def write_off(self, connection: sa.Connection, job_ids: Sequence[str]) -> None:
         """Book the open attempts of jobs that were just taken from their worker as lost, and maybe billed.
@@ -179,7 +181,7 @@ def _close(dialect: str) -> Any:
             {name: rows.c[name] for name in _END_COLUMNS},
         )
         .values(late=attempts.c.outcome == Outcome.LOST, ended_at=utcnow())
-        .returning(attempts.c.job_id, attempts.c.attempt_no)
+        .returning(id_text(attempts.c.job_id), attempts.c.attempt_no)
     )
 
 

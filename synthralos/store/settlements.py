@@ -25,7 +25,7 @@ from synthralos.store.plans import Plans
 from synthralos.store.recordset import Columns, encode_rows, recordset
 from synthralos.store.tables import jobs
 from synthralos.store.timeline import Event, event_row, insert_events, insert_spans, span_row
-from synthralos.store.types import Id, Json, utc_in, utcnow
+from synthralos.store.types import Id, Json, id_text, utc_in, utcnow
 
 _START_COLUMNS: Columns = {
     "id": Id,
@@ -56,7 +56,7 @@ _KEPT = ("plan_key", "plan_cursor", "verdict", "result", "constraints")
 """What a settlement leaves as it is where it says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Start:
     """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD."""
 
@@ -68,7 +68,7 @@ class Start:
     spans: Sequence[Span] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settlement:
     """What becomes of a job that its worker holds.
 
@@ -225,7 +225,7 @@ def _start(dialect: str) -> Any:
         "plan_cursor": rows.c.plan_cursor,
         "verdict": sa.func.coalesce(rows.c.verdict, jobs.c.verdict),
     }
-    return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id, jobs.c.claim_no)
+    return sa.update(jobs).where(*_held(rows)).values(values).returning(id_text(jobs.c.id), jobs.c.claim_no)
 
 
 def _settle(dialect: str) -> Any:
@@ -244,4 +244,4 @@ def _settle(dialect: str) -> Any:
             (rows.c.state == State.SUCCEEDED, sa.null()), else_=sa.func.coalesce(rows.c.failure, jobs.c.failure)
         ),
     }
-    return sa.update(jobs).where(*_held(rows)).values(values).returning(jobs.c.id, jobs.c.claim_no)
+    return sa.update(jobs).where(*_held(rows)).values(values).returning(id_text(jobs.c.id), jobs.c.claim_no)

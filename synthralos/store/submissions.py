@@ -39,7 +39,7 @@ _KEY_COLUMNS: Columns = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewJob:
     """A job as it was handed in and validated. `deadline` is absolute."""
 
