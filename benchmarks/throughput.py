@@ -73,9 +73,9 @@ def main(smoke: bool) -> None:
         run = run_jobs(system, count, provider)
         check_books(system)
     say(f"SynthralOS: {run.per_second:,.0f} jobs/s; the last 202 came after {run.submitting:.2f} s")
-    say(f"{run.commits:,.0f} transactions, {count / run.commits:.1f} jobs each")
+    say(f"about {run.commits:,.0f} transactions, {count / run.commits:.0f} jobs each")
     cpu_table("SynthralOS", run.cpu, run.seconds, count, "job")
     after = measure(count, shape.worker_processes, shape.worker_threads)
     message, job = (before.cpu + after.cpu) / 2, sum(run.cpu.values()) / count
-    say(f"CPU of a bare message ÷ CPU of a job, which a busy machine does not change: {message / job:.2f}")
+    say(f"CPU of a bare message ÷ CPU of a job, which a busy machine changes less than the rates: {message / job:.2f}")
     figure("throughput", run.per_second, "jobs/s", baseline=(before.per_second + after.per_second) / 2)
