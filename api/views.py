@@ -16,7 +16,7 @@ JobId = Annotated[str, Field(min_length=36, max_length=36, description="UUIDv7")
 
 
 class View(BaseModel):
-    """An answer; new members may be added to it."""
+    """An answer. Closed, so that the tests notice what the document does not name."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -96,11 +96,12 @@ class JobSummary(View):
 
 
 class UsageView(View):
-    """Tokens of the call that brought the result."""
+    """Tokens of the call that brought the result; the cached ones are part of `input`, reasoning of `output`."""
 
     input: int
     output: int
     cached: int
+    cache_write: int
     reasoning: int
 
 

@@ -12,9 +12,11 @@ from dramatiq.brokers.stub import StubBroker
 
 from api.process import ApiServer
 from api.waiting import JobState
+from pipelines.execute.stage import result_json
 from synthralos.catalog import load_catalog
 from synthralos.core import Core
 from synthralos.credentials import Credentials
+from synthralos.domain.attempts import Reply
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Transition
 from synthralos.settings import Settings
@@ -23,7 +25,7 @@ from synthralos.store.database import Database
 from synthralos.store.keys import Keys, Role
 from synthralos.store.scope import Scope
 from tests.fakes.doorbell import RecordingDoorbell
-from tests.fakes.jobs import attempt_end, settlement, start
+from tests.fakes.jobs import USAGE, attempt_end, deployment, settlement, start
 from tests.fakes.stores import Store
 
 ACME = Scope("acme")
@@ -32,14 +34,7 @@ NEVER = 3600.0
 
 JOBS = "/api/v1/jobs"
 TRACES = "/api/v1/observability/traces"
-RESULT = {
-    "text": "Paris",
-    "tool_calls": [],
-    "finish_reason": "stop",
-    "model": "small",
-    "deployment": "sandbox/small@eu",
-    "usage": {"input": 1000, "output": 500, "cached": 100, "reasoning": 50},
-}
+RESULT = result_json(deployment(), Reply("Paris", USAGE, "stop", "small"))
 
 
 def core_over(database: Database, **settings: Any) -> Core:
