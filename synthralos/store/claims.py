@@ -29,6 +29,7 @@ class Claims:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._claim = _claim(database.dialect)
+        self._settle_down = _settle_down(database.dialect)
         self._confirm = _confirm(database.dialect)
         self._in_doubt: set[tuple[str, Claim]] = set()
         self._lock = threading.Lock()
@@ -46,7 +47,9 @@ class Claims:
         try:
             with self._database.transaction() as connection:
                 if doubtful:
-                    rows.extend(connection.execute(self._confirm, {"rows": encode_rows(map(_fence, doubtful))}))
+                    fences = {"rows": encode_rows(map(_fence, doubtful))}
+                    connection.execute(self._settle_down, fences)
+                    rows.extend(connection.execute(self._confirm, fences))
                 rows.extend(connection.execute(self._claim, parameters))
                 plans = stored_plans(connection, {row.plan_key for row in rows})
         except Exception as error:
@@ -91,6 +94,12 @@ def _claim(dialect: str) -> Any:
         )
         .returning(*_RETURNED)
     )
+
+
+def _settle_down(dialect: str) -> Any:
+    """Wait for the commits in doubt: a server may still be at it long after the connection broke."""
+    rows = recordset(dialect, "rows", {"id": Id})
+    return sa.select(jobs.c.id).join(rows, jobs.c.id == rows.c.id).order_by(jobs.c.id).with_for_update(of=jobs)
 
 
 def _confirm(dialect: str) -> Any:
