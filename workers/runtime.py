@@ -137,7 +137,16 @@ class WorkerRuntime:
         return []
 
     async def _histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
-        return await asyncio.to_thread(self._reader.histories, job_ids)
+        """What heal looks back on, waiting for the database where it is away: the answer must not be lost."""
+        pause = 0.05
+        while True:
+            try:
+                return await asyncio.to_thread(self._reader.histories, job_ids)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
 
     def _on_taken(self, job_ids: Sequence[str] | None) -> None:
         """Somebody cancelled or rerouted jobs: cut those calls of ours whose claim no longer holds."""
