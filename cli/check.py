@@ -1,13 +1,18 @@
-"""`synthralos check`: whether a process of a kind lives on this host; what containers ask as their health check."""
+"""`synthralos check`: whether a process of a kind is alive on this host; what containers ask as their health check."""
 
 import socket
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.text import Text
 
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, output, settings
+from synthralos.settings import Settings
+from synthralos_client import Client, ConnectError
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - an address to ask at, not to listen on
+"""Where a process that listens on every address can be asked."""
 
 
 def check(
@@ -16,11 +21,22 @@ def check(
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Exit with 0 while a process of this kind runs on this host and its heartbeat is fresh, with 1 otherwise.
+    """Exit with 0 while a process of this kind is alive on this host, with 1 otherwise.
+
+    A worker or a scheduler is alive while its heartbeat in the database is fresh, the API while it answers on HOST and
+    PORT that it is ready.
 
     Example: `synthralos check worker`
     """
     chosen = settings(database_url=database_url)
+    answer = _api(chosen) if kind == "api" else _heartbeats(kind, chosen)
+    alive = "is alive" if answer["alive"] else "is not alive"
+    output(context, as_json).show({"kind": kind, **answer}, lambda: Text(f"{kind} {alive} on {socket.gethostname()}"))
+    if not answer["alive"]:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _heartbeats(kind: str, chosen: Settings) -> dict[str, Any]:
     from synthralos.store.database import Database  # noqa: PLC0415 - the database layer is slow to import
     from synthralos.store.processes import Processes  # noqa: PLC0415
 
@@ -29,11 +45,17 @@ def check(
         living = Processes(database).living(kind)
     finally:
         database.close()
-    host = socket.gethostname()
-    fresh = [p for p in living if p.host == host and p.age < chosen.worker_lost_after]
-    found = [{"id": p.id, "pid": p.pid, "state": p.state, "age": round(p.age, 3)} for p in fresh]
-    answer = {"kind": kind, "host": host, "alive": bool(fresh), "processes": found}
-    count = f"{len(fresh)} {kind} process{'' if len(fresh) == 1 else 'es'}"
-    output(context, as_json).show(answer, lambda: Text(f"{count} alive on {host}"))
-    if not fresh:
-        raise typer.Exit(Exit.FAILED)
+    here = [p for p in living if p.host == socket.gethostname() and p.age < chosen.worker_lost_after]
+    found = [{"id": p.id, "pid": p.pid, "state": p.state, "age": round(p.age, 3)} for p in here]
+    return {"alive": bool(here), "processes": found}
+
+
+def _api(chosen: Settings) -> dict[str, Any]:
+    host = WILDCARDS.get(chosen.host, chosen.host)
+    url = f"http://[{host}]:{chosen.port}" if ":" in host else f"http://{host}:{chosen.port}"
+    try:
+        with Client(url, timeout=5.0) as client:
+            health = client.health()
+    except ConnectError as error:
+        return {"alive": False, "url": url, "reason": str(error)}
+    return {"alive": health.ready, "url": url, "health": health.raw}

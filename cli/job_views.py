@@ -40,6 +40,7 @@ def table(jobs: list[Job]) -> RenderableType:
     """Jobs, one a row."""
     columns = Table("id", "state", "stage", "model", "tries", "cost", "created", "what", show_edge=False)
     columns.columns[0].no_wrap = True
+    columns.columns[-1].no_wrap = True
     for column in (4, 5):
         columns.columns[column].justify = "right"
     for job in jobs:

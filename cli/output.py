@@ -37,16 +37,15 @@ class Output:
         if self.as_json:
             print(json.dumps(data, default=_plain, ensure_ascii=False), flush=True)
         else:
-            self._out.print(view())
+            _print(self._out, view())
 
     def say(self, message: RenderableType, style: str = "") -> None:
         """Something besides the result. A string is taken as it is, without markup."""
-        console = self._err if self.as_json else self._out
-        console.print(Text(message, style) if isinstance(message, str) else message, soft_wrap=isinstance(message, str))
+        _print(self._err if self.as_json else self._out, Text(message, style) if isinstance(message, str) else message)
 
     def warn(self, message: str) -> None:
         """Something that went wrong, on standard error."""
-        self._err.print(Text(message), soft_wrap=True)
+        _print(self._err, Text(message))
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Advance]:
@@ -91,6 +90,11 @@ def command_name() -> str:
 
 def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _print(console: Console, what: RenderableType) -> None:
+    # Plain text is not broken into lines: what is copied from it, a command or a key, must stay in one piece.
+    console.print(what, soft_wrap=isinstance(what, Text))
 
 
 def _console(stderr: bool) -> Console:

@@ -11,8 +11,10 @@ from rich.text import Text
 from cli.output import shorten, usd
 from synthralos_client.models import parse_time
 
-WIDTH = 40
+WIDTH = 28
 """Columns of the whole time."""
+
+_NAMES = 14
 
 _STYLES = {"job": "bold", "stage": "cyan", "attempt": "magenta", "event": "yellow"}
 
@@ -35,18 +37,18 @@ def waterfall(trace: dict[str, Any], job_id: str) -> RenderableType:
     if not rows:
         return Text("nothing has happened yet")
     begin, end = min(row.start for row in rows), max(row.end for row in rows)
-    table = Table.grid(padding=(0, 1))
-    for justify in ("right", "right", "left", "left", "left"):
-        table.add_column(justify=justify)
-    table.columns[3].min_width = WIDTH
+    table = Table.grid(padding=(0, 1), expand=True)
+    for width, justify in ((8, "right"), (8, "right"), (_NAMES, "left"), (WIDTH, "left")):
+        table.add_column(width=width, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # a literal
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_row(*(Text(head, "dim") for head in ("at ms", "took ms", "step", "", "")))
     for row in rows:
         style = "red" if row.failed else _STYLES.get(row.kind, "")
         at, took = _milliseconds(row.start, begin), _milliseconds(row.end, row.start)
         indent = "" if row.kind == "job" else "  " if row.kind in ("stage", "event") else "    "
         bar = Text(_bar(row, begin, end), style, no_wrap=True)
-        name = Text(indent + shorten(row.name, 40), style, no_wrap=True)
-        table.add_row(at, "" if row.kind == "event" else took, name, bar, Text(shorten(row.note, 90)))
+        name = Text(indent + shorten(row.name, _NAMES - len(indent)), style, no_wrap=True)
+        table.add_row(at, "" if row.kind == "event" else took, name, bar, Text(shorten(row.note, 200)))
     return Group(Text(f"timeline of job {job_id}, trace {trace['trace_id']}", "bold"), table)
 
 

@@ -148,9 +148,16 @@ def test_a_port_that_is_taken_ends_with_4(up: System, tmp_path: Path) -> None:
     assert len(taken.stderr.splitlines()) == 1
 
 
-def test_the_processes_of_the_system_are_alive(up: System) -> None:
-    for kind in ("worker", "scheduler"):
-        assert json.loads(command(up, "check", kind))["alive"]
+def test_the_processes_of_the_system_are_alive(
+    up: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", up.database_url)
+    monkeypatch.setenv("PORT", up.url.rpartition(":")[2])
+    run = in_process(monkeypatch, capsys)
+    for kind in ("worker", "scheduler", "api"):
+        assert run("--json", "check", kind).json["alive"]
+    monkeypatch.setenv("PORT", "1")
+    assert run("check", "api").code == 1
 
 
 def command(up: System, *rest: str) -> str:
