@@ -59,6 +59,7 @@ class Waiters:
     def subscribe_to(self, bus: Bus) -> None:
         """Hear what is published; may block while the bus connects."""
         bus.subscribe(Topic.CHANGED, self.heard)
+        bus.subscribe(Topic.STARTED, self.heard_start)
 
     def heard(self, job_ids: Sequence[str] | None) -> None:
         """The bus's listener."""
@@ -67,6 +68,12 @@ class Waiters:
             return
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
             self._loop.call_soon_threadsafe(self._wake, job_ids)
+
+    def heard_start(self, job_ids: Sequence[str] | None) -> None:
+        """The bus's listener for attempts that began: nothing that ends a wait for the result."""
+        if job_ids is not None and self._loop is not None and not self._released and self._by_job:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._wake_watchers, job_ids)
 
     async def over(self, job_id: str, seconds: float) -> None:
         """Return when the job is in a terminal state, when `seconds` have passed, or at shutdown."""
@@ -120,12 +127,15 @@ class Waiters:
         if job_ids is None:
             self._look_at(self._by_job)
             return
-        named = [job_id for job_id in job_ids if job_id in self._by_job]
-        for job_id in named:
-            for waiter in self._by_job[job_id]:
+        self._wake_watchers(job_ids)
+        self._look_at([job_id for job_id in job_ids if job_id in self._by_job])
+
+    def _wake_watchers(self, job_ids: Sequence[str]) -> None:
+        """Wake those who want to hear of everything, whatever it was."""
+        for job_id in job_ids:
+            for waiter in self._by_job.get(job_id, ()):
                 if waiter.seen is not None:
                     _wake(waiter)
-        self._look_at(named)
 
     def _look_at(self, job_ids: "Sequence[str] | dict[str, set[_Waiter]]") -> None:
         self._woken.update(job_ids)

@@ -37,7 +37,7 @@ class WorkerBooks:
 
     def _write_starts(self, starts: Sequence[Start]) -> Sequence[bool]:
         begun = self._settlements.start(starts)
-        self._bus.publish(Topic.CHANGED, [s.job.id for s, won in zip(starts, begun, strict=True) if won])
+        self._bus.publish(Topic.STARTED, [s.job.id for s, won in zip(starts, begun, strict=True) if won])
         return begun
 
     def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[bool]:

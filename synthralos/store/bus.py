@@ -27,9 +27,13 @@ _PAYLOAD_IDS = 200
 
 
 class Topic(StrEnum):
-    """`changed`: the state moved on. `taken`: the job was cancelled or rerouted under its worker."""
+    """`changed`: the state moved on. `started`: an attempt began; the job is active as before.
+
+    `taken`: the job was cancelled or rerouted under its worker.
+    """
 
     CHANGED = "synthralos_changed"
+    STARTED = "synthralos_started"
     TAKEN = "synthralos_taken"
 
 

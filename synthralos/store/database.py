@@ -32,7 +32,12 @@ class Database:
         self.read = self._engine(_READ_PLANNER, pool_size, "BEGIN")
 
     def _engine(self, options: str, pool_size: int, begin: str) -> sa.Engine:
-        common: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": orjson.loads}
+        common: dict[str, Any] = {
+            "json_serializer": _dumps,
+            "json_deserializer": orjson.loads,
+            # Parameters hold prompts and answers: they belong in no error message, and so in no log.
+            "hide_parameters": True,
+        }
         if self.dialect == "sqlite":
             engine = sa.create_engine(self.url, connect_args={"timeout": 10}, **common)
             _prepare_sqlite(engine, begin)

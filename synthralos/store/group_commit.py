@@ -87,8 +87,8 @@ class GroupCommit(Generic[Item, Result]):
                     await self._narrow_down(batch, error)
                     return
                 if self._give_up_after is not None and loop.time() - started + pause > self._give_up_after:
-                    log.warning("gave up a write of %d items: %s", len(batch), error)
-                    _fail(batch, StoreUnavailable(str(error)))
+                    log.warning("gave up a write of %d items: %s", len(batch), type(error).__name__)
+                    _fail(batch, StoreUnavailable(type(error).__name__))
                     return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
@@ -100,7 +100,7 @@ class GroupCommit(Generic[Item, Result]):
         if len(batch) == 1:
             _fail(batch, error)
             return
-        log.error("a write of %d items failed, trying them apart: %s", len(batch), error)
+        log.error("a write of %d items failed, trying them apart: %s", len(batch), type(error).__name__)
         middle = len(batch) // 2
         await self._write(batch[:middle])
         await self._write(batch[middle:])
