@@ -20,8 +20,8 @@ from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import TERMINAL, Stage, Transition, target
-from synthralos.store.settlements import Settlement, Start
 from synthralos.store.timeline import Event
+from synthralos.store.writes import Settlement, Start
 
 T = TypeVar("T")
 Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]

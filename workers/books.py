@@ -7,7 +7,8 @@ from synthralos.broker.protocol import Doorbell
 from synthralos.domain.states import Lane, Stage, State
 from synthralos.store.bus import Bus, Topic
 from synthralos.store.group_commit import GroupCommit
-from synthralos.store.settlements import Settlement, Settlements, Start
+from synthralos.store.settlements import Settlements
+from synthralos.store.writes import Settlement, Start
 
 
 class WorkerBooks:

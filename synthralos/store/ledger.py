@@ -6,7 +6,7 @@ Not fenced. A result that arrives after its claim was lost corrects the attempt 
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,9 +16,7 @@ from synthralos.domain.money import Price
 from synthralos.store.recordset import Columns, encode_rows, insert_ignoring, recordset
 from synthralos.store.tables import attempts, jobs, model_cost_logs
 from synthralos.store.types import Id, Json, Money, encode_money, id_text, utcnow
-
-if TYPE_CHECKING:
-    from synthralos.store.settlements import Settlement, Start
+from synthralos.store.writes import Settlement, Start
 
 _OPEN_COLUMNS: Columns = {
     "job_id": Id,
@@ -74,11 +72,11 @@ class Ledger:
         self._lose = _lose(dialect)
         self._log_lost = _log_lost(dialect)
 
-    def open(self, connection: sa.Connection, starts: Sequence["Start"]) -> None:
+    def open(self, connection: sa.Connection, starts: Sequence[Start]) -> None:
         """Book attempts that are about to begin. Repeating it changes nothing."""
         connection.execute(self._open, {"rows": encode_rows(map(_open_row, starts))})
 
-    def close(self, connection: sa.Connection, ended: Sequence["Settlement"]) -> None:
+    def close(self, connection: sa.Connection, ended: Sequence[Settlement]) -> None:
         """Book the ends of attempts, and their costs. An attempt that has ended otherwise than `lost` stays."""
         rows = [_entry_row(settlement) for settlement in ended]
         encoded = encode_rows(rows)
@@ -99,7 +97,7 @@ class Ledger:
             connection.execute(self._log_lost, {"rows": encode_rows(lost)})
 
 
-def _open_row(start: "Start") -> dict[str, Any]:
+def _open_row(start: Start) -> dict[str, Any]:
     deployment = start.deployment
     return {
         "job_id": start.job.id,
@@ -114,7 +112,7 @@ def _open_row(start: "Start") -> dict[str, Any]:
     }
 
 
-def _entry_row(settlement: "Settlement") -> dict[str, Any]:
+def _entry_row(settlement: Settlement) -> dict[str, Any]:
     end, deployment, job = settlement.attempt, settlement.deployment, settlement.job
     assert end is not None
     assert deployment is not None

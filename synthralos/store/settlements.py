@@ -5,27 +5,21 @@ if the claim was lost meanwhile.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.attempts import AttemptEnd
-from synthralos.domain.deployments import Deployment
-from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
-from synthralos.domain.plans import Plan
-from synthralos.domain.spans import Span
-from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition, target
+from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State
 from synthralos.store.analysis import to_backlog
 from synthralos.store.database import Database
 from synthralos.store.ledger import Ledger
 from synthralos.store.plans import Plans
 from synthralos.store.recordset import Columns, encode_rows, recordset
 from synthralos.store.tables import jobs
-from synthralos.store.timeline import Event, event_row, insert_events, insert_spans, span_row
+from synthralos.store.timeline import event_row, insert_events, insert_spans, span_row
 from synthralos.store.types import Id, Json, id_text, utc_in, utcnow
+from synthralos.store.writes import Settlement, Start
 
 _START_COLUMNS: Columns = {
     "id": Id,
@@ -54,47 +48,6 @@ _SETTLE_COLUMNS: Columns = {
 }
 _KEPT = ("plan_key", "plan_cursor", "verdict", "result", "constraints")
 """What a settlement leaves as it is where it says nothing."""
-
-
-@dataclass(slots=True)
-class Start:
-    """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD."""
-
-    job: Job
-    attempt_no: int
-    deployment: Deployment
-    reserved: Decimal | None
-    plan: Plan
-    spans: Sequence[Span] = ()
-
-
-@dataclass(slots=True)
-class Settlement:
-    """What becomes of a job that its worker holds.
-
-    `stage` is where the job has work next; `delay` (seconds) belongs to `PARK`. `attempt` with its
-    `deployment` is booked whether or not the claim still holds. None leaves a stored value as it is.
-    """
-
-    job: Job
-    transition: Transition
-    stage: Stage
-    delay: float | None = None
-    attempt: AttemptEnd | None = None
-    deployment: Deployment | None = None
-    plan: Plan | None = None
-    verdict: Verdict | None = None
-    failure: dict[str, Any] | None = None
-    result: dict[str, Any] | None = None
-    constraints: dict[str, Any] | None = None
-    analyzed: bool = False
-    spans: Sequence[Span] = ()
-    events: Sequence[Event] = field(default_factory=tuple)
-
-    @property
-    def state(self) -> State:
-        """The job's state afterwards."""
-        return target(self.transition)
 
 
 class Settlements:

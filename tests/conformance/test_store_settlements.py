@@ -16,12 +16,13 @@ from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transi
 from synthralos.store.analysis import Analysis
 from synthralos.store.database import Database
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.settlements import Settlement
 from synthralos.store.timeline import Event
+from synthralos.store.writes import Settlement
 from tests.fakes.jobs import PRICE, USAGE, attempt_end, deployment, failure, plan, settlement, start
 from tests.fakes.stores import Store
 
-WORKERS_OWN = [t for t, rule in TRANSITIONS.items() if State.ACTIVE in rule.sources and t is not Transition.START]
+WORKERS_OWN = [t for t, rule in TRANSITIONS.items() if rule.fenced and t is not Transition.START]
+WORKERS_OWN += [Transition.CANCEL, Transition.EXPIRE]
 NOT_A_WORKERS = [t for t, rule in TRANSITIONS.items() if State.ACTIVE not in rule.sources]
 ENDS = [t for t in WORKERS_OWN if TRANSITIONS[t].target in TERMINAL]
 

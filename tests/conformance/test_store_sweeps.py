@@ -202,6 +202,26 @@ def test_a_job_that_takes_too_many_workers_down_is_buried(store: Store) -> None:
     assert store.state(neighbor.id) == "active"
 
 
+def test_of_several_that_went_down_together_too_often_none_is_buried_until_one_is_alone(store: Store) -> None:
+    poison, neighbor = store.submit(new_job(), new_job())
+    for _ in range(3):
+        worker = store.worker()
+        assert len(store.claim([poison, neighbor], worker)) == 2
+        store.lose(worker)
+        store.sweeps.abandon()
+        assert {store.state(poison), store.state(neighbor)} <= {"queued", "parked"}
+        for job_id in (poison, neighbor):
+            if store.state(job_id) == "parked":
+                store.backdate(job_id, run_at=1)
+        store.sweeps.wake_due()
+    store.settle(settlement(store.claim([neighbor])[0]))
+    worker = store.worker()
+    assert store.claim([poison], worker)
+    store.lose(worker)
+    store.sweeps.abandon()
+    assert (store.state(poison), store.state(neighbor)) == ("failed", "succeeded")
+
+
 def test_a_job_that_is_lost_keeps_the_failure_it_had(store: Store) -> None:
     job = store.started()
     store.settle(settlement(job, Transition.CONTINUE, stage=Stage.HEAL, failure=failure().to_json()))

@@ -17,8 +17,8 @@ from synthralos.domain.jobs import Constraints, Job, Request, Tenant
 from synthralos.domain.money import Price, Usage
 from synthralos.domain.plans import Plan, Step
 from synthralos.domain.states import Lane, Stage, Transition
-from synthralos.store.settlements import Settlement, Start
 from synthralos.store.submissions import Idempotency, NewJob, Submission
+from synthralos.store.writes import Settlement, Start
 
 ACME = Tenant("acme", "main", "ann", "pro")
 PRICE = Price(Decimal("0.15"), Decimal("0.6"), Decimal("0.075"), "2026-01-01")

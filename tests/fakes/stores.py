@@ -15,11 +15,12 @@ from synthralos.store.operations import Operations
 from synthralos.store.processes import Processes
 from synthralos.store.reading import Reader
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.settlements import Settlement, Settlements
+from synthralos.store.settlements import Settlements
 from synthralos.store.submissions import NewJob, Submissions
 from synthralos.store.sweeps import Sweeps
 from synthralos.store.tables import attempts, jobs, model_cost_logs, processes
 from synthralos.store.types import utc_in
+from synthralos.store.writes import Settlement
 from tests.fakes.jobs import new_job, start, submission
 
 
