@@ -79,6 +79,7 @@ class AsyncClient:
         """The jobs once all are done; see `Client.wait_many`."""
         line = Line(job_ids, timeout, on_progress)
         turns: set[asyncio.Task[Job]] = set()
+        finished: set[asyncio.Task[Job]] = set()
         try:
             while True:
                 while len(turns) < CONNECTIONS and (turn := line.turn()) is not None:
@@ -91,7 +92,7 @@ class AsyncClient:
         finally:
             for task in turns:
                 task.cancel()
-            await asyncio.gather(*turns, return_exceptions=True)
+            await asyncio.gather(*turns, *finished, return_exceptions=True)
 
     async def jobs(self, *, page_size: int = 200, **filters: Unpack[JobFilters]) -> AsyncIterator[Job]:
         """All jobs that fit the filters, newest first; see `Client.jobs`."""
