@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Callable
 
 import dramatiq
 
@@ -12,12 +13,16 @@ from synthralos.domain.states import Stage
 from synthralos.settings import Settings, load_settings
 from workers.runtime import WorkerRuntime
 
+_LAST_RINGS = 5.0
+"""Seconds at most in which a worker that shuts down rings for the jobs that it gave back."""
+
 
 class Lifecycle(dramatiq.Middleware):
-    """Ties a runtime to the worker's boot and shutdown."""
+    """Ties a runtime to the worker's boot and shutdown; `afterwards` is called when nothing is under way any more."""
 
-    def __init__(self, runtime: WorkerRuntime) -> None:
+    def __init__(self, runtime: WorkerRuntime, afterwards: Callable[[], None] = lambda: None) -> None:
         self._runtime = runtime
+        self._afterwards = afterwards
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Be ready before the first message is fetched."""
@@ -30,6 +35,7 @@ class Lifecycle(dramatiq.Middleware):
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Finish what is under way; the broker can still be rung."""
         self._runtime.drain()
+        self._afterwards()
 
 
 def boot() -> None:
@@ -38,7 +44,8 @@ def boot() -> None:
     core = build_core(settings)
     runtime = WorkerRuntime(core)
     declare_actors(core.broker, settings.broker_namespace, map(Stage, settings.worker_stages), runtime.handle)
-    core.broker.add_middleware(Lifecycle(runtime))
+    # Dramatiq closes the broker next: what was released has to be rung before.
+    core.broker.add_middleware(Lifecycle(runtime, lambda: core.doorbell.close(_LAST_RINGS)))
     dramatiq.set_broker(core.broker)
     _calm_garbage_collector()
 
