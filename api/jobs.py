@@ -33,10 +33,13 @@ async def list_jobs(request: Request, query: Annotated[JobQuery, Query()]) -> Re
 async def get_job(request: Request, job_id: str, query: Annotated[WaitQuery, Query()]) -> Response:
     """Get one job with all its details; with `wait`, as soon as it is over or the time is."""
     room, caller = await admit(request, Role.VIEWER)
-    begun = asyncio.get_running_loop().time()
-    job = await room.job(job_id, caller)
-    if query.wait and job["state"] not in TERMINAL:
-        left = query.wait - (asyncio.get_running_loop().time() - begun)
-        await room.waiters.over(job["id"], max(0.0, left))
+    if not query.wait:
+        return answer(job_view(await room.job(job_id, caller), detail=True))
+    clock = asyncio.get_running_loop().time
+    until = clock() + query.wait
+    with room.waiters.expecting(job_id.lower()) as its_end:
         job = await room.job(job_id, caller)
+        if job["state"] not in TERMINAL:
+            await its_end(max(0.0, until - clock()))
+            job = await room.job(job_id, caller)
     return answer(job_view(job, detail=True))

@@ -40,7 +40,7 @@ async def cancel(request: Request, job_id: str) -> Response:
     def act() -> Outcome:
         return room.operations.cancel(job["id"], caller.scope, caller.actor, body.reason)
 
-    return await _operate(room, caller, Transition.CANCEL, act, (Topic.TAKEN, Topic.CHANGED))
+    return await _operate(room, caller, Transition.CANCEL, act, (Topic.TAKEN, Topic.FINISHED))
 
 
 @router.post("/api/v1/jobs/{job_id}/retry", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))

@@ -17,7 +17,7 @@ from synthralos.core import Core
 from synthralos.domain.ids import is_id
 from synthralos.store.bus import POLL_SECONDS
 from synthralos.store.database import is_transient
-from synthralos.store.group_commit import GroupCommit
+from synthralos.store.group_commit import GroupCommit, StoreUnavailable
 from synthralos.store.keys import Keys, Role
 from synthralos.store.operations import Operations
 from synthralos.store.reading import Reader, Row
@@ -50,7 +50,7 @@ class Room:
         self.head = functools.cache(runner.head)
         self.waiters = Waiters(lambda ids: self.read(lambda: self.reader.states(ids)), poll_seconds)
         submissions = Submissions(core.database)
-        patience = core.settings.submit_timeout
+        patience = self._patience = core.settings.submit_timeout
         self._small: GroupCommit[Submission, Accepted | KeyReused] = GroupCommit(
             "accept", submissions.accept, give_up_after=patience
         )
@@ -73,9 +73,13 @@ class Room:
         self.threads.shutdown(wait=True)
 
     async def accept(self, submission: Submission, body_bytes: int) -> Accepted | KeyReused:
-        """Store a submission durably; raises `StoreUnavailable`."""
+        """Store a submission durably; raises `StoreUnavailable`, also where the database does not answer at all."""
         commits = self._large if body_bytes >= LARGE_BODY else self._small
-        return await commits.commit(submission)
+        try:
+            async with asyncio.timeout(2 * self._patience):
+                return await commits.commit(submission)
+        except TimeoutError:
+            raise StoreUnavailable("no answer in time") from None
 
     async def read(self, query: Callable[[], Result]) -> Result:
         """Run a read in a thread. A connection that was found dead is replaced, once."""

@@ -7,7 +7,7 @@ may lose a message, every `poll_seconds` one more round looks at everything that
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -58,6 +58,7 @@ class Waiters:
 
     def subscribe_to(self, bus: Bus) -> None:
         """Hear what is published; may block while the bus connects."""
+        bus.subscribe(Topic.FINISHED, self.heard_end)
         bus.subscribe(Topic.CHANGED, self.heard)
         bus.subscribe(Topic.STARTED, self.heard_start)
 
@@ -75,13 +76,28 @@ class Waiters:
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                 self._loop.call_soon_threadsafe(self._wake_watchers, job_ids)
 
-    async def over(self, job_id: str, seconds: float) -> None:
-        """Return when the job is in a terminal state, when `seconds` have passed, or at shutdown."""
-        await self._wait(job_id, None, seconds)
+    def heard_end(self, job_ids: Sequence[str] | None) -> None:
+        """The bus's listener for jobs that are over: those who wait need not look first."""
+        if job_ids is not None and self._loop is not None and not self._released and self._by_job:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._wake_all, job_ids)
+
+    @contextlib.contextmanager
+    def expecting(self, job_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
+        """Listen for the job's end before looking at it, so that it is not missed in between.
+
+        Gives what waits: for so many seconds, until the job is in a terminal state, or until shutdown.
+        """
+        waiter = self._register(job_id, None)
+        try:
+            yield lambda seconds: self._until(waiter, seconds)
+        finally:
+            self._forget(job_id, waiter)
 
     async def moved(self, job_id: str, seen: JobState, seconds: float) -> None:
         """Return when the bus speaks of the job or its state is not `seen` any more, as `over` does otherwise."""
-        await self._wait(job_id, seen, seconds)
+        if not self._released:
+            await self._wait(job_id, seen, seconds)
 
     def release(self) -> None:
         """Let everybody go, now and from now on: the process is about to stop."""
@@ -104,22 +120,32 @@ class Waiters:
         return len(self._by_job)
 
     async def _wait(self, job_id: str, seen: JobState | None, seconds: float) -> None:
-        if self._released:
-            return
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), seen)
-        self._by_job.setdefault(job_id, set()).add(waiter)
+        waiter = self._register(job_id, seen)
         try:
             self._look_at([job_id])
-            if self._polling is None or self._polling.done():
-                self._polling = asyncio.create_task(self._poll())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await waiter.future
+            await self._until(waiter, seconds)
         finally:
-            waiters = self._by_job[job_id]
-            waiters.discard(waiter)
-            if not waiters:
-                del self._by_job[job_id]
+            self._forget(job_id, waiter)
+
+    def _register(self, job_id: str, seen: JobState | None) -> _Waiter:
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), seen)
+        self._by_job.setdefault(job_id, set()).add(waiter)
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
+        return waiter
+
+    async def _until(self, waiter: _Waiter, seconds: float) -> None:
+        if self._released:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await waiter.future
+
+    def _forget(self, job_id: str, waiter: _Waiter) -> None:
+        waiters = self._by_job[job_id]
+        waiters.discard(waiter)
+        if not waiters:
+            del self._by_job[job_id]
 
     def _wake(self, job_ids: Sequence[str] | None) -> None:
         if self._released:
@@ -129,6 +155,11 @@ class Waiters:
             return
         self._wake_watchers(job_ids)
         self._look_at([job_id for job_id in job_ids if job_id in self._by_job])
+
+    def _wake_all(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            for waiter in self._by_job.get(job_id, ()):
+                _wake(waiter)
 
     def _wake_watchers(self, job_ids: Sequence[str]) -> None:
         """Wake those who want to hear of everything, whatever it was."""

@@ -23,6 +23,9 @@ from synthralos.domain.states import TERMINAL, Stage, Transition, target
 from synthralos.store.timeline import Event
 from synthralos.store.writes import Settlement, Start
 
+_CLOCKS_APART = 0.25
+"""Seconds: a call that was cut at its job's deadline may come back a moment before it, by the database's clock."""
+
 T = TypeVar("T")
 Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
 
@@ -138,7 +141,7 @@ class Journeys:
             ending = Ending(Transition.SUCCEED, Stage.ANALYZE, result=result_json(deployment, answer))
             await self._settle(work, ending, end, deployment)
             return False
-        if self._seconds_left(work) <= 0:
+        if self._seconds_left(work) <= _CLOCKS_APART:
             await self._settle(work, Ending(Transition.EXPIRE, Stage.ANALYZE, failure=answer), end, deployment)
             return False
         return await self._treat(work, answer, end, deployment)

@@ -122,7 +122,7 @@ class Sweeper:
 
     def _tell_and_ring(self, doorsteps: list[Doorstep]) -> None:
         """What is over by now is at analyze: say so to those who wait for it."""
-        self._bus.publish(Topic.CHANGED, [step.id for step in doorsteps if step.stage is Stage.ANALYZE])
+        self._bus.publish(Topic.FINISHED, [step.id for step in doorsteps if step.stage is Stage.ANALYZE])
         self._ring(doorsteps)
 
     def _ring(self, doorsteps: Iterable[Doorstep]) -> None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from synthralos.broker.protocol import Doorbell
-from synthralos.domain.states import Lane, Stage, State
+from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.store.bus import Bus, Topic
 from synthralos.store.group_commit import GroupCommit
 from synthralos.store.settlements import Settlements
@@ -44,7 +44,8 @@ class WorkerBooks:
     def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         won = self._settlements.settle(settlements)
         written = [s for s, ours in zip(settlements, won, strict=True) if ours]
-        self._bus.publish(Topic.CHANGED, [s.job.id for s in written])
+        self._bus.publish(Topic.FINISHED, [s.job.id for s in written if s.state in TERMINAL])
+        self._bus.publish(Topic.CHANGED, [s.job.id for s in written if s.state in (State.QUEUED, State.PARKED)])
         self._ring(written)
         return won
 

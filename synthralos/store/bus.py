@@ -27,11 +27,12 @@ _PAYLOAD_IDS = 200
 
 
 class Topic(StrEnum):
-    """`changed`: the state moved on. `started`: an attempt began; the job is active as before.
+    """`finished`: the job is over. `changed`: the state is another one. `started`: an attempt began.
 
     `taken`: the job was cancelled or rerouted under its worker.
     """
 
+    FINISHED = "synthralos_finished"
     CHANGED = "synthralos_changed"
     STARTED = "synthralos_started"
     TAKEN = "synthralos_taken"
@@ -81,7 +82,7 @@ class MemoryBus:
 
 
 class PostgresBus:
-    """`NOTIFY` in a small transaction of its own (it takes a global lock at commit), `LISTEN` in a thread."""
+    """`NOTIFY` by itself, outside of any transaction that writes (it takes a global lock), `LISTEN` in a thread."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -100,7 +101,7 @@ class PostgresBus:
             return
         notify = sa.select(sa.func.pg_notify(str(topic), sa.bindparam("payload")))
         try:
-            with self._database.transaction() as connection:
+            with self._database.snapshot() as connection:
                 for chunk in chunks:
                     connection.execute(notify, {"payload": ",".join(chunk)})
         except sa.exc.SQLAlchemyError as error:

@@ -1,7 +1,8 @@
 """The database from its URL: connections for writing and for reading, and which errors pass by themselves."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 _WRITE_PLANNER = "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 # Reads go by id, by trace or down an index too; joins are left to the planner.
 _READ_PLANNER = "-c jit=off -c enable_seqscan=off"
+_READ_ONLY = "25006"
+"""PostgreSQL, while another server takes over: this one takes no writes (any more)."""
 _PERMANENT_SQLITE = ("no such table", "no such column", "readonly database", "unable to open")
 
 
@@ -28,19 +31,23 @@ class Database:
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
         self.dialect = parsed.get_backend_name()
-        self.write = self._engine(_WRITE_PLANNER, pool_size, "BEGIN IMMEDIATE")
-        self.read = self._engine(_READ_PLANNER, pool_size, "BEGIN")
+        self.write = self._engine(_WRITE_PLANNER, pool_size)
+        self.read = self._engine(_READ_PLANNER, pool_size, isolation_level="AUTOCOMMIT")
+        # SQLite has one writer at a time: within a process they queue here, which is fairer and quicker than
+        # trying again and again as its busy handler does.
+        self._turn = threading.Lock() if self.dialect == "sqlite" else nullcontext()
 
-    def _engine(self, options: str, pool_size: int, begin: str) -> sa.Engine:
+    def _engine(self, options: str, pool_size: int, **more: Any) -> sa.Engine:
         common: dict[str, Any] = {
             "json_serializer": _dumps,
             "json_deserializer": orjson.loads,
             # Parameters hold prompts and answers: they belong in no error message, and so in no log.
             "hide_parameters": True,
+            **more,
         }
         if self.dialect == "sqlite":
             engine = sa.create_engine(self.url, connect_args={"timeout": 10}, **common)
-            _prepare_sqlite(engine, begin)
+            _prepare_sqlite(engine, writes=not more)
             return engine
         return sa.create_engine(
             self.url,
@@ -54,12 +61,12 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """A write transaction: committed at the end, rolled back on an error."""
-        with self.write.begin() as connection:
+        with self._turn, self.write.begin() as connection:
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
-        """A read transaction."""
+        """A connection that reads: each statement sees what is committed when it begins, and costs one round trip."""
         with self.read.connect() as connection:
             yield connection
 
@@ -75,14 +82,16 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, OperationalError):
         return not any(sign in str(error.orig) for sign in _PERMANENT_SQLITE)
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY
+    return False
 
 
 def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _prepare_sqlite(engine: sa.Engine, begin: str) -> None:
+def _prepare_sqlite(engine: sa.Engine, *, writes: bool) -> None:
     """Our own BEGIN (the driver's would take the write lock too late), and durable write-ahead logging."""
 
     @event.listens_for(engine, "connect")
@@ -91,6 +100,9 @@ def _prepare_sqlite(engine: sa.Engine, begin: str) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
+    if not writes:
+        return
+
     @event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -55,7 +55,7 @@ class Keys:
         row = {
             "id": new_id(),
             "name": name,
-            "prefix": secret[: len(PREFIX) + 4],
+            "prefix": secret[: len(PREFIX) + 8],
             "hash": digest(secret),
             "organization": scope.organization,
             "workspace": scope.workspace,

@@ -8,27 +8,38 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.attempts import Outcome, PastAttempt
+from synthralos.domain.attempts import Billed, Outcome, PastAttempt
 from synthralos.domain.failures import Failure
 from synthralos.domain.states import OPEN, State
 from synthralos.store.database import Database
-from synthralos.store.plans import stored_plans
+from synthralos.store.recordset import encode_rows, recordset
 from synthralos.store.scope import Scope
-from synthralos.store.tables import attempts, event_logs, jobs, spans
+from synthralos.store.tables import attempts, event_logs, jobs, plans, spans
+from synthralos.store.types import Id, id_text
 
 Row = dict[str, Any]
 
 MOST_TRACE_IDS = 100
 """Job ids that are listed with a trace."""
 
+
+def _spent(label: str, amount: sa.ColumnElement[Any]) -> sa.Label[Any]:
+    """A sum over a job's attempts, as a column of the job."""
+    return sa.select(sa.func.sum(amount)).where(attempts.c.job_id == jobs.c.id).scalar_subquery().label(label)
+
+
+_COST_MISSING = sa.and_(attempts.c.billed != Billed.NO, attempts.c.cost_picousd.is_(None))
 _SUMMARY = (
-    jobs.c.id, jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.lane, jobs.c.state, jobs.c.stage,
+    id_text(jobs.c.id), jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.lane, jobs.c.state, jobs.c.stage,
     jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.run_id, jobs.c.model, jobs.c.metadata, jobs.c.attempts,
     jobs.c.failure, jobs.c.created_at, jobs.c.run_at, jobs.c.deadline, jobs.c.finished_at,
+    _spent("cost", attempts.c.cost_picousd),
+    _spent("cost_unknown", sa.case((_COST_MISSING, 1), else_=0)),
+    _spent("maybe_billed", sa.case((attempts.c.billed == Billed.MAYBE, 1), else_=0)),
 )  # fmt: skip
 _DETAIL = (
-    *_SUMMARY, jobs.c.request, jobs.c.constraints, jobs.c.verdict, jobs.c.plan_key, jobs.c.plan_cursor, jobs.c.result,
-    jobs.c.losses, jobs.c.analyzed_at,
+    *_SUMMARY, jobs.c.request, jobs.c.constraints, jobs.c.verdict, jobs.c.result, jobs.c.losses, jobs.c.analyzed_at,
+    jobs.c.plan_cursor, plans.c.body.label("plan_body"),
 )  # fmt: skip
 
 
@@ -74,19 +85,30 @@ class Reader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Made once: whoever waits for a job reads it twice, and building a statement costs as much as running it.
+        ids = recordset(database.dialect, "ids", {"id": Id})
+        joined = jobs.join(ids, ids.c.id == jobs.c.id)
+        self._jobs = sa.select(*_DETAIL).select_from(
+            joined.join(plans, plans.c.key == jobs.c.plan_key, isouter=True)
+        ).where(*_within_scope())  # fmt: skip
+        self._states = sa.select(id_text(jobs.c.id), jobs.c.state, jobs.c.stage, jobs.c.finished_at).select_from(joined)
 
     def jobs(self, job_ids: Sequence[str], scope: Scope) -> dict[str, Row]:
-        """The jobs of `job_ids` within the scope, by id, each with its `plan` and its costs (`_with_costs`)."""
-        query = sa.select(*_DETAIL).where(jobs.c.id.in_(job_ids), *scope.conditions(jobs))
+        """The jobs of `job_ids` within the scope, by id, in full: with request, result, plan and costs."""
+        parameters = {
+            **_ids(job_ids),
+            "in_organization": scope.organization,
+            "in_workspace": scope.workspace,
+            "of_user": scope.user,
+        }
         with self._database.snapshot() as connection:
-            found = [dict(row) for row in connection.execute(query).mappings()]
-            return {row["id"]: row for row in _with_plans(connection, _with_costs(connection, found))}
+            return {row["id"]: _published(row) for row in connection.execute(self._jobs, parameters).mappings()}
 
     def states(self, job_ids: Sequence[str]) -> dict[str, tuple[str, str, datetime | None]]:
         """(state, stage, finished_at) of jobs, without a scope: for waiting on jobs that were looked up before."""
-        query = sa.select(jobs.c.id, jobs.c.state, jobs.c.stage, jobs.c.finished_at).where(jobs.c.id.in_(job_ids))
         with self._database.snapshot() as connection:
-            return {r.id: (r.state, r.stage, r.finished_at) for r in connection.execute(query)}
+            found = connection.execute(self._states, _ids(job_ids))
+            return {r.id: (r.state, r.stage, r.finished_at) for r in found}
 
     def holders(self, job_ids: Sequence[str]) -> dict[str, tuple[str, int] | None]:
         """Who holds each job: (worker id, claim number), or None where nobody does."""
@@ -101,7 +123,7 @@ class Reader:
         query = sa.select(*_SUMMARY).where(*_conditions(filters), *scope.conditions(jobs))
         query = query.order_by(jobs.c.id.desc()).limit(filters.limit)
         with self._database.snapshot() as connection:
-            return _with_costs(connection, [dict(row) for row in connection.execute(query).mappings()])
+            return [_published(row) for row in connection.execute(query).mappings()]
 
     def by_trace(self, trace_id: str, scope: Scope) -> list[str]:
         """The ids of the jobs of a trace, oldest first (a caller's `traceparent` may hold several)."""
@@ -162,6 +184,20 @@ class Reader:
         return histories
 
 
+def _ids(job_ids: Sequence[str]) -> dict[str, str]:
+    return {"ids": encode_rows({"id": job_id} for job_id in job_ids)}
+
+
+def _within_scope() -> list[sa.ColumnElement[bool]]:
+    """A scope's conditions for a statement that is made once: a parameter that is None restricts nothing."""
+    wanted = {"in_organization": jobs.c.organization, "in_workspace": jobs.c.workspace, "of_user": jobs.c.user_id}
+    conditions = []
+    for name, column in wanted.items():
+        value = sa.bindparam(name, type_=sa.Text())
+        conditions.append(sa.or_(sa.cast(value, sa.Text()).is_(None), column == value))
+    return conditions
+
+
 def _rows(
     connection: sa.Connection, table: sa.Table, order: sa.ColumnElement[Any], job_ids: Sequence[str]
 ) -> list[Row]:
@@ -169,29 +205,16 @@ def _rows(
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _with_plans(connection: sa.Connection, rows: list[Row]) -> list[Row]:
-    """Put each job's `plan` (as published) in the place of its key and cursor."""
-    stored = stored_plans(connection, (row["plan_key"] for row in rows))
-    for row in rows:
-        plan, cursor = stored.get(row.pop("plan_key")), row.pop("plan_cursor")
-        row["plan"] = None if plan is None else plan.at(cursor or 0).to_json()
-    return rows
-
-
-def _with_costs(connection: sa.Connection, rows: list[Row]) -> list[Row]:
-    """Add `cost` (USD, the known part), `cost_known` (nothing is missing) and `maybe_billed` (attempts) to each."""
-    query = (
-        _spending(attempts.c.job_id)
-        .where(attempts.c.job_id.in_([row["id"] for row in rows]))
-        .group_by(attempts.c.job_id)
-    )
-    sums = {r.job_id: r for r in connection.execute(query)} if rows else {}
-    for row in rows:
-        known = sums.get(row["id"])
-        row["cost"] = (known.cost if known else None) or Decimal(0)
-        row["cost_known"] = not known or not known.unknown
-        row["maybe_billed"] = int(known.maybe) if known else 0
-    return rows
+def _published(row: sa.RowMapping) -> Row:
+    """A row with its `cost` (USD, the known part), `cost_known` (nothing is missing), `maybe_billed`, and `plan`."""
+    job: Row = dict(row)
+    job["cost"] = job["cost"] or Decimal(0)
+    job["cost_known"] = not job.pop("cost_unknown")
+    job["maybe_billed"] = int(job["maybe_billed"] or 0)
+    if "plan_body" in job:
+        body, cursor = job.pop("plan_body"), job.pop("plan_cursor")
+        job["plan"] = None if body is None else {"cursor": cursor or 0, **body}
+    return job
 
 
 def _trace_row(connection: sa.Connection, trace_id: str, newest_match: str, scope: Scope) -> TraceRow:
@@ -220,14 +243,12 @@ def _trace_row(connection: sa.Connection, trace_id: str, newest_match: str, scop
     )
 
 
-def _spending(*columns: Any) -> "sa.Select[*tuple[Any, ...]]":
+def _spending() -> "sa.Select[*tuple[Any, ...]]":
     """Sums over attempts: `cost` (the known part), how many of `unknown` cost, how many `maybe` billed."""
-    cost_missing = sa.and_(attempts.c.billed != "no", attempts.c.cost_picousd.is_(None))
     return sa.select(
-        *columns,
         sa.func.sum(attempts.c.cost_picousd).label("cost"),
-        sa.func.sum(sa.case((cost_missing, 1), else_=0)).label("unknown"),
-        sa.func.sum(sa.case((attempts.c.billed == "maybe", 1), else_=0)).label("maybe"),
+        sa.func.sum(sa.case((_COST_MISSING, 1), else_=0)).label("unknown"),
+        sa.func.sum(sa.case((attempts.c.billed == Billed.MAYBE, 1), else_=0)).label("maybe"),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.jobs import Job
-from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State
+from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition
 from synthralos.store.analysis import to_backlog
 from synthralos.store.database import Database
 from synthralos.store.ledger import Ledger
@@ -141,7 +141,7 @@ def _start_row(start: Start) -> dict[str, Any]:
 
 def _settle_row(s: Settlement) -> dict[str, Any]:
     rule = TRANSITIONS[s.transition]
-    if State.ACTIVE not in rule.sources:
+    if not rule.fenced and s.transition not in (Transition.CANCEL, Transition.EXPIRE):
         raise ValueError(f"{s.transition} is not a worker's transition")
     return {
         **_fence(s.job),

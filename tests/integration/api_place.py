@@ -23,6 +23,7 @@ from synthralos.settings import Settings
 from synthralos.store.bus import Topic, build_bus
 from synthralos.store.database import Database
 from synthralos.store.keys import Keys, Role
+from synthralos.store.reading import Row
 from synthralos.store.scope import Scope
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import USAGE, attempt_end, deployment, settlement, start
@@ -58,6 +59,8 @@ class Place:
         self.server = server
         self.url = server.url
         self.waiters = server.room.waiters
+        self.reads = threading.Semaphore(0)
+        self._note_reads()
         self.looks = threading.Semaphore(0)
         self._note_looks()
         self.store = Store(core.database)
@@ -95,10 +98,15 @@ class Place:
         result = RESULT if transition is Transition.SUCCEED else None
         done = settlement(job, transition, attempt=attempt_end(1), result=result, analyzed=True, **more)
         assert self.store.settle(done)
-        self.core.bus.publish(Topic.CHANGED, [job_id])
+        self.core.bus.publish(Topic.FINISHED, [job_id])
+
+    def await_reads(self, count: int = 1) -> None:
+        """Return when jobs were read that often. Who waits listens before reading: from then on an event wakes him."""
+        for _ in range(count):
+            assert self.reads.acquire(timeout=30)
 
     def await_looks(self, count: int = 1) -> None:
-        """Return when those who wait have looked that often: from then on only an event, or a poll, wakes them."""
+        """Return when those who follow a job have looked that often: from then on an event wakes them."""
         for _ in range(count):
             assert self.looks.acquire(timeout=30)
 
@@ -111,6 +119,16 @@ class Place:
             return found
 
         self.waiters._look_up = noting
+
+    def _note_reads(self) -> None:
+        read = self.server.room.reader.jobs
+
+        def noting(job_ids: Sequence[str], scope: Scope) -> dict[str, Row]:
+            found = read(job_ids, scope)
+            self.reads.release(len(job_ids))
+            return found
+
+        self.server.room.reader.jobs = noting
 
     def close(self) -> None:
         """Close the clients."""

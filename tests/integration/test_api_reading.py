@@ -55,7 +55,7 @@ def test_who_waits_is_woken_by_the_event(place: Place, client: httpx.Client) -> 
     job_id = submitted(client)
 
     def finish() -> None:
-        place.await_looks()
+        place.await_reads()
         place.finish(job_id)
 
     # Nobody looks by himself for an hour here, so nothing but the event can end the wait before its time.
@@ -64,7 +64,7 @@ def test_who_waits_is_woken_by_the_event(place: Place, client: httpx.Client) -> 
     assert view["state"] == "succeeded"
 
 
-def test_many_who_wait_are_served_by_few_queries(place: Place, client: httpx.Client) -> None:
+def test_many_who_wait_are_woken_without_another_look(place: Place, client: httpx.Client) -> None:
     job_ids = [submitted(client) for _ in range(20)]
     secret = place.key(Role.VIEWER)
 
@@ -74,13 +74,13 @@ def test_many_who_wait_are_served_by_few_queries(place: Place, client: httpx.Cli
 
     with ThreadPoolExecutor(len(job_ids)) as threads:
         answers = threads.map(wait_for, job_ids)
-        place.await_looks(len(job_ids))
+        place.await_reads(len(job_ids))
         before = place.waiters.rounds
         ended = [settlement(job, result=RESULT) for job in place.store.claim(job_ids)]
         assert all(place.store.settlements.settle(ended))
-        place.core.bus.publish(Topic.CHANGED, job_ids)
+        place.core.bus.publish(Topic.FINISHED, job_ids)
         assert set(answers) == {"succeeded"}
-    assert place.waiters.rounds - before == 1
+    assert place.waiters.rounds == before
     assert place.waiters.waiting == 0
 
 
@@ -96,7 +96,7 @@ def test_a_lost_event_costs_a_look_and_not_the_result(database: Database) -> Non
         job_id = submitted(client)
 
         def finish_silently() -> None:
-            place.await_looks()
+            place.await_reads()
             [job] = place.store.claim([job_id])
             place.store.settle(settlement(job, result=RESULT))
 
@@ -109,7 +109,7 @@ def test_a_server_that_stops_lets_those_go_who_wait(place: Place, client: httpx.
     job_id = submitted(client)
 
     def stop() -> None:
-        place.await_looks()
+        place.await_reads()
         place.server.stop()
 
     with meanwhile(stop):

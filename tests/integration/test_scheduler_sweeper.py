@@ -49,7 +49,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         bus = MemoryBus()
-        bus.subscribe(Topic.CHANGED, lambda ids: self.told.extend(ids or ()))
+        bus.subscribe(Topic.FINISHED, lambda ids: self.told.extend(ids or ()))
         self.clock = Clock(self.store)
         self.sweeper = Sweeper(self.store.database, self.doorbell, bus, SETTINGS, clock=self.clock)
 
