@@ -1,0 +1,25 @@
+"""The embedded system as a process: what `synthralos up` runs, without its console output.
+
+Prints the API's URL as one JSON line once it serves, and runs until it is killed.
+"""
+
+import json
+import sys
+import threading
+
+from cli.embedded import admin_key, embedded
+from synthralos.core import build_core
+from synthralos.settings import load_settings
+
+
+def main() -> None:
+    core = build_core(load_settings())
+    with embedded(core) as url:
+        key = admin_key(core, "test")
+        sys.stdout.write(json.dumps({"url": url, "key": key.secret}) + "\n")
+        sys.stdout.flush()
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
