@@ -1,21 +1,30 @@
 """The database from its URL: connections for writing and for reading, and which errors pass by themselves."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import orjson
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-# Every write statement finds its rows by primary key or partial index. A planner that guesses from stale
-# statistics must not answer it with a scan of a table that grew by 100,000 rows a minute ago.
-_WRITE_PLANNER = "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-# Reads go by id, by trace or down an index too; joins are left to the planner.
-_READ_PLANNER = "-c jit=off -c enable_seqscan=off"
+# Every statement finds its rows by primary key or index, from a few ids or newest first. A planner that guesses
+# from stale statistics must not answer it with a scan of a table that grew by 100,000 rows a minute ago, nor
+# read the whole of an index to hash it.
+_PLANNER = (
+    "-c jit=off -c plan_cache_mode=force_generic_plan"
+    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+)
+
+_PLANS_LIVE = 1.0
+"""Seconds until a connection plans anew. A plan that was made while a table was empty goes through all of it, and
+PostgreSQL would keep that plan until the table is analyzed, which on a new one takes minutes."""
+
 _READ_ONLY = "25006"
 """PostgreSQL, while another server takes over: this one takes no writes (any more)."""
 _PERMANENT_SQLITE = ("no such table", "no such column", "readonly database", "unable to open")
@@ -31,13 +40,13 @@ class Database:
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
         self.dialect = parsed.get_backend_name()
-        self.write = self._engine(_WRITE_PLANNER, pool_size)
-        self.read = self._engine(_READ_PLANNER, pool_size, isolation_level="AUTOCOMMIT")
+        self.write = self._engine(pool_size)
+        self.read = self._engine(pool_size, isolation_level="AUTOCOMMIT")
         # SQLite has one writer at a time: within a process they queue here, which is fairer and quicker than
         # trying again and again as its busy handler does.
         self._turn = threading.Lock() if self.dialect == "sqlite" else nullcontext()
 
-    def _engine(self, options: str, pool_size: int, **more: Any) -> sa.Engine:
+    def _engine(self, pool_size: int, **more: Any) -> sa.Engine:
         common: dict[str, Any] = {
             "json_serializer": _dumps,
             "json_deserializer": orjson.loads,
@@ -49,14 +58,16 @@ class Database:
             engine = sa.create_engine(self.url, connect_args={"timeout": 10}, **common)
             _prepare_sqlite(engine, writes=not more)
             return engine
-        return sa.create_engine(
+        engine = sa.create_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=5,
-            connect_args={"options": options, "connect_timeout": 5, "application_name": "synthralos"},
+            connect_args={"options": _PLANNER, "connect_timeout": 5, "application_name": "synthralos"},
             **common,
         )
+        _renew_plans(engine)
+        return engine
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -89,6 +100,21 @@ def is_transient(error: BaseException) -> bool:
 
 def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def _renew_plans(engine: sa.Engine) -> None:
+    """Have connections forget their plans once in a while, and find out by the way which of them are dead."""
+
+    @event.listens_for(engine, "checkout")
+    def on_checkout(connection: Any, record: Any, proxy: Any) -> None:
+        now = time.monotonic()
+        if now - record.info.get("planned", 0.0) < _PLANS_LIVE:
+            return
+        record.info["planned"] = now
+        try:
+            connection.execute("DISCARD PLANS")
+        except psycopg.OperationalError as error:
+            raise DisconnectionError from error
 
 
 def _prepare_sqlite(engine: sa.Engine, *, writes: bool) -> None:
