@@ -13,7 +13,7 @@ from synthralos.store.database import Database, is_transient
 from synthralos.store.plans import stored_plans
 from synthralos.store.recordset import encode_rows, recordset
 from synthralos.store.tables import jobs, processes
-from synthralos.store.types import Id, id_text
+from synthralos.store.types import Id, id_text, one_of
 
 _RETURNED = (
     id_text(jobs.c.id), jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.organization_plan, jobs.c.lane,
@@ -80,7 +80,7 @@ def _claim(dialect: str) -> Any:
     picked = (
         sa.select(jobs.c.id)
         .join(ids, ids.c.id == jobs.c.id)
-        .where(jobs.c.state.in_(sources(Transition.CLAIM)), jobs.c.stage == sa.bindparam("at_stage"), alive)
+        .where(one_of(jobs.c.state, sources(Transition.CLAIM)), jobs.c.stage == sa.bindparam("at_stage"), alive)
         .with_for_update(skip_locked=True, of=jobs)
         .cte("picked")
     )

@@ -15,7 +15,7 @@ from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.money import Price
 from synthralos.store.recordset import Columns, encode_rows, insert_ignoring, recordset
 from synthralos.store.tables import attempts, jobs, model_cost_logs
-from synthralos.store.types import Id, Json, Money, encode_money, id_text, utcnow
+from synthralos.store.types import Id, Json, Money, encode_money, id_text, one_of, utcnow
 from synthralos.store.writes import Settlement, Start
 
 _OPEN_COLUMNS: Columns = {
@@ -173,7 +173,7 @@ def _close(dialect: str) -> Any:
         .where(
             attempts.c.job_id == rows.c.job_id,
             attempts.c.attempt_no == rows.c.attempt_no,
-            attempts.c.outcome.in_([Outcome.OPEN, Outcome.LOST]),
+            one_of(attempts.c.outcome, [Outcome.OPEN, Outcome.LOST]),
         )
         .values(
             {name: rows.c[name] for name in _END_COLUMNS},

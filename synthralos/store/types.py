@@ -3,6 +3,7 @@
 Values travel to the database as JSON (see `recordset`), so each type also says how a value is written there.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -77,6 +78,11 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return decode_time(value) if isinstance(value, str) else value.astimezone(UTC)
+
+
+def one_of(column: sa.ColumnElement[str], values: Iterable[str]) -> sa.ColumnElement[bool]:
+    """`column IN values` for a fixed list: a list parameter would be written out anew at each execution."""
+    return sa.or_(*(column == value for value in sorted(values)))
 
 
 def id_text(column: sa.ColumnElement[Any]) -> sa.Label[str]:
