@@ -5,6 +5,7 @@ From there each job goes its own way, on the event loop (`pipelines.journey`). N
 the claim in the database keeps the jobs safe, and a stage that is run again decides again.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -34,6 +35,8 @@ class Flight(Protocol):
         """Let the jobs go on; each gives its seat back when it has left this process."""
         ...
 
+
+log = logging.getLogger(__name__)
 
 Claim = Callable[[Stage, Sequence[str]], list[Job]]
 
@@ -69,12 +72,22 @@ class Conveyor:
         try:
             jobs = self._claim(stage, job_ids)
             works = [Work(job, self._now()) for job in jobs]
-            self._run(stage, works)
+            self._run_safely(stage, works)
             self._flight.depart(works)
             seats -= len(works)
         finally:
             self._flight.vacate(seats)
         return len(works)
+
+    def _run_safely(self, stage: Stage, works: list[Work]) -> None:
+        """A bug in a stage is a failure of its jobs, for heal to look at: they must not stay claimed and forgotten."""
+        try:
+            self._run(stage, works)
+        except Exception as error:  # the edge of a batch
+            log.exception("a bug in the stages failed %d jobs", len(works))
+            for work in works:
+                if work.ending is None:
+                    work.failure = Failure(FailureClass.INTERNAL, f"a bug in a stage: {type(error).__name__}")
 
     def _run(self, stage: Stage, works: list[Work]) -> None:
         if stage is Stage.GUARD:

@@ -5,6 +5,7 @@ follows from the answer in one transaction. Whatever it writes is fenced; when t
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -22,6 +23,8 @@ from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import TERMINAL, Stage, Transition, target
 from synthralos.store.timeline import Event
 from synthralos.store.writes import Settlement, Start
+
+log = logging.getLogger(__name__)
 
 _CLOCKS_APART = 0.25
 """Seconds: a call that was cut at its job's deadline may come back a moment before it, by the database's clock."""
@@ -71,7 +74,20 @@ class Journeys:
         self._cuttable: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def travel(self, work: Work) -> None:
-        """Bring one job to where it leaves this process."""
+        """Bring one job to where it leaves this process.
+
+        A bug on the way makes it a dead letter, with what was in flight on the books: a job must not stay with a
+        worker that has forgotten it.
+        """
+        try:
+            await self._travel(work)
+        except Exception as error:  # the edge of a journey
+            log.exception("job %s became a dead letter by a bug", work.job.id)
+            failure = Failure(FailureClass.INTERNAL, f"a bug in the worker: {type(error).__name__}")
+            end, deployment = self._cut_short(work)
+            await self._settle(work, Ending(Transition.FAIL, Stage.ANALYZE, failure=failure), end, deployment)
+
+    async def _travel(self, work: Work) -> None:
         if work.ending is not None:
             await self._settle(work, work.ending)
             return
@@ -122,6 +138,7 @@ class Journeys:
         if not await self._books.start(start):
             return False
         job.attempts, job.stage = attempt_no, Stage.EXECUTE
+        work.calling = deployment
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
@@ -178,6 +195,11 @@ class Journeys:
             return True
         return await self._settle(work, Ending(Transition.CONTINUE, Stage.EXECUTE), end, deployment)
 
+    @staticmethod
+    def _cut_short(work: Work) -> tuple[AttemptEnd | None, Deployment | None]:
+        """The end of the attempt that is still open, if one is."""
+        return (None, None) if work.calling is None else (cut_end(work.job.attempts, 0.0), work.calling)
+
     async def _settle(
         self, work: Work, ending: Ending, end: AttemptEnd | None = None, deployment: Deployment | None = None
     ) -> bool:
@@ -202,7 +224,10 @@ class Journeys:
             spans=work.take_spans(),
             events=work.take_events(),
         )
-        return await self._books.settle(settlement)
+        settled = await self._books.settle(settlement)
+        if end is not None:
+            work.calling = None
+        return settled
 
     async def _berth(self, deployment: Deployment) -> asyncio.Semaphore:
         """Wait until this process may have one more call in flight at the deployment."""
@@ -236,7 +261,8 @@ class Journeys:
 
 def _ending(work: Work, treatment: Treatment, failure: Failure) -> Ending:
     if isinstance(treatment, Wait):
-        return Ending(Transition.PARK, Stage.EXECUTE, delay=treatment.seconds, failure=failure)
+        stage = work.job.stage if work.job.plan is None else Stage.EXECUTE
+        return Ending(Transition.PARK, stage, delay=treatment.seconds, failure=failure)
     if isinstance(treatment, RouteAgain):
         constraints = work.job.constraints.to_json()
         constraints["exclude"] = sorted({*constraints["exclude"], *treatment.exclude})

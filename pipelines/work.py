@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import Plan
@@ -29,6 +30,7 @@ class Work:
     """One job in this process. At most one of `ending` and `failure` is set when it leaves the conveyor:
 
     `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready to fly.
+    `calling` is the deployment of the attempt that is booked and has not ended.
     """
 
     job: Job
@@ -37,6 +39,7 @@ class Work:
     events: list[Event] = field(default_factory=list)
     ending: Ending | None = None
     failure: Failure | None = None
+    calling: Deployment | None = None
 
     @property
     def plan(self) -> Plan:

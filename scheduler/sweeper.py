@@ -103,6 +103,9 @@ class Sweeper:
             return
         for freed in _batches(self._sweeps.abandon):
             self._tell_and_ring(freed)
+        if lost:
+            # A dead worker's session may hold its rows for a moment longer: look again in the next round.
+            self._abandoning.reset()
 
     def _ring_again(self, now: datetime) -> None:
         """Ring for jobs that nobody came for, unless the broker still has messages that say so."""

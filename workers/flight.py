@@ -104,7 +104,7 @@ class Flight:
     async def _travel_and_vacate(self, work: Work) -> None:
         try:
             await self._travel(work)
-        except Exception:  # the edge of a journey: the claim stays, and the job is found again when we restart
-            log.exception("job %s was dropped by a bug; its claim ends with this process", work.job.id)
+        except Exception:  # the last edge: the claim stays, and the job is found again when this process ends
+            log.exception("job %s was dropped; its claim ends with this process", work.job.id)
         finally:
             self.vacate(1)
