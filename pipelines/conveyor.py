@@ -23,6 +23,11 @@ from synthralos.domain.states import Stage, Transition
 class Flight(Protocol):
     """Where jobs go on from the conveyor: a bounded number of them at a time."""
 
+    @property
+    def seats(self) -> int:
+        """How many there are: no more can board at once."""
+        ...
+
     def board(self, seats: int) -> bool:
         """Wait for free seats and take them; False when this process is shutting down."""
         ...
@@ -66,6 +71,10 @@ class Conveyor:
 
         Waits while too many jobs are under way in this process: what it does not take, others may.
         """
+        parts = [job_ids[i : i + self._flight.seats] for i in range(0, len(job_ids), self._flight.seats)]
+        return sum(self._carry(stage, part) for part in parts)
+
+    def _carry(self, stage: Stage, job_ids: Sequence[str]) -> int:
         if not self._flight.board(len(job_ids)):
             return 0
         seats = len(job_ids)

@@ -48,7 +48,7 @@ class Flight:
 
     def __init__(self, seats: int, loop: asyncio.AbstractEventLoop, travel: Callable[[Work], Awaitable[None]]) -> None:
         self._free = seats
-        self._seats = seats
+        self.seats = seats
         self._loop = loop
         self._travel = travel
         self._changed = threading.Condition()
@@ -58,15 +58,17 @@ class Flight:
     @property
     def under_way(self) -> int:
         """Jobs that hold a seat."""
-        return self._seats - self._free
+        return self.seats - self._free
 
     def board(self, seats: int) -> bool:
-        """Wait for `seats` free ones (or an empty flight, for a batch larger than that) and take them.
+        """Wait for `seats` free ones and take them; False when the process is shutting down.
 
-        False when the process is shutting down.
+        Raises `ValueError` where the flight never has as many.
         """
+        if seats > self.seats:
+            raise ValueError(f"{seats} at once cannot board a flight of {self.seats} seats")
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._free >= min(seats, self._seats))
+            self._changed.wait_for(lambda: self._closed or self._free >= seats)
             if self._closed:
                 return False
             self._free -= seats
