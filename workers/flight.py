@@ -7,7 +7,8 @@ jobs to the event loop, and return; the claims in the database keep the jobs saf
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 
 import uvloop
 
@@ -22,6 +23,7 @@ class EventLoopThread:
     def __init__(self, name: str) -> None:
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name=name, daemon=True)
+        self._spawned: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Start the loop."""
@@ -34,6 +36,16 @@ class EventLoopThread:
             await work
 
         asyncio.run_coroutine_threadsafe(awaited(), self.loop).result(timeout)
+
+    def spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Begin something on the loop without waiting for it; nothing happens on a loop that has stopped."""
+        with suppress(RuntimeError):  # closed
+            self.loop.call_soon_threadsafe(self._begin, work)
+
+    def _begin(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        task = self.loop.create_task(work())
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
     def stop(self) -> None:
         """Stop the loop; what still runs on it is dropped."""

@@ -150,7 +150,7 @@ class WorkerRuntime:
 
     def _on_taken(self, job_ids: Sequence[str] | None) -> None:
         """Somebody cancelled or rerouted jobs: cut those calls of ours whose claim no longer holds."""
-        asyncio.run_coroutine_threadsafe(self._cut_taken(job_ids), self._thread.loop)
+        self._thread.spawn(lambda: self._cut_taken(job_ids))
 
     async def _cut_taken(self, job_ids: Sequence[str] | None) -> None:
         wanted = None if job_ids is None else set(job_ids)
