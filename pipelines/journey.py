@@ -45,6 +45,22 @@ class Books(Protocol):
         ...
 
 
+class _Passage:
+    """One journey's task, and whether it was told to stop: at once where it waits, else before it waits again."""
+
+    __slots__ = ("is_cut", "task", "waits")
+
+    def __init__(self, task: "asyncio.Task[None] | None") -> None:
+        assert task is not None
+        self.task = task
+        self.waits = self.is_cut = False
+
+    def cut(self) -> None:
+        self.is_cut = True
+        if self.waits:
+            self.task.cancel()
+
+
 class Journeys:
     """Everything that the journeys of one process share."""
 
@@ -71,7 +87,7 @@ class Journeys:
         self._now = now
         self._call_timeout = call_timeout
         self._berths: dict[str, asyncio.Semaphore] = {}
-        self._cuttable: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._passages: dict[tuple[str, int], _Passage] = {}
 
     async def travel(self, work: Work) -> None:
         """Bring one job to where it leaves this process.
@@ -79,6 +95,8 @@ class Journeys:
         A bug on the way makes it a dead letter, with what was in flight on the books: a job must not stay with a
         worker that has forgotten it.
         """
+        key = (work.job.id, work.job.claim.claim_no)
+        self._passages[key] = _Passage(asyncio.current_task())
         try:
             await self._travel(work)
         except Exception as error:  # the edge of a journey
@@ -86,6 +104,8 @@ class Journeys:
             failure = Failure(FailureClass.INTERNAL, f"a bug in the worker: {type(error).__name__}")
             end, deployment = self._cut_short(work)
             await self._settle(work, Ending(Transition.FAIL, Stage.ANALYZE, failure=failure), end, deployment)
+        finally:
+            del self._passages[key]
 
     async def _travel(self, work: Work) -> None:
         if work.ending is not None:
@@ -96,19 +116,19 @@ class Journeys:
         while await self._attempt(work):
             pass
 
-    def in_calls(self) -> list[tuple[str, int]]:
-        """(job id, claim number) of the jobs that wait for a deployment or its answer."""
-        return list(self._cuttable)
+    def under_way(self) -> list[tuple[str, int]]:
+        """(job id, claim number) of the jobs that have not left this process."""
+        return list(self._passages)
 
     def cut(self, keys: Sequence[tuple[str, int]]) -> None:
-        """Cut the calls of jobs that were taken from this worker; what they may have cost is booked."""
+        """Cut the calls of jobs, also those that are about to be made; what they may have cost is booked."""
         for key in keys:
-            if (task := self._cuttable.get(key)) is not None:
-                task.cancel()
+            if (passage := self._passages.get(key)) is not None:
+                passage.cut()
 
     def release_all(self) -> None:
-        """Give the jobs that still wait for an answer back: other workers will take them."""
-        self.cut(self.in_calls())
+        """Give the jobs that wait for an answer, or still need one, back: other workers will take them."""
+        self.cut(self.under_way())
 
     async def _attempt(self, work: Work) -> bool:
         """One attempt at the plan's current step; whether another one follows at once."""
@@ -118,7 +138,7 @@ class Journeys:
             gone = "the plan is used up" if step is None else f"{step.deployment} is no longer in the catalog"
             return await self._treat(work, Failure(FailureClass.INTERNAL, gone))
         try:
-            berth = await self._cut_point(work, self._berth(deployment))
+            berth = await self._cut_point(work, lambda: self._berth(deployment))
         except asyncio.CancelledError:
             await self._settle(work, Ending(Transition.RELEASE, work.job.stage))
             return False
@@ -142,7 +162,7 @@ class Journeys:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            answer = await self._cut_point(work, self._execute.call(self._call(work, deployment)))
+            answer = await self._cut_point(work, lambda: self._execute.call(self._call(work, deployment)))
         except asyncio.CancelledError:
             end = cut_end(attempt_no, loop.time() - began)
             await self._settle(work, Ending(Transition.RELEASE, Stage.EXECUTE), end, deployment)
@@ -237,16 +257,16 @@ class Journeys:
         await berth.acquire()
         return berth
 
-    async def _cut_point(self, work: Work, waiting: Awaitable[T]) -> T:
+    async def _cut_point(self, work: Work, wait: Callable[[], Awaitable[T]]) -> T:
         """Wait for something that `cut` may interrupt; nothing else of a journey can be interrupted."""
-        key = (work.job.id, work.job.claim.claim_no)
-        task = asyncio.current_task()
-        assert task is not None
-        self._cuttable[key] = task
+        passage = self._passages[work.job.id, work.job.claim.claim_no]
+        if passage.is_cut:
+            raise asyncio.CancelledError
+        passage.waits = True
         try:
-            return await waiting
+            return await wait()
         finally:
-            del self._cuttable[key]
+            passage.waits = False
 
     def _call(self, work: Work, deployment: Deployment) -> Call:
         job = work.job

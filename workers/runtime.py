@@ -154,7 +154,7 @@ class WorkerRuntime:
 
     async def _cut_taken(self, job_ids: Sequence[str] | None) -> None:
         wanted = None if job_ids is None else set(job_ids)
-        ours = [key for key in self._journeys.in_calls() if wanted is None or key[0] in wanted]
+        ours = [key for key in self._journeys.under_way() if wanted is None or key[0] in wanted]
         if not ours:
             return
         holders = await asyncio.to_thread(self._reader.holders, [job_id for job_id, _ in ours])
