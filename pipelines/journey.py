@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 _CLOCKS_APART = 0.25
 """Seconds: a call that was cut at its job's deadline may come back a moment before it, by the database's clock."""
 
+_SHORTEST_CALL = 0.01
+"""Seconds that a call has at least."""
+
 T = TypeVar("T")
 Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
 
@@ -138,9 +141,12 @@ class Journeys:
             gone = "the plan is used up" if step is None else f"{step.deployment} is no longer in the catalog"
             return await self._treat(work, Failure(FailureClass.INTERNAL, gone))
         try:
-            berth = await self._cut_point(work, lambda: self._berth(deployment))
+            berth = await self._cut_point(work, lambda: self._berth(work, deployment))
         except asyncio.CancelledError:
             await self._settle(work, Ending(Transition.RELEASE, work.job.stage))
+            return False
+        except TimeoutError:
+            await self._settle(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
             return False
         try:
             return await self._fly(work, deployment)
@@ -212,6 +218,7 @@ class Journeys:
             await self._settle(work, Ending(Transition.HAND_OVER, Stage.EXECUTE), end, deployment)
             return False
         if end is None:
+            work.job.stage = Stage.EXECUTE
             return True
         return await self._settle(work, Ending(Transition.CONTINUE, Stage.EXECUTE), end, deployment)
 
@@ -249,12 +256,13 @@ class Journeys:
             work.calling = None
         return settled
 
-    async def _berth(self, deployment: Deployment) -> asyncio.Semaphore:
-        """Wait until this process may have one more call in flight at the deployment."""
+    async def _berth(self, work: Work, deployment: Deployment) -> asyncio.Semaphore:
+        """Wait until this process may have one more call in flight at the deployment, or for `TimeoutError`."""
         berth = self._berths.get(deployment.id)
         if berth is None:
             berth = self._berths[deployment.id] = asyncio.Semaphore(deployment.max_in_flight)
-        await berth.acquire()
+        async with asyncio.timeout(None if work.job.deadline is None else self._seconds_left(work)):
+            await berth.acquire()
         return berth
 
     async def _cut_point(self, work: Work, wait: Callable[[], Awaitable[T]]) -> T:
@@ -270,7 +278,8 @@ class Journeys:
 
     def _call(self, work: Work, deployment: Deployment) -> Call:
         job = work.job
-        timeout = min(self._call_timeout, deployment.timeout, self._seconds_left(work))
+        # A deadline that passed while the attempt was booked: to HTTP clients, a timeout of 0 is none at all.
+        timeout = max(_SHORTEST_CALL, min(self._call_timeout, deployment.timeout, self._seconds_left(work)))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
         return Call(job.id, job.attempts, deployment, job.request, timeout, traceparent)
 
