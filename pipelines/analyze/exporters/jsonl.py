@@ -24,12 +24,20 @@ class JsonLinesExporter:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:
-                file.write(lines)
+                file.write(b"\n" + lines if lines and self._is_torn() else lines)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
             return []
         return [trace["job"]["id"] for trace in traces]
+
+    def _is_torn(self) -> bool:
+        """Whether the last line was not finished: the disk was full, or the process was killed."""
+        if not self._path.is_file() or not self._path.stat().st_size:
+            return False
+        with self._path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
 
     def close(self) -> None:
         """Nothing is held open."""
