@@ -66,4 +66,5 @@ class Analyst:
 
     def _gone(self, job_ids: Sequence[str]) -> list[str]:
         """Jobs that retention has removed meanwhile: nothing is left to ship."""
-        return [i for i, state in ((i, self._reader.states([i])) for i in job_ids) if not state]
+        there = self._reader.states(job_ids)
+        return [job_id for job_id in job_ids if job_id not in there]
