@@ -43,6 +43,11 @@ class FakeOpenAIProcess:
         calls: list[dict[str, Any]] = self._client.get("/bill").raise_for_status().json()["calls"]
         return calls
 
+    def peak(self) -> int:
+        """The most calls at once since the last `reset`."""
+        peak: int = self._client.get("/bill").raise_for_status().json()["peak"]
+        return peak
+
 
 @contextmanager
 def fake_openai(bill: Path | None = None, port: int = 0) -> Iterator[FakeOpenAIProcess]:

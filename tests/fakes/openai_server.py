@@ -10,7 +10,7 @@ to send a whole completion.
 - `POST /control`  `{"behavior": {…}, "model": name or null}` sets how calls to a model (null: to any other) are
                    treated (`Behavior`); `{"reset": true}` forgets all of it.
 - `POST /release`  lets every call that hangs go on.
-- `GET /bill`      `{"calls": [lines]}`.
+- `GET /bill`      `{"calls": [lines], "peak": the most calls at once since the last reset}`.
 - `GET /wait?calls=N`  answers when N calls have arrived in all: an event for tests.
 """
 
@@ -40,6 +40,7 @@ class FakeOpenAI:
         self._behaviors: dict[str | None, Behavior] = {}
         self._released = asyncio.Event()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._at_once = self._peak = 0
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=64 * 1024 * 1024)
@@ -71,10 +72,15 @@ class FakeOpenAI:
         released = self._released
         document = completion(asked, behavior, len(self.calls) + 1)
         self._book(request, asked, document, behavior)
-        if behavior.delay:
-            await asyncio.sleep(behavior.delay)
-        if behavior.hang:
-            await released.wait()
+        self._at_once += 1
+        self._peak = max(self._peak, self._at_once)
+        try:
+            if behavior.delay:
+                await asyncio.sleep(behavior.delay)
+            if behavior.hang:
+                await released.wait()
+        finally:
+            self._at_once -= 1
         return await _answer(request, behavior, document)
 
     def _next_behavior(self, model: str) -> Behavior:
@@ -112,6 +118,7 @@ class FakeOpenAI:
         told = await request.json()
         if told.get("reset"):
             self._behaviors.clear()
+            self._peak = self._at_once
             return web.json_response({})
         unknown = set(told.get("behavior", {})) - FIELDS
         if unknown:
@@ -125,7 +132,7 @@ class FakeOpenAI:
         return web.json_response({})
 
     async def _show_bill(self, _: web.Request) -> web.Response:
-        return web.json_response({"calls": self.calls})
+        return web.json_response({"calls": self.calls, "peak": self._peak})
 
     async def _wait(self, request: web.Request) -> web.Response:
         wanted = int(request.query["calls"])

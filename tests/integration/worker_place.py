@@ -1,0 +1,164 @@
+"""Workers over a real database, a broker of their own, and a provider: what tests of whole jobs are made of."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.broker.brokers import build_broker
+from synthralos.broker.doorbell import BrokerDoorbell
+from synthralos.catalog import load_catalog
+from synthralos.core import Core
+from synthralos.credentials import Credentials
+from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.ids import new_id
+from synthralos.domain.money import Price
+from synthralos.domain.states import TERMINAL, Lane, Stage, State
+from synthralos.settings import Settings
+from synthralos.store.bus import Bus, Topic, build_bus
+from synthralos.store.database import Database
+from synthralos.store.submissions import NewJob
+from tests.fakes.jobs import new_job
+from tests.fakes.stores import Store
+from workers.embedded import EmbeddedWorker
+
+
+class Heard:
+    """Every write of this process and everything that the bus says wakes who waits here."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self._news = threading.Condition()
+        self._count = 0
+        for topic in Topic:
+            bus.subscribe(topic, self._note)
+        # A connection is given back when its transaction is durable.
+        sa.event.listen(database.write, "checkin", self._note)
+
+    def until(self, holds: Callable[[], bool], timeout: float = 30.0) -> None:
+        """Return when it holds; looks whenever something was heard."""
+        while True:
+            seen = self._count
+            if holds():
+                return
+            self._wait_for_more_than(seen, timeout)
+
+    def _wait_for_more_than(self, seen: int, timeout: float) -> None:
+        with self._news:
+            assert self._news.wait_for(lambda: self._count > seen, timeout), "nothing was heard"
+
+    def _note(self, *_: object) -> None:
+        with self._news:
+            self._count += 1
+            self._news.notify_all()
+
+
+class WorkerPlace:
+    """One database and its bus, and workers on it, each on a core with a broker of its own.
+
+    A memory broker reaches only its own worker; `ring` and `submit` ring at the worker that was started last.
+    """
+
+    def __init__(self, store: Store, stack: ExitStack) -> None:
+        self.store = store
+        self.bus = build_bus(store.database)
+        self.heard = Heard(store.database, self.bus)
+        self._stack = stack
+        self._cores: list[Core] = []
+        self._running: list[EmbeddedWorker] = []
+        stack.callback(self.bus.close)
+
+    def worker(self, catalog: Catalog | None = None, **settings: Any) -> EmbeddedWorker:
+        """One more worker, running; stopped at the end of the test, if not before."""
+        core = self.core(catalog, **settings)
+        worker = EmbeddedWorker(core)
+        worker.start()
+        self._running.append(worker)
+        self._stack.callback(self.stop, worker)
+        return worker
+
+    def stop(self, worker: EmbeddedWorker) -> None:
+        """Stop the worker, if it runs."""
+        if worker in self._running:
+            self._running.remove(worker)
+            worker.stop()
+
+    def core(self, catalog: Catalog | None = None, **settings: Any) -> Core:
+        """A core on the place's database and bus."""
+        url = self.store.database.url.render_as_string(hide_password=False)
+        chosen = Settings(**{"database_url": url, "sandbox": "on", "worker_threads": 4, **settings})
+        catalog = catalog or load_catalog(None)
+        broker = build_broker(chosen.broker_url, chosen.broker_namespace, [])
+        doorbell = BrokerDoorbell(broker, chosen.broker_namespace)
+        credentials = Credentials.from_settings(chosen, {}, catalog)
+        core = Core(chosen, self.store.database, self.bus, broker, doorbell, catalog, credentials)
+        self._stack.callback(broker.close)
+        self._stack.callback(doorbell.close, 2.0)
+        self._cores.append(core)
+        return core
+
+    def submit(self, *jobs: NewJob) -> list[str]:
+        """Accept the jobs and ring for them."""
+        job_ids = self.store.submit(*jobs)
+        self.ring(Stage.GUARD, *job_ids)
+        return job_ids
+
+    def ring(self, stage: Stage, *job_ids: str) -> None:
+        """Ring at the worker that was started last."""
+        self._cores[-1].doorbell.ring(stage, Lane.BULK, job_ids)
+
+    def finished(self, *job_ids: str) -> list[str]:
+        """Wait for the end of the jobs; their states."""
+        self.heard.until(lambda: all(self.store.state(job_id) in TERMINAL for job_id in job_ids))
+        return [self.store.state(job_id) for job_id in job_ids]
+
+    def reaches(self, job_id: str, state: State) -> None:
+        """Wait until the job is in that state."""
+        self.heard.until(lambda: self.store.state(job_id) == state)
+
+    def run(self, *jobs: NewJob) -> dict[str, Any]:
+        """Bring jobs to their end; the row of the first."""
+        first, *others = self.submit(*jobs)
+        self.finished(first, *others)
+        return self.store.job(first)
+
+    def wake(self, job_id: str) -> None:
+        """Let the time of a parked job come, and ring for it as the sweeper does."""
+        self.store.backdate(job_id, run_at=1)
+        [step] = self.store.sweeps.wake_due()
+        self.ring(step.stage, step.id)
+
+
+@contextmanager
+def worker_place(store: Store) -> Iterator[WorkerPlace]:
+    """A place on the store's database; its workers are stopped at the end."""
+    with ExitStack() as stack:
+        yield WorkerPlace(store, stack)
+
+
+def everybody_left(worker: EmbeddedWorker) -> None:
+    """Wait until every seat of the worker's flight is free again."""
+    flight = worker.runtime.flight
+    assert flight.board(flight.seats)
+    flight.vacate(flight.seats)
+
+
+def deployments_at(base_url: str, *names: str, **more: Any) -> Catalog:
+    """Deployments `fake/NAME@us` at a server that speaks OpenAI's protocol, each dearer than the one before."""
+    return Catalog(
+        [
+            Deployment(
+                id=f"fake/{name}@us", provider="fake", model=name, region="us", adapter="openai", upstream_model=name,
+                base_url=base_url, context_window=128_000, max_output=4_000,
+                price=Price(Decimal(number), Decimal(2 * number)), **more,
+            )
+            for number, name in enumerate(names, 1)
+        ]
+    )  # fmt: skip
+
+
+def ordered(*told: str | None, **options: Any) -> NewJob:
+    """A job whose attempts fail at the sandbox as told, one class (or None) per attempt."""
+    return new_job(f"Hello {new_id()}", provider_options={"sandbox": {"failures": list(told), **options}})
