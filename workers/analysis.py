@@ -31,6 +31,7 @@ class Analyst:
         self._exporters = exporters
         self._clock = clock
         self._shipping = {name: threading.Lock() for name in exporters}
+        self._wanted: set[str] = set()
 
     def analyze(self, job_ids: Sequence[str]) -> None:
         """Close the open traces among `job_ids`, then ship what each exporter is owed."""
@@ -46,19 +47,24 @@ class Analyst:
         return conclusion(State(str(job["state"])), job["attempts"], job["created_at"], now, now)  # type: ignore[arg-type]
 
     def _ship(self, exporter: Exporter) -> None:
-        """Ship until nothing is owed or the destination refuses; another thread that ships already goes on alone."""
+        """Ship what is owed; another thread that ships already does so in our place, and looks once more for us."""
         lock = self._shipping[exporter.destination]
-        if not lock.acquire(blocking=False):
-            return
-        try:
-            while owed := self._analysis.owed(exporter.destination, SHIPMENT):
-                accepted = exporter.ship(self._traces(owed))
-                gone = self._gone(owed)
-                self._analysis.shipped(exporter.destination, [*accepted, *gone])
-                if not accepted and not gone:
-                    return
-        finally:
-            lock.release()
+        self._wanted.add(exporter.destination)
+        while exporter.destination in self._wanted and lock.acquire(blocking=False):
+            try:
+                self._wanted.discard(exporter.destination)
+                self._ship_all(exporter)
+            finally:
+                lock.release()
+
+    def _ship_all(self, exporter: Exporter) -> None:
+        """Ship until nothing is owed or the destination refuses."""
+        while owed := self._analysis.owed(exporter.destination, SHIPMENT):
+            accepted = exporter.ship(self._traces(owed))
+            gone = self._gone(owed)
+            self._analysis.shipped(exporter.destination, [*accepted, *gone])
+            if not accepted and not gone:
+                return
 
     def _traces(self, job_ids: Sequence[str]) -> list[Trace]:
         found = self._reader.jobs(job_ids, EVERYTHING)

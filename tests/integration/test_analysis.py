@@ -205,3 +205,23 @@ def test_what_a_destination_does_not_accept_comes_again(place: Place) -> None:
     choosy.liked = {second}
     analyst.analyze([first])
     assert place.owed() == []
+
+
+def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [first] = place.finished(1)
+    late: list[str] = []
+    owed = Analysis.owed
+
+    def looking(self: Analysis, destination: str, limit: int) -> list[str]:
+        found = owed(self, destination, limit)
+        if not found and not late:
+            late.extend(place.finished(1))
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(place.analyst.analyze, late).result()
+        return found
+
+    monkeypatch.setattr(Analysis, "owed", looking)
+    place.analyst.analyze([first])
+    assert (place.shipped(), place.owed()) == ([first, *late], [])
