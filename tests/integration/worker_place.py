@@ -72,7 +72,10 @@ class WorkerPlace:
 
     def worker(self, catalog: Catalog | None = None, **settings: Any) -> EmbeddedWorker:
         """One more worker, running; stopped at the end of the test, if not before."""
-        core = self.core(catalog, **settings)
+        return self.start(self.core(catalog, **settings))
+
+    def start(self, core: Core) -> EmbeddedWorker:
+        """A worker on `core`, running."""
         worker = EmbeddedWorker(core)
         worker.start()
         self._running.append(worker)
