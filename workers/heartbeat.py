@@ -32,8 +32,9 @@ class Heartbeat:
         self.process_id = ""
 
     def start(self, patience: float = 60.0) -> None:
-        """Register, waiting up to `patience` seconds for the database, and begin to beat."""
+        """Register, waiting up to `patience` seconds for the database, learn its time, and begin to beat."""
         self._until_it_works(self._register, patience)
+        self._until_it_works(self._beat, patience)
         self._thread.start()
 
     def mark(self, state: str) -> None:

@@ -1,12 +1,9 @@
 """Workers over a real database, a broker of their own, and a provider: what tests of whole jobs are made of."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import Any
-
-import sqlalchemy as sa
 
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
@@ -18,41 +15,12 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.money import Price
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.settings import Settings
-from synthralos.store.bus import Bus, Topic, build_bus
-from synthralos.store.database import Database
+from synthralos.store.bus import build_bus
 from synthralos.store.submissions import NewJob
+from tests.fakes.heard import Heard
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store
 from workers.embedded import EmbeddedWorker
-
-
-class Heard:
-    """Every write of this process and everything that the bus says wakes who waits here."""
-
-    def __init__(self, database: Database, bus: Bus) -> None:
-        self._news = threading.Condition()
-        self._count = 0
-        for topic in Topic:
-            bus.subscribe(topic, self._note)
-        # A connection is given back when its transaction is durable.
-        sa.event.listen(database.write, "checkin", self._note)
-
-    def until(self, holds: Callable[[], bool], timeout: float = 30.0) -> None:
-        """Return when it holds; looks whenever something was heard."""
-        while True:
-            seen = self._count
-            if holds():
-                return
-            self._wait_for_more_than(seen, timeout)
-
-    def _wait_for_more_than(self, seen: int, timeout: float) -> None:
-        with self._news:
-            assert self._news.wait_for(lambda: self._count > seen, timeout), "nothing was heard"
-
-    def _note(self, *_: object) -> None:
-        with self._news:
-            self._count += 1
-            self._news.notify_all()
 
 
 class WorkerPlace:
