@@ -102,7 +102,17 @@ def test_a_repeat_is_accepted(exporter: Exporter, destination: Destination) -> N
     assert {each["job"]["id"] for each in destination.arrived()} == set(ids(traces))
 
 
-@pytest.mark.parametrize("text", ["Grüße, 世界 👩‍👩‍👧", "\x00\x1f\x7f", "a\nb\r\nc\u2028d\u2029e", '"\\', "שלום", "x" * 300_000])
+TEXTS = {
+    "emoji": "Grüße, 世界 👩\u200d👩\u200d👧",
+    "controls": "\x00\x1f\x7f",
+    "line ends": "a\nb\r\nc\u2028d\u2029e",
+    "quotes": '"\\',
+    "right to left": "שלום",
+    "long": "x" * 300_000,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_any_text_arrives_as_it_was(exporter: Exporter, destination: Destination, text: str) -> None:
     shipped = trace(metadata={text[:100]: text})
     assert exporter.ship([shipped]) == ids([shipped])
