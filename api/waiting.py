@@ -60,7 +60,6 @@ class Waiters:
         """Hear what is published; may block while the bus connects."""
         bus.subscribe(Topic.FINISHED, self.heard_end)
         bus.subscribe(Topic.CHANGED, self.heard)
-        bus.subscribe(Topic.STARTED, self.heard_start)
 
     def heard(self, job_ids: Sequence[str] | None) -> None:
         """The bus's listener."""
@@ -69,12 +68,6 @@ class Waiters:
             return
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
             self._loop.call_soon_threadsafe(self._wake, job_ids)
-
-    def heard_start(self, job_ids: Sequence[str] | None) -> None:
-        """The bus's listener for attempts that began: nothing that ends a wait for the result."""
-        if job_ids is not None and self._loop is not None and not self._released and self._by_job:
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                self._loop.call_soon_threadsafe(self._wake_watchers, job_ids)
 
     def heard_end(self, job_ids: Sequence[str] | None) -> None:
         """The bus's listener for jobs that are over: those who wait need not look first."""

@@ -37,9 +37,7 @@ class WorkerBooks:
         await self._ends.close()
 
     def _write_starts(self, starts: Sequence[Start]) -> Sequence[bool]:
-        begun = self._settlements.start(starts)
-        self._bus.publish(Topic.STARTED, [s.job.id for s, won in zip(starts, begun, strict=True) if won])
-        return begun
+        return self._settlements.start(starts)
 
     def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         won = self._settlements.settle(settlements)

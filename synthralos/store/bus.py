@@ -27,14 +27,13 @@ _PAYLOAD_IDS = 200
 
 
 class Topic(StrEnum):
-    """`finished`: the job is over. `changed`: the state is another one. `started`: an attempt began.
+    """`finished`: the job is over. `changed`: it waits for something else now.
 
     `taken`: the job was cancelled or rerouted under its worker.
     """
 
     FINISHED = "synthralos_finished"
     CHANGED = "synthralos_changed"
-    STARTED = "synthralos_started"
     TAKEN = "synthralos_taken"
 
 

@@ -76,6 +76,12 @@ class Database:
             yield connection
 
     @contextmanager
+    def one_statement(self) -> Iterator[sa.Connection]:
+        """A connection for one statement that writes: a transaction by itself, in one round trip where that can be."""
+        with self.transaction() if self.dialect == "sqlite" else self.snapshot() as connection:
+            yield connection
+
+    @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
         """A connection that reads: each statement sees what is committed when it begins, and costs one round trip."""
         with self.read.connect() as connection:

@@ -96,7 +96,8 @@ class Submissions:
 
     def accept(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReused]:
         """Store all submissions in one transaction; one answer each, in order. Safe to repeat as it is."""
-        with self._database.transaction() as connection:
+        keyed = any(submission.idempotency is not None for submission in submissions)
+        with self._database.transaction() if keyed else self._database.one_statement() as connection:
             earlier = self._take_keys(connection, submissions)
             answers = [_answer(submission, earlier) for submission in submissions]
             rows = [
