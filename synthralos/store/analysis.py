@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.spans import Span
 from synthralos.store.database import Database
-from synthralos.store.recordset import encode_rows, insert_ignoring, recordset
+from synthralos.store.recordset import Chosen, batch, encode_rows, insert_ignoring
 from synthralos.store.tables import export_backlog, jobs
 from synthralos.store.timeline import insert_spans, span_row
 from synthralos.store.types import Id, utcnow
@@ -44,7 +44,7 @@ class Analysis:
             closed = list(connection.execute(statement).scalars())
             rows = [span_row(job_id, spans_by_job[job_id]) for job_id in closed]
             connection.execute(self._insert_spans, {"rows": encode_rows(rows)})
-            owed = [{"destination": d, "job_id": job_id} for job_id in closed for d in self._destinations]
+            owed = [row for job_id in closed for row in backlog_rows(job_id, self._destinations)]
             if owed:
                 connection.execute(self._to_backlog, {"rows": encode_rows(owed)})
 
@@ -63,8 +63,13 @@ class Analysis:
             connection.execute(statement)
 
 
-def to_backlog(dialect: str) -> Any:
-    """The statement that puts jobs on the backlog; its parameter `rows` holds `destination` and `job_id`."""
-    rows = recordset(dialect, "rows", {"destination": sa.Text(), "job_id": Id})
-    select = sa.select(rows.c.destination, rows.c.job_id, utcnow())
-    return insert_ignoring(dialect, export_backlog, ["destination", "job_id", "since"], select)
+def backlog_rows(job_id: str, destinations: Sequence[str]) -> list[dict[str, str]]:
+    """What a finished job owes each destination, as `to_backlog` takes it."""
+    return [{"destination": destination, "job_id": job_id} for destination in destinations]
+
+
+def to_backlog(dialect: str, parameter: str = "rows", chosen: Chosen | None = None) -> Any:
+    """The statement that puts jobs on the backlog; its parameter holds `backlog_rows`."""
+    rows, columns, where = batch(dialect, parameter, {"destination": sa.Text(), "job_id": Id}, chosen)
+    select = sa.select(rows.c.destination, rows.c.job_id, utcnow()).where(*where)
+    return insert_ignoring(dialect, export_backlog, [*columns, "since"], select)

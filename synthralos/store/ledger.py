@@ -10,15 +10,16 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.expression import FromClause
 
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.money import Price
-from synthralos.store.recordset import Columns, encode_rows, insert_ignoring, recordset
+from synthralos.store.recordset import Chosen, Columns, encode_rows, insert_ignoring, recordset
 from synthralos.store.tables import attempts, jobs, model_cost_logs
 from synthralos.store.types import Id, Json, Money, encode_money, id_text, one_of, utcnow
 from synthralos.store.writes import Settlement, Start
 
-_OPEN_COLUMNS: Columns = {
+OPEN_COLUMNS: Columns = {
     "job_id": Id,
     "attempt_no": sa.Integer(),
     "worker_id": Id,
@@ -59,26 +60,27 @@ _COST_COLUMNS: Columns = {
     "price": Json,
     **_USAGE_COLUMNS,
 }
-_ENTRY_COLUMNS: Columns = {**_COST_COLUMNS, **_END_COLUMNS}
+ENTRY_COLUMNS: Columns = {**_COST_COLUMNS, **_END_COLUMNS}
 
 
 class Ledger:
     """Writes `attempts` and `model_cost_logs` within the caller's transaction."""
 
     def __init__(self, dialect: str) -> None:
-        self._open = _open(dialect)
-        self._close = _close(dialect)
-        self._log = _log(dialect)
+        entries = recordset(dialect, "rows", ENTRY_COLUMNS)
+        self._open = open_attempts(dialect, recordset(dialect, "rows", OPEN_COLUMNS))
+        self._close: Any = close_attempts(entries).returning(id_text(attempts.c.job_id), attempts.c.attempt_no)
+        self._log = log_costs(dialect, entries)
         self._lose = _lose(dialect)
         self._log_lost = _log_lost(dialect)
 
     def open(self, connection: sa.Connection, starts: Sequence[Start]) -> None:
         """Book attempts that are about to begin. Repeating it changes nothing."""
-        connection.execute(self._open, {"rows": encode_rows(map(_open_row, starts))})
+        connection.execute(self._open, {"rows": encode_rows(map(open_row, starts))})
 
     def close(self, connection: sa.Connection, ended: Sequence[Settlement]) -> None:
         """Book the ends of attempts, and their costs. An attempt that has ended otherwise than `lost` stays."""
-        rows = [_entry_row(settlement) for settlement in ended]
+        rows = [entry_row(settlement) for settlement in ended]
         encoded = encode_rows(rows)
         closed = {(r.job_id, r.attempt_no) for r in connection.execute(self._close, {"rows": encoded})}
         if len(closed) < len(rows):
@@ -97,7 +99,8 @@ class Ledger:
             connection.execute(self._log_lost, {"rows": encode_rows(lost)})
 
 
-def _open_row(start: Start) -> dict[str, Any]:
+def open_row(start: Start) -> dict[str, Any]:
+    """A start as `open_attempts` takes it."""
     deployment = start.deployment
     return {
         "job_id": start.job.id,
@@ -112,7 +115,8 @@ def _open_row(start: Start) -> dict[str, Any]:
     }
 
 
-def _entry_row(settlement: Settlement) -> dict[str, Any]:
+def entry_row(settlement: Settlement) -> dict[str, Any]:
+    """The end of an attempt as `close_attempts` and `log_costs` take it."""
     end, deployment, job = settlement.attempt, settlement.deployment, settlement.job
     assert end is not None
     assert deployment is not None
@@ -159,15 +163,17 @@ def _str(amount: Decimal | None) -> str | None:
     return None if amount is None else str(amount)
 
 
-def _open(dialect: str) -> sa.Insert:
-    rows = recordset(dialect, "rows", _OPEN_COLUMNS)
+def open_attempts(dialect: str, rows: FromClause, chosen: Chosen | None = None) -> sa.Insert:
+    """Book the attempts of `rows` (`OPEN_COLUMNS`), or of the `chosen` ones among them."""
     fixed = {"outcome": sa.literal(Outcome.OPEN, sa.Text()), "late": sa.false(), "started_at": utcnow()}
-    select = sa.select(*(rows.c[name] for name in _OPEN_COLUMNS), *fixed.values())
-    return insert_ignoring(dialect, attempts, [*_OPEN_COLUMNS, *fixed], select)
+    select = sa.select(*(rows.c[name] for name in OPEN_COLUMNS), *fixed.values())
+    if chosen is not None:
+        select = select.where(chosen(rows))
+    return insert_ignoring(dialect, attempts, [*OPEN_COLUMNS, *fixed], select)
 
 
-def _close(dialect: str) -> Any:
-    rows = recordset(dialect, "rows", _ENTRY_COLUMNS)
+def close_attempts(rows: FromClause) -> sa.Update:
+    """Book the ends of `rows` (`ENTRY_COLUMNS`), of attempts that are open or were written off as lost."""
     return (
         sa.update(attempts)
         .where(
@@ -179,14 +185,14 @@ def _close(dialect: str) -> Any:
             {name: rows.c[name] for name in _END_COLUMNS},
         )
         .values(late=attempts.c.outcome == Outcome.LOST, ended_at=utcnow())
-        .returning(id_text(attempts.c.job_id), attempts.c.attempt_no)
     )
 
 
-def _log(dialect: str) -> Any:
+def log_costs(dialect: str, rows: FromClause, chosen: Chosen | None = None) -> Any:
     """One line per attempt; the line of a `lost` attempt is corrected when its end is learned after all."""
-    rows = recordset(dialect, "rows", _ENTRY_COLUMNS)
     select = sa.select(*(rows.c[name] for name in _COST_COLUMNS), utcnow())
+    if chosen is not None:
+        select = select.where(chosen(rows))
     columns = [*_COST_COLUMNS, "logged_at"]
     corrected = ("billed", "model", "price", *_USAGE_COLUMNS)
     keys = ["job_id", "attempt_no"]

@@ -5,7 +5,7 @@ writes; but jobs that are alike share it. Jobs keep its key and their cursor in 
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import sqlalchemy as sa
 
@@ -28,22 +28,22 @@ class Plans:
         self._stored: set[str] = set()
         self._lock = threading.Lock()
 
-    def store(self, connection: sa.Connection, wanted: Iterable[Plan | None]) -> set[str]:
-        """Store those that are not known to be stored; the keys to `confirm` after the commit."""
-        new = {plan.key: plan for plan in wanted if plan is not None and plan.key not in self._stored}
-        if new:
-            # In one order everywhere, so that two processes with the same plans cannot wait for each other.
-            rows = [{"key": key, "body": new[key].body()} for key in sorted(new)]
-            connection.execute(self._insert, {"rows": encode_rows(rows)})
-        return set(new)
+    def unknown(self, wanted: Iterable[Plan | None]) -> dict[str, Plan]:
+        """Those that are not known to be stored, by key."""
+        return {plan.key: plan for plan in wanted if plan is not None and plan.key not in self._stored}
 
-    def confirm(self, keys: set[str]) -> None:
+    def store(self, connection: sa.Connection, new: Mapping[str, Plan]) -> None:
+        """Store them; those that are there already stay as they are."""
+        # In one order everywhere, so that two processes with the same plans cannot wait for each other.
+        rows = [{"key": key, "body": new[key].body()} for key in sorted(new)]
+        connection.execute(self._insert, {"rows": encode_rows(rows)})
+
+    def confirm(self, keys: Collection[str]) -> None:
         """The transaction that stored them is committed: they need not be written again."""
-        if keys:
-            with self._lock:
-                if len(self._stored) + len(keys) > _REMEMBERED:
-                    self._stored = set()
-                self._stored |= keys
+        with self._lock:
+            if len(self._stored) + len(keys) > _REMEMBERED:
+                self._stored = set()
+            self._stored |= set(keys)
 
 
 def stored_plans(connection: sa.Connection, keys: Iterable[str | None]) -> dict[str, Plan]:

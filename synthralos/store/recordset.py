@@ -6,7 +6,7 @@ PostgreSQL (`json_to_recordset`) and on SQLite (`json_each`) alike.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -16,6 +16,8 @@ from sqlalchemy.sql.expression import FromClause
 
 Row = dict[str, Any]
 Columns = Mapping[str, Any]
+Chosen = Callable[[FromClause], sa.ColumnElement[bool]]
+"""Which rows of a recordset are meant, where one statement decides about the rows of another."""
 
 _UNSTORABLE = re.compile("[\\x00\ud800-\udfff]")
 
@@ -56,6 +58,19 @@ def recordset(dialect: str, parameter: str, columns: Columns) -> FromClause:
         for name, kind in columns.items()
     ]
     return sa.select(*fields).select_from(each).subquery(parameter)
+
+
+def batch(
+    dialect: str, parameter: str, columns: Columns, chosen: Chosen | None
+) -> tuple[FromClause, list[str], list[sa.ColumnElement[bool]]]:
+    """A recordset, its columns' names, and the condition that leaves the `chosen` rows of it, if any are to be left.
+
+    Rows that are to be chosen from carry a number `no` besides.
+    """
+    if chosen is None:
+        return recordset(dialect, parameter, columns), list(columns), []
+    rows = recordset(dialect, parameter, {**columns, "no": sa.Integer()})
+    return rows, list(columns), [chosen(rows)]
 
 
 def insert_ignoring(

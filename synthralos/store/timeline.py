@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.ids import new_id
 from synthralos.domain.spans import Span
-from synthralos.store.recordset import Columns, insert_ignoring, recordset
+from synthralos.store.recordset import Chosen, Columns, batch, insert_ignoring
 from synthralos.store.tables import event_logs, spans
 from synthralos.store.types import Id, Json, UtcTime, utcnow
 
@@ -65,15 +65,15 @@ def event_row(job_id: str, organization: str, event: Event) -> dict[str, Any]:
     }
 
 
-def insert_spans(dialect: str) -> sa.Insert:
-    """The statement; its parameter `rows` holds `span_row`s."""
-    rows = recordset(dialect, "rows", _SPAN_COLUMNS)
-    select = sa.select(*(rows.c[name] for name in _SPAN_COLUMNS))
-    return insert_ignoring(dialect, spans, list(_SPAN_COLUMNS), select)
+def insert_spans(dialect: str, parameter: str = "rows", chosen: Chosen | None = None) -> sa.Insert:
+    """The statement; its parameter holds `span_row`s."""
+    rows, columns, where = batch(dialect, parameter, _SPAN_COLUMNS, chosen)
+    select = sa.select(*(rows.c[name] for name in columns)).where(*where)
+    return insert_ignoring(dialect, spans, columns, select)
 
 
-def insert_events(dialect: str) -> sa.Insert:
-    """The statement; its parameter `rows` holds `event_row`s. The time is the database's."""
-    rows = recordset(dialect, "rows", _EVENT_COLUMNS)
-    select = sa.select(*(rows.c[name] for name in _EVENT_COLUMNS), utcnow())
-    return insert_ignoring(dialect, event_logs, [*_EVENT_COLUMNS, "at"], select)
+def insert_events(dialect: str, parameter: str = "rows", chosen: Chosen | None = None) -> sa.Insert:
+    """The statement; its parameter holds `event_row`s. The time is the database's."""
+    rows, columns, where = batch(dialect, parameter, _EVENT_COLUMNS, chosen)
+    select = sa.select(*(rows.c[name] for name in columns), utcnow()).where(*where)
+    return insert_ignoring(dialect, event_logs, [*columns, "at"], select)
