@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar
 
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
-from pipelines.heal.protocol import Case, NextDeployment, RouteAgain, Treatment, Wait
+from pipelines.heal.protocol import Case, NextDeployment
 from pipelines.heal.stage import HealStage
 from pipelines.providers.protocol import Call
-from pipelines.work import Ending, Work
+from pipelines.work import Ending, Work, ending_of
 from synthralos.domain.attempts import AttemptEnd, PastAttempt, Reply
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
@@ -207,7 +207,7 @@ class Journeys:
         work.events.append(Event("healed", "heal", {**named, "failure": failure.to_json()}))
         if isinstance(treatment, NextDeployment):
             return await self._go_on(work, treatment, end, deployment)
-        await self._settle(work, _ending(work, treatment, failure), end, deployment)
+        await self._settle(work, ending_of(treatment, work.job, failure), end, deployment)
         return False
 
     async def _go_on(
@@ -286,16 +286,3 @@ class Journeys:
     def _seconds_left(self, work: Work) -> float:
         deadline = work.job.deadline
         return float("inf") if deadline is None else (deadline - self._now()).total_seconds()
-
-
-def _ending(work: Work, treatment: Treatment, failure: Failure) -> Ending:
-    if isinstance(treatment, Wait):
-        stage = work.job.stage if work.job.plan is None else Stage.EXECUTE
-        return Ending(Transition.PARK, stage, delay=treatment.seconds, failure=failure)
-    if isinstance(treatment, RouteAgain):
-        constraints = work.job.constraints.to_json()
-        constraints["exclude"] = sorted({*constraints["exclude"], *treatment.exclude})
-        if treatment.seconds > 0:
-            return Ending(Transition.PARK, Stage.ROUTE, treatment.seconds, failure, constraints=constraints)
-        return Ending(Transition.HAND_OVER, Stage.ROUTE, failure=failure, constraints=constraints)
-    return Ending(Transition.FAIL, Stage.ANALYZE, failure=failure)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pipelines.heal.protocol import RouteAgain, Treatment, Wait
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Job
@@ -61,3 +62,17 @@ class Work:
         """The events that are not written yet; they are the caller's to write."""
         events, self.events = tuple(self.events), []
         return events
+
+
+def ending_of(treatment: Treatment, job: Job, failure: Failure) -> Ending:
+    """Where heal's treatment of `failure` sends the job; not for `NextDeployment`, with which it stays here."""
+    if isinstance(treatment, Wait):
+        stage = job.stage if job.plan is None else Stage.EXECUTE
+        return Ending(Transition.PARK, stage, delay=treatment.seconds, failure=failure)
+    if isinstance(treatment, RouteAgain):
+        constraints = job.constraints.to_json()
+        constraints["exclude"] = sorted({*constraints["exclude"], *treatment.exclude})
+        if treatment.seconds > 0:
+            return Ending(Transition.PARK, Stage.ROUTE, treatment.seconds, failure, constraints=constraints)
+        return Ending(Transition.HAND_OVER, Stage.ROUTE, failure=failure, constraints=constraints)
+    return Ending(Transition.FAIL, Stage.ANALYZE, failure=failure)
