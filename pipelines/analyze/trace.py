@@ -6,7 +6,7 @@ with a `Z`, money is a plain decimal string, what is unknown is null.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -134,10 +134,19 @@ def attempt_span(job: Row, row: Row) -> dict[str, Any]:
         "name": f"attempt {row['attempt_no']}",
         "kind": "attempt",
         "started_at": rfc3339(row["started_at"]),
-        "ended_at": rfc3339(row["ended_at"]),
+        "ended_at": rfc3339(_answered_at(row)),
         "status": _ATTEMPT_STATUS.get(row["outcome"], "error"),
         "attributes": attributes,
     }
+
+
+def _answered_at(row: Row) -> datetime | None:
+    """When the answer was there: the row itself ends with the transaction that booked it, a moment later."""
+    booked: datetime | None = row["ended_at"]
+    if booked is None or row["seconds"] is None:
+        return booked
+    answered: datetime = row["started_at"] + timedelta(seconds=row["seconds"])
+    return min(booked, answered)
 
 
 def attempt_span_id(job_id: str, attempt_no: int) -> str:
