@@ -1,8 +1,10 @@
 """Gates: points in a process's database work at which a test can hold it, without a line in the code under test.
 
 A gate is a trigger in the test's database that asks for an advisory lock which the test holds. `before` lets the
-statement run and holds the process in its answer: killed there, nothing is committed. `commit` holds it in COMMIT
-itself, by a deferred trigger: killed or cut off there, the server still commits, and the process does not know.
+statement run and holds the process in its answer: killed there, nothing is committed, unless the statement is a
+transaction by itself, which the server then finishes alone (`Gate.abort` sees to it that it does not, as if the kill
+had come before it was sent). `commit` holds it in COMMIT itself, by a deferred trigger: killed or cut off there, the
+server still commits, and the process does not know.
 """
 
 from collections.abc import Iterator
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from tests.faults.harness import Site
 
 _KEY = 7_001
+_WAITING = (
+    "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 _ROW_WAITERS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'"
 )
@@ -54,11 +60,13 @@ class Gate:
         """Let everything through."""
         self._holder.execute("SELECT pg_advisory_unlock_all()")
 
+    def abort(self) -> None:
+        """Have the server give up what is held, and wait until it has: nothing of it is committed."""
+        self._holder.execute(f"SELECT pg_terminate_backend(pid) {_WAITING}")
+        self._site.eventually(lambda: self._held() == 0, "nothing is at the gate any more")
+
     def _held(self) -> int:
-        row = self._holder.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        ).fetchone()
+        row = self._holder.execute(f"SELECT count(*) {_WAITING}").fetchone()
         assert row is not None
         return int(row[0])
 

@@ -55,6 +55,8 @@ def test_a_worker_killed_while_it_books_an_attempt_makes_no_call_for_it(
         [job_id] = site.submit(1)
         held.wait_for()
         doomed.kill()
+        if at == "before":
+            held.abort()
     site.worker()
     site.check_promises()
     assert len(site.provider.bill()) == 1
@@ -101,6 +103,8 @@ def _killed_at_the_end(site: Site, point: Point, at: str) -> list[tuple[str, str
         held.wait_for()
         assert [line["replied"] for line in site.provider.bill()] == [True]
         doomed.kill()
+        if at == "before":
+            held.abort()
     site.worker()
     site.check_promises()
     assert site.job(job_id).state == State.SUCCEEDED
