@@ -12,6 +12,7 @@ import uvicorn
 
 from api.app import build_app
 from api.room import Room
+from pipelines.providers.table import check_catalog
 from synthralos.core import Core, build_core
 from synthralos.settings import Settings
 from synthralos.store.bus import POLL_SECONDS
@@ -126,6 +127,7 @@ def run_api(settings: Settings) -> None:
         signal.signal(number, on_signal)
     core = build_core(settings)
     try:
+        check_catalog(core.catalog)
         server = ApiServer(core, settings.host, settings.port)
         server.start()
         _spare_the_collector()

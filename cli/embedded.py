@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from api.process import ApiServer
 from migrations.runner import upgrade
+from pipelines.providers.table import check_catalog
 from scheduler.process import SchedulerProcess
 from synthralos.core import Core
 from synthralos.store.keys import Keys, Role
@@ -21,6 +22,7 @@ def embedded(core: Core) -> Iterator[str]:
     """
     with ExitStack() as stack:
         stack.callback(core.close)
+        check_catalog(core.catalog)
         upgrade(core.database)
         api, scheduler, worker = _parts(core)
         stack.callback(api.stop)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import dramatiq
 
+from pipelines.providers.table import check_catalog
 from synthralos.broker.actors import declare_actors
+from synthralos.catalog import load_catalog
 from synthralos.core import build_core
 from synthralos.domain.states import Stage
 from synthralos.settings import Settings, load_settings
@@ -63,10 +65,12 @@ def _calm_garbage_collector() -> None:
 def run_workers(settings: Settings) -> None:
     """Become Dramatiq's process manager with the processes and threads that the settings ask for.
 
-    The settings themselves reach the processes through the environment. Does not return.
+    The settings themselves reach the processes through the environment. Does not return. Raises `CatalogError`
+    here, where one line can say it, rather than in each process.
     """
     if settings.embedded:
         raise ValueError("BROKER_URL is memory://, which reaches no other process: run `synthralos up` instead")
+    check_catalog(load_catalog(settings.catalog_file))
     environment = {
         # Dramatiq reads these at import. Prefetch hoards messages that other workers could take; Redis is
         # polled at this interval; a cut connection is tried again after this delay (milliseconds).

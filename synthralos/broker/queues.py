@@ -1,7 +1,5 @@
 """Names of queues and actors, and the size of a message: what ringers and workers must agree on."""
 
-from collections.abc import Iterator, Sequence
-
 from synthralos.domain.states import Lane, Stage
 
 BATCH = 64
@@ -21,8 +19,3 @@ def actor_name(stage: Stage, lane: Lane) -> str:
 def all_queues(namespace: str) -> list[str]:
     """Every queue that a namespace can have."""
     return [queue_name(namespace, stage, lane) for stage in Stage for lane in Lane]
-
-
-def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """`ids` in their order, in pieces of at most `BATCH`."""
-    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))

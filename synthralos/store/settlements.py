@@ -61,7 +61,6 @@ class Settlements:
             with self._database.one_statement() as connection:
                 return self._whole.settle(connection, settlements, self._destinations)
         with self._database.transaction() as connection:
-            # Jobs before attempts, as everybody who takes a job from its worker does: no two wait for each other.
             won = _won(connection, self._settle, map(settle_row, settlements))
             ended = [s for s in settlements if s.attempt is not None]
             if ended:

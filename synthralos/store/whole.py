@@ -2,7 +2,8 @@
 
 Every statement of a transaction is a round trip, and BEGIN and COMMIT are two more. Here the changes of the jobs
 decide, as a common table expression, which attempts, spans and events are written beside them. Rows carry a
-number, `no`, by which the one is told to the other.
+number, `no`, by which the one is told to the other. PostgreSQL changes what the outer SELECT reads first: jobs before
+attempts, in the order of everybody who takes a job from its worker, so that no two wait for each other.
 """
 
 from collections.abc import Sequence
