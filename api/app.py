@@ -23,10 +23,10 @@ from api.problems import FieldError, Problem, http_error, internal, invalid, una
 from api.room import Room
 from api.submit import JOBS_PATH, submit
 from api.validation import field_errors
+from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core
-from synthralos.store.bus import POLL_SECONDS
-from synthralos.store.database import is_transient
-from synthralos.store.group_commit import StoreUnavailable
+from synthralos.store.sql.database import is_transient
+from synthralos.store.sql.group_commit import StoreUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from starlette.requests import Request
 
 from api.problems import forbidden, unauthorized
-from synthralos.store.keys import PREFIX, ApiKey, Role, digest
+from synthralos.store.admin.keys import PREFIX, ApiKey, Role, digest
 from synthralos.store.scope import Scope
 
 CACHE_SECONDS = 2.0

@@ -19,9 +19,9 @@ from api.openapi import event_stream
 from api.problems import Problem
 from api.room import Room, admit
 from pipelines.analyze.trace import Row, attempt_span, event_view, job_view, stage_span
+from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.domain.states import TERMINAL
-from synthralos.store.bus import POLL_SECONDS
-from synthralos.store.keys import Role
+from synthralos.store.admin.keys import Role
 
 router = APIRouter(tags=["jobs"])
 

@@ -12,7 +12,7 @@ from api.openapi import problem
 from api.room import Room, room_of
 from api.views import Live, Ready
 from migrations import runner
-from synthralos.store.processes import Processes
+from synthralos.store.admin.processes import Processes
 
 log = logging.getLogger(__name__)
 

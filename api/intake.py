@@ -18,8 +18,8 @@ from pipelines.guard.prompt_size import PLAN_LIMITS
 from synthralos.domain.ids import new_id, trace_id_of
 from synthralos.domain.jobs import Constraints, Request, Tenant
 from synthralos.domain.states import Lane
+from synthralos.store.queue.submissions import NewJob
 from synthralos.store.scope import Scope
-from synthralos.store.submissions import NewJob
 
 MOST_CHARACTERS = max(limits.characters for limits in PLAN_LIMITS.values())
 """Characters of prompt that no plan allows more of: what is longer is refused here, not stored and then denied."""

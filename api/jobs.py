@@ -13,7 +13,7 @@ from api.room import admit
 from api.views import JobPage, JobView
 from pipelines.analyze.trace import job_view
 from synthralos.domain.states import TERMINAL
-from synthralos.store.keys import Role
+from synthralos.store.admin.keys import Role
 
 router = APIRouter(tags=["jobs"])
 

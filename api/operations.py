@@ -17,10 +17,10 @@ from api.schemas import ReasonIn, RerouteIn
 from api.validation import field_errors
 from api.views import JobView
 from pipelines.analyze.trace import job_view
+from synthralos.bus.protocol import Topic
 from synthralos.domain.states import Stage, Transition, sources
-from synthralos.store.bus import Topic
-from synthralos.store.keys import Role
-from synthralos.store.operations import Changed, Refused
+from synthralos.store.admin.keys import Role
+from synthralos.store.queue.operations import Changed, Refused
 
 router = APIRouter(tags=["operations"])
 
@@ -40,7 +40,7 @@ async def cancel(request: Request, job_id: str) -> Response:
     def act() -> Outcome:
         return room.operations.cancel(job["id"], caller.scope, caller.actor, body.reason)
 
-    return await _operate(room, caller, Transition.CANCEL, act, (Topic.TAKEN, Topic.FINISHED))
+    return await _operate(room, caller, Transition.CANCEL, act, (Topic.CLAIM_REVOKED, Topic.FINISHED))
 
 
 @router.post("/api/v1/jobs/{job_id}/retry", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))
@@ -71,7 +71,7 @@ async def reroute(request: Request, job_id: str) -> Response:
     def act() -> Outcome:
         return room.operations.reroute(job["id"], caller.scope, caller.actor, changes, body.reason)
 
-    return await _operate(room, caller, Transition.REROUTE, act, (Topic.TAKEN, Topic.CHANGED))
+    return await _operate(room, caller, Transition.REROUTE, act, (Topic.CLAIM_REVOKED, Topic.CHANGED))
 
 
 async def _operate(
@@ -84,10 +84,10 @@ async def _operate(
     if isinstance(outcome, Refused):
         allowed = ", ".join(sorted(sources(transition)))
         raise conflict(f"Cannot {transition} a job that is {outcome.state}; it must be one of: {allowed}.")
-    doorstep = outcome.doorstep
-    room.core.doorbell.ring(Stage(doorstep.stage), doorstep.lane, [doorstep.id])
-    await room.write(lambda: _tell(room, topics, doorstep.id))
-    return answer(job_view(await room.job(doorstep.id, caller), detail=True))
+    work_item = outcome.work_item
+    room.core.doorbell.ring(Stage(work_item.stage), work_item.lane, [work_item.id])
+    await room.write(lambda: _tell(room, topics, work_item.id))
+    return answer(job_view(await room.job(work_item.id, caller), detail=True))
 
 
 def _tell(room: Room, topics: tuple[Topic, ...], job_id: str) -> None:

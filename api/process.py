@@ -13,9 +13,9 @@ import uvicorn
 from api.app import build_app
 from api.room import Room
 from pipelines.providers.table import check_catalog
+from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core, build_core
 from synthralos.settings import Settings
-from synthralos.store.bus import POLL_SECONDS
 
 log = logging.getLogger(__name__)
 

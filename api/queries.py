@@ -10,7 +10,7 @@ from api.problems import invalid_field
 from api.schemas import Time
 from synthralos.domain.ids import is_id
 from synthralos.domain.states import Lane, Stage, State
-from synthralos.store.reading import Filters
+from synthralos.store.read.jobs import Filters
 
 
 def _storable(text: str) -> str:

@@ -13,15 +13,15 @@ from api.problems import not_found
 from api.terms import Terms
 from api.waiting import Waiters
 from migrations import runner
+from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core
 from synthralos.domain.ids import is_id
-from synthralos.store.bus import POLL_SECONDS
-from synthralos.store.database import is_transient
-from synthralos.store.group_commit import GroupCommit, StoreUnavailable
-from synthralos.store.keys import Keys, Role
-from synthralos.store.operations import Operations
-from synthralos.store.reading import Reader, Row
-from synthralos.store.submissions import Accepted, KeyReused, Submission, Submissions
+from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.queue.operations import Operations
+from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
+from synthralos.store.read.jobs import Reader, Row
+from synthralos.store.sql.database import is_transient
+from synthralos.store.sql.group_commit import GroupCommit, StoreUnavailable
 
 Result = TypeVar("Result")
 

@@ -18,10 +18,10 @@ from api.room import LARGE_BODY, Room, admit
 from synthralos.domain.ids import trace_id_of
 from synthralos.domain.spans import parse_traceparent
 from synthralos.domain.states import Stage
-from synthralos.store.group_commit import StoreUnavailable
-from synthralos.store.keys import Role
+from synthralos.store.admin.keys import Role
+from synthralos.store.queue.submissions import Idempotency, KeyReused, NewJob, Submission
 from synthralos.store.scope import EVERYTHING, Scope
-from synthralos.store.submissions import Idempotency, KeyReused, NewJob, Submission
+from synthralos.store.sql.group_commit import StoreUnavailable
 
 JOBS_PATH = "/api/v1/jobs"
 

@@ -16,8 +16,8 @@ from api.views import Trace, TracePage
 from pipelines.analyze.trace import assemble, cost_view, rfc3339
 from synthralos.domain.ids import is_id
 from synthralos.domain.states import OPEN, State
-from synthralos.store.keys import Role
-from synthralos.store.reading import TraceRow
+from synthralos.store.admin.keys import Role
+from synthralos.store.read.jobs import TraceRow
 
 router = APIRouter(prefix="/api/v1/observability/traces", tags=["observability"])
 

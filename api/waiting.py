@@ -13,8 +13,8 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from synthralos.bus.protocol import Bus, Topic
 from synthralos.domain.states import TERMINAL
-from synthralos.store.bus import Bus, Topic
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from benchmarks.provider import free_port
 from benchmarks.report import BenchmarkError
 from benchmarks.workload import job_array
 from migrations.runner import upgrade
-from synthralos.store.database import Database
-from synthralos.store.keys import Keys, Role
+from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.scope import Scope
+from synthralos.store.sql.database import Database
 
 ARRAY = 1000
 """Jobs of one submission, the most that the API takes."""

@@ -37,8 +37,8 @@ def check(
 
 
 def _heartbeats(kind: str, chosen: Settings) -> dict[str, Any]:
-    from synthralos.store.database import Database  # noqa: PLC0415 - the database layer is slow to import
-    from synthralos.store.processes import Processes  # noqa: PLC0415
+    from synthralos.store.admin.processes import Processes  # noqa: PLC0415
+    from synthralos.store.sql.database import Database  # noqa: PLC0415 - the database layer is slow to import
 
     database = Database(chosen.database_url)
     try:

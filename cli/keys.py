@@ -13,7 +13,7 @@ from cli.options import DatabaseUrl, Json, output, settings
 from cli.output import local, printable
 
 if TYPE_CHECKING:
-    from synthralos.store.keys import ApiKey, Keys
+    from synthralos.store.admin.keys import ApiKey, Keys
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys, in the database of DATABASE_URL.")
 
@@ -45,7 +45,7 @@ def create(
     Example: `synthralos keys create --name billing --organization acme --plan pro`
     """
     _check_scope(organization, workspace, user, plan)
-    from synthralos.store.keys import Role  # noqa: PLC0415 - the database layer is slow to import
+    from synthralos.store.admin.keys import Role  # noqa: PLC0415 - the database layer is slow to import
     from synthralos.store.scope import Scope  # noqa: PLC0415
 
     with _keys(database_url) as keys:
@@ -95,8 +95,8 @@ def _check_scope(organization: str | None, workspace: str | None, user: str | No
 
 @contextmanager
 def _keys(database_url: str | None) -> Iterator["Keys"]:
-    from synthralos.store.database import Database  # noqa: PLC0415 - the database layer is slow to import
-    from synthralos.store.keys import Keys  # noqa: PLC0415
+    from synthralos.store.admin.keys import Keys  # noqa: PLC0415
+    from synthralos.store.sql.database import Database  # noqa: PLC0415 - the database layer is slow to import
 
     database = Database(settings(database_url=database_url).database_url)
     try:

@@ -10,7 +10,7 @@ from rich.text import Text
 from cli.options import DatabaseUrl, Json, output, settings
 
 if TYPE_CHECKING:
-    from synthralos.store.database import Database
+    from synthralos.store.sql.database import Database
 
 app = typer.Typer(help="Bring the database of DATABASE_URL to the newest schema, or to another one.")
 
@@ -67,7 +67,7 @@ def current(context: typer.Context, database_url: DatabaseUrl = None, as_json: J
 
 @contextmanager
 def _database(url: str | None) -> Iterator["Database"]:
-    from synthralos.store.database import Database  # noqa: PLC0415 - the database layer is slow to import
+    from synthralos.store.sql.database import Database  # noqa: PLC0415 - the database layer is slow to import
 
     database = Database(settings(database_url=url).database_url)
     try:

@@ -16,7 +16,7 @@ from synthralos.core import Core, build_core
 from synthralos.credentials import SANDBOX, Credentials
 from synthralos.domain.deployments import Catalog
 from synthralos.settings import Settings, load_settings
-from synthralos.store.keys import Keys
+from synthralos.store.admin.keys import Keys
 from synthralos_client import Client, Job
 
 CALL_TIMEOUT = 2.0

@@ -25,7 +25,7 @@ class ModelFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class Writer:
     """Our ledger beside the provider's bill, in USD.
 
     `sure` is what our ledger knows; `maybe` the attempts that it marks as possibly billed, and `maybe_billed` what
@@ -54,7 +54,7 @@ class Summary:
     latency: Figures
     undisturbed: Figures
     added: Figures
-    books: Books
+    books: Writer
     wall: float
     shown: Job
     shown_trace: dict[str, Any]
@@ -133,7 +133,7 @@ def _models(calls: list[dict[str, Any]]) -> dict[str, ModelFigures]:
     return dict(sorted(models.items()))
 
 
-def _books(outcome: Outcome, calls: list[list[dict[str, Any]]]) -> Books:
+def _books(outcome: Outcome, calls: list[list[dict[str, Any]]]) -> Writer:
     ours = {
         (job.id, call["attempt_no"]): call
         for job, attempts in zip(outcome.jobs, calls, strict=True)
@@ -143,7 +143,7 @@ def _books(outcome: Outcome, calls: list[list[dict[str, Any]]]) -> Books:
     maybe = {key for key, call in ours.items() if call["billed"] == "maybe"}
     bill = outcome.bill.lines
     sure = {key: Decimal(call["cost_usd"] or 0) for key, call in ours.items() if key not in maybe}
-    return Books(
+    return Writer(
         ledger=sum(sure.values(), Decimal(0)),
         bill=sum(bill.values(), Decimal(0)),
         maybe=len(maybe),

@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 
 _LOCK = 5_017_423_110
 """Key of the advisory lock under which PostgreSQL migrates, so that several processes may start at once."""

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from synthralos.store.processes import Leadership
+from synthralos.store.admin.processes import Leadership
 
 log = logging.getLogger(__name__)
 

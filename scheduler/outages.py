@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable
 
-from synthralos.store.database import is_transient
+from synthralos.store.sql.database import is_transient
 
 log = logging.getLogger(__name__)
 
 
-class Persistent:
+class ResilientTask:
     """Runs a job that has to go on whatever happens to it."""
 
     def __init__(self, name: str, job: Callable[[], bool]) -> None:

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
-from scheduler.outages import Persistent
+from scheduler.outages import ResilientTask
 from scheduler.sweeper import Sweeper
 from synthralos.core import Core, build_core
 from synthralos.settings import Settings
-from synthralos.store.database import is_transient
-from synthralos.store.housekeeping import Housekeeping
-from synthralos.store.processes import Leadership, Processes
+from synthralos.store.admin.processes import Leadership, Processes
+from synthralos.store.retention.housekeeping import Housekeeping
+from synthralos.store.sql.database import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class SchedulerProcess:
     @staticmethod
     def _add(scheduler: BackgroundScheduler, name: str, job: Callable[[], bool], seconds: float) -> None:
         scheduler.add_job(
-            Persistent(f"the scheduler's {name}", job),
+            ResilientTask(f"the scheduler's {name}", job),
             "interval",
             id=name,
             seconds=seconds,

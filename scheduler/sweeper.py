@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from synthralos.broker.protocol import Doorbell
+from synthralos.bus.protocol import Bus, Topic
 from synthralos.domain.states import Lane, Stage
 from synthralos.settings import Settings
-from synthralos.store.bus import Bus, Topic
-from synthralos.store.database import Database, is_transient
-from synthralos.store.sweeps import Doorstep, Sweeps
+from synthralos.store.queue.sweeps import Sweeps, WorkItem
+from synthralos.store.sql.database import Database, is_transient
 
 BATCH = 1000
 """Jobs that one transaction moves."""
@@ -101,7 +101,7 @@ class Sweeper:
             lost += self._sweeps.declare_silent(now - timedelta(seconds=self._lost_after))
         if not self._abandoning.due(now) and not lost:
             return
-        for freed in _batches(self._sweeps.abandon):
+        for freed in _batches(self._sweeps.rescue):
             self._tell_and_ring(freed)
         if lost:
             # A dead worker's session may hold its rows for a moment longer: look again in the next round.
@@ -111,32 +111,32 @@ class Sweeper:
         """Ring for jobs that nobody came for, unless the broker still has messages that say so."""
         if not self._ringing_again.due(now):
             return
-        for stage, lane in self._sweeps.neglected(self._ring_again_after):
+        for stage, lane in self._sweeps.unclaimed_queues(self._ring_again_after):
             if self._answers_to_none(stage, lane):
-                self._ring(self._sweeps.unattended(stage, lane, self._ring_again_after, RING_AGAIN_LIMIT))
+                self._ring(self._sweeps.unclaimed_jobs(stage, lane, self._ring_again_after, RING_AGAIN_LIMIT))
         unfinished = self._sweeps.unanalyzed(self._ring_again_after) or self._sweeps.backlog(self._ring_again_after)
         if unfinished and self._answers_to_none(Stage.ANALYZE, Lane.BULK):
-            self._ring([Doorstep(step.id, Stage.ANALYZE, Lane.BULK) for step in unfinished])
+            self._ring([WorkItem(step.id, Stage.ANALYZE, Lane.BULK) for step in unfinished])
 
     def _answers_to_none(self, stage: Stage, lane: Lane) -> bool:
         """Whether the stage's queue is all but empty, so that jobs that wait there have no message any more."""
         depth = self._doorbell.depth(stage, lane)
         return depth is not None and depth < FEW_MESSAGES
 
-    def _tell_and_ring(self, doorsteps: list[Doorstep]) -> None:
+    def _tell_and_ring(self, items: list[WorkItem]) -> None:
         """What is over by now is at analyze: say so to those who wait for it."""
-        self._bus.publish(Topic.FINISHED, [step.id for step in doorsteps if step.stage is Stage.ANALYZE])
-        self._ring(doorsteps)
+        self._bus.publish(Topic.FINISHED, [step.id for step in items if step.stage is Stage.ANALYZE])
+        self._ring(items)
 
-    def _ring(self, doorsteps: Iterable[Doorstep]) -> None:
+    def _ring(self, items: Iterable[WorkItem]) -> None:
         groups: defaultdict[tuple[Stage, Lane], list[str]] = defaultdict(list)
-        for step in doorsteps:
+        for step in items:
             groups[step.stage, step.lane].append(step.id)
         for (stage, lane), ids in groups.items():
             self._doorbell.ring(stage, lane, ids)
 
 
-def _batches(sweep: Callable[[int], list[Doorstep]]) -> Iterable[list[Doorstep]]:
+def _batches(sweep: Callable[[int], list[WorkItem]]) -> Iterable[list[WorkItem]]:
     for _ in range(BATCHES_A_ROUND):
         moved = sweep(BATCH)
         if moved:

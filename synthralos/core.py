@@ -9,12 +9,13 @@ import dramatiq
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
 from synthralos.broker.protocol import Doorbell
+from synthralos.bus.build import build_bus
+from synthralos.bus.protocol import Bus
 from synthralos.catalog import load_catalog
 from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog
 from synthralos.settings import Settings
-from synthralos.store.bus import Bus, build_bus
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import redis
 from psycopg import sql
 
 from migrations.runner import upgrade
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import metadata
 from tests.fakes.stores import Store
 from tests.servers import POSTGRESQL, RABBITMQ, REDIS, Server, embedded_only

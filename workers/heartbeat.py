@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from synthralos.store.clock import DatabaseClock
-from synthralos.store.processes import Processes
+from synthralos.store.admin.processes import Processes
+from synthralos.store.sql.clock import DatabaseClock
 
 log = logging.getLogger(__name__)
 

@@ -8,29 +8,29 @@ from collections.abc import Sequence
 
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.analyze.table import build_exporters
-from pipelines.conveyor import Conveyor
 from pipelines.execute.stage import ExecuteStage
+from pipelines.flow.conveyor import Conveyor
+from pipelines.flow.runner import JobRunner
 from pipelines.guard.table import build_guard_stage
 from pipelines.heal.stage import build_heal_stage
-from pipelines.journey import Journeys
 from pipelines.providers.table import build_providers
 from pipelines.route.stage import RouteStage
 from pipelines.route.strategies import STRATEGIES
+from synthralos.bus.protocol import Topic
 from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Stage
-from synthralos.store.analysis import Analysis
-from synthralos.store.bus import Topic
-from synthralos.store.claims import Claims
-from synthralos.store.database import is_transient
-from synthralos.store.processes import Processes
-from synthralos.store.reading import Reader
-from synthralos.store.settlements import Settlements
-from workers.analysis import Analyst
-from workers.books import WorkerBooks
-from workers.flight import EventLoopThread, Flight
+from synthralos.store.admin.processes import Processes
+from synthralos.store.exports.backlog import Analysis
+from synthralos.store.queue.claims import Claims
+from synthralos.store.queue.settlements import Settlements
+from synthralos.store.read.jobs import Reader
+from synthralos.store.sql.database import is_transient
+from workers.exporting import TraceExporter
 from workers.heartbeat import Heartbeat
+from workers.in_flight import EventLoopThread, InFlight
+from workers.writer import JobWriter
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,9 @@ class WorkerRuntime:
         self._thread = EventLoopThread("flight")
         exporters = build_exporters(settings)
         settlements = Settlements(database, list(exporters))
-        self._books = WorkerBooks(settlements, core.bus, core.doorbell, ships=bool(exporters))
+        self._books = JobWriter(settlements, core.bus, core.doorbell, ships=bool(exporters))
         self._execute = ExecuteStage(build_providers(core.credentials, settings))
-        self._journeys = Journeys(
+        self._journeys = JobRunner(
             stages,
             core.catalog,
             self._execute,
@@ -66,7 +66,7 @@ class WorkerRuntime:
             now,
             settings.call_timeout,
         )
-        self.flight = Flight(settings.flight_slots, self._thread.loop, self._journeys.travel)
+        self.flight = InFlight(settings.flight_slots, self._thread.loop, self._journeys.travel)
         self._conveyor = Conveyor(
             stages,
             self._claim,
@@ -75,8 +75,10 @@ class WorkerRuntime:
             self.flight,
             now,
         )
-        self._analyst = Analyst(self._reader, Analysis(database, list(exporters)), exporters, self.heartbeat.clock)
-        core.bus.subscribe(Topic.TAKEN, self._on_taken)
+        self._exporter = TraceExporter(
+            self._reader, Analysis(database, list(exporters)), exporters, self.heartbeat.clock
+        )
+        core.bus.subscribe(Topic.CLAIM_REVOKED, self._on_revoked)
 
     def start(self) -> None:
         """Register this process and be ready for messages. Waits for the database."""
@@ -87,7 +89,7 @@ class WorkerRuntime:
     def handle(self, stage: Stage, job_ids: Sequence[str]) -> None:
         """Work on those of `job_ids` that have work at `stage`. Runs in a Dramatiq thread."""
         if stage is Stage.ANALYZE:
-            self._analyst.analyze(job_ids)
+            self._exporter.analyze(job_ids)
         else:
             self._conveyor.carry(stage, job_ids)
 
@@ -148,11 +150,11 @@ class WorkerRuntime:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
 
-    def _on_taken(self, job_ids: Sequence[str] | None) -> None:
+    def _on_revoked(self, job_ids: Sequence[str] | None) -> None:
         """Somebody cancelled or rerouted jobs: cut those calls of ours whose claim no longer holds."""
-        self._thread.spawn(lambda: self._cut_taken(job_ids))
+        self._thread.spawn(lambda: self._cut_revoked(job_ids))
 
-    async def _cut_taken(self, job_ids: Sequence[str] | None) -> None:
+    async def _cut_revoked(self, job_ids: Sequence[str] | None) -> None:
         wanted = None if job_ids is None else set(job_ids)
         ours = [key for key in self._journeys.under_way() if wanted is None or key[0] in wanted]
         if not ours:

@@ -13,7 +13,7 @@ from pipelines.heal.protocol import NextDeployment as Next
 from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.jobs import Constraints
-from synthralos.domain.plans import Plan
+from synthralos.domain.plans import RoutingPlan
 
 LONGEST_WAIT = 900.0
 """Seconds: a provider that asks for a longer wait than this is tried again after this."""
@@ -148,7 +148,7 @@ def failed_deployment(case: Case) -> str | None:
     return None if step is None else step.deployment
 
 
-def untried(case: Case, plan: Plan) -> list[int]:
+def untried(case: Case, plan: RoutingPlan) -> list[int]:
     """The indices of the plan's steps that may be called next and were not called yet, those after the cursor first.
 
     Steps before the cursor count only after a call: without one, going back could go round for ever.

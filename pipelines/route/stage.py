@@ -17,7 +17,7 @@ from pipelines.tokens import BYTES_PER_TOKEN, TextSize, TokenCounter, encoding_f
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Job
-from synthralos.domain.plans import Exclusion, Plan, Step
+from synthralos.domain.plans import Exclusion, RoutingPlan, Step
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class _Choice:
 
     candidates: tuple[Candidate, ...]
     excluded: tuple[_Excluded, ...]
-    plans: dict[tuple[str, bool], Plan] = field(default_factory=dict)
+    plans: dict[tuple[str, bool], RoutingPlan] = field(default_factory=dict)
 
 
 class RouteStage:
@@ -80,7 +80,7 @@ class RouteStage:
         self._sifted = lru_cache(DEMANDS_KEPT)(self._sift)
         self._choice = lru_cache(CHOICES_KEPT)(self._choose)
 
-    def plan(self, jobs: Sequence[Job]) -> list[Plan | Failure]:
+    def plan(self, jobs: Sequence[Job]) -> list[RoutingPlan | Failure]:
         """One plan or failure per job, in the order of `jobs`.
 
         A plan names every deployment of the catalog once, as a step or as an exclusion. Jobs that are alike
@@ -95,14 +95,14 @@ class RouteStage:
             self._offer = _Offer(reasons)
         return self._offer
 
-    def _plan_or_bug(self, job: Job, offer: _Offer) -> Plan | Failure:
+    def _plan_or_bug(self, job: Job, offer: _Offer) -> RoutingPlan | Failure:
         try:
             return self._plan(job, offer)
         except Exception as error:  # noqa: BLE001 - the edge to pluggable strategies: a bug must not lose the batch
             _log.exception("routing of job %s failed", job.id)
             return Failure(FailureClass.INTERNAL, f"routing failed with {type(error).__name__}: tell the operator")
 
-    def _plan(self, job: Job, offer: _Offer) -> Plan | Failure:
+    def _plan(self, job: Job, offer: _Offer) -> RoutingPlan | Failure:
         constraints = job.constraints
         strategy = self._strategies.get(PINNED if constraints.pin else constraints.strategy)
         if strategy is None:
@@ -179,12 +179,12 @@ def _first_reason(rules: Iterable[Rule], demand: Demand, deployment: Deployment)
     return None
 
 
-def _plan_of(strategy: str, steps: Sequence[Step], excluded: Sequence[_Excluded], fallback: bool) -> Plan:
+def _plan_of(strategy: str, steps: Sequence[Step], excluded: Sequence[_Excluded], fallback: bool) -> RoutingPlan:
     exclusions = [Exclusion(found.deployment, found.reason) for found in excluded]
     if not fallback:
         exclusions += [Exclusion(step.deployment, NOT_FIRST) for step in steps[1:]]
         steps = steps[:1]
-    return Plan(strategy, tuple(steps), tuple(exclusions))
+    return RoutingPlan(strategy, tuple(steps), tuple(exclusions))
 
 
 def _unknown_strategy(name: str, known: Iterable[str]) -> Failure:

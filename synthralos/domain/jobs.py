@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from synthralos.domain.findings import Verdict
-from synthralos.domain.plans import Plan
+from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Lane, Stage
 
 
@@ -127,7 +127,7 @@ class Job:
     parent_span_id: str | None = None
     deadline: datetime | None = None
     attempts: int = 0
-    plan: Plan | None = None
+    plan: RoutingPlan | None = None
     verdict: Verdict | None = None
     failure: dict[str, Any] | None = None
     queued_at: datetime | None = None

@@ -26,7 +26,7 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RoutingPlan:
     """The ordered steps; `cursor` is the index of the step that is tried now or next.
 
     `key` names the plan by its content, whatever the cursor: jobs that are alike share one stored plan.
@@ -48,7 +48,7 @@ class Plan:
         """The step at the cursor, or None when the plan is used up."""
         return self.steps[self.cursor] if self.cursor < len(self.steps) else None
 
-    def at(self, cursor: int) -> "Plan":
+    def at(self, cursor: int) -> "RoutingPlan":
         """The same plan with its cursor elsewhere."""
         return replace(self, cursor=cursor)
 
@@ -72,7 +72,7 @@ class Plan:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Plan":
+    def from_json(cls, data: dict[str, Any]) -> "RoutingPlan":
         """The inverse of `to_json`; a stored body without a cursor is at its first step."""
         steps = tuple(
             Step(

@@ -52,8 +52,8 @@ class Transition(StrEnum):
     HAND_OVER = "hand_over"
     PARK = "park"
     RELEASE = "release"
-    ABANDON = "abandon"
-    SET_APART = "set_apart"
+    RESCUE = "rescue"
+    ISOLATE = "isolate"
     BURY = "bury"
     WAKE = "wake"
     SUCCEED = "succeed"
@@ -89,8 +89,8 @@ TRANSITIONS: Mapping[Transition, Rule] = {
     Transition.HAND_OVER: _rule(State.QUEUED, State.ACTIVE, fenced=True, meaning="the next stage is served elsewhere"),
     Transition.PARK: _rule(State.PARKED, State.ACTIVE, fenced=True, meaning="it waits until run_at"),
     Transition.RELEASE: _rule(State.QUEUED, State.ACTIVE, fenced=True, meaning="its worker shuts down"),
-    Transition.ABANDON: _rule(State.QUEUED, State.ACTIVE, fenced=False, meaning="its worker is lost"),
-    Transition.SET_APART: _rule(
+    Transition.RESCUE: _rule(State.QUEUED, State.ACTIVE, fenced=False, meaning="its worker is lost"),
+    Transition.ISOLATE: _rule(
         State.PARKED, State.ACTIVE, fenced=False, meaning="too many workers are lost with it and with others like it"
     ),
     Transition.BURY: _rule(State.FAILED, State.ACTIVE, fenced=False, meaning="it took too many workers down with it"),

@@ -9,9 +9,10 @@ from contextlib import ExitStack, closing
 import psycopg
 import pytest
 
+from synthralos.bus.build import build_bus
+from synthralos.bus.protocol import Bus, Listener, Topic
 from synthralos.domain.ids import new_id
-from synthralos.store.bus import Bus, Listener, Topic, build_bus
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 
 Build = Callable[[], Bus]
 
@@ -59,9 +60,9 @@ def test_each_topic_has_its_own_listeners(build: Build) -> None:
     bus = build()
     changed, taken = ear(), ear()
     bus.subscribe(Topic.CHANGED, changed[1])
-    bus.subscribe(Topic.TAKEN, taken[1])
+    bus.subscribe(Topic.CLAIM_REVOKED, taken[1])
     one, two = new_id(), new_id()
-    bus.publish(Topic.TAKEN, [one])
+    bus.publish(Topic.CLAIM_REVOKED, [one])
     bus.publish(Topic.CHANGED, [two])
     assert next_ids(taken[0]) == [one]
     assert next_ids(changed[0]) == [two]
@@ -103,12 +104,13 @@ def postgres(postgres_database: str) -> Iterator[Database]:
 def test_what_another_process_publishes_is_heard(postgres: Database) -> None:
     (heard, listener), job_id = ear(), new_id()
     with closing(build_bus(postgres)) as bus:
-        bus.subscribe(Topic.TAKEN, listener)
+        bus.subscribe(Topic.CLAIM_REVOKED, listener)
         code = """
 import sys
-from synthralos.store.bus import Topic, build_bus
-from synthralos.store.database import Database
-build_bus(Database(sys.argv[1])).publish(Topic.TAKEN, [sys.argv[2]])
+from synthralos.bus.build import build_bus
+from synthralos.bus.protocol import Topic
+from synthralos.store.sql.database import Database
+build_bus(Database(sys.argv[1])).publish(Topic.CLAIM_REVOKED, [sys.argv[2]])
 """
         url = postgres.url.render_as_string(hide_password=False)
         subprocess.run([sys.executable, "-c", code, url, job_id], check=True)
@@ -147,9 +149,9 @@ def test_a_listener_that_comes_later_hears_from_then_on(postgres: Database) -> N
         bus.subscribe(Topic.CHANGED, changed[1])
         bus.publish(Topic.CHANGED, [new_id()])
         next_ids(changed[0])
-        bus.subscribe(Topic.TAKEN, taken[1])
+        bus.subscribe(Topic.CLAIM_REVOKED, taken[1])
         job_id = new_id()
-        bus.publish(Topic.TAKEN, [job_id])
+        bus.publish(Topic.CLAIM_REVOKED, [job_id])
         assert next_ids(taken[0]) == [job_id]
 
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from synthralos.domain.ids import new_id
 from synthralos.domain.states import Stage, Transition
-from synthralos.store.claims import Claims
-from synthralos.store.database import Database, is_transient
+from synthralos.store.queue.claims import Claims
+from synthralos.store.sql.database import Database, is_transient
 from tests.fakes.jobs import ids, new_job, settlement, start
 from tests.fakes.stores import Store
 
@@ -141,7 +141,7 @@ def test_a_claim_in_doubt_that_was_lost_meanwhile_stays_with_its_new_holder(stor
     with pytest.raises(sa.exc.OperationalError):
         claims.claim(Stage.GUARD, wanted, worker)
     store.lose(worker)
-    store.sweeps.abandon()
+    store.sweeps.rescue()
     [theirs] = store.claim(wanted)
     assert claims.claim(Stage.GUARD, wanted, worker) == []
     assert store.settle(settlement(theirs))

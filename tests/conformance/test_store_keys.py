@@ -2,9 +2,9 @@
 
 import pytest
 
-from synthralos.store.database import Database
-from synthralos.store.keys import PREFIX, Keys, Role
+from synthralos.store.admin.keys import PREFIX, Keys, Role
 from synthralos.store.scope import EVERYTHING, Scope
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import api_keys
 
 

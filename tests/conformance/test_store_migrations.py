@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from migrations.runner import current, downgrade, head, upgrade
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import metadata
 
 
@@ -78,7 +78,7 @@ def test_several_processes_may_migrate_at_once(empty: Database) -> None:
     code = """
 import sys
 from migrations.runner import upgrade
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 database = Database(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -10,9 +10,9 @@ from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Tenant
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources
-from synthralos.store.operations import Changed, Operations, Refused
+from synthralos.store.queue.operations import Changed, Operations, Refused
+from synthralos.store.queue.sweeps import WorkItem
 from synthralos.store.scope import EVERYTHING, Scope
-from synthralos.store.sweeps import Doorstep
 from tests.fakes.jobs import ACME, attempt_end, failure, new_job, settlement, start
 from tests.fakes.stores import Store
 
@@ -85,7 +85,7 @@ def test_a_job_that_does_not_exist_is_not_moved(store: Store) -> None:
 def test_a_cancelled_job_is_over_and_rings_analyze(store: Store) -> None:
     job_id = job_in(store, State.PARKED, lane=Lane.INTERACTIVE)
     outcome = store.operations.cancel(job_id, EVERYTHING, "ann", "enough")
-    assert outcome == Changed(State.CANCELLED, Doorstep(job_id, Stage.ANALYZE, Lane.INTERACTIVE))
+    assert outcome == Changed(State.CANCELLED, WorkItem(job_id, Stage.ANALYZE, Lane.INTERACTIVE))
     row = store.job(job_id)
     assert (row["worker_id"], row["run_at"]) == (None, None)
     assert row["finished_at"] is not None
@@ -118,7 +118,7 @@ def test_a_retried_job_starts_anew_with_its_history_kept(store: Store, state: St
     job_id = job_in(store, state)
     store.update_job(job_id, losses=2)
     outcome = store.operations.retry(job_id, EVERYTHING, "ann", "again")
-    assert outcome == Changed(State.QUEUED, Doorstep(job_id, Stage.GUARD, Lane.BULK))
+    assert outcome == Changed(State.QUEUED, WorkItem(job_id, Stage.GUARD, Lane.BULK))
     row = store.job(job_id)
     assert (row["stage"], row["losses"], row["attempts"], row["retry_base"]) == ("guard", 0, 1, 1)
     assert (row["failure"], row["finished_at"], row["analyzed_at"]) == (None, None, None)
@@ -158,7 +158,7 @@ def test_a_deadline_that_has_passed_is_dropped(
 def test_a_rerouted_job_is_taken_from_its_worker(store: Store) -> None:
     job = store.started()
     outcome = store.operations.reroute(job.id, EVERYTHING, "ann", {"exclude": ["sandbox/small@eu"]}, "slow")
-    assert outcome == Changed(State.QUEUED, Doorstep(job.id, Stage.ROUTE, Lane.BULK))
+    assert outcome == Changed(State.QUEUED, WorkItem(job.id, Stage.ROUTE, Lane.BULK))
     assert not store.settle(settlement(job, attempt=attempt_end(1)))
     row = store.job(job.id)
     assert (row["state"], row["worker_id"], row["retry_base"]) == ("queued", None, 1)

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Transition
-from synthralos.store.analysis import Analysis
-from synthralos.store.database import Database
-from synthralos.store.housekeeping import Housekeeping
-from synthralos.store.processes import Leadership
+from synthralos.store.admin.processes import Leadership
+from synthralos.store.exports.backlog import Analysis
+from synthralos.store.queue.submissions import Accepted
+from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.submissions import Accepted
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import idempotency_keys, leaders, processes
-from synthralos.store.types import utc_in
 from tests.fakes.jobs import attempt_end, settlement, submission
 from tests.fakes.stores import Store
 
@@ -161,7 +161,7 @@ def test_processes_that_ended_long_ago_and_hold_nothing_are_forgotten(store: Sto
     housekeeping = Housekeeping(store.database)
     assert housekeeping.prune_processes(DAY) == 2
     assert {row["id"] for row in store.rows(processes)} == {workers[n] for n in ("running", "holder", "fresh")}
-    store.sweeps.abandon()
+    store.sweeps.rescue()
     store.settle(settlement(job, attempt=attempt_end(1)))
     assert housekeeping.prune_processes(DAY) == 1
     assert store.attempts(job.id)[0]["late"]

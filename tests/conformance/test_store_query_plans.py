@@ -12,9 +12,9 @@ from migrations.runner import upgrade
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Lane, Stage, Transition
-from synthralos.store.analysis import Analysis
-from synthralos.store.database import Database
+from synthralos.store.exports.backlog import Analysis
 from synthralos.store.scope import EVERYTHING
+from synthralos.store.sql.database import Database
 from tests.fakes.jobs import attempt_end, ids, new_job, settlement, start
 from tests.fakes.stores import Store
 
@@ -78,7 +78,7 @@ class Overheard:
             with engine.connect() as connection:
                 asked = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
                 [plan] = asked.scalar_one()
-            found += [(table, statement) for table in sequential_scans(plan["Plan"]) if table in BIG]
+            found += [(table, statement) for table in sequential_scans(plan["RoutingPlan"]) if table in BIG]
         return found
 
 
@@ -118,12 +118,12 @@ def sweep(store: Store) -> None:
     sweeps = store.sweeps
     sweeps.wake_due()
     sweeps.expire()
-    sweeps.neglected(0)
-    sweeps.unattended(Stage.GUARD, Lane.BULK, 0, 2000)
+    sweeps.unclaimed_queues(0)
+    sweeps.unclaimed_jobs(Stage.GUARD, Lane.BULK, 0, 2000)
     sweeps.unanalyzed(0)
     sweeps.declare_gone()
     sweeps.declare_silent(store.now() - timedelta(seconds=60))
-    assert sweeps.abandon()
+    assert sweeps.rescue()
 
 
 def test_no_statement_scans_a_table_that_grows(grown: Store) -> None:

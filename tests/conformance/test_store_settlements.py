@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from synthralos.domain.attempts import Billed, Outcome
+from synthralos.domain.events import Event
 from synthralos.domain.findings import Decision, Finding, Verdict
 from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import Price
 from synthralos.domain.spans import Span
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition
-from synthralos.store.analysis import Analysis
-from synthralos.store.database import Database
+from synthralos.domain.writes import Settlement
+from synthralos.store.exports.backlog import Analysis
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.timeline import Event
-from synthralos.store.writes import Settlement
+from synthralos.store.sql.database import Database
 from tests.fakes.jobs import PRICE, USAGE, attempt_end, deployment, failure, plan, settlement, start
 from tests.fakes.stores import Store
 
@@ -213,7 +213,7 @@ def take(store: Store, job: Job, by: str) -> None:
         store.operations.reroute(job.id, EVERYTHING, "ann", {})
     else:
         store.lose(job.claim.worker_id)
-        store.sweeps.abandon()
+        store.sweeps.rescue()
     if by == "next claim":
         store.claim([job.id], stage=Stage.EXECUTE)
 

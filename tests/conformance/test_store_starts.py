@@ -78,7 +78,7 @@ def test_no_attempt_begins_for_a_job_that_moved_on(store: Store, end: str) -> No
         store.operations.reroute(job.id, ANYWHERE, "ann", {})
     else:
         store.lose(job.claim.worker_id)
-        store.sweeps.abandon()
+        store.sweeps.rescue()
     assert store.settlements.start([start(job)]) == [False]
     assert store.attempts(job.id) == []
 

@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Tenant
 from synthralos.domain.states import Lane, Stage
-from synthralos.store.claims import Claims
-from synthralos.store.database import Database
-from synthralos.store.processes import Processes
-from synthralos.store.reading import Reader
+from synthralos.store.admin.processes import Processes
+from synthralos.store.queue.claims import Claims
+from synthralos.store.queue.submissions import Accepted, Idempotency, KeyReused, Submission, Submissions
+from synthralos.store.read.jobs import Reader
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.submissions import Accepted, Idempotency, KeyReused, Submission, Submissions
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import idempotency_keys, jobs
-from synthralos.store.types import utcnow
 from tests.fakes.jobs import ids, new_job, submission
 
 TRICKY = "crème 🧑🏽‍🚀 עברית‏ \"quoted\" 'single' back\\slash \\u0041 \\u0000 \t\n %s :name $.x {} ẞ"

@@ -7,10 +7,10 @@ import pytest
 
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.states import Lane, Stage, Transition
-from synthralos.store.analysis import Analysis
-from synthralos.store.database import Database
+from synthralos.store.exports.backlog import Analysis
+from synthralos.store.queue.sweeps import WorkItem
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.sweeps import Doorstep
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import processes
 from tests.fakes.jobs import attempt_end, deployment, failure, new_job, settlement, start
 from tests.fakes.stores import Store
@@ -31,8 +31,8 @@ def past() -> datetime:
 def test_only_the_due_are_woken_oldest_first_and_once(store: Store) -> None:
     late, later = parked(store, 10, Lane.INTERACTIVE), parked(store, 20)
     waiting = parked(store, -60)
-    assert store.sweeps.wake_due(limit=1) == [Doorstep(later, Stage.EXECUTE, Lane.BULK)]
-    assert store.sweeps.wake_due() == [Doorstep(late, Stage.EXECUTE, Lane.INTERACTIVE)]
+    assert store.sweeps.wake_due(limit=1) == [WorkItem(later, Stage.EXECUTE, Lane.BULK)]
+    assert store.sweeps.wake_due() == [WorkItem(late, Stage.EXECUTE, Lane.INTERACTIVE)]
     assert store.sweeps.wake_due() == []
     assert [store.state(i) for i in (late, later, waiting)] == ["queued", "queued", "parked"]
     assert store.job(late)["run_at"] is None
@@ -70,10 +70,10 @@ def test_those_that_nobody_came_for_are_found_by_stage_and_lane(store: Store) ->
     for job_id in (bulk, interactive, elsewhere.id, held.id):
         store.backdate(job_id, rung_at=60)
     places = {(Stage.GUARD, Lane.BULK), (Stage.GUARD, Lane.INTERACTIVE), (Stage.HEAL, Lane.BULK)}
-    assert set(store.sweeps.neglected(10)) == places
-    assert store.sweeps.unattended(Stage.GUARD, Lane.BULK, 10, 100) == [Doorstep(bulk, Stage.GUARD, Lane.BULK)]
-    assert store.sweeps.unattended(Stage.GUARD, Lane.BULK, 10, 100) == []
-    assert set(store.sweeps.neglected(10)) == places - {(Stage.GUARD, Lane.BULK)}
+    assert set(store.sweeps.unclaimed_queues(10)) == places
+    assert store.sweeps.unclaimed_jobs(Stage.GUARD, Lane.BULK, 10, 100) == [WorkItem(bulk, Stage.GUARD, Lane.BULK)]
+    assert store.sweeps.unclaimed_jobs(Stage.GUARD, Lane.BULK, 10, 100) == []
+    assert set(store.sweeps.unclaimed_queues(10)) == places - {(Stage.GUARD, Lane.BULK)}
     assert store.state(fresh) == "queued"
 
 
@@ -81,7 +81,7 @@ def test_the_oldest_of_those_that_nobody_came_for_go_first(store: Store) -> None
     many = store.submit(*[new_job() for _ in range(5)])
     for job_id in many:
         store.backdate(job_id, rung_at=60)
-    assert sorted(s.id for s in store.sweeps.unattended(Stage.GUARD, Lane.BULK, 10, 2)) == many[:2]
+    assert sorted(s.id for s in store.sweeps.unclaimed_jobs(Stage.GUARD, Lane.BULK, 10, 2)) == many[:2]
 
 
 def test_finished_jobs_whose_trace_is_open_are_found(store: Store) -> None:
@@ -91,7 +91,7 @@ def test_finished_jobs_whose_trace_is_open_are_found(store: Store) -> None:
     store.settle(settlement(closed, analyzed=True))
     store.backdate(old.id, finished_at=60)
     store.backdate(closed.id, finished_at=60)
-    assert store.sweeps.unanalyzed(10) == [Doorstep(old.id, Stage.ANALYZE, Lane.INTERACTIVE)]
+    assert store.sweeps.unanalyzed(10) == [WorkItem(old.id, Stage.ANALYZE, Lane.INTERACTIVE)]
 
 
 def test_what_an_exporter_still_owes_is_found(database: Database) -> None:
@@ -99,7 +99,7 @@ def test_what_an_exporter_still_owes_is_found(database: Database) -> None:
     job = store.claimed()
     store.settle(settlement(job, analyzed=True))
     assert store.sweeps.backlog(60) == []
-    assert store.sweeps.backlog(-60) == [Doorstep(job.id, Stage.ANALYZE, Lane.BULK)]
+    assert store.sweeps.backlog(-60) == [WorkItem(job.id, Stage.ANALYZE, Lane.BULK)]
     Analysis(database).shipped("one", [job.id])
     assert [step.id for step in store.sweeps.backlog(-60)] == [job.id]
     Analysis(database).shipped("two", [job.id])
@@ -134,9 +134,9 @@ def test_the_jobs_of_the_dead_are_freed_and_their_attempts_written_off(store: St
     worker, alive = store.worker(), store.worker()
     calling, claimed, other = store.started(worker=worker), store.claimed(worker=worker), store.started(worker=alive)
     store.lose(worker)
-    freed = store.sweeps.abandon()
+    freed = store.sweeps.rescue()
     assert {(step.id, step.stage) for step in freed} == {(calling.id, Stage.EXECUTE), (claimed.id, Stage.GUARD)}
-    assert store.sweeps.abandon() == []
+    assert store.sweeps.rescue() == []
     row = store.job(calling.id)
     assert (row["state"], row["losses"], row["worker_id"], row["attempts"]) == ("queued", 1, None, 1)
     [attempt] = store.attempts(calling.id)
@@ -160,7 +160,7 @@ def test_a_worker_that_ended_or_that_nobody_knows_is_dead_too(store: Store, how:
     else:
         with store.database.transaction() as connection:
             connection.execute(processes.delete().where(processes.c.id == worker))
-    assert [step.id for step in store.sweeps.abandon()] == [job.id]
+    assert [step.id for step in store.sweeps.rescue()] == [job.id]
 
 
 def test_many_are_freed_in_bounded_batches(store: Store) -> None:
@@ -168,7 +168,7 @@ def test_many_are_freed_in_bounded_batches(store: Store) -> None:
     many = store.claim(store.submit(*[new_job() for _ in range(25)]), worker)
     store.settlements.start([start(job) for job in many])
     store.lose(worker)
-    sizes = [len(store.sweeps.abandon(limit=10)) for _ in range(4)]
+    sizes = [len(store.sweeps.rescue(limit=10)) for _ in range(4)]
     assert sizes == [10, 10, 5, 0]
     assert store.open_attempts() == []
 
@@ -176,7 +176,7 @@ def test_many_are_freed_in_bounded_batches(store: Store) -> None:
 def test_a_freed_job_is_done_by_another_and_both_attempts_are_on_the_books(store: Store) -> None:
     job = store.started()
     store.lose(job.claim.worker_id)
-    store.sweeps.abandon()
+    store.sweeps.rescue()
     [again] = store.claim([job.id], stage=Stage.EXECUTE)
     assert store.settlements.start([start(again)]) == [True]
     store.settle(settlement(again, attempt=attempt_end(2)))
@@ -192,7 +192,7 @@ def test_a_job_that_takes_too_many_workers_down_is_buried(store: Store) -> None:
         worker = store.worker()
         assert store.claim([job_id], worker)
         store.lose(worker)
-        [step] = store.sweeps.abandon()
+        [step] = store.sweeps.rescue()
         assert store.job(job_id)["losses"] == losses
         assert step.stage is (Stage.ANALYZE if losses == 3 else Stage.GUARD)
     row = store.job(job_id)
@@ -208,7 +208,7 @@ def test_of_several_that_went_down_together_too_often_none_is_buried_until_one_i
         worker = store.worker()
         assert len(store.claim([poison, neighbor], worker)) == 2
         store.lose(worker)
-        store.sweeps.abandon()
+        store.sweeps.rescue()
         assert {store.state(poison), store.state(neighbor)} <= {"queued", "parked"}
         for job_id in (poison, neighbor):
             if store.state(job_id) == "parked":
@@ -218,7 +218,7 @@ def test_of_several_that_went_down_together_too_often_none_is_buried_until_one_i
     worker = store.worker()
     assert store.claim([poison], worker)
     store.lose(worker)
-    store.sweeps.abandon()
+    store.sweeps.rescue()
     assert (store.state(poison), store.state(neighbor)) == ("failed", "succeeded")
 
 
@@ -226,7 +226,7 @@ def test_a_job_that_is_lost_keeps_the_failure_it_had(store: Store) -> None:
     job = store.started()
     store.settle(settlement(job, Transition.CONTINUE, stage=Stage.HEAL, failure=failure().to_json()))
     store.lose(job.claim.worker_id)
-    [step] = store.sweeps.abandon()
+    [step] = store.sweeps.rescue()
     assert step.stage is Stage.HEAL
     assert store.job(job.id)["failure"] == failure().to_json()
 

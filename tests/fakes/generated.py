@@ -8,7 +8,7 @@ from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import Price
-from synthralos.domain.plans import Exclusion, Plan, Step
+from synthralos.domain.plans import Exclusion, RoutingPlan, Step
 from tests.fakes.stage_jobs import a_deployment, a_job
 
 PROVIDERS = ("openai", "google", "sandbox")
@@ -90,7 +90,7 @@ costs = st.none() | st.decimals(0, Decimal(10**6), places=12)
 steps = st.builds(Step, st.sampled_from(IDS), texts, costs)
 exclusions = st.builds(Exclusion, st.sampled_from(IDS), texts)
 plans = st.builds(
-    Plan,
+    RoutingPlan,
     texts,
     st.lists(steps, max_size=4).map(tuple),
     st.lists(exclusions, max_size=4).map(tuple),

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from synthralos.store.bus import Bus, Topic
-from synthralos.store.database import Database
+from synthralos.bus.protocol import Bus, Topic
+from synthralos.store.sql.database import Database
 
 
 class Heard:

@@ -15,10 +15,10 @@ from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.ids import new_id, trace_id_of
 from synthralos.domain.jobs import Constraints, Job, Request, Tenant
 from synthralos.domain.money import Price, Usage
-from synthralos.domain.plans import Plan, Step
+from synthralos.domain.plans import RoutingPlan, Step
 from synthralos.domain.states import Lane, Stage, Transition
-from synthralos.store.submissions import Idempotency, NewJob, Submission
-from synthralos.store.writes import Settlement, Start
+from synthralos.domain.writes import Settlement, Start
+from synthralos.store.queue.submissions import Idempotency, NewJob, Submission
 
 ACME = Tenant("acme", "main", "ann", "pro")
 PRICE = Price(Decimal("0.15"), Decimal("0.6"), Decimal("0.075"), "2026-01-01")
@@ -90,10 +90,10 @@ def deployment(deployment_id: str = "sandbox/small@eu", *, price: Price | None =
     )
 
 
-def plan(*deployments: str, cursor: int = 0) -> Plan:
+def plan(*deployments: str, cursor: int = 0) -> RoutingPlan:
     """A plan that tries `deployments` in order."""
     names = deployments or ("sandbox/small@eu",)
-    return Plan("cheapest", tuple(Step(name, "it is a test", Decimal("0.001")) for name in names), cursor=cursor)
+    return RoutingPlan("cheapest", tuple(Step(name, "it is a test", Decimal("0.001")) for name in names), cursor=cursor)
 
 
 def failure(failure_class: FailureClass = FailureClass.SERVER_ERROR) -> Failure:

@@ -12,7 +12,7 @@ from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Claim, Constraints, Job, Request, Tenant
 from synthralos.domain.money import Price
-from synthralos.domain.plans import Plan, Step
+from synthralos.domain.plans import RoutingPlan, Step
 from synthralos.domain.states import Lane, Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -55,7 +55,7 @@ def a_job(
     body: dict[str, Any] | None = None,
     constraints: Constraints | None = None,
     deadline: datetime | None = None,
-    routing: Plan | None = None,
+    routing: RoutingPlan | None = None,
     claim_no: int = 1,
 ) -> Job:
     """A claimed job; `body` adds to a body with one user message of `text`."""
@@ -74,9 +74,9 @@ def a_job(
     )
 
 
-def a_plan(*deployments: str, cursor: int = 0) -> Plan:
+def a_plan(*deployments: str, cursor: int = 0) -> RoutingPlan:
     """A plan that tries `deployments` in order."""
-    return Plan("cheapest", tuple(Step(name, "test", Decimal("0.001")) for name in deployments), cursor=cursor)
+    return RoutingPlan("cheapest", tuple(Step(name, "test", Decimal("0.001")) for name in deployments), cursor=cursor)
 
 
 def a_case(

@@ -9,18 +9,18 @@ import sqlalchemy as sa
 
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Stage
-from synthralos.store.claims import Claims
-from synthralos.store.database import Database
-from synthralos.store.operations import Operations
-from synthralos.store.processes import Processes
-from synthralos.store.reading import Reader
+from synthralos.domain.writes import Settlement
+from synthralos.store.admin.processes import Processes
+from synthralos.store.queue.claims import Claims
+from synthralos.store.queue.operations import Operations
+from synthralos.store.queue.settlements import Settlements
+from synthralos.store.queue.submissions import NewJob, Submissions
+from synthralos.store.queue.sweeps import Sweeps
+from synthralos.store.read.jobs import Reader
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.settlements import Settlements
-from synthralos.store.submissions import NewJob, Submissions
-from synthralos.store.sweeps import Sweeps
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import attempts, jobs, model_cost_logs, processes
-from synthralos.store.types import utc_in
-from synthralos.store.writes import Settlement
 from tests.fakes.jobs import new_job, start, submission
 
 

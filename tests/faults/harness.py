@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from migrations.runner import upgrade
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
+from synthralos.bus.build import build_bus
+from synthralos.bus.protocol import Topic
 from synthralos.domain.states import Lane, Stage
-from synthralos.store.bus import Topic, build_bus
-from synthralos.store.database import Database, is_transient
-from synthralos.store.submissions import Accepted, NewJob, Submissions
+from synthralos.store.queue.submissions import Accepted, NewJob, Submissions
+from synthralos.store.sql.database import Database, is_transient
 from synthralos.store.tables import attempts, jobs
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai

@@ -41,7 +41,7 @@ class Point:
 CLAIM = Point("jobs", "UPDATE", "OLD.state = 'queued' AND NEW.state = 'active'")
 START = Point("attempts", "INSERT", "true")
 SETTLE = Point("attempts", "UPDATE", "OLD.outcome = 'open' AND NEW.outcome <> 'lost'")
-ABANDON = Point("jobs", "UPDATE", "OLD.state = 'active' AND NEW.losses > OLD.losses")
+RESCUE = Point("jobs", "UPDATE", "OLD.state = 'active' AND NEW.losses > OLD.losses")
 CANCEL = Point("jobs", "UPDATE", "NEW.state = 'cancelled' AND OLD.state <> 'cancelled'")
 ACCEPT = Point("jobs", "INSERT", "true")
 

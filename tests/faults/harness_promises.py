@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.money import Price, Usage
 from synthralos.domain.states import TERMINAL, TRANSITIONS, State
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import attempts, event_logs, jobs, model_cost_logs
 
 Key = tuple[str, int]

@@ -7,7 +7,7 @@ import httpx
 import sqlalchemy as sa
 
 from synthralos.domain.states import State
-from synthralos.store.keys import Keys, Role
+from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.scope import Scope
 from synthralos.store.tables import jobs
 from tests.faults.harness import Site

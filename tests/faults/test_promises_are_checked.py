@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 from tests.faults.harness import PRICES, Site, site
 from tests.faults.harness_promises import broken_promises
 

@@ -8,16 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
+from synthralos.bus.build import build_bus
+from synthralos.bus.protocol import Topic
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.states import State
-from synthralos.store.bus import Topic, build_bus
-from synthralos.store.database import Database
-from synthralos.store.operations import Changed, Operations, Refused
+from synthralos.store.queue.operations import Changed, Operations, Refused
+from synthralos.store.queue.sweeps import Sweeps
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.sweeps import Sweeps
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import attempts, jobs
 from tests.faults.harness import Site
-from tests.faults.harness_gates import ABANDON, CANCEL, SETTLE, gate, waits_for_rows
+from tests.faults.harness_gates import CANCEL, RESCUE, SETTLE, gate, waits_for_rows
 
 _ROUNDS, _JOBS, _THREADS = 5, 100, 8
 
@@ -39,7 +40,7 @@ def test_cancelling_races_completion_many_times(make_site: Callable[..., Site]) 
             answers = []
             for job_id in some:
                 answers.append(operations.cancel(job_id, EVERYTHING, "a test"))
-                bus.publish(Topic.TAKEN, [job_id])
+                bus.publish(Topic.CLAIM_REVOKED, [job_id])
             return answers
 
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -105,7 +106,7 @@ def test_the_sweeper_races_completion(make_site: Callable[..., Site], first: str
     site.submit(20)
     site.provider.wait_for_calls(20)
     site.provider.reset()
-    with gate(site, ABANDON if first == "sweeper" else SETTLE, at="commit") as held:
+    with gate(site, RESCUE if first == "sweeper" else SETTLE, at="commit") as held:
         if first == "worker":
             site.provider.release()
             held.wait_for()
@@ -142,7 +143,7 @@ def test_sweepers_that_run_at_once_take_each_job_once(make_site: Callable[..., S
         sweeps = Sweeps(database, 3)
         barrier.wait()
         sweeps.declare_gone()
-        found = [step.id for _ in range(20) for step in sweeps.abandon(50)]
+        found = [step.id for _ in range(20) for step in sweeps.rescue(50)]
         database.close()
         return found
 

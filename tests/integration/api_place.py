@@ -13,6 +13,8 @@ from dramatiq.brokers.stub import StubBroker
 from api.process import ApiServer
 from api.waiting import JobState
 from pipelines.execute.stage import result_json
+from synthralos.bus.build import build_bus
+from synthralos.bus.protocol import Topic
 from synthralos.catalog import load_catalog
 from synthralos.core import Core
 from synthralos.credentials import Credentials
@@ -20,11 +22,10 @@ from synthralos.domain.attempts import Reply
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Transition
 from synthralos.settings import Settings
-from synthralos.store.bus import Topic, build_bus
-from synthralos.store.database import Database
-from synthralos.store.keys import Keys, Role
-from synthralos.store.reading import Row
+from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.read.jobs import Row
 from synthralos.store.scope import Scope
+from synthralos.store.sql.database import Database
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import USAGE, attempt_end, deployment, settlement, start
 from tests.fakes.stores import Store

@@ -14,14 +14,14 @@ import sqlalchemy as sa
 from pipelines.analyze.exporters.jsonl import JsonLinesExporter
 from pipelines.analyze.protocol import Exporter, Trace
 from synthralos.domain.states import State, Transition
-from synthralos.store.analysis import Analysis
-from synthralos.store.clock import DatabaseClock
-from synthralos.store.database import Database
+from synthralos.store.exports.backlog import Analysis
 from synthralos.store.scope import EVERYTHING
+from synthralos.store.sql.clock import DatabaseClock
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import export_backlog, jobs
 from tests.fakes.jobs import attempt_end, new_job, settlement
 from tests.fakes.stores import Store
-from workers.analysis import SHIPMENT, Analyst
+from workers.exporting import SHIPMENT, TraceExporter
 
 
 class Place:
@@ -33,11 +33,11 @@ class Place:
         self.path = self.folder / "traces.jsonl"
         self.analyst = self.analyst_with(JsonLinesExporter(self.path))
 
-    def analyst_with(self, exporter: Exporter) -> Analyst:
+    def analyst_with(self, exporter: Exporter) -> TraceExporter:
         """An analyst that ships by `exporter`."""
         name = exporter.destination
         database = self.store.database
-        return Analyst(self.store.reader, Analysis(database, [name]), {name: exporter}, DatabaseClock())
+        return TraceExporter(self.store.reader, Analysis(database, [name]), {name: exporter}, DatabaseClock())
 
     def shipped(self) -> list[str]:
         """The jobs whose traces have arrived, in order."""
@@ -85,7 +85,7 @@ def buried(store: Store) -> str:
     job = store.started(worker=worker)
     store.update_job(job.id, losses=2)
     store.lose(worker)
-    assert [step.id for step in store.sweeps.abandon()] == [job.id]
+    assert [step.id for step in store.sweeps.rescue()] == [job.id]
     return job.id
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from synthralos.store.database import Database
-from synthralos.store.keys import Role
+from synthralos.store.admin.keys import Role
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import jobs
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of
 

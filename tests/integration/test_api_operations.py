@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from api.views import JobView
+from synthralos.bus.protocol import Topic
 from synthralos.domain.states import Stage, Transition
-from synthralos.store.bus import Topic
-from synthralos.store.database import Database
-from synthralos.store.keys import Role
+from synthralos.store.admin.keys import Role
+from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of, meanwhile, submitted
 
@@ -45,7 +45,7 @@ class Heard:
 
 
 def test_a_cancelled_job_is_over_for_all_who_care(place: Place, client: httpx.Client) -> None:
-    taken = Heard(place, Topic.TAKEN)
+    taken = Heard(place, Topic.CLAIM_REVOKED)
     job_id = submitted(client)
     place.started(job_id)
 
@@ -75,7 +75,7 @@ def test_a_failed_job_goes_through_again(place: Place, client: httpx.Client) -> 
 
 
 def test_a_rerouted_job_gets_its_new_constraints_and_keeps_the_others(place: Place, client: httpx.Client) -> None:
-    taken = Heard(place, Topic.TAKEN)
+    taken = Heard(place, Topic.CLAIM_REVOKED)
     first = {"region": "us", "max_attempts": 3, "pin": "sandbox/small@us", "classification": "none"}
     job_id = submitted(client, constraints=first)
     place.started(job_id)

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from api.views import JobPage, JobView
+from synthralos.bus.protocol import Topic
 from synthralos.domain.states import Stage, Transition
-from synthralos.store.bus import Topic
-from synthralos.store.database import Database
-from synthralos.store.keys import Role
+from synthralos.store.admin.keys import Role
 from synthralos.store.scope import EVERYTHING
+from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure, settlement
 from tests.integration.api_place import JOBS, RESULT, TRACES, Place, api_over, core_over, meanwhile, submitted
 

@@ -10,9 +10,9 @@ import pytest
 from migrations.runner import upgrade
 from synthralos.domain.ids import is_id, trace_id_of
 from synthralos.domain.states import Lane, Stage
-from synthralos.store.database import Database
-from synthralos.store.keys import Role
+from synthralos.store.admin.keys import Role
 from synthralos.store.scope import EVERYTHING, Scope
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import jobs
 from tests.fakes.tcp_proxy import TcpProxy
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of, submitted

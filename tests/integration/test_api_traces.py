@@ -8,7 +8,7 @@ import pytest
 from api.views import Trace, TracePage
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Transition
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure
 from tests.integration.api_place import JOBS, TRACES, Place, api_over, core_over, submitted
 

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from scheduler.leader import ROLE, Leader
-from synthralos.store.processes import Leadership
+from synthralos.store.admin.processes import Leadership
+from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import leaders
-from synthralos.store.types import utc_in
 from tests.fakes.stores import Store
 
 TERM = 6.0

@@ -11,16 +11,16 @@ from contextlib import ExitStack
 import pytest
 import sqlalchemy as sa
 
-from scheduler.outages import Persistent
+from scheduler.outages import ResilientTask
 from scheduler.process import SchedulerProcess
 from synthralos.broker.brokers import build_broker
+from synthralos.bus.build import build_bus
 from synthralos.catalog import load_catalog
 from synthralos.core import Core
 from synthralos.credentials import Credentials
 from synthralos.domain.states import Stage, Transition
 from synthralos.settings import Settings
-from synthralos.store.bus import build_bus
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import leaders, processes
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import settlement
@@ -185,7 +185,7 @@ def test_a_failing_job_is_logged_once_an_outage(caplog: pytest.LogCaptureFixture
             raise now
         return now
 
-    persistent = Persistent("job", job)
+    persistent = ResilientTask("job", job)
     levels = []
     with caplog.at_level("INFO"):
         while runs:

@@ -13,12 +13,13 @@ import pytest
 import sqlalchemy as sa
 
 from scheduler.sweeper import RING_AGAIN_LIMIT, Sweeper
+from synthralos.bus.memory import MemoryBus
+from synthralos.bus.protocol import Topic
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.settings import Settings
-from synthralos.store.bus import MemoryBus, Topic
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import jobs
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job, settlement, start
@@ -235,8 +236,8 @@ def test_a_process_that_is_gone_from_this_machine_is_lost_at_once(scene: Scene) 
 
 _REGISTER = """
 import sys
-from synthralos.store.database import Database
-from synthralos.store.processes import Processes
+from synthralos.store.sql.database import Database
+from synthralos.store.admin.processes import Processes
 print(Processes(Database(sys.argv[1])).register("worker"), flush=True)
 """
 

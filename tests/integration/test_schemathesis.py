@@ -12,8 +12,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from migrations.runner import upgrade
 from synthralos.domain.states import Transition
-from synthralos.store.database import Database
-from synthralos.store.keys import Role
+from synthralos.store.admin.keys import Role
+from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure
 from tests.integration.api_place import JOBS, TRACES, api_over, core_over, submitted
 

@@ -8,7 +8,7 @@ import httpx
 from api.process import ApiServer
 from cli.embedded import admin_key
 from synthralos.domain.states import State
-from synthralos.store.database import Database
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import export_backlog
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from synthralos.bus.protocol import Topic
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.states import Stage, State
-from synthralos.store.bus import Topic
-from synthralos.store.operations import Changed
+from synthralos.store.queue.operations import Changed
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.tables import processes
 from tests.fakes.jobs import new_job
@@ -91,7 +91,7 @@ def cancel(place: WorkerPlace, job_id: str) -> None:
     done = place.store.operations.cancel(job_id, EVERYTHING, "ann")
     assert isinstance(done, Changed)
     place.bus.publish(Topic.FINISHED, [job_id])
-    place.bus.publish(Topic.TAKEN, [job_id])
+    place.bus.publish(Topic.CLAIM_REVOKED, [job_id])
 
 
 def test_a_cancel_cuts_the_call_and_frees_its_seat(place: WorkerPlace, fake: Fake) -> None:

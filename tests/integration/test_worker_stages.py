@@ -9,7 +9,7 @@ from synthralos.domain.attempts import Outcome
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.states import Stage, State
-from synthralos.store.claims import Claims
+from synthralos.store.queue.claims import Claims
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store
 from tests.integration.worker_place import WorkerPlace, ordered, worker_place

@@ -7,6 +7,7 @@ from typing import Any
 
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
+from synthralos.bus.build import build_bus
 from synthralos.catalog import load_catalog
 from synthralos.core import Core
 from synthralos.credentials import Credentials
@@ -15,8 +16,7 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.money import Price
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.settings import Settings
-from synthralos.store.bus import build_bus
-from synthralos.store.submissions import NewJob
+from synthralos.store.queue.submissions import NewJob
 from tests.fakes.heard import Heard
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from synthralos.domain.failures import Failure
 from synthralos.domain.findings import Decision, Finding, verdict_of
 from synthralos.domain.jobs import Constraints
-from synthralos.domain.plans import Plan
+from synthralos.domain.plans import RoutingPlan
 from tests.fakes.generated import constraints, failures, plans
 
 
@@ -20,8 +20,8 @@ def test_failures_survive_storing(original: Failure) -> None:
 
 
 @given(plans)
-def test_plans_survive_storing(original: Plan) -> None:
-    assert Plan.from_json(orjson.loads(orjson.dumps(original.to_json()))) == original
+def test_plans_survive_storing(original: RoutingPlan) -> None:
+    assert RoutingPlan.from_json(orjson.loads(orjson.dumps(original.to_json()))) == original
 
 
 def test_constraints_of_an_empty_object_are_the_defaults() -> None:

@@ -16,7 +16,7 @@ from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Job
-from synthralos.domain.plans import Plan
+from synthralos.domain.plans import RoutingPlan
 from tests.fakes.generated import IDS, catalogs, constraints, failures, jobs
 from tests.fakes.stage_jobs import NOON
 
@@ -60,7 +60,7 @@ class Misfortune:
 
     def _route(self) -> Failure | None:
         [result] = self.route.plan([self.job])
-        if isinstance(result, Plan):
+        if isinstance(result, RoutingPlan):
             self.job.plan = result
             return None
         if self.data.draw(st.booleans()):

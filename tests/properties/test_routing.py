@@ -8,21 +8,21 @@ from pipelines.tokens import TokenCounter
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Constraints, Job
-from synthralos.domain.plans import Plan
+from synthralos.domain.plans import RoutingPlan
 from tests.fakes.generated import IDS, catalogs, constraints, jobs
 
 COUNTER = TokenCounter()
 closed = st.frozensets(st.sampled_from(IDS), max_size=4)
 
 
-def route(catalog: Catalog, batch: list[Job], not_offered: frozenset[str] = frozenset()) -> list[Plan | Failure]:
+def route(catalog: Catalog, batch: list[Job], not_offered: frozenset[str] = frozenset()) -> list[RoutingPlan | Failure]:
     def why_not_offered(deployment: Deployment) -> str | None:
         return "closed" if deployment.id in not_offered else None
 
     return RouteStage(catalog, STRATEGIES, why_not_offered, COUNTER).plan(batch)
 
 
-def steps(catalog: Catalog, plan: Plan | Failure) -> list[Deployment]:
+def steps(catalog: Catalog, plan: RoutingPlan | Failure) -> list[Deployment]:
     if isinstance(plan, Failure):
         return []
     return [deployment for step in plan.steps if (deployment := catalog.get(step.deployment)) is not None]
@@ -33,7 +33,7 @@ def test_a_plan_has_every_deployment_exactly_once(
     catalog: Catalog, batch: list[Job], not_offered: frozenset[str]
 ) -> None:
     for plan in route(catalog, batch, not_offered):
-        if isinstance(plan, Plan):
+        if isinstance(plan, RoutingPlan):
             listed = [step.deployment for step in plan.steps] + [gone.deployment for gone in plan.exclusions]
             assert sorted(listed) == sorted(deployment.id for deployment in catalog)
             assert plan.steps
@@ -66,14 +66,14 @@ def test_no_step_breaks_what_the_sender_demands(catalog: Catalog, job: Job, not_
 def test_no_step_costs_more_than_allowed(catalog: Catalog, job: Job) -> None:
     [plan] = route(catalog, [job])
     most = job.constraints.max_cost
-    if isinstance(plan, Plan) and most is not None:
+    if isinstance(plan, RoutingPlan) and most is not None:
         assert all(step.estimated_cost is not None and step.estimated_cost <= most for step in plan.steps)
 
 
 @given(catalogs(), jobs())
 def test_without_fallback_there_is_one_step(catalog: Catalog, job: Job) -> None:
     [plan] = route(catalog, [job])
-    if isinstance(plan, Plan) and not job.constraints.fallback:
+    if isinstance(plan, RoutingPlan) and not job.constraints.fallback:
         assert len(plan.steps) == 1
 
 

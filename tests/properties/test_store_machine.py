@@ -33,10 +33,10 @@ from migrations.runner import upgrade
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition, sources, target
-from synthralos.store.database import Database
-from synthralos.store.operations import Changed, Refused
+from synthralos.store.queue.operations import Changed, Refused
+from synthralos.store.queue.submissions import NewJob
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.submissions import NewJob
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import attempts, event_logs, jobs, model_cost_logs
 from tests.fakes.jobs import attempt_end, new_job, settlement, start, submission
 from tests.fakes.stores import Store
@@ -208,7 +208,7 @@ class StoreMachine(RuleBasedStateMachine):
         """A worker is declared lost, perhaps for the second time."""
         self.store.lose(worker)
         self.alive.discard(worker)
-        self.store.sweeps.abandon()
+        self.store.sweeps.rescue()
         orphans = [i for i, m in self.model.items() if m.state is State.ACTIVE and m.worker not in self.alive]
         for job_id in orphans:
             self.abandoned(self.model[job_id], State(self.store.state(job_id)))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from migrations.runner import head
-from synthralos.store.database import Database
-from synthralos.store.keys import Keys, Role
-from synthralos.store.processes import Processes
+from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.admin.processes import Processes
+from synthralos.store.sql.database import Database
 from tests.fakes.commands import SETTINGS, Command, in_process
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.conveyor import Conveyor
+from pipelines.flow.conveyor import Conveyor
+from pipelines.flow.work import Work
 from pipelines.guard.stage import GuardStage
 from pipelines.route.stage import RouteStage
 from pipelines.route.strategies import STRATEGIES
-from pipelines.work import Work
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Job
@@ -29,14 +29,14 @@ class Seats:
         self.batches: list[list[Work]] = []
 
     def board(self, seats: int) -> bool:
-        """See `Flight.board`."""
+        """See `InFlight.board`."""
         assert seats <= self.seats - self.taken, "this test would wait for ever"
         if not self.closed:
             self.taken += seats
         return not self.closed
 
     def vacate(self, seats: int) -> None:
-        """See `Flight.vacate`."""
+        """See `InFlight.vacate`."""
         self.taken -= seats
 
     def depart(self, works: Sequence[Work]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
-from synthralos.store.group_commit import GroupCommit, StoreUnavailable
+from synthralos.store.sql.group_commit import GroupCommit, StoreUnavailable
 
 BROKEN = sa.exc.OperationalError("COMMIT", {}, ConnectionResetError())
 

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.runner import upgrade
-from synthralos.store.bus import build_bus
-from synthralos.store.database import Database
-from synthralos.store.processes import Processes
+from synthralos.bus.build import build_bus
+from synthralos.store.admin.processes import Processes
+from synthralos.store.sql.database import Database
 from synthralos.store.tables import processes
 from tests.fakes.heard import Heard
 from tests.fakes.stores import Store

@@ -11,7 +11,7 @@ from pipelines.route.strategies import STRATEGIES, Cheapest
 from synthralos.domain.deployments import Catalog, Deployment, Tier
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Constraints, Job
-from synthralos.domain.plans import Plan, Step
+from synthralos.domain.plans import RoutingPlan, Step
 from tests.fakes.stage_jobs import a_deployment, a_job
 
 SMALL = a_deployment("openai/small@us", window=8_000, max_output=4_000, price=("1", "1"))
@@ -29,9 +29,9 @@ def stage(*deployments: Deployment, why_not: Callable[[Deployment], str | None] 
     return RouteStage(Catalog(list(deployments)) if deployments else CATALOG, STRATEGIES, why_not)
 
 
-def routed(job: Job, where: RouteStage | None = None) -> Plan:
+def routed(job: Job, where: RouteStage | None = None) -> RoutingPlan:
     [plan] = (where or stage()).plan([job])
-    assert isinstance(plan, Plan), plan
+    assert isinstance(plan, RoutingPlan), plan
     return plan
 
 
@@ -41,7 +41,7 @@ def refused(job: Job, where: RouteStage | None = None) -> Failure:
     return failure
 
 
-def names(plan: Plan) -> list[str]:
+def names(plan: RoutingPlan) -> list[str]:
     return [step.deployment for step in plan.steps]
 
 
@@ -171,8 +171,8 @@ def test_a_strategy_that_is_not_repeatable_is_asked_for_every_job() -> None:
     where = RouteStage(CATALOG, {"alternating": Alternating()}, offered)
     job = a_job(constraints=Constraints(strategy="alternating"))
     first, second = where.plan([job, job])
-    assert isinstance(first, Plan)
-    assert isinstance(second, Plan)
+    assert isinstance(first, RoutingPlan)
+    assert isinstance(second, RoutingPlan)
     assert names(first) == names(second)[::-1]
 
 
@@ -190,7 +190,7 @@ def test_a_strategy_that_raises_fails_its_job_and_spares_the_neighbours(caplog: 
     where = RouteStage(CATALOG, {**STRATEGIES, "broken": Broken()}, offered)
     odd = a_job(constraints=Constraints(strategy="broken"))
     failure, plan = where.plan([odd, a_job()])
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, RoutingPlan)
     assert isinstance(failure, Failure)
     assert failure.failure_class is FailureClass.INTERNAL
     assert [odd.id in record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [True]

@@ -1,0 +1,1 @@
+"""How a job flows through one process: the only room that knows all stages."""

@@ -1,0 +1,1 @@
+"""The bus: tells other processes to look at jobs again."""

@@ -1,0 +1,44 @@
+"""The bus: tells other processes that jobs have changed, so that nobody who waits has to poll.
+
+Best effort by design: what is said is only "look at these jobs again". Whoever waits looks again by itself
+once in a while (`POLL_SECONDS`), so a lost message costs a moment and never a result.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+POLL_SECONDS = 1.0
+"""How often a waiter looks by itself where nothing was heard: the price of a lost message."""
+
+
+class Topic(StrEnum):
+    """`finished`: the job is over. `changed`: it waits for something else now.
+
+    `claim_revoked`: the job was cancelled or rerouted under its worker.
+    """
+
+    FINISHED = "synthralos_finished"
+    CHANGED = "synthralos_changed"
+    CLAIM_REVOKED = "synthralos_claim_revoked"
+
+
+Listener = Callable[[Sequence[str] | None], None]
+"""Called with the ids of changed jobs, or None when any job may have changed (after a lost connection).
+Runs in the bus's thread, or in the publisher's: it must be quick and must not raise."""
+
+
+class Bus(Protocol):
+    """Carries job ids between processes."""
+
+    def publish(self, topic: Topic, job_ids: Iterable[str]) -> None:
+        """Tell everybody; never raises."""
+        ...
+
+    def subscribe(self, topic: Topic, listener: Listener) -> None:
+        """Hear what is published from now on, here and elsewhere."""
+        ...
+
+    def close(self) -> None:
+        """Stop hearing."""
+        ...

@@ -1,0 +1,56 @@
+"""What a worker hands over to be written: the start of an attempt, and what becomes of a job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from synthralos.domain.attempts import AttemptEnd
+from synthralos.domain.deployments import Deployment
+from synthralos.domain.events import Event
+from synthralos.domain.findings import Verdict
+from synthralos.domain.jobs import Job
+from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.spans import Span
+from synthralos.domain.states import Stage, State, Transition, target
+
+
+@dataclass(slots=True)
+class Start:
+    """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD."""
+
+    job: Job
+    attempt_no: int
+    deployment: Deployment
+    reserved: Decimal | None
+    plan: RoutingPlan
+    spans: Sequence[Span] = ()
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What becomes of a job that its worker holds.
+
+    `stage` is where the job has work next; `delay` (seconds) belongs to `PARK`. `attempt` with its
+    `deployment` is booked whether or not the claim still holds. None leaves a stored value as it is.
+    """
+
+    job: Job
+    transition: Transition
+    stage: Stage
+    delay: float | None = None
+    attempt: AttemptEnd | None = None
+    deployment: Deployment | None = None
+    plan: RoutingPlan | None = None
+    verdict: Verdict | None = None
+    failure: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    constraints: dict[str, Any] | None = None
+    analyzed: bool = False
+    spans: Sequence[Span] = ()
+    events: Sequence[Event] = ()
+
+    @property
+    def state(self) -> State:
+        """The job's state afterwards."""
+        return target(self.transition)

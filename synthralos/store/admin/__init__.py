@@ -1,0 +1,1 @@
+"""Keys, organizations, processes."""

@@ -1,0 +1,201 @@
+"""Accepting jobs: one transaction for whatever arrived while the last one was being committed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.domain.jobs import Constraints, Request, Tenant
+from synthralos.domain.states import Lane, Stage, State
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.recordset import Columns, encode_rows, insert_ignoring, recordset
+from synthralos.store.sql.types import Id, Json, UtcTime, encode_time, utcnow
+from synthralos.store.tables import idempotency_keys, jobs
+
+_JOB_COLUMNS: Columns = {
+    "id": Id,
+    "organization": sa.Text(),
+    "workspace": sa.Text(),
+    "user_id": sa.Text(),
+    "organization_plan": sa.Text(),
+    "lane": sa.Text(),
+    "trace_id": sa.Text(),
+    "parent_span_id": sa.Text(),
+    "run_id": sa.Text(),
+    "model": sa.Text(),
+    "request": Json,
+    "constraints": Json,
+    "metadata": Json,
+    "deadline": UtcTime(),
+}
+_KEY_COLUMNS: Columns = {
+    "organization": sa.Text(),
+    "workspace": sa.Text(),
+    "key": sa.Text(),
+    "fingerprint": sa.Text(),
+    "job_ids": Json,
+}
+
+
+@dataclass(slots=True)
+class NewJob:
+    """A job as it was handed in and validated. `deadline` is absolute."""
+
+    id: str
+    tenant: Tenant
+    lane: Lane
+    trace_id: str
+    request: Request
+    constraints: Constraints
+    parent_span_id: str | None = None
+    run_id: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The sender's `Idempotency-Key` and the fingerprint of what was sent under it."""
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What one call handed in: all of it is accepted, or none. The jobs share one tenant's workspace."""
+
+    jobs: Sequence[NewJob]
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The jobs are durable. `replayed`: they were accepted by an earlier call with the same key."""
+
+    job_ids: list[str]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The idempotency key was used before, with another body. Nothing was stored."""
+
+    key: str
+
+
+class Submissions:
+    """Writes accepted jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert_jobs = _insert_jobs(database.dialect)
+        self._insert_keys = _insert_keys(database.dialect)
+
+    def accept(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReused]:
+        """Store all submissions in one transaction; one answer each, in order. Safe to repeat as it is."""
+        keyed = any(submission.idempotency is not None for submission in submissions)
+        with self._database.transaction() if keyed else self._database.one_statement() as connection:
+            earlier = self._take_keys(connection, submissions)
+            answers = [_answer(submission, earlier) for submission in submissions]
+            rows = [
+                _job_row(job)
+                for submission, answer in zip(submissions, answers, strict=True)
+                if isinstance(answer, Accepted) and not answer.replayed
+                for job in submission.jobs
+            ]
+            if rows:
+                connection.execute(self._insert_jobs, {"rows": encode_rows(rows)})
+        return answers
+
+    def _take_keys(self, connection: sa.Connection, submissions: Sequence[Submission]) -> "_Keys":
+        """Who holds each idempotency key of this batch: the first to have come, now or earlier."""
+        rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for submission in submissions:
+            if submission.idempotency is not None:
+                rows.setdefault(_key_of(submission), _key_row(submission))
+        if not rows:
+            return {}
+        # In one order everywhere, so that two processes with the same keys cannot wait for each other.
+        connection.execute(self._insert_keys, {"rows": encode_rows(rows[key] for key in sorted(rows))})
+        table = idempotency_keys.c
+        wanted = sa.tuple_(table.organization, table.workspace, table.key).in_(list(rows))
+        found = connection.execute(
+            sa.select(table.organization, table.workspace, table.key, table.fingerprint, table.job_ids).where(wanted)
+        )
+        return {(o, w, k): (fingerprint, job_ids) for o, w, k, fingerprint, job_ids in found}
+
+
+_Keys = dict[tuple[str, str, str], tuple[str, list[str]]]
+
+
+def _key_of(submission: Submission) -> tuple[str, str, str]:
+    assert submission.idempotency is not None
+    tenant = submission.jobs[0].tenant
+    return tenant.organization, tenant.workspace, submission.idempotency.key
+
+
+def _key_row(submission: Submission) -> dict[str, Any]:
+    assert submission.idempotency is not None
+    organization, workspace, key = _key_of(submission)
+    return {
+        "organization": organization,
+        "workspace": workspace,
+        "key": key,
+        "fingerprint": submission.idempotency.fingerprint,
+        "job_ids": [job.id for job in submission.jobs],
+    }
+
+
+def _answer(submission: Submission, holders: _Keys) -> Accepted | KeyReused:
+    ids = [job.id for job in submission.jobs]
+    if submission.idempotency is None:
+        return Accepted(ids)
+    fingerprint, holder_ids = holders[_key_of(submission)]
+    if fingerprint != submission.idempotency.fingerprint:
+        return KeyReused(submission.idempotency.key)
+    return Accepted(holder_ids, replayed=holder_ids != ids)
+
+
+def _job_row(job: NewJob) -> dict[str, Any]:
+    tenant = job.tenant
+    return {
+        "id": job.id,
+        "organization": tenant.organization,
+        "workspace": tenant.workspace,
+        "user_id": tenant.user,
+        "organization_plan": tenant.plan,
+        "lane": job.lane,
+        "trace_id": job.trace_id,
+        "parent_span_id": job.parent_span_id,
+        "run_id": job.run_id,
+        "model": job.request.model,
+        "request": {"body": job.request.body, "provider_options": job.request.provider_options},
+        "constraints": job.constraints.to_json(),
+        "metadata": job.metadata,
+        "deadline": encode_time(job.deadline),
+    }
+
+
+def _insert_jobs(dialect: str) -> sa.Insert:
+    rows = recordset(dialect, "rows", _JOB_COLUMNS)
+    fixed = {
+        "state": sa.literal(State.QUEUED, sa.Text()),
+        "stage": sa.literal(Stage.GUARD, sa.Text()),
+        "claim_no": sa.literal(0),
+        "attempts": sa.literal(0),
+        "retry_base": sa.literal(0),
+        "losses": sa.literal(0),
+        "created_at": utcnow(),
+        "rung_at": utcnow(),
+    }
+    select = sa.select(*(rows.c[name] for name in _JOB_COLUMNS), *fixed.values())
+    return insert_ignoring(dialect, jobs, [*_JOB_COLUMNS, *fixed], select)
+
+
+def _insert_keys(dialect: str) -> sa.Insert:
+    rows = recordset(dialect, "rows", _KEY_COLUMNS)
+    select = sa.select(*(rows.c[name] for name in _KEY_COLUMNS), utcnow())
+    return insert_ignoring(dialect, idempotency_keys, [*_KEY_COLUMNS, "created_at"], select)

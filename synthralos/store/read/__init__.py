@@ -1,0 +1,1 @@
+"""Reading jobs, traces and costs."""

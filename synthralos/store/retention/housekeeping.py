@@ -1,0 +1,46 @@
+"""Housekeeping: what is deleted because nobody can have a use for it any more. Small transactions, safe to repeat."""
+
+import sqlalchemy as sa
+
+from synthralos.domain.states import State
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.types import utc_in
+from synthralos.store.tables import idempotency_keys, jobs, processes
+
+
+class Housekeeping:
+    """Each call deletes at most `limit` rows and says how many it deleted: fewer than `limit`, and it is done."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def prune_idempotency_keys(self, older_than: float, limit: int = 5000) -> int:
+        """Forget idempotency keys that were first used more than `older_than` seconds ago."""
+        key = tuple(idempotency_keys.primary_key.columns)
+        old = (
+            sa.select(*key)
+            .where(idempotency_keys.c.created_at < utc_in(sa.literal(-older_than)))
+            .order_by(idempotency_keys.c.created_at)
+            .limit(limit)
+        )
+        return self._delete(sa.delete(idempotency_keys).where(sa.tuple_(*key).in_(old)))
+
+    def prune_processes(self, older_than: float, limit: int = 1000) -> int:
+        """Forget processes that ended, or were last heard of, more than `older_than` seconds ago and hold nothing."""
+        holds_job = sa.exists().where(
+            jobs.c.finished_at.is_(None), jobs.c.state == State.ACTIVE, jobs.c.worker_id == processes.c.id
+        )
+        old = (
+            sa.select(processes.c.id)
+            .where(
+                processes.c.state.in_(["stopped", "lost"]),
+                processes.c.heartbeat_at < utc_in(sa.literal(-older_than)),
+                ~holds_job,
+            )
+            .limit(limit)
+        )
+        return self._delete(sa.delete(processes).where(processes.c.id.in_(old)))
+
+    def _delete(self, statement: sa.Delete) -> int:
+        with self._database.transaction() as connection:
+            return connection.execute(statement).rowcount

@@ -1,0 +1,1 @@
+"""SQL tools: connections, types, rows as one parameter, group commit."""
