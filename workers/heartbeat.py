@@ -57,7 +57,7 @@ class Heartbeat:
             try:
                 self._beat()
                 self._healthy = True
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 - the edge of a thread without which this worker is declared lost
                 if self._healthy:
                     log.error("the heartbeat does not reach the database: %s", type(error).__name__)
                 self._healthy = False

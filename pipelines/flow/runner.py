@@ -104,11 +104,22 @@ class JobRunner:
             await self._travel(work)
         except Exception as error:  # the edge of a journey
             log.exception("job %s became a dead letter by a bug", work.job.id)
-            failure = Failure(FailureClass.INTERNAL, f"a bug in the worker: {type(error).__name__}")
-            end, deployment = self._cut_short(work)
-            await self._settle(work, Ending(Transition.FAIL, Stage.ANALYZE, failure=failure), end, deployment)
+            await self._bury(work, Failure(FailureClass.INTERNAL, f"a bug in the worker: {type(error).__name__}"))
         finally:
             del self._passages[key]
+
+    async def _bury(self, work: Work, failure: Failure) -> None:
+        """Make the job a dead letter; without all that it brought along, where that is what cannot be written."""
+        end, deployment = self._cut_short(work)
+        ending = Ending(Transition.FAIL, Stage.ANALYZE, failure=failure)
+        try:
+            await self._settle(work, ending, end, deployment)
+        except Exception as error:  # noqa: BLE001 - the edge of a journey: the job must not stay with a worker that forgot it
+            log.error("job %s is settled bare: %s", work.job.id, type(error).__name__)
+            bare = Settlement(
+                work.job, ending.transition, ending.stage, attempt=end, deployment=deployment, failure=failure.to_json()
+            )
+            await self._books.settle(bare)
 
     async def _travel(self, work: Work) -> None:
         if work.ending is not None:

@@ -78,7 +78,7 @@ class Overheard:
             with engine.connect() as connection:
                 asked = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
                 [plan] = asked.scalar_one()
-            found += [(table, statement) for table in sequential_scans(plan["RoutingPlan"]) if table in BIG]
+            found += [(table, statement) for table in sequential_scans(plan["Plan"]) if table in BIG]
         return found
 
 

@@ -15,6 +15,7 @@ from pipelines.providers.protocol import Call
 from synthralos.domain.attempts import Billed, Outcome, PastAttempt, Reply
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.findings import PASSED
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Usage
 from synthralos.domain.states import Stage, Transition
@@ -257,5 +258,27 @@ def test_a_bug_in_a_provider_makes_a_dead_letter_with_its_attempt_on_the_books()
         assert settlement.attempt is not None
         assert (settlement.attempt.attempt_no, settlement.attempt.billed) == (1, Billed.MAYBE)
         assert scene.journeys.under_way() == []
+
+    asyncio.run(scenario())
+
+
+def test_a_job_whose_findings_cannot_be_written_is_settled_without_them() -> None:
+    async def scenario() -> None:
+        class Picky(Scene):
+            async def start(self, start: Start) -> bool:
+                raise TypeError("not JSON")
+
+            async def settle(self, settlement: Settlement) -> bool:
+                if settlement.verdict is not None:
+                    raise TypeError("not JSON")
+                return await super().settle(settlement)
+
+        scene, job = Picky(), planned()
+        job.verdict = PASSED
+        await scene.travel(job)
+        [bare] = scene.settled
+        assert (bare.transition, bare.spans, bare.plan) == (Transition.FAIL, (), None)
+        assert bare.failure is not None
+        assert bare.failure["class"] == FailureClass.INTERNAL
 
     asyncio.run(scenario())
