@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
-from synthralos.domain.writes import Settlement, Start
+from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.sql.group_commit import GroupCommit
 
@@ -20,15 +20,15 @@ class JobWriter:
         self._bus = bus
         self._doorbell = doorbell
         self._ships = ships
-        self._starts: GroupCommit[Start, bool] = GroupCommit("start", self._write_starts)
-        self._ends: GroupCommit[Settlement, bool] = GroupCommit("settle", self._write_settlements)
+        self._starts: GroupCommit[Start, StartResult] = GroupCommit("start", self._write_starts)
+        self._ends: GroupCommit[Settlement, Written] = GroupCommit("settle", self._write_settlements)
 
-    async def start(self, start: Start) -> bool:
-        """Book an attempt before its call; False: the claim was lost, do not call."""
+    async def start(self, start: Start) -> StartResult:
+        """Book an attempt before its call; do not call unless it was written."""
         return await self._starts.commit(start)
 
-    async def settle(self, settlement: Settlement) -> bool:
-        """Book what became of a job; False: the claim was lost, only the ledger has changed."""
+    async def settle(self, settlement: Settlement) -> Written:
+        """Book what became of a job."""
         return await self._ends.commit(settlement)
 
     async def close(self) -> None:
@@ -36,16 +36,16 @@ class JobWriter:
         await self._starts.close()
         await self._ends.close()
 
-    def _write_starts(self, starts: Sequence[Start]) -> Sequence[bool]:
+    def _write_starts(self, starts: Sequence[Start]) -> Sequence[StartResult]:
         return self._settlements.start(starts)
 
-    def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
-        won = self._settlements.settle(settlements)
-        written = [s for s, ours in zip(settlements, won, strict=True) if ours]
+    def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[Written]:
+        results = self._settlements.settle(settlements)
+        written = [s for s, result in zip(settlements, results, strict=True) if result is Written.DONE]
         self._bus.publish(Topic.FINISHED, [s.job.id for s in written if s.state in TERMINAL])
         self._bus.publish(Topic.CHANGED, [s.job.id for s in written if s.state in (State.QUEUED, State.PARKED)])
         self._ring(written)
-        return won
+        return results
 
     def _ring(self, settlements: Sequence[Settlement]) -> None:
         items: defaultdict[tuple[Stage, Lane], list[str]] = defaultdict(list)

@@ -22,7 +22,7 @@ from synthralos.domain.events import Event
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import TERMINAL, Stage, Transition, target
-from synthralos.domain.writes import Settlement, Start
+from synthralos.domain.writes import Refused, Settlement, Start, StartResult, Written
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +37,13 @@ Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
 
 
 class Writer(Protocol):
-    """Where a journey writes: group commits of starts and settlements. False: the claim was lost."""
+    """Where a journey writes: group commits of starts and settlements."""
 
-    async def start(self, start: Start) -> bool:
+    async def start(self, start: Start) -> StartResult:
         """Durable when it returns."""
         ...
 
-    async def settle(self, settlement: Settlement) -> bool:
+    async def settle(self, settlement: Settlement) -> Written:
         """Durable when it returns."""
         ...
 
@@ -171,10 +171,12 @@ class JobRunner:
             await self._settle(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
             return False
         attempt_no = job.attempts + 1
-        start = Start(job, attempt_no, deployment, step.estimated_cost, work.plan, work.take_spans())
-        if not await self._books.start(start):
+        started = await self._books.start(Start(job, attempt_no, deployment, step.estimated_cost, work.plan))
+        if isinstance(started, Refused):
+            return await self._treat(work, Failure(FailureClass.BUDGET, f"no room in the budget {started.budget}"))
+        if started is not Written.DONE:
             return False
-        job.attempts, job.stage = attempt_no, Stage.EXECUTE
+        job.claim, job.attempts, job.stage = job.claim.taken(), attempt_no, Stage.EXECUTE
         work.calling = deployment
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -265,7 +267,7 @@ class JobRunner:
         settled = await self._books.settle(settlement)
         if end is not None:
             work.calling = None
-        return settled
+        return settled is Written.DONE
 
     async def _berth(self, work: Work, deployment: Deployment) -> asyncio.Semaphore:
         """Wait until this process may have one more call in flight at the deployment, or for `TimeoutError`."""

@@ -63,7 +63,7 @@ class PromptSizeGuard:
     def _inspect(self, job: Job) -> Finding | None:
         texts = prompt_texts(job.request)
         size = measure(texts)
-        limits = self._plan_limits.get(job.tenant.plan, self._default)
+        limits = self._plan_limits.get(job.tenant.account_plan, self._default)
         window = self._windows.get(job.request.model)
         room = limits.tokens if window is None else window - (job.request.max_output_tokens or 0)
         most = min(limits.tokens, room)
@@ -97,7 +97,7 @@ def _largest_windows(catalog: Catalog) -> dict[str, int]:
 def _token_limit(job: Job, plan_tokens: int, room: int) -> _TokenLimit:
     if plan_tokens <= room:
         remedy = "shorten the messages, or move the organization to a larger plan"
-        return _TokenLimit(plan_tokens, f"the {job.tenant.plan} plan", remedy)
+        return _TokenLimit(plan_tokens, f"the {job.tenant.account_plan} plan", remedy)
     output = job.request.max_output_tokens
     owner = f"the context window of {job.request.model}" + (f" less {output} of max_output_tokens" if output else "")
     return _TokenLimit(
@@ -106,7 +106,7 @@ def _token_limit(job: Job, plan_tokens: int, room: int) -> _TokenLimit:
 
 
 def _too_many_characters(job: Job, size: TextSize, limits: SizeLimits) -> Finding:
-    owner = f"the {job.tenant.plan} plan"
+    owner = f"the {job.tenant.account_plan} plan"
     remedy = "shorten the messages, or move the organization to a larger plan"
     reason = f"messages has {size.characters} characters, {owner} allows {limits.characters}: {remedy}"
     signals = {"characters": size.characters, "character_limit": limits.characters, "limited_by": owner}
@@ -126,7 +126,7 @@ def _nearly(job: Job, unit: str, measured: int, limit: int) -> Finding | None:
     if measured < NEAR * limit:
         return None
     reason = f"messages has {measured} {unit} of at most {limit}: shorten the messages before they are refused"
-    signals = {unit: measured, f"{unit.removesuffix('s')}_limit": limit, "plan": job.tenant.plan}
+    signals = {unit: measured, f"{unit.removesuffix('s')}_limit": limit, "plan": job.tenant.account_plan}
     return Finding(PromptSizeGuard.name, Decision.FLAG, reason, "messages", signals=signals)
 
 

@@ -72,7 +72,7 @@ def demand_of(job: Job) -> Demand:
     request, constraints = job.request, job.constraints
     return Demand(
         request.model,
-        job.tenant.plan,
+        job.tenant.account_plan,
         constraints.region,
         constraints.classification,
         constraints.pin,

@@ -1,6 +1,6 @@
 """The job: one LLM request to be done, as the stages see it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,12 +12,12 @@ from synthralos.domain.states import Lane, Stage
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whose job it is. The organization's `plan` (`free`, `pro`, `enterprise` …) comes along."""
+    """Whose job it is. The organization's `account_plan` (`free`, `pro`, `enterprise` …) comes along."""
 
     organization: str
     workspace: str = "default"
     user: str | None = None
-    plan: str = "free"
+    account_plan: str = "free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +105,27 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a job: every write is fenced by it."""
+    """The right to work on a job: every write is fenced by it.
+
+    `held`: the store has written the claim, and the job is active under it. Where it has not, the job is still
+    queued under `claim_no - 1`, and the worker's first write about it takes the claim.
+    """
 
     worker_id: str
     claim_no: int
+    held: bool = True
+
+    def taken(self) -> "Claim":
+        """The same claim after the write that took it."""
+        return self if self.held else replace(self, held=True)
 
 
 @dataclass(slots=True)
 class Job:
-    """A claimed job: what the stages need of it. `attempts` counts the provider calls made so far."""
+    """A job in a worker's hands: what the stages need of it.
+
+    `attempts` counts the provider calls made so far. `size` is that of the stored request in bytes, 0 where unknown.
+    """
 
     id: str
     tenant: Tenant
@@ -131,3 +143,4 @@ class Job:
     verdict: Verdict | None = None
     failure: dict[str, Any] | None = None
     queued_at: datetime | None = None
+    size: int = 0

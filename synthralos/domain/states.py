@@ -67,7 +67,10 @@ class Transition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the transition table. `fenced`: only the worker that holds the claim may do it."""
+    """One row of the transition table. `fenced`: only the worker that has the claim may do it.
+
+    A worker that read a job without a lock may do what is fenced from `queued` too: that write takes the claim.
+    """
 
     sources: frozenset[State]
     target: State
@@ -76,6 +79,7 @@ class Rule:
 
 
 _REVIVABLE = TERMINAL - {State.SUCCEEDED}
+_IN_HAND = (State.QUEUED, State.ACTIVE)
 
 
 def _rule(target: State, *sources: State, fenced: bool, meaning: str) -> Rule:
@@ -84,10 +88,10 @@ def _rule(target: State, *sources: State, fenced: bool, meaning: str) -> Rule:
 
 TRANSITIONS: Mapping[Transition, Rule] = {
     Transition.CLAIM: _rule(State.ACTIVE, State.QUEUED, fenced=False, meaning="a worker takes the job"),
-    Transition.START: _rule(State.ACTIVE, State.ACTIVE, fenced=True, meaning="an attempt begins"),
+    Transition.START: _rule(State.ACTIVE, *_IN_HAND, fenced=True, meaning="an attempt begins"),
     Transition.CONTINUE: _rule(State.ACTIVE, State.ACTIVE, fenced=True, meaning="an attempt ended, another follows"),
-    Transition.HAND_OVER: _rule(State.QUEUED, State.ACTIVE, fenced=True, meaning="the next stage is served elsewhere"),
-    Transition.PARK: _rule(State.PARKED, State.ACTIVE, fenced=True, meaning="it waits until run_at"),
+    Transition.HAND_OVER: _rule(State.QUEUED, *_IN_HAND, fenced=True, meaning="the next stage is served elsewhere"),
+    Transition.PARK: _rule(State.PARKED, *_IN_HAND, fenced=True, meaning="it waits until run_at"),
     Transition.RELEASE: _rule(State.QUEUED, State.ACTIVE, fenced=True, meaning="its worker shuts down"),
     Transition.RESCUE: _rule(State.QUEUED, State.ACTIVE, fenced=False, meaning="its worker is lost"),
     Transition.ISOLATE: _rule(
@@ -96,22 +100,13 @@ TRANSITIONS: Mapping[Transition, Rule] = {
     Transition.BURY: _rule(State.FAILED, State.ACTIVE, fenced=False, meaning="it took too many workers down with it"),
     Transition.WAKE: _rule(State.QUEUED, State.PARKED, fenced=False, meaning="its run_at has come"),
     Transition.SUCCEED: _rule(State.SUCCEEDED, State.ACTIVE, fenced=True, meaning="a result arrived"),
-    Transition.DENY: _rule(State.DENIED, State.ACTIVE, fenced=True, meaning="a guard or a policy refused it"),
-    Transition.FAIL: _rule(State.FAILED, State.ACTIVE, fenced=True, meaning="no remedy is left: a dead letter"),
+    Transition.DENY: _rule(State.DENIED, *_IN_HAND, fenced=True, meaning="a guard or a policy refused it"),
+    Transition.FAIL: _rule(State.FAILED, *_IN_HAND, fenced=True, meaning="no remedy is left: a dead letter"),
     Transition.CANCEL: Rule(OPEN, State.CANCELLED, False, "somebody called it off"),
     Transition.EXPIRE: Rule(OPEN, State.EXPIRED, False, "its deadline passed"),
     Transition.RETRY: Rule(_REVIVABLE, State.QUEUED, False, "an operator sends it through again"),
     Transition.REROUTE: Rule(OPEN | _REVIVABLE, State.QUEUED, False, "an operator sends it to be routed anew"),
 }  # fmt: skip
-
-
-class TransitionRefused(Exception):
-    """The transition is not possible from the job's state. Carries both."""
-
-    def __init__(self, transition: Transition, state: State) -> None:
-        self.transition, self.state = transition, state
-        allowed = ", ".join(sorted(TRANSITIONS[transition].sources))
-        super().__init__(f"cannot {transition} a job that is {state}; it must be one of: {allowed}")
 
 
 def sources(transition: Transition) -> frozenset[State]:
@@ -122,11 +117,3 @@ def sources(transition: Transition) -> frozenset[State]:
 def target(transition: Transition) -> State:
     """The state to which `transition` leads."""
     return TRANSITIONS[transition].target
-
-
-def apply(transition: Transition, state: State) -> State:
-    """The state after `transition`; raises `TransitionRefused` where the table has no such row."""
-    rule = TRANSITIONS[transition]
-    if state not in rule.sources:
-        raise TransitionRefused(transition, state)
-    return rule.target

@@ -1,8 +1,9 @@
-"""What a worker hands over to be written: the start of an attempt, and what becomes of a job."""
+"""What a worker hands over to be written, and what the store answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from synthralos.domain.attempts import AttemptEnd
@@ -15,6 +16,23 @@ from synthralos.domain.spans import Span
 from synthralos.domain.states import Stage, State, Transition, target
 
 
+class Written(StrEnum):
+    """What became of a fenced write. `claim_lost`: the job is not the worker's (any more); only the ledger changed."""
+
+    DONE = "done"
+    CLAIM_LOST = "claim_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A start that was not written: `budget` names the budget that has no room for it. The claim still holds."""
+
+    budget: str
+
+
+StartResult = Written | Refused
+
+
 @dataclass(slots=True)
 class Start:
     """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD."""
@@ -24,12 +42,11 @@ class Start:
     deployment: Deployment
     reserved: Decimal | None
     plan: RoutingPlan
-    spans: Sequence[Span] = ()
 
 
 @dataclass(slots=True)
 class Settlement:
-    """What becomes of a job that its worker holds.
+    """What becomes of a job in its worker's hands.
 
     `stage` is where the job has work next; `delay` (seconds) belongs to `PARK`. `attempt` with its
     `deployment` is booked whether or not the claim still holds. None leaves a stored value as it is.

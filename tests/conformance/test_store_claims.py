@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.ids import new_id
 from synthralos.domain.states import Stage, Transition
+from synthralos.domain.writes import Written
 from synthralos.store.queue.claims import Claims
 from synthralos.store.sql.database import Database, is_transient
 from tests.fakes.jobs import ids, new_job, settlement, start
@@ -122,7 +123,7 @@ def test_a_claim_whose_commit_was_in_doubt_is_found_by_the_next_try(store: Store
     assert is_transient(failed.value)
     found = claims.claim(Stage.GUARD, wanted, worker)
     assert sorted(ids(found)) == sorted(wanted)
-    assert store.settlements.start([start(job) for job in found]) == [True, True]
+    assert store.settlements.start([start(job) for job in found]) == [Written.DONE, Written.DONE]
     assert claims.claim(Stage.GUARD, wanted, worker) == []
 
 

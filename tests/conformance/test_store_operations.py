@@ -10,6 +10,7 @@ from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Tenant
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources
+from synthralos.domain.writes import Written
 from synthralos.store.queue.operations import Changed, Operations, Refused
 from synthralos.store.queue.sweeps import WorkItem
 from synthralos.store.scope import EVERYTHING, Scope
@@ -127,7 +128,7 @@ def test_a_retried_job_starts_anew_with_its_history_kept(store: Store, state: St
     assert (kept["reason"], kept["from"], kept["failure"]) == ("again", state, failure().to_json())
     assert store.reader.histories([job_id]) == {job_id: []}
     [again] = store.claim([job_id])
-    assert store.settlements.start([start(again)]) == [True]
+    assert store.settlements.start([start(again)]) == [Written.DONE]
     store.settle(settlement(again, attempt=attempt_end(2)))
     assert [attempt["attempt_no"] for attempt in store.attempts(job_id)] == [1, 2]
     assert [past.attempt_no for past in store.reader.histories([job_id])[job_id]] == [2]

@@ -1,7 +1,7 @@
 """What a settlement promises: the job moves once, under a claim that holds; the books are right in any case."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,7 @@ from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import Price
 from synthralos.domain.spans import Span
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition
-from synthralos.domain.writes import Settlement
+from synthralos.domain.writes import Settlement, Written
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
@@ -236,7 +236,7 @@ def test_in_one_batch_an_old_claim_does_not_hide_behind_the_new_one(store: Store
     stale = settlement(old, attempt=attempt_end(1), result={"text": "old"})
     good = settlement(new, attempt=attempt_end(2), result={"text": "new"})
     noted = [replace(s, events=[Event(name)]) for s, name in ((stale, "stale"), (good, "good"))]
-    assert store.settlements.settle(noted) == [False, True]
+    assert store.settlements.settle(noted) == [Written.CLAIM_LOST, Written.DONE]
     assert store.view(old.id)["result"] == {"text": "new"}
     assert [event["kind"] for event in store.events(old.id)] == ["reroute", "good"]
     assert [attempt["outcome"] for attempt in store.attempts(old.id)] == ["succeeded", "succeeded"]
@@ -257,7 +257,7 @@ def test_a_batch_settles_what_it_can_and_says_which(store: Store) -> None:
     won, lost = store.started(), store.started()
     take(store, lost, "cancel")
     endings = [decorated(store, settlement(job, attempt=attempt_end(1))) for job in (lost, won)]
-    assert store.settlements.settle(endings) == [False, True]
+    assert store.settlements.settle(endings) == [Written.CLAIM_LOST, Written.DONE]
     assert (store.state(lost.id), store.state(won.id)) == ("cancelled", "succeeded")
     assert [len(store.spans(job.id)) for job in (lost, won)] == [0, 1]
 
@@ -284,3 +284,15 @@ def test_an_analyzed_job_is_owed_to_every_destination(database: Database) -> Non
 
 def test_nothing_to_settle_is_nothing(store: Store) -> None:
     assert store.settlements.settle([]) == store.settlements.start([]) == []
+
+
+def test_the_times_of_a_span_come_back_as_they_were(store: Store) -> None:
+    job = store.claimed()
+    began = store.now().astimezone(UTC).replace(microsecond=123456)
+    ended = began + timedelta(microseconds=1)
+    span = Span("guard", began, ended, "error", {"why": '🧨 "quoted" \\ עברית'})
+    store.settle(settlement(job, spans=[span]))
+    [row] = store.spans(job.id)
+    assert (row["started_at"], row["ended_at"]) == (began, ended)
+    assert (row["span_id"], row["status"], row["attributes"]) == (span.span_id, "error", span.attributes)
+    assert row["job_id"] == job.id

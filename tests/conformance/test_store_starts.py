@@ -1,7 +1,7 @@
 """What the start of an attempt promises: it is booked before the call, once, and only under a claim that holds."""
 
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,8 +10,8 @@ from synthralos.domain.attempts import Outcome
 from synthralos.domain.findings import Decision, Verdict
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Claim
-from synthralos.domain.spans import Span
-from synthralos.domain.states import Stage, Transition
+from synthralos.domain.states import Transition
+from synthralos.domain.writes import Written
 from synthralos.store.scope import EVERYTHING as ANYWHERE
 from tests.fakes.jobs import deployment, new_job, plan, settlement, start
 from tests.fakes.stores import Store
@@ -21,7 +21,7 @@ def test_a_started_attempt_is_on_the_books_before_its_call(store: Store) -> None
     job = store.claimed()
     job.verdict = Verdict(Decision.ALLOW)
     before = store.now()
-    assert store.settlements.start([replace(start(job), reserved=Decimal("0.000000000001"))]) == [True]
+    assert store.settlements.start([replace(start(job), reserved=Decimal("0.000000000001"))]) == [Written.DONE]
     [attempt] = store.attempts(job.id)
     assert attempt["outcome"] == Outcome.OPEN
     assert (attempt["attempt_no"], attempt["worker_id"]) == (1, job.claim.worker_id)
@@ -44,13 +44,11 @@ def test_an_unknown_reservation_is_unknown(store: Store) -> None:
 
 def test_repeating_a_start_whose_commit_was_in_doubt_changes_nothing(store: Store) -> None:
     job = store.claimed()
-    now = store.now()
-    again = replace(start(job), spans=[Span("guard", now, now)])
-    assert store.settlements.start([again]) == [True]
-    first = store.attempts(job.id), store.spans(job.id), store.job(job.id)
-    assert store.settlements.start([again]) == [True]
-    assert (store.attempts(job.id), store.spans(job.id), store.job(job.id)) == first
-    assert [span["name"] for span in store.spans(job.id)] == ["guard"]
+    again = start(job)
+    assert store.settlements.start([again]) == [Written.DONE]
+    first = store.attempts(job.id), store.job(job.id)
+    assert store.settlements.start([again]) == [Written.DONE]
+    assert (store.attempts(job.id), store.job(job.id)) == first
 
 
 def test_no_attempt_begins_under_a_claim_that_does_not_hold(store: Store) -> None:
@@ -60,10 +58,8 @@ def test_no_attempt_begins_under_a_claim_that_does_not_hold(store: Store) -> Non
         replace(job, claim=Claim(store.worker(), job.claim.claim_no)),
         replace(job, id=new_id()),
     ]
-    now = store.now()
-    starts = [replace(start(other), spans=[Span("guard", now, now)]) for other in others]
-    assert store.settlements.start(starts) == [False] * 3
-    assert store.attempts(job.id) == store.spans(job.id) == []
+    assert store.settlements.start([start(other) for other in others]) == [Written.CLAIM_LOST] * 3
+    assert store.attempts(job.id) == []
     assert store.job(job.id)["attempts"] == 0
 
 
@@ -79,7 +75,7 @@ def test_no_attempt_begins_for_a_job_that_moved_on(store: Store, end: str) -> No
     else:
         store.lose(job.claim.worker_id)
         store.sweeps.rescue()
-    assert store.settlements.start([start(job)]) == [False]
+    assert store.settlements.start([start(job)]) == [Written.CLAIM_LOST]
     assert store.attempts(job.id) == []
 
 
@@ -90,27 +86,15 @@ def test_in_one_batch_only_the_claims_that_hold_begin(store: Store) -> None:
     store.settle(settlement(old, Transition.RELEASE))
     [new] = store.claim([old.id], worker)
     other = store.claimed(worker=worker)
-    now = store.now()
-    stale, good = (replace(start(job), spans=[Span(name, now, now)]) for job, name in ((old, "stale"), (new, "good")))
-    assert store.settlements.start([stale, start(other), good]) == [False, True, True]
-    assert [span["name"] for span in store.spans(new.id)] == ["good"]
+    assert store.settlements.start([start(old), start(other), start(new)]) == [
+        Written.CLAIM_LOST,
+        Written.DONE,
+        Written.DONE,
+    ]
     assert store.attempts(new.id)[0]["claim_no"] == new.claim.claim_no
 
 
 def test_a_thousand_starts_at_once(store: Store) -> None:
     many = store.claim(store.submit(*[new_job() for _ in range(1000)]))
-    assert store.settlements.start([start(job) for job in many]) == [True] * 1000
+    assert store.settlements.start([start(job) for job in many]) == [Written.DONE] * 1000
     assert len(store.open_attempts()) == 1000
-
-
-def test_the_times_of_a_span_come_back_as_they_were(store: Store) -> None:
-    job = store.claimed()
-    began = store.now().astimezone(UTC).replace(microsecond=123456)
-    ended = began + timedelta(microseconds=1)
-    span = Span("guard", began, ended, "error", {"why": '🧨 "quoted" \\ עברית'})
-    store.settlements.start([replace(start(job), spans=[span])])
-    [row] = store.spans(job.id)
-    assert (row["started_at"], row["ended_at"]) == (began, ended)
-    assert (row["span_id"], row["status"], row["attributes"]) == (span.span_id, "error", span.attributes)
-    assert row["job_id"] == job.id
-    assert job.stage is Stage.GUARD

@@ -7,6 +7,7 @@ import pytest
 
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.states import Lane, Stage, Transition
+from synthralos.domain.writes import Written
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.sweeps import WorkItem
 from synthralos.store.scope import EVERYTHING
@@ -178,7 +179,7 @@ def test_a_freed_job_is_done_by_another_and_both_attempts_are_on_the_books(store
     store.lose(job.claim.worker_id)
     store.sweeps.rescue()
     [again] = store.claim([job.id], stage=Stage.EXECUTE)
-    assert store.settlements.start([start(again)]) == [True]
+    assert store.settlements.start([start(again)]) == [Written.DONE]
     store.settle(settlement(again, attempt=attempt_end(2)))
     assert [a["outcome"] for a in store.attempts(job.id)] == [Outcome.LOST, Outcome.SUCCEEDED]
     view = store.view(job.id)

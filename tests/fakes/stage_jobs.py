@@ -61,7 +61,7 @@ def a_job(
     """A claimed job; `body` adds to a body with one user message of `text`."""
     return Job(
         id=new_id(),
-        tenant=Tenant("acme", plan=plan),
+        tenant=Tenant("acme", account_plan=plan),
         stage=Stage.GUARD,
         lane=Lane.BULK,
         trace_id="0" * 31 + "1",

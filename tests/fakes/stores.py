@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Stage
-from synthralos.domain.writes import Settlement
+from synthralos.domain.writes import Settlement, Written
 from synthralos.store.admin.processes import Processes
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.operations import Operations
@@ -59,14 +59,14 @@ class Store:
     def started(self, *jobs: NewJob, worker: str | None = None, reserved: Decimal | None = Decimal("0.001")) -> Job:
         """A claimed job whose first attempt has begun."""
         job = self.claimed(*jobs, worker=worker)
-        assert self.settlements.start([start(job, reserved=reserved)]) == [True]
+        assert self.settlements.start([start(job, reserved=reserved)]) == [Written.DONE]
         job.attempts += 1
         return job
 
     def settle(self, settlement: Settlement) -> bool:
-        """Write one settlement."""
-        [won] = self.settlements.settle([settlement])
-        return won
+        """Write one settlement; whether its claim held."""
+        [written] = self.settlements.settle([settlement])
+        return written is Written.DONE
 
     def lose(self, *workers: str) -> None:
         """Have the workers declared lost."""

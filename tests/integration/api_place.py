@@ -21,6 +21,7 @@ from synthralos.credentials import Credentials
 from synthralos.domain.attempts import Reply
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Transition
+from synthralos.domain.writes import Written
 from synthralos.settings import Settings
 from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.read.jobs import Row
@@ -90,7 +91,7 @@ class Place:
     def started(self, job_id: str) -> Job:
         """The job, claimed by a worker, with its first attempt under way."""
         [job] = self.store.claim([job_id])
-        assert self.store.settlements.start([start(job)]) == [True]
+        assert self.store.settlements.start([start(job)]) == [Written.DONE]
         return job
 
     def finish(self, job_id: str, transition: Transition = Transition.SUCCEED, **more: Any) -> None:

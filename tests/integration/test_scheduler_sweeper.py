@@ -18,6 +18,7 @@ from synthralos.bus.protocol import Topic
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Lane, Stage, Transition
+from synthralos.domain.writes import Written
 from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import jobs
@@ -282,7 +283,7 @@ def test_two_sweepers_at_once_never_move_a_job_twice(store: Store) -> None:
     expiring = store.submit(*[new_job(deadline=past) for _ in range(400)])
     worker = store.worker()
     held = store.claim(store.submit(*[new_job() for _ in range(400)]), worker)
-    started: list[Job] = [job for job in held if store.settlements.start([start(job)])]
+    started: list[Job] = [job for job in held if store.settlements.start([start(job)]) == [Written.DONE]]
     store.lose(worker)
     doorbells = [RecordingDoorbell(), RecordingDoorbell()]
     at_once = threading.Barrier(2)

@@ -115,7 +115,7 @@ def test_a_job_that_no_deployment_may_do_is_a_dead_letter_without_a_call(place: 
 
 def test_an_oversized_prompt_is_denied_without_an_attempt(place: WorkerPlace) -> None:
     place.worker()
-    job = place.run(new_job("a" * 161_000, tenant=Tenant("acme", plan="free")))
+    job = place.run(new_job("a" * 161_000, tenant=Tenant("acme", account_plan="free")))
     assert (job["state"], job["attempts"], job["plan_key"]) == (State.DENIED, 0, None)
     [finding] = job["verdict"]["findings"]
     assert (finding["guard"], finding["field"]) == ("prompt_size", "messages")
@@ -138,7 +138,7 @@ def test_a_deadline_that_passes_in_a_call_expires_the_job_and_the_call_stays_on_
 def test_jobs_of_one_batch_have_fates_of_their_own(place: WorkerPlace) -> None:
     place.worker()
     jobs = [ordered(), ordered("server_error"), ordered("invalid_request"), ordered("content_filtered")]
-    jobs += [new_job("a" * 161_000, tenant=Tenant("acme", plan="free")), ordered("credential", None)]
+    jobs += [new_job("a" * 161_000, tenant=Tenant("acme", account_plan="free")), ordered("credential", None)]
     job_ids = place.submit(*jobs)
     place.reaches(job_ids[1], State.PARKED)
     place.wake(job_ids[1])

@@ -59,7 +59,9 @@ def test_no_step_breaks_what_the_sender_demands(catalog: Catalog, job: Job, not_
         assert demands.region in (None, deployment.region)
         assert demands.pin in (None, deployment.id)
         assert output <= min(deployment.max_output, deployment.context_window)
-        assert deployment.adapter == "sandbox" or deployment.tier in PLAN_TIERS.get(job.tenant.plan, PLAN_TIERS["free"])
+        assert deployment.adapter == "sandbox" or deployment.tier in PLAN_TIERS.get(
+            job.tenant.account_plan, PLAN_TIERS["free"]
+        )
 
 
 @given(catalogs(), jobs())

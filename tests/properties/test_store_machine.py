@@ -33,6 +33,7 @@ from migrations.runner import upgrade
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition, sources, target
+from synthralos.domain.writes import Written
 from synthralos.store.queue.operations import Changed, Refused
 from synthralos.store.queue.submissions import NewJob
 from synthralos.store.scope import EVERYTHING
@@ -149,7 +150,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         held = model.held_by(job)
         for _ in range(2 if again else 1):
-            assert self.store.settlements.start([start(job, number)]) == [held]
+            assert self.store.settlements.start([start(job, number)]) == [Written.DONE if held else Written.CLAIM_LOST]
         if held:
             model.books[number] = Outcome.OPEN
             job.attempts = number

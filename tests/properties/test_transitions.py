@@ -10,8 +10,6 @@ from synthralos.domain.states import (
     TRANSITIONS,
     State,
     Transition,
-    TransitionRefused,
-    apply,
     sources,
     target,
 )
@@ -35,11 +33,8 @@ class JobLife(RuleBasedStateMachine):
     def anything_happens(self, transition: Transition) -> None:
         self.before = self.state
         if self.state not in sources(transition):
-            with pytest.raises(TransitionRefused) as refused:
-                apply(transition, self.state)
-            assert (refused.value.transition, refused.value.state) == (transition, self.state)
             return
-        self.state = apply(transition, self.state)
+        self.state = target(transition)
         self.last = transition
         self.results += transition is Transition.SUCCEED
 
@@ -61,8 +56,8 @@ class JobLife(RuleBasedStateMachine):
     @invariant()
     def an_open_job_can_always_be_called_off(self) -> None:
         if self.state in OPEN:
-            assert apply(Transition.CANCEL, self.state) is State.CANCELLED
-            assert apply(Transition.EXPIRE, self.state) is State.EXPIRED
+            assert self.state in sources(Transition.CANCEL)
+            assert self.state in sources(Transition.EXPIRE)
 
 
 TestJobLife = JobLife.TestCase
@@ -72,18 +67,13 @@ def test_the_table_has_a_row_for_every_transition() -> None:
     assert set(TRANSITIONS) == set(Transition)
 
 
-@pytest.mark.parametrize("transition", Transition)
-def test_a_transition_leads_to_its_target_from_its_sources_only(transition: Transition) -> None:
-    for state in State:
-        if state in sources(transition):
-            assert apply(transition, state) is target(transition)
-        else:
-            with pytest.raises(TransitionRefused):
-                apply(transition, state)
-
-
 @pytest.mark.parametrize("transition", [t for t in Transition if TRANSITIONS[t].fenced])
-def test_what_needs_the_claim_happens_to_active_jobs_only(transition: Transition) -> None:
+def test_what_needs_the_claim_happens_to_jobs_in_a_workers_hands_only(transition: Transition) -> None:
+    assert State.ACTIVE in sources(transition) <= {State.QUEUED, State.ACTIVE}
+
+
+@pytest.mark.parametrize("transition", [Transition.SUCCEED, Transition.CONTINUE, Transition.RELEASE])
+def test_what_follows_an_attempt_or_a_claim_needs_one_that_is_held(transition: Transition) -> None:
     assert sources(transition) == {State.ACTIVE}
 
 

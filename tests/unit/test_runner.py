@@ -19,7 +19,7 @@ from synthralos.domain.findings import PASSED
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Usage
 from synthralos.domain.states import Stage, Transition
-from synthralos.domain.writes import Settlement, Start
+from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from tests.fakes.stage_jobs import NOON, a_deployment, a_job, a_plan
 
 FIRST, SECOND, THIRD = "fake/first@us", "fake/second@us", "fake/third@us"
@@ -50,16 +50,19 @@ class Scene:
         )  # fmt: skip
         self.past: list[PastAttempt] = []
 
-    async def start(self, start: Start) -> bool:
+    async def start(self, start: Start) -> StartResult:
         """See `Writer.start`."""
         await self.booking()
         self.begun.append(start)
-        return self.claim_holds
+        return self._written()
 
-    async def settle(self, settlement: Settlement) -> bool:
+    async def settle(self, settlement: Settlement) -> Written:
         """See `Writer.settle`."""
         self.settled.append(settlement)
-        return self.claim_holds
+        return self._written()
+
+    def _written(self) -> Written:
+        return Written.DONE if self.claim_holds else Written.CLAIM_LOST
 
     async def call(self, call: Call) -> Reply | Failure:
         """See `Provider.call`."""
@@ -265,10 +268,10 @@ def test_a_bug_in_a_provider_makes_a_dead_letter_with_its_attempt_on_the_books()
 def test_a_job_whose_findings_cannot_be_written_is_settled_without_them() -> None:
     async def scenario() -> None:
         class Picky(Scene):
-            async def start(self, start: Start) -> bool:
+            async def start(self, start: Start) -> StartResult:
                 raise TypeError("not JSON")
 
-            async def settle(self, settlement: Settlement) -> bool:
+            async def settle(self, settlement: Settlement) -> Written:
                 if settlement.verdict is not None:
                     raise TypeError("not JSON")
                 return await super().settle(settlement)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
-from synthralos.domain.writes import Settlement, Start
+from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from synthralos.store.exports.backlog import backlog_rows, to_backlog
 from synthralos.store.queue.job_rows import (
     SETTLE_COLUMNS,
@@ -47,26 +47,25 @@ class Settlements:
         self._insert_events = insert_events(database.dialect)
         self._to_backlog = to_backlog(database.dialect)
 
-    def start(self, starts: Sequence[Start]) -> list[bool]:
-        """Book the attempts that still may begin; False where the claim was lost: do not call."""
+    def start(self, starts: Sequence[Start]) -> list[StartResult]:
+        """Book the attempts that still may begin; do not call where the claim was lost."""
         self._store_plans(start.plan for start in starts)
         if self._whole is not None:
             with self._database.one_statement() as connection:
-                return self._whole.start(connection, starts)
+                return [*_written(self._whole.start(connection, starts))]
         with self._database.transaction() as connection:
             won = _won(connection, self._start, map(start_row, starts))
             begun = [s for s in starts if _claimed(s.job) in won]
             if begun:
                 self._ledger.open(connection, begun)
-                self._write_spans(connection, begun)
-        return [_claimed(s.job) in won for s in starts]
+        return [*_written(_claimed(s.job) in won for s in starts)]
 
-    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """Write what became of the jobs; False where the claim was lost: only the ledger has changed."""
+    def settle(self, settlements: Sequence[Settlement]) -> list[Written]:
+        """Write what became of the jobs, or correct the ledger alone where the claim was lost."""
         self._store_plans(settlement.plan for settlement in settlements)
         if self._whole is not None:
             with self._database.one_statement() as connection:
-                return self._whole.settle(connection, settlements, self._destinations)
+                return _written(self._whole.settle(connection, settlements, self._destinations))
         with self._database.transaction() as connection:
             won = _won(connection, self._settle, map(settle_row, settlements))
             ended = [s for s in settlements if s.attempt is not None]
@@ -76,7 +75,7 @@ class Settlements:
             self._write_spans(connection, written)
             self._write_events(connection, written)
             self._put_on_backlog(connection, written)
-        return [_claimed(s.job) in won for s in settlements]
+        return _written(_claimed(s.job) in won for s in settlements)
 
     def _store_plans(self, plans: Iterable[RoutingPlan | None]) -> None:
         """Plans first: a plan without a job does no harm, and seldom is there a new one."""
@@ -86,8 +85,8 @@ class Settlements:
                 self._plans.store(connection, new)
             self._plans.confirm(new)
 
-    def _write_spans(self, connection: sa.Connection, items: Sequence[Start | Settlement]) -> None:
-        rows = [span_row(item.job.id, span) for item in items for span in item.spans]
+    def _write_spans(self, connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
+        rows = [span_row(s.job.id, span) for s in settlements for span in s.spans]
         if rows:
             connection.execute(self._insert_spans, {"rows": encode_rows(rows)})
 
@@ -109,6 +108,10 @@ def _returning_claims(statement: sa.Update) -> Any:
 def _won(connection: sa.Connection, statement: Any, rows: Any) -> set[tuple[str, int]]:
     """The claims that still held. Not only the jobs: a batch may hold an old claim's write beside the new one's."""
     return {(row.id, row.claim_no) for row in connection.execute(statement, {"rows": encode_rows(rows)})}
+
+
+def _written(won: Iterable[bool]) -> list[Written]:
+    return [Written.DONE if held else Written.CLAIM_LOST for held in won]
 
 
 def _claimed(job: Job) -> tuple[str, int]:

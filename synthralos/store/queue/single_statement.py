@@ -48,8 +48,7 @@ class SingleStatements:
     def start(self, connection: sa.Connection, starts: Sequence[Start]) -> list[bool]:
         """What `Settlements.start` does."""
         rows = [{**start_row(s), **open_row(s), "no": no} for no, s in enumerate(starts)]
-        parameters = {"rows": encode_rows(rows), "spans": encode_rows(_spans(starts))}
-        return _flags(len(starts), connection.execute(self._start, parameters).scalars())
+        return _flags(len(starts), connection.execute(self._start, {"rows": encode_rows(rows)}).scalars())
 
     def settle(
         self, connection: sa.Connection, settlements: Sequence[Settlement], destinations: Sequence[str]
@@ -76,8 +75,7 @@ def _start() -> Any:
     rows = recordset(_PG, "rows", {**START_COLUMNS, **OPEN_COLUMNS, **_NO})
     won = start_jobs(rows).returning(rows.c.no).cte("won")
     opened = open_attempts(_PG, rows, _among(won)).cte("opened")
-    spanned = insert_spans(_PG, "spans", _among(won)).cte("spanned")
-    return sa.select(won.c.no).add_cte(opened, spanned)
+    return sa.select(won.c.no).add_cte(opened)
 
 
 def _settle() -> Any:
@@ -98,7 +96,7 @@ def _among(changed: CTE) -> RowFilter:
     return lambda rows: rows.c.no == sa.any_(sa.func.array(sa.select(changed.c.no).scalar_subquery()))
 
 
-def _spans(items: Sequence[Start | Settlement]) -> list[Row]:
+def _spans(items: Sequence[Settlement]) -> list[Row]:
     return [{**span_row(s.job.id, span), "no": no} for no, s in enumerate(items) for span in s.spans]
 
 

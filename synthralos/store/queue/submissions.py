@@ -166,7 +166,7 @@ def _job_row(job: NewJob) -> dict[str, Any]:
         "organization": tenant.organization,
         "workspace": tenant.workspace,
         "user_id": tenant.user,
-        "organization_plan": tenant.plan,
+        "organization_plan": tenant.account_plan,
         "lane": job.lane,
         "trace_id": job.trace_id,
         "parent_span_id": job.parent_span_id,
