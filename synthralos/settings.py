@@ -54,6 +54,12 @@ class Settings(BaseSettings):
         ("guard", "route", "execute", "heal", "analyze"), description="stages that this worker serves (JSON list)"
     )
     flight_slots: Count = Field(10_000, description="provider calls in flight per worker process")
+    flight_bytes: Annotated[int, Field(ge=1_000_000)] = Field(
+        256 * 1024 * 1024, description="bytes of requests under way per worker process"
+    )
+    slot_timeout: Positive = Field(
+        30.0, description="seconds a message waits for slots before its jobs are left to be rung for again"
+    )
     call_timeout: Positive = Field(120.0, description="seconds a provider call may take at most")
     heartbeat_interval: Positive = Field(2.0, description="seconds between a worker's heartbeats")
     worker_lost_after: Positive = Field(15.0, description="seconds of silence after which a worker is declared lost")

@@ -1,4 +1,8 @@
-"""What the analyze actor does: closes traces that no worker closed on its way, and empties the backlog."""
+"""What the analyze actor does: closes traces that no worker closed on its way, and wakes those who empty the backlog.
+
+Each destination has a thread of its own outside Dramatiq's pool: a destination that hangs holds up neither jobs nor
+the other destinations.
+"""
 
 import logging
 import threading
@@ -28,41 +32,102 @@ class TraceExporter:
     ) -> None:
         self._reader = reader
         self._analysis = analysis
-        self._exporters = exporters
         self._clock = clock
-        self._shipping = {name: threading.Lock() for name in exporters}
-        self._wanted: set[str] = set()
+        self._shippers = [Shipper(reader, analysis, exporter) for exporter in exporters.values()]
+
+    def start(self) -> None:
+        """Be ready to ship."""
+        for shipper in self._shippers:
+            shipper.start()
 
     def analyze(self, job_ids: Sequence[str]) -> None:
-        """Close the open traces among `job_ids`, then ship what each exporter is owed."""
+        """Close the open traces among `job_ids`; each exporter ships what it is owed, in its own time."""
         open_traces = self._analysis.open_traces(job_ids)
         if open_traces:
             found = self._reader.jobs(open_traces, EVERYTHING)
             self._analysis.close({job_id: self._conclusion(job) for job_id, job in found.items()})
-        for exporter in self._exporters.values():
-            self._ship(exporter)
+        for shipper in self._shippers:
+            shipper.wake()
+
+    def rest(self, timeout: float) -> bool:
+        """Wait until nobody ships, `timeout` seconds at most for each destination; whether that came about."""
+        return all(shipper.rest(timeout) for shipper in self._shippers)
+
+    def stop(self, timeout: float) -> None:
+        """Ship no more after the batches that are under way, and wait `timeout` seconds at most for each of these."""
+        for shipper in self._shippers:
+            shipper.ask_to_stop()
+        for shipper in self._shippers:
+            shipper.join(timeout)
 
     def _conclusion(self, job: Mapping[str, object]) -> Span:
         now = self._clock.now()
         return conclusion(State(str(job["state"])), job["attempts"], job["created_at"], now, now)  # type: ignore[arg-type]
 
-    def _ship(self, exporter: Exporter) -> None:
-        """Ship what is owed; another thread that ships already does so in our place, and looks once more for us."""
-        lock = self._shipping[exporter.destination]
-        self._wanted.add(exporter.destination)
-        while exporter.destination in self._wanted and lock.acquire(blocking=False):
-            try:
-                self._wanted.discard(exporter.destination)
-                self._ship_all(exporter)
-            finally:
-                lock.release()
 
-    def _ship_all(self, exporter: Exporter) -> None:
+class Shipper:
+    """One destination's thread: ships what the destination is owed whenever it is woken."""
+
+    def __init__(self, reader: Reader, analysis: Analysis, exporter: Exporter) -> None:
+        self._reader = reader
+        self._analysis = analysis
+        self._exporter = exporter
+        self._changed = threading.Condition()
+        self._wanted = self._ships = self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"export-{exporter.destination}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to wait for being woken."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look what is owed; once more, where that is being done."""
+        with self._changed:
+            self._wanted = True
+            self._changed.notify_all()
+
+    def rest(self, timeout: float) -> bool:
+        """Wait until nothing is to be done."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._wanted and not self._ships, timeout)
+
+    def ask_to_stop(self) -> None:
+        """Stop after the batch that is under way."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread's end."""
+        if not self._thread.is_alive():
+            return
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            log.warning("%s still ships; what it does not accept stays in the backlog", self._exporter.destination)
+
+    def _run(self) -> None:
+        while self._next():
+            try:
+                self._ship_all()
+            except Exception:  # the edge of a thread: the backlog stays, and the sweeper rings again
+                log.exception("shipping to %s failed", self._exporter.destination)
+
+    def _next(self) -> bool:
+        """Wait to be woken; False when it is over."""
+        with self._changed:
+            self._ships = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._wanted or self._stopping)
+            self._wanted, self._ships = False, not self._stopping
+            return self._ships
+
+    def _ship_all(self) -> None:
         """Ship until nothing is owed or the destination refuses."""
-        while owed := self._analysis.owed(exporter.destination, SHIPMENT):
-            accepted = exporter.ship(self._traces(owed))
+        destination = self._exporter.destination
+        while not self._stopping and (owed := self._analysis.owed(destination, SHIPMENT)):
+            accepted = self._exporter.ship(self._traces(owed))
             gone = self._gone(owed)
-            self._analysis.shipped(exporter.destination, [*accepted, *gone])
+            self._analysis.shipped(destination, [*accepted, *gone])
             if not accepted and not gone:
                 return
 

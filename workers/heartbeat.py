@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,12 +20,23 @@ class Heartbeat:
     identity: what it still has in its hands is fenced out, and only corrects the ledger.
     """
 
-    def __init__(self, processes: Processes, kind: str, stages: Sequence[str], interval: float) -> None:
-        """`interval` in seconds between two beats."""
+    def __init__(
+        self,
+        processes: Processes,
+        kind: str,
+        stages: Sequence[str],
+        interval: float,
+        lost_after: float = 15.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`interval` in seconds between two beats; after `lost_after` seconds of silence others declare us lost."""
         self._processes = processes
         self._kind = kind
         self._stages = stages
         self._interval = interval
+        self._lost_after = lost_after
+        self._monotonic = monotonic
+        self._last_beat = monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._healthy = True
@@ -36,6 +48,11 @@ class Heartbeat:
         self._until_it_works(self._register, patience)
         self._until_it_works(self._beat, patience)
         self._thread.start()
+
+    @property
+    def beats(self) -> bool:
+        """Whether the last beat is so young that nobody can have declared this process lost, and another will come."""
+        return self._thread.is_alive() and self._monotonic() - self._last_beat < self._lost_after
 
     def mark(self, state: str) -> None:
         """Say that the process drains or has stopped."""
@@ -63,7 +80,9 @@ class Heartbeat:
                 self._healthy = False
 
     def _beat(self) -> None:
+        began = self._monotonic()
         now = self._processes.beat(self.process_id)
+        self._last_beat = began
         if now is not None:
             self.clock.set(now)
             return

@@ -32,7 +32,7 @@ class Lifecycle(dramatiq.Middleware):
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Take no more jobs."""
-        self._runtime.stop_boarding()
+        self._runtime.stop_taking()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Finish what is under way; the broker can still be rung."""

@@ -9,8 +9,14 @@ from collections.abc import Sequence
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.analyze.table import build_exporters
 from pipelines.execute.stage import ExecuteStage
+from pipelines.flow.batch import BatchRunner
+from pipelines.flow.calls import Calls
 from pipelines.flow.conveyor import Conveyor
+from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
+from pipelines.flow.settling import Settling
+from pipelines.flow.slots import DeploymentSlots, Slots
+from pipelines.flow.work import Work
 from pipelines.guard.table import build_guard_stage
 from pipelines.heal.stage import build_heal_stage
 from pipelines.providers.table import build_providers
@@ -19,23 +25,27 @@ from pipelines.route.strategies import STRATEGIES
 from synthralos.bus.protocol import Topic
 from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
-from synthralos.domain.jobs import Job
-from synthralos.domain.states import Stage
+from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.processes import Processes
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.database import is_transient
+from workers.claim_audit import ClaimAudit
+from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
 from workers.heartbeat import Heartbeat
-from workers.in_flight import EventLoopThread, InFlight
+from workers.taking import Taking
 from workers.writer import JobWriter
 
 log = logging.getLogger(__name__)
 
 _RELEASE_SECONDS = 10.0
 """How long the last writes may take after the drain's deadline."""
+
+_THREADS_FOR_PEOPLE = 2
+"""Dramatiq threads that do not wait for bulk slots for long, so that an interactive job finds one."""
 
 
 class WorkerRuntime:
@@ -45,98 +55,116 @@ class WorkerRuntime:
         settings, database = core.settings, core.database
         self._settings = settings
         self._stopping = threading.Event()
-        self._claims = Claims(database)
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
-        self.heartbeat = Heartbeat(Processes(database), "worker", sorted(stages), settings.heartbeat_interval)
-        now = self.heartbeat.clock.now
+        self.heartbeat = Heartbeat(
+            Processes(database), "worker", sorted(stages), settings.heartbeat_interval, settings.worker_lost_after
+        )
         self._thread = EventLoopThread("flight")
         exporters = build_exporters(settings)
-        settlements = Settlements(database, list(exporters))
-        self._books = JobWriter(settlements, core.bus, core.doorbell, ships=bool(exporters))
+        self._writer = JobWriter(Settlements(database, list(exporters)), core.bus, core.doorbell, ships=bool(exporters))
         self._execute = ExecuteStage(build_providers(core.credentials, settings))
-        self._journeys = JobRunner(
-            stages,
-            core.catalog,
-            self._execute,
-            build_heal_stage(random.Random(), core.catalog),
-            AnalyzeStage(),
-            self._books,
-            self._histories,
-            now,
-            settings.call_timeout,
+        self.slots = Slots(
+            settings.flight_slots,
+            settings.flight_bytes,
+            bulk_waiters=max(1, settings.worker_threads - _THREADS_FOR_PEOPLE),
         )
-        self.flight = InFlight(settings.flight_slots, self._thread.loop, self._journeys.travel)
-        self._conveyor = Conveyor(
-            stages,
-            self._claim,
-            build_guard_stage(settings, core.catalog),
-            RouteStage(core.catalog, STRATEGIES, core.credentials.why_not_offered),
-            self.flight,
-            now,
-        )
+        self.registry = Registry(self._give_slot_back)
+        claims = Claims(database)
+        self._conveyor = self._build_conveyor(core, stages, claims)
         self._exporter = TraceExporter(
             self._reader, Analysis(database, list(exporters)), exporters, self.heartbeat.clock
         )
+        self._audit = ClaimAudit(claims, self.registry, lambda: self.heartbeat.process_id, core.doorbell.ring)
         core.bus.subscribe(Topic.CLAIM_REVOKED, self._on_revoked)
+
+    def _build_conveyor(self, core: Core, stages: frozenset[Stage], claims: Claims) -> Conveyor:
+        settings, now = self._settings, self.heartbeat.clock.now
+        batch = self._build_batch(core, stages)
+        return Conveyor(
+            stages,
+            Taking(claims, self.heartbeat, self._stopping, settings.slot_timeout).take,
+            build_guard_stage(settings, core.catalog),
+            RouteStage(core.catalog, STRATEGIES, core.credentials.why_not_offered),
+            self.slots,
+            self.registry,
+            lambda works: self._thread.call(batch.run, works),
+            now,
+            settings.slot_timeout,
+        )
+
+    def _build_batch(self, core: Core, stages: frozenset[Stage]) -> BatchRunner:
+        now, deployments = self.heartbeat.clock.now, DeploymentSlots()
+        calls = Calls(core.catalog, self._execute, now, self._settings.call_timeout)
+        settling = Settling(stages, AnalyzeStage(), self._writer, now)
+        runner = JobRunner(
+            stages,
+            calls,
+            settling,
+            self._writer,
+            self.registry,
+            deployments,
+            build_heal_stage(random.Random(), core.catalog),
+            self._histories,
+            now,
+        )
+        return BatchRunner(calls, settling, self._writer, self.registry, deployments, runner)
 
     def start(self) -> None:
         """Register this process and be ready for messages. Waits for the database."""
         self._thread.start()
         self.heartbeat.start()
+        self._exporter.start()
+        self._thread.spawn(self._audit.run)
         log.info("worker %s is ready", self.heartbeat.process_id)
 
-    def handle(self, stage: Stage, job_ids: Sequence[str]) -> None:
-        """Work on those of `job_ids` that have work at `stage`. Runs in a Dramatiq thread."""
+    def handle(self, stage: Stage, job_ids: Sequence[str], *, doubtful: bool = False, lane: Lane = Lane.BULK) -> None:
+        """Work on those of `job_ids` that have work at `stage`. Runs in a Dramatiq thread.
+
+        `doubtful`: the message was delivered before, and a worker may have died of it.
+        """
         if stage is Stage.ANALYZE:
             self._exporter.analyze(job_ids)
         else:
-            self._conveyor.carry(stage, job_ids)
+            self._conveyor.carry(stage, job_ids, doubtful=doubtful, lane=lane)
 
-    def stop_boarding(self) -> None:
-        """Take no more jobs; those under way go on."""
+    def stop_taking(self) -> None:
+        """Take no more jobs, and give back those that wait without a call; calls in flight go on."""
         self._stopping.set()
-        self.flight.close()
+        self.slots.close()
+        self._thread.call(self.registry.release_waiting)
         self.heartbeat.mark("draining")
 
     def drain(self) -> None:
         """Finish what is under way until the drain's deadline, and give the rest back without counting it."""
-        if not self._landed_within(self._settings.drain_timeout):
-            log.warning("releasing %d jobs that are still under way", self.flight.under_way)
-            self._thread.loop.call_soon_threadsafe(self._journeys.release_all)
-            if not self._landed_within(_RELEASE_SECONDS):
-                log.error("%d jobs could not be released; the sweeper will find them", self.flight.under_way)
+        if not self._empty_within(self._settings.drain_timeout):
+            log.warning("releasing %d jobs that are still under way", len(self.registry.under_way()))
+            self._thread.call(self.registry.release_all)
+            if not self._empty_within(_RELEASE_SECONDS):
+                left = len(self.registry.under_way())
+                log.error("%d jobs could not be released; the sweeper will find them", left)
         self._close()
 
-    def _landed_within(self, seconds: float) -> bool:
+    def _give_slot_back(self, work: Work) -> None:
+        self.slots.release(work.lane, 1, work.job.size)
+
+    def _empty_within(self, seconds: float) -> bool:
         try:
-            self._thread.run(self.flight.landed(), seconds)
+            self._thread.run(self.registry.emptied(), seconds)
         except TimeoutError:
             return False
         return True
 
     def _close(self) -> None:
-        for closing in (self._books.close(), self._execute.close()):
+        for closing in (self._writer.close(), self._execute.close()):
             try:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:
                 log.error("a part of the worker did not close in time")
+        self._exporter.stop(_RELEASE_SECONDS)
         self.heartbeat.stop()
         self.heartbeat.mark("stopped")
         self._thread.stop()
-
-    def _claim(self, stage: Stage, job_ids: Sequence[str]) -> list[Job]:
-        """Claim, waiting for the database where it is away: the message stays ours, and the jobs stay queued."""
-        pause = 0.05
-        while not self._stopping.is_set():
-            try:
-                return self._claims.claim(stage, job_ids, self.heartbeat.process_id)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-            self._stopping.wait(pause)
-            pause = min(pause * 2, 2.0)
-        return []
 
     async def _histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
         """What heal looks back on, waiting for the database where it is away: the answer must not be lost."""
@@ -151,13 +179,13 @@ class WorkerRuntime:
             pause = min(pause * 2, 2.0)
 
     def _on_revoked(self, job_ids: Sequence[str] | None) -> None:
-        """Somebody cancelled or rerouted jobs: cut those calls of ours whose claim no longer holds."""
+        """The claim of these jobs (of any, where None) may have been revoked: cut those calls of ours that lost it."""
         self._thread.spawn(lambda: self._cut_revoked(job_ids))
 
     async def _cut_revoked(self, job_ids: Sequence[str] | None) -> None:
         wanted = None if job_ids is None else set(job_ids)
-        ours = [key for key in self._journeys.under_way() if wanted is None or key[0] in wanted]
+        ours = [key for key in self.registry.holding() if wanted is None or key[0] in wanted]
         if not ours:
             return
         holders = await asyncio.to_thread(self._reader.holders, [job_id for job_id, _ in ours])
-        self._journeys.cut([key for key in ours if (holder := holders.get(key[0])) is None or holder[1] != key[1]])
+        self.registry.cut([key for key in ours if (holder := holders.get(key[0])) is None or holder[1] != key[1]])

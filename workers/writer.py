@@ -1,7 +1,7 @@
 """The books of one worker process: group commits of starts and settlements, and who is told afterwards."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
@@ -31,6 +31,14 @@ class JobWriter:
         """Book what became of a job."""
         return await self._ends.commit(settlement)
 
+    def submit_start(self, start: Start, done: Callable[[StartResult | Exception], None]) -> None:
+        """Book an attempt before its call; `done` is called on the loop when it is durable, or cannot be."""
+        self._starts.submit(start, done)
+
+    def submit_settlement(self, settlement: Settlement, done: Callable[[Written | Exception], None]) -> None:
+        """Book what became of a job; `done` is called on the loop when it is durable, or cannot be."""
+        self._ends.submit(settlement, done, _size(settlement))
+
     async def close(self) -> None:
         """Write what is pending."""
         await self._starts.close()
@@ -56,3 +64,9 @@ class JobWriter:
                 items[Stage.ANALYZE, Lane.BULK].append(s.job.id)
         for (stage, lane), ids in items.items():
             self._doorbell.ring(stage, lane, ids)
+
+
+def _size(settlement: Settlement) -> int:
+    """Bytes, about: what is large about a settlement is the text of its result."""
+    text = None if settlement.result is None else settlement.result.get("text")
+    return len(text) if isinstance(text, str) else 0

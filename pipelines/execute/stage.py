@@ -1,6 +1,8 @@
 """One attempt at one deployment, and what it means for the books."""
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +12,8 @@ from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.money import Usage
 
+log = logging.getLogger(__name__)
+
 
 class ExecuteStage:
     """Calls deployments through the provider adapters."""
@@ -17,6 +21,7 @@ class ExecuteStage:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         """`providers` by the name of the adapter that a deployment names."""
         self._providers = providers
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, call: Call) -> Reply | Failure:
         """Make one call; raises nothing but `asyncio.CancelledError`."""
@@ -24,6 +29,25 @@ class ExecuteStage:
         if provider is None:
             return Failure(FailureClass.INTERNAL, f"this worker has no adapter {call.deployment.adapter!r}")
         return await provider.call(call)
+
+    def begin(self, call: Call, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
+        """Begin one call; what is returned cancels it, and then `done` is not called.
+
+        `done` is called once, on the loop, and never before this returns.
+        """
+
+        async def made() -> None:
+            try:
+                answer = await self.call(call)
+            except Exception as error:  # a bug in an adapter, after which nobody knows what was sent
+                log.exception("the adapter %s failed", call.deployment.adapter)
+                answer = Failure(FailureClass.AMBIGUOUS, f"a bug in the adapter: {type(error).__name__}")
+            done(answer)
+
+        task = asyncio.get_running_loop().create_task(made())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task.cancel  # type: ignore[return-value]
 
     async def close(self) -> None:
         """Close all adapters."""

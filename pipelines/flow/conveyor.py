@@ -6,10 +6,11 @@ the claim in the database keeps the jobs safe, and a stage that is run again dec
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
 
+from pipelines.flow.registry import Registry
+from pipelines.flow.slots import Lease, Slots
 from pipelines.flow.work import Ending, Work
 from pipelines.guard.stage import GuardStage
 from pipelines.route.stage import RouteStage
@@ -17,75 +18,84 @@ from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.findings import Decision, Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
-from synthralos.domain.states import Stage, Transition
-
-
-class InFlight(Protocol):
-    """Where jobs go on from the conveyor: a bounded number of them at a time."""
-
-    @property
-    def seats(self) -> int:
-        """How many there are: no more can board at once."""
-        ...
-
-    def board(self, seats: int) -> bool:
-        """Wait for free seats and take them; False when this process is shutting down."""
-        ...
-
-    def vacate(self, seats: int) -> None:
-        """Give back seats that were not used."""
-        ...
-
-    def depart(self, works: Sequence[Work]) -> None:
-        """Let the jobs go on; each gives its seat back when it has left this process."""
-        ...
-
+from synthralos.domain.states import Lane, Stage, Transition
 
 log = logging.getLogger(__name__)
 
-Claim = Callable[[Stage, Sequence[str]], list[Job]]
+Take = Callable[[Stage, Sequence[str], bool], list[Job]]
+"""(stage, ids, doubtful): the jobs that were got for this worker; see `workers.taking`."""
+
+Launch = Callable[[Sequence[Work]], None]
 
 
 class Conveyor:
-    """The batch half of a job's way: claim, guard, route."""
+    """The batch half of a job's way: take, guard, route. Thread-safe."""
 
     def __init__(
         self,
         serves: frozenset[Stage],
-        claim: Claim,
+        take: Take,
         guard: GuardStage,
         route: RouteStage,
-        flight: InFlight,
+        slots: Slots,
+        registry: Registry,
+        launch: Launch,
         now: Callable[[], datetime],
+        slot_timeout: float,
     ) -> None:
-        """`claim` takes the queued jobs among the given ids; `now` is the database's clock."""
+        """`launch` lets works go on, on the event loop; `now` is the database's clock.
+
+        A message waits for slots `slot_timeout` seconds at most.
+        """
         self._serves = serves
-        self._claim = claim
+        self._take = take
         self._guard = guard
         self._route = route
-        self._flight = flight
+        self._slots = slots
+        self._registry = registry
+        self._launch = launch
         self._now = now
+        self._slot_timeout = slot_timeout
 
-    def carry(self, stage: Stage, job_ids: Sequence[str]) -> int:
+    def carry(self, stage: Stage, job_ids: Sequence[str], *, doubtful: bool = False, lane: Lane = Lane.BULK) -> int:
         """Bring those of `job_ids` that are queued at `stage` on their way; how many there were.
 
-        Waits while too many jobs are under way in this process: what it does not take, others may.
+        Waits while too many jobs are under way in this process. What finds no slot in time stays queued, and is rung
+        for again. `doubtful`: a worker may have died of these jobs.
         """
-        parts = [job_ids[i : i + self._flight.seats] for i in range(0, len(job_ids), self._flight.seats)]
-        return sum(self._carry(stage, part) for part in parts)
+        carried = 0
+        for part in self._parts(job_ids, lane):
+            lease = self._lease(stage, lane, len(part))
+            if lease is None:
+                log.info("%d jobs at %s found no slot in time and stay queued", len(job_ids) - carried, stage)
+                break
+            carried += self._carry(stage, part, doubtful, lease)
+        return carried
 
-    def _carry(self, stage: Stage, job_ids: Sequence[str]) -> int:
-        if not self._flight.board(len(job_ids)):
-            return 0
-        seats = len(job_ids)
+    def _parts(self, job_ids: Sequence[str], lane: Lane) -> Iterator[Sequence[str]]:
+        begin = 0
+        while begin < len(job_ids):
+            end = begin + self._slots.most(lane)
+            yield job_ids[begin:end]
+            begin = end
+
+    def _lease(self, stage: Stage, lane: Lane, count: int) -> Lease | None:
+        """Slots for a batch. Heal does not wait: most of its jobs leave again without a call."""
+        if stage is Stage.HEAL:
+            return self._slots.overdraw(lane, count)
+        return self._slots.acquire(lane, count, self._slot_timeout)
+
+    def _carry(self, stage: Stage, job_ids: Sequence[str], doubtful: bool, lease: Lease) -> int:
         try:
-            jobs = self._claim(stage, job_ids)
-            works = [Work(job, self._now()) for job in jobs]
-            self._run_safely(stage, works)
-            self._flight.depart(works)
-            seats -= len(works)
+            jobs = self._take(stage, job_ids, doubtful)
+            works = [Work(job, self._now(), lane=lease.lane) for job in jobs]
+            self._registry.taken(works)
+            lease.keep([job.size for job in jobs])
         finally:
-            self._flight.vacate(seats)
+            lease.give_back()
+        self._run_safely(stage, works)
+        if works:
+            self._launch(works)
         return len(works)
 
     def _run_safely(self, stage: Stage, works: list[Work]) -> None:

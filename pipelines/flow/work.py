@@ -1,17 +1,26 @@
-"""A claimed job on its way through this process: what the stages found, and what is still to be written."""
+"""A job on its way through this process: what the stages found, and what is still to be written."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
 from pipelines.heal.protocol import RouteAgain, Treatment, Wait
+from synthralos.domain.attempts import AttemptEnd
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
 from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.spans import Span
-from synthralos.domain.states import Stage, Transition
+from synthralos.domain.states import Lane, Stage, Transition
+
+
+class Next(Enum):
+    """What a job does after a step: another attempt follows in this process, or the job has left it."""
+
+    AGAIN = auto()
+    LEFT = auto()
 
 
 @dataclass(slots=True)
@@ -27,11 +36,21 @@ class Ending:
 
 
 @dataclass(slots=True)
+class OpenAttempt:
+    """An attempt that is booked and whose end is not written. `began` is in the event loop's seconds."""
+
+    number: int
+    deployment: Deployment
+    began: float
+    end: AttemptEnd | None = None
+
+
+@dataclass(slots=True)
 class Work:
     """One job in this process. At most one of `ending` and `failure` is set when it leaves the conveyor:
 
-    `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready to fly.
-    `calling` is the deployment of the attempt that is booked and has not ended.
+    `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready for its call.
+    `lane` is the one whose slot the job holds.
     """
 
     job: Job
@@ -40,7 +59,13 @@ class Work:
     events: list[Event] = field(default_factory=list)
     ending: Ending | None = None
     failure: Failure | None = None
-    calling: Deployment | None = None
+    attempt: OpenAttempt | None = None
+    lane: Lane = Lane.BULK
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """(job id, claim number)."""
+        return self.job.id, self.job.claim.claim_no
 
     @property
     def plan(self) -> RoutingPlan:
@@ -53,15 +78,9 @@ class Work:
         self.spans.append(Span(name, self.since, now, "ok" if ok else "error", attributes))
         self.since = now
 
-    def take_spans(self) -> tuple[Span, ...]:
-        """The spans that are not written yet; they are the caller's to write."""
-        spans, self.spans = tuple(self.spans), []
-        return spans
-
-    def take_events(self) -> tuple[Event, ...]:
-        """The events that are not written yet; they are the caller's to write."""
-        events, self.events = tuple(self.events), []
-        return events
+    def written(self) -> None:
+        """All that was found is written: the spans, the events, and the end of the attempt."""
+        self.spans, self.events, self.attempt = [], [], None
 
 
 def ending_of(treatment: Treatment, job: Job, failure: Failure) -> Ending:

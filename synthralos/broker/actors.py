@@ -2,14 +2,21 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import dramatiq
 
 from synthralos.broker.queues import actor_name, queue_name
 from synthralos.domain.states import Lane, Stage
 
-Handle = Callable[[Stage, list[str]], None]
+
+class Handle(Protocol):
+    """What works on the jobs of a message. `doubtful`: it was delivered before, and a worker may have died of it."""
+
+    def __call__(self, stage: Stage, job_ids: list[str], *, doubtful: bool, lane: Lane) -> None:
+        """Work on those of `job_ids` that have work at `stage`."""
+        ...
+
 
 PRIORITIES = {Lane.INTERACTIVE: 0, Lane.BULK: 10}
 """Dramatiq priorities: the lower number goes first among the messages that a worker has fetched."""
@@ -40,7 +47,7 @@ def _receiver(stage: Stage, lane: Lane, handle: Handle) -> Callable[..., None]:
         if len(args) != 1 or kwargs or not _are_ids(args[0]):
             log.warning("dropped a malformed message of %s", actor_name(stage, lane))
             return
-        handle(stage, args[0])
+        handle(stage, args[0], doubtful=False, lane=lane)
 
     return receive
 

@@ -1,4 +1,4 @@
-"""The conveyor's seats: every seat that a batch took is given back or flown, whatever happens on the way."""
+"""The conveyor: every slot that a batch took is given back or goes along with a job, whatever happens on the way."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from pipelines.flow.conveyor import Conveyor
+from pipelines.flow.registry import Registry
+from pipelines.flow.slots import Slots
 from pipelines.flow.work import Work
 from pipelines.guard.stage import GuardStage
 from pipelines.route.stage import RouteStage
@@ -13,106 +15,151 @@ from pipelines.route.strategies import STRATEGIES
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Job
-from synthralos.domain.states import Stage, Transition
+from synthralos.domain.states import Lane, Stage, Transition
 from tests.fakes.stage_jobs import NOON, a_deployment, a_job, a_plan
 
 CATALOG = Catalog([a_deployment()])
+MEGABYTE = 1_000_000
 
 
-class Seats:
-    """A flight that keeps count and never departs."""
+class Flight:
+    """Slots, and the batches that were launched and stay under way."""
 
-    def __init__(self, seats: int) -> None:
-        self.seats = seats
-        self.taken = 0
-        self.closed = False
+    def __init__(self, slots: int) -> None:
+        self.slots = Slots(slots, 1000 * MEGABYTE)
+        self.registry = Registry()
         self.batches: list[list[Work]] = []
 
-    def board(self, seats: int) -> bool:
-        """See `InFlight.board`."""
-        assert seats <= self.seats - self.taken, "this test would wait for ever"
-        if not self.closed:
-            self.taken += seats
-        return not self.closed
-
-    def vacate(self, seats: int) -> None:
-        """See `InFlight.vacate`."""
-        self.taken -= seats
-
-    def depart(self, works: Sequence[Work]) -> None:
+    def launch(self, works: Sequence[Work]) -> None:
         """Take them down."""
         self.batches.append(list(works))
 
     def works(self) -> dict[str, Work]:
-        """Everybody who departed, by job id."""
+        """Everybody who was launched, by job id."""
         return {work.job.id: work for batch in self.batches for work in batch}
 
 
 class Queue:
-    """Jobs to claim: each once, at its stage."""
+    """Jobs to take: each once, at its stage."""
 
     def __init__(self, *jobs: Job) -> None:
         self.jobs = {job.id: job for job in jobs}
         self.ids = list(self.jobs)
+        self.doubted: list[bool] = []
 
-    def claim(self, stage: Stage, job_ids: Sequence[str]) -> list[Job]:
+    def take(self, stage: Stage, job_ids: Sequence[str], doubtful: bool) -> list[Job]:
         """As the store does it."""
+        self.doubted.append(doubtful)
         return [self.jobs.pop(job_id) for job_id in job_ids if job_id in self.jobs]
 
 
-def conveyor(claim: Any, flight: Seats, *, serves: Sequence[Stage] = tuple(Stage), guard: Any = None) -> Conveyor:
+def conveyor(take: Any, flight: Flight, *, serves: Sequence[Stage] = tuple(Stage), guard: Any = None) -> Conveyor:
+    """A conveyor that waits for no slot."""
     route = RouteStage(CATALOG, STRATEGIES, lambda deployment: None)
-    return Conveyor(frozenset(serves), claim, guard or GuardStage([]), route, flight, lambda: NOON)
+    return Conveyor(
+        frozenset(serves), take, guard or GuardStage([]), route,
+        flight.slots, flight.registry, flight.launch, lambda: NOON, 0.0,
+    )  # fmt: skip
 
 
-def test_seats_of_jobs_that_were_not_there_are_given_back() -> None:
-    queue, flight = Queue(a_job(), a_job()), Seats(10)
+def test_slots_of_jobs_that_were_not_there_are_given_back() -> None:
+    queue, flight = Queue(a_job(), a_job()), Flight(10)
     there = list(queue.ids)
-    assert conveyor(queue.claim, flight).carry(Stage.GUARD, ["gone", *there, "elsewhere"]) == 2
-    assert (list(flight.works()), flight.taken) == (there, 2)
+    assert conveyor(queue.take, flight).carry(Stage.GUARD, ["gone", *there, "elsewhere"]) == 2
+    assert (list(flight.works()), flight.slots.used) == (there, 2)
 
 
-def test_all_seats_are_given_back_when_the_claim_fails() -> None:
-    def claim(stage: Stage, job_ids: Sequence[str]) -> list[Job]:
+def test_all_slots_are_given_back_when_the_jobs_cannot_be_taken() -> None:
+    def take(stage: Stage, job_ids: Sequence[str], doubtful: bool) -> list[Job]:
         raise ConnectionError
 
-    flight = Seats(10)
+    flight = Flight(10)
     with pytest.raises(ConnectionError):
-        conveyor(claim, flight).carry(Stage.GUARD, ["a", "b", "c"])
-    assert (flight.taken, flight.batches) == (0, [])
+        conveyor(take, flight).carry(Stage.GUARD, ["a", "b", "c"])
+    assert (flight.slots.used, flight.slots.bytes_used, flight.batches) == (0, 0, [])
 
 
-def test_nothing_is_claimed_once_the_flight_is_closed() -> None:
-    queue, flight = Queue(a_job()), Seats(10)
-    flight.closed = True
-    assert conveyor(queue.claim, flight).carry(Stage.GUARD, queue.ids) == 0
+def test_nothing_is_taken_once_the_slots_are_closed() -> None:
+    queue, flight = Queue(a_job()), Flight(10)
+    flight.slots.close()
+    assert conveyor(queue.take, flight).carry(Stage.GUARD, queue.ids) == 0
     assert len(queue.jobs) == 1
 
 
-def test_a_batch_larger_than_the_flight_goes_in_parts() -> None:
+def test_a_batch_that_finds_no_slot_in_time_stays_queued() -> None:
+    queue, flight = Queue(*[a_job() for _ in range(7)]), Flight(4)
+    assert conveyor(queue.take, flight).carry(Stage.GUARD, queue.ids) == 3
+    assert (len(queue.jobs), flight.slots.used) == (4, 3)
+
+
+def test_a_person_finds_a_slot_where_bulk_jobs_have_taken_all_of_theirs() -> None:
+    queue, flight = Queue(*[a_job() for _ in range(4)]), Flight(4)
+    carry = conveyor(queue.take, flight).carry
+    assert carry(Stage.GUARD, queue.ids[:3]) == 3
+    assert carry(Stage.GUARD, queue.ids[3:]) == 0
+    assert carry(Stage.GUARD, queue.ids[3:], lane=Lane.INTERACTIVE) == 1
+    assert flight.batches[-1][0].lane is Lane.INTERACTIVE
+
+
+def test_heal_does_not_wait_for_slots() -> None:
+    queue, flight = Queue(a_job(), a_job()), Flight(2)
+    carry = conveyor(queue.take, flight).carry
+    assert carry(Stage.GUARD, queue.ids[:1]) == 1
+    assert carry(Stage.HEAL, queue.ids[1:]) == 1
+    assert flight.slots.used == 2
+
+
+def test_a_batch_larger_than_the_slots_goes_in_parts() -> None:
     queue = Queue(*[a_job() for _ in range(7)])
 
-    class Shuttle(Seats):
-        def depart(self, works: Sequence[Work]) -> None:
-            super().depart(works)
-            self.vacate(len(works))
+    class Shuttle(Flight):
+        def launch(self, works: Sequence[Work]) -> None:
+            super().launch(works)
+            for work in works:
+                self.slots.release(work.lane, 1, work.job.size)
 
-    flight = Shuttle(3)
-    assert conveyor(queue.claim, flight).carry(Stage.GUARD, queue.ids) == 7
+    flight = Shuttle(4)
+    assert conveyor(queue.take, flight).carry(Stage.GUARD, queue.ids) == 7
     assert [len(batch) for batch in flight.batches] == [3, 3, 1]
     assert list(flight.works()) == queue.ids
-    assert flight.taken == 0
+    assert flight.slots.used == 0
 
 
-def test_an_empty_message_takes_no_seat() -> None:
-    flight = Seats(3)
-    assert conveyor(Queue().claim, flight).carry(Stage.GUARD, []) == 0
-    assert flight.batches == []
+def test_an_empty_message_takes_no_slot() -> None:
+    flight = Flight(3)
+    assert conveyor(Queue().take, flight).carry(Stage.GUARD, []) == 0
+    assert (flight.batches, flight.slots.used) == ([], 0)
+
+
+def test_the_bytes_of_a_job_count_as_soon_as_they_are_known() -> None:
+    job, flight = a_job(), Flight(3)
+    job.size = 5 * MEGABYTE
+    conveyor(Queue(job).take, flight).carry(Stage.GUARD, [job.id])
+    assert flight.slots.bytes_used == 5 * MEGABYTE
+
+
+def test_a_job_is_under_way_from_the_moment_it_is_taken() -> None:
+    job, flight = a_job(), Flight(3)
+    seen: list[list[tuple[str, int]]] = []
+
+    class Looking:
+        def inspect(self, jobs: Sequence[Job]) -> list[Any]:
+            seen.append(flight.registry.under_way())
+            return GuardStage([]).inspect(jobs)
+
+    conveyor(Queue(job).take, flight, guard=Looking()).carry(Stage.GUARD, [job.id])
+    assert seen == [[(job.id, 1)]] == [flight.registry.under_way()]
+
+
+def test_a_doubtful_message_is_taken_as_such() -> None:
+    queue, flight = Queue(a_job()), Flight(3)
+    conveyor(queue.take, flight).carry(Stage.GUARD, queue.ids, doubtful=True)
+    assert queue.doubted == [True]
 
 
 def test_a_job_leaves_where_the_next_stage_is_served_elsewhere() -> None:
-    queue, flight = Queue(a_job()), Seats(1)
-    conveyor(queue.claim, flight, serves=[Stage.GUARD]).carry(Stage.GUARD, queue.ids)
+    queue, flight = Queue(a_job()), Flight(2)
+    conveyor(queue.take, flight, serves=[Stage.GUARD]).carry(Stage.GUARD, queue.ids)
     [work] = flight.works().values()
     assert work.ending is not None
     assert (work.ending.transition, work.ending.stage) == (Transition.HAND_OVER, Stage.ROUTE)
@@ -122,8 +169,8 @@ def test_a_job_leaves_where_the_next_stage_is_served_elsewhere() -> None:
 def test_a_job_at_heal_brings_its_failure_and_one_without_is_our_own_bug() -> None:
     told, untold = a_job(routing=a_plan("openai/gpt-4o@us")), a_job()
     told.failure = {"class": "timeout", "message": "no answer"}
-    queue, flight = Queue(told, untold), Seats(2)
-    conveyor(queue.claim, flight).carry(Stage.HEAL, queue.ids)
+    queue, flight = Queue(told, untold), Flight(3)
+    conveyor(queue.take, flight).carry(Stage.HEAL, queue.ids)
     failures = [work.failure.failure_class for work in flight.works().values() if work.failure is not None]
     assert failures == [FailureClass.TIMEOUT, FailureClass.INTERNAL]
 
@@ -133,7 +180,8 @@ def test_a_bug_in_a_stage_is_a_failure_of_its_jobs_and_none_is_left_behind() -> 
         def inspect(self, jobs: Sequence[Job]) -> list[Any]:
             raise ZeroDivisionError
 
-    queue, flight = Queue(*[a_job() for _ in range(3)]), Seats(10)
-    conveyor(queue.claim, flight, guard=Broken()).carry(Stage.GUARD, queue.ids)
+    queue, flight = Queue(*[a_job() for _ in range(3)]), Flight(10)
+    conveyor(queue.take, flight, guard=Broken()).carry(Stage.GUARD, queue.ids)
     classes = {work.failure.failure_class for work in flight.works().values() if work.failure is not None}
-    assert (len(flight.works()), flight.taken, classes) == (len(queue.ids), len(queue.ids), {FailureClass.INTERNAL})
+    assert (len(flight.works()), flight.slots.used) == (len(queue.ids), len(queue.ids))
+    assert classes == {FailureClass.INTERNAL}

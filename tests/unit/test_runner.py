@@ -1,130 +1,39 @@
 """JobRunner at the moments that no real server and database can be brought to: what is written, and what is called."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from random import Random
 
-from pipelines.analyze.stage import AnalyzeStage
-from pipelines.execute.stage import ExecuteStage
-from pipelines.flow.runner import JobRunner
-from pipelines.flow.work import Work
-from pipelines.heal.stage import build_heal_stage
+from pipelines.flow.runner import LINE
 from pipelines.providers.protocol import Call
 from synthralos.domain.attempts import Billed, Outcome, PastAttempt, Reply
-from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.findings import PASSED
-from synthralos.domain.jobs import Job
-from synthralos.domain.money import Usage
+from synthralos.domain.jobs import Claim, Job
 from synthralos.domain.states import Stage, Transition
-from synthralos.domain.writes import Settlement, Start, StartResult, Written
-from tests.fakes.stage_jobs import NOON, a_deployment, a_job, a_plan
-
-FIRST, SECOND, THIRD = "fake/first@us", "fake/second@us", "fake/third@us"
-Step = Callable[[], Awaitable[object]]
+from synthralos.domain.writes import Refused, Settlement, Start, StartResult, Written
+from tests.fakes.flow import FIRST, SECOND, THIRD, Hold, Scene
+from tests.fakes.stage_jobs import NOON, a_job, a_plan
 
 
-async def at_once() -> None:
-    """Nothing to wait for."""
-
-
-class Scene:
-    """One worker's journeys: books that are kept in memory, a provider that answers as told, a clock that stands."""
-
-    def __init__(self, *, max_in_flight: int = 1, serves: Sequence[Stage] = tuple(Stage)) -> None:
-        self.now = NOON
-        self.begun: list[Start] = []
-        self.settled: list[Settlement] = []
-        self.calls: list[Call] = []
-        self.booking: Step = at_once
-        self.recalling: Step = at_once
-        self.answering: Callable[[Call], Awaitable[Reply | Failure]] = self._reply
-        self.claim_holds = True
-        deployments = [a_deployment(name, adapter="fake") for name in (FIRST, SECOND, THIRD)]
-        catalog = Catalog([replace(deployment, max_in_flight=max_in_flight) for deployment in deployments])
-        self.journeys = JobRunner(
-            frozenset(serves), catalog, ExecuteStage({"fake": self}), build_heal_stage(Random(1), catalog),
-            AnalyzeStage(), self, self._histories, lambda: self.now, 60.0,
-        )  # fmt: skip
-        self.past: list[PastAttempt] = []
-
-    async def start(self, start: Start) -> StartResult:
-        """See `Writer.start`."""
-        await self.booking()
-        self.begun.append(start)
-        return self._written()
-
-    async def settle(self, settlement: Settlement) -> Written:
-        """See `Writer.settle`."""
-        self.settled.append(settlement)
-        return self._written()
-
-    def _written(self) -> Written:
-        return Written.DONE if self.claim_holds else Written.CLAIM_LOST
-
-    async def call(self, call: Call) -> Reply | Failure:
-        """See `Provider.call`."""
-        self.calls.append(call)
-        return await self.answering(call)
-
-    async def close(self) -> None:
-        """See `Provider.close`."""
-
-    def travel(self, job: Job, failure: Failure | None = None) -> Awaitable[None]:
-        """Send the job on its way."""
-        return self.journeys.travel(Work(job, NOON, failure=failure))
-
-    def cut(self, job: Job) -> None:
-        """Take the job from this worker."""
-        self.journeys.cut([(job.id, job.claim.claim_no)])
-
-    def endings(self) -> list[tuple[Transition, Stage]]:
-        """How the jobs went on."""
-        return [(s.transition, s.stage) for s in self.settled]
-
-    async def _histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
-        await self.recalling()
-        return dict.fromkeys(job_ids, self.past)
-
-    @staticmethod
-    async def _reply(_: Call) -> Reply | Failure:
-        return Reply("Hi", Usage(1, 1), "stop", "fake")
-
-
-def planned(*, deadline: datetime | None = None, cursor: int = 0) -> Job:
-    """A job that is ready to fly."""
-    return a_job(routing=a_plan(FIRST, SECOND, THIRD, cursor=cursor), deadline=deadline)
-
-
-class Hold:
-    """Holds whoever comes until the test lets go."""
-
-    def __init__(self) -> None:
-        self.came = asyncio.Event()
-        self.let_go = asyncio.Event()
-
-    async def __call__(self, *_: object) -> Reply:
-        self.came.set()
-        await self.let_go.wait()
-        return Reply("Hi", Usage(1, 1), "stop", "fake")
+def planned(*steps: str, deadline: datetime | None = None, cursor: int = 0) -> Job:
+    """A job that is ready for its call, at any of three deployments if none is named."""
+    return a_job(routing=a_plan(*(steps or (FIRST, SECOND, THIRD)), cursor=cursor), deadline=deadline)
 
 
 def test_a_job_that_is_cut_while_its_attempt_is_booked_makes_no_call() -> None:
     async def scenario() -> None:
         scene, job = Scene(), planned()
         scene.booking = booking = Hold()
-        journey = asyncio.ensure_future(scene.travel(job))
+        run = asyncio.ensure_future(scene.run(job))
         await booking.came.wait()
         scene.cut(job)
         booking.let_go.set()
-        await journey
+        await run
         assert (scene.calls, scene.endings()) == ([], [(Transition.RELEASE, Stage.EXECUTE)])
         [settlement] = scene.settled
         assert settlement.attempt is not None
         assert settlement.attempt.outcome is Outcome.CANCELLED
-        assert scene.journeys.under_way() == []
+        assert scene.registry.under_way() == []
 
     asyncio.run(scenario())
 
@@ -137,10 +46,10 @@ def test_a_worker_that_releases_everything_makes_no_more_calls() -> None:
             return Failure(FailureClass.RATE_LIMITED, "too much")
 
         async def meanwhile() -> None:
-            scene.journeys.release_all()
+            scene.registry.release_all()
 
         scene.answering, scene.recalling = failing, meanwhile
-        await scene.travel(job)
+        await scene.run(job)
         assert len(scene.calls) == 1
         assert scene.endings()[-1] == (Transition.RELEASE, Stage.EXECUTE)
 
@@ -151,12 +60,12 @@ def test_a_call_that_is_cut_is_booked_as_maybe_billed() -> None:
     async def scenario() -> None:
         scene, job = Scene(), planned()
         scene.answering = answering = Hold()
-        journey = asyncio.ensure_future(scene.travel(job))
+        run = asyncio.ensure_future(scene.run(job))
         await answering.came.wait()
-        assert scene.journeys.under_way() == [(job.id, job.claim.claim_no)]
+        assert scene.registry.under_way() == [(job.id, job.claim.claim_no)]
         scene.cut(job)
         scene.cut(job)
-        await journey
+        await run
         [settlement] = scene.settled
         assert settlement.attempt is not None
         assert (settlement.attempt.outcome, settlement.attempt.billed) == (Outcome.CANCELLED, Billed.MAYBE)
@@ -172,7 +81,7 @@ def test_a_deadline_that_passes_while_the_attempt_is_booked_leaves_the_call_a_ti
             scene.now = NOON + timedelta(seconds=6)
 
         scene.booking = slow
-        await scene.travel(job)
+        await scene.run(job)
         [call] = scene.calls
         assert 0 < call.timeout < 1
 
@@ -182,7 +91,7 @@ def test_a_deadline_that_passes_while_the_attempt_is_booked_leaves_the_call_a_ti
 def test_a_deadline_that_has_passed_before_ends_the_job_without_a_call() -> None:
     async def scenario() -> None:
         scene = Scene()
-        await scene.travel(planned(deadline=NOON))
+        await scene.run(planned(deadline=NOON))
         assert (scene.calls, scene.begun) == ([], [])
         assert scene.endings() == [(Transition.EXPIRE, Stage.ANALYZE)]
 
@@ -191,11 +100,11 @@ def test_a_deadline_that_has_passed_before_ends_the_job_without_a_call() -> None
 
 def test_a_job_that_waits_for_its_deployment_is_released_and_the_next_one_gets_the_place() -> None:
     async def scenario() -> None:
-        scene, flying, waiting, last = Scene(max_in_flight=1), planned(), planned(), planned()
+        scene, flying, waiting, last = Scene(max_in_flight=1), *(planned(FIRST) for _ in range(3))
         scene.answering = answering = Hold()
-        first = asyncio.ensure_future(scene.travel(flying))
+        first = asyncio.ensure_future(scene.run(flying))
         await answering.came.wait()
-        second, third = asyncio.ensure_future(scene.travel(waiting)), asyncio.ensure_future(scene.travel(last))
+        second, third = asyncio.ensure_future(scene.run(waiting)), asyncio.ensure_future(scene.run(last))
         await asyncio.sleep(0)  # both run until they wait
         scene.cut(waiting)
         await second
@@ -211,7 +120,7 @@ def test_a_job_that_waits_for_its_deployment_is_released_and_the_next_one_gets_t
 
 def test_a_job_that_heal_sent_on_and_that_is_released_does_not_go_back_to_heal() -> None:
     async def scenario() -> None:
-        scene, job = Scene(), planned()
+        scene, job = Scene(), planned(FIRST, SECOND)
         job.stage, job.attempts = Stage.HEAL, 1
         failure = Failure(FailureClass.RATE_LIMITED, "too much")
         scene.past = [PastAttempt(1, FIRST, Outcome.FAILED, failure, NOON)]
@@ -221,10 +130,10 @@ def test_a_job_that_heal_sent_on_and_that_is_released_does_not_go_back_to_heal()
 
         answering = Hold()
         scene.answering = fly
-        other = planned(cursor=1)
-        flying = asyncio.ensure_future(scene.travel(other))
+        other = planned(FIRST, SECOND, cursor=1)
+        flying = asyncio.ensure_future(scene.run(other))
         await answering.came.wait()
-        healed = asyncio.ensure_future(scene.travel(job, failure))
+        healed = asyncio.ensure_future(scene.run(job, failure))
         await asyncio.sleep(0)  # it runs until it waits
         scene.cut(job)
         await healed
@@ -240,8 +149,8 @@ def test_a_job_that_heal_sent_on_and_that_is_released_does_not_go_back_to_heal()
 def test_a_job_whose_claim_is_lost_makes_no_call() -> None:
     async def scenario() -> None:
         scene = Scene()
-        scene.claim_holds = False
-        await scene.travel(planned())
+        scene.result = Written.CLAIM_LOST
+        await scene.run(planned())
         assert (scene.calls, scene.settled) == ([], [])
 
     asyncio.run(scenario())
@@ -255,12 +164,12 @@ def test_a_bug_in_a_provider_makes_a_dead_letter_with_its_attempt_on_the_books()
             raise ZeroDivisionError
 
         scene.answering = broken
-        await scene.travel(planned())
+        await scene.run(planned())
         [settlement] = scene.settled
         assert (settlement.transition, settlement.stage) == (Transition.FAIL, Stage.ANALYZE)
         assert settlement.attempt is not None
         assert (settlement.attempt.attempt_no, settlement.attempt.billed) == (1, Billed.MAYBE)
-        assert scene.journeys.under_way() == []
+        assert scene.registry.under_way() == []
 
     asyncio.run(scenario())
 
@@ -278,10 +187,167 @@ def test_a_job_whose_findings_cannot_be_written_is_settled_without_them() -> Non
 
         scene, job = Picky(), planned()
         job.verdict = PASSED
-        await scene.travel(job)
+        await scene.run(job)
         [bare] = scene.settled
         assert (bare.transition, bare.spans, bare.plan) == (Transition.FAIL, (), None)
         assert bare.failure is not None
         assert bare.failure["class"] == FailureClass.INTERNAL
+
+    asyncio.run(scenario())
+
+
+def test_a_job_whose_deployment_is_full_goes_on_with_the_next_step_that_is_free() -> None:
+    async def scenario() -> None:
+        scene, flying, other = Scene(max_in_flight=1), planned(), planned()
+        scene.answering = answering = Hold()
+        first = asyncio.ensure_future(scene.run(flying))
+        await answering.came.wait()
+        second = asyncio.ensure_future(scene.run(other))
+        answering.let_go.set()
+        await second
+        assert [call.deployment.id for call in scene.calls] == [FIRST, SECOND]
+        await first
+        cursors = {s.job.id: s.plan.cursor for s in scene.settled if s.plan is not None}
+        assert cursors == {flying.id: 0, other.id: 1}
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_finds_all_deployments_of_its_plan_full_is_parked_without_an_attempt() -> None:
+    async def scenario() -> None:
+        scene, job = Scene(max_in_flight=1, short_wait=0.0), planned(FIRST)
+        scene.answering = answering = Hold()
+        first = asyncio.ensure_future(scene.run(planned(FIRST)))
+        await answering.came.wait()
+        await scene.run(job)
+        [parked] = scene.settled
+        assert (parked.transition, parked.stage, parked.attempt) == (Transition.PARK, Stage.EXECUTE, None)
+        assert parked.delay is not None
+        assert 0.5 <= parked.delay <= 2.0
+        assert (len(scene.calls), job.attempts) == (1, 0)
+        answering.let_go.set()
+        await first
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_comes_back_again_and_again_is_parked_for_longer_but_not_past_its_deadline() -> None:
+    async def scenario() -> None:
+        scene = Scene(max_in_flight=1, short_wait=0.0)
+        scene.answering = answering = Hold()
+        first = asyncio.ensure_future(scene.run(planned(FIRST)))
+        await answering.came.wait()
+        often, late = planned(FIRST), planned(FIRST, deadline=NOON + timedelta(seconds=3))
+        often.claim = late.claim = Claim("worker", 100)
+        await scene.run(often)
+        await scene.run(late)
+        delays = [settlement.delay or 0.0 for settlement in scene.settled]
+        assert 8.0 <= delays[0] <= 32.0
+        assert delays[1] == 3.0
+        answering.let_go.set()
+        await first
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_finds_a_long_line_does_not_wait_in_it() -> None:
+    async def scenario() -> None:
+        scene = Scene(max_in_flight=1)
+        scene.answering = answering = Hold()
+        runs = [asyncio.ensure_future(scene.run(planned(FIRST))) for _ in range(1 + LINE)]
+        await answering.came.wait()
+        await scene.run(planned(FIRST))
+        assert scene.endings() == [(Transition.PARK, Stage.EXECUTE)]
+        answering.let_go.set()
+        await asyncio.gather(*runs)
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_was_only_read_is_given_back_without_a_word() -> None:
+    async def scenario() -> None:
+        scene, job = Scene(), planned()
+        job.claim = Claim("worker", 1, held=False)
+        scene.registry.release_waiting()
+        await scene.run(job)
+        assert (scene.settled, scene.begun, scene.calls) == ([], [], [])
+
+    asyncio.run(scenario())
+
+
+def test_the_start_takes_the_claim_of_a_job_that_was_only_read() -> None:
+    async def scenario() -> None:
+        scene, job = Scene(), planned()
+        job.claim = Claim("worker", 1, held=False)
+        await scene.run(job)
+        assert job.claim == Claim("worker", 1)
+        assert scene.endings() == [(Transition.SUCCEED, Stage.ANALYZE)]
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_drains_gives_back_what_has_not_begun_and_lets_calls_go_on() -> None:
+    async def scenario() -> None:
+        scene, waiting, late = Scene(max_in_flight=1), planned(FIRST), planned(SECOND)
+        scene.answering = answering = Hold()
+        flying = asyncio.ensure_future(scene.run(planned(FIRST)))
+        await answering.came.wait()
+        second = asyncio.ensure_future(scene.run(waiting))
+        await asyncio.sleep(0)  # it runs until it waits
+        scene.registry.release_waiting()
+        await second
+        await scene.run(late)
+        assert scene.endings() == [(Transition.RELEASE, Stage.GUARD)] * 2
+        answering.let_go.set()
+        await flying
+        assert scene.endings()[2:] == [(Transition.SUCCEED, Stage.ANALYZE)]
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_a_budget_refuses_is_a_failure_of_the_job_without_a_call() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        scene.result = Refused("acme/main monthly")
+        await scene.run(planned())
+        assert scene.calls == []
+        [settlement] = scene.settled
+        assert (settlement.transition, settlement.attempt) == (Transition.FAIL, None)
+        assert settlement.failure is not None
+        assert settlement.failure["class"] == FailureClass.BUDGET
+        assert "acme/main monthly" in settlement.failure["message"]
+
+    asyncio.run(scenario())
+
+
+def test_a_paid_answer_that_cannot_be_written_leaves_its_figures_in_the_ledger() -> None:
+    async def scenario() -> None:
+        class Picky(Scene):
+            async def settle(self, settlement: Settlement) -> Written:
+                if settlement.attempt is not None and settlement.attempt.provider_model is not None:
+                    raise TypeError("not text")
+                return await super().settle(settlement)
+
+        scene = Picky()
+        await scene.run(planned())
+        [bare] = scene.settled
+        assert bare.transition is Transition.FAIL
+        assert bare.attempt is not None
+        assert (bare.attempt.outcome, bare.attempt.billed) == (Outcome.SUCCEEDED, Billed.YES)
+        assert bare.attempt.cost is not None
+
+    asyncio.run(scenario())
+
+
+def test_a_job_of_which_nothing_can_be_written_leaves_for_the_audit_to_find() -> None:
+    async def scenario() -> None:
+        class Broken(Scene):
+            async def settle(self, settlement: Settlement) -> Written:
+                raise TypeError("nothing")
+
+        scene = Broken()
+        await scene.run(planned())
+        assert scene.registry.under_way() == []
+        assert len(scene.left) == 1
 
     asyncio.run(scenario())

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from synthralos.domain.jobs import Claim, Constraints, Job, Request, Tenant
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Lane, Stage, Transition, sources, target
+from synthralos.store.queue.ledger import Ledger
 from synthralos.store.queue.routing_plans import stored_plans
 from synthralos.store.sql.database import Database, is_transient
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, id_text, one_of
+from synthralos.store.sql.types import Id, id_text, one_of, utcnow
 from synthralos.store.tables import jobs, processes
 
 _RETURNED = (
@@ -31,6 +32,8 @@ class Claims:
         self._claim = _claim(database.dialect)
         self._settle_down = _settle_down(database.dialect)
         self._confirm = _confirm(database.dialect)
+        self._give_back = _give_back(database.dialect)
+        self._ledger = Ledger(database.dialect)
         self._in_doubt: set[tuple[str, Claim]] = set()
         self._lock = threading.Lock()
 
@@ -57,6 +60,31 @@ class Claims:
                 self._doubt(doubtful | {(row.id, Claim(worker_id, row.claim_no)) for row in rows})
             raise
         return [_job(row, stage, worker_id, plans) for row in rows]
+
+    def take(self, stage: Stage, job_ids: Sequence[str], worker_id: str, *, doubtful: bool = False) -> list[Job]:
+        """See `claim`; every job is really claimed, so it does not matter whether it is `doubtful`."""
+        return self.claim(stage, job_ids, worker_id)
+
+    def active(self, worker_id: str) -> list[tuple[str, int]]:
+        """(job id, claim number) of the jobs that the worker holds."""
+        query = sa.select(id_text(jobs.c.id), jobs.c.claim_no).where(
+            jobs.c.finished_at.is_(None),
+            one_of(jobs.c.state, sources(Transition.RELEASE)),
+            jobs.c.worker_id == sa.bindparam("worker", worker_id, type_=Id),
+        )
+        with self._database.snapshot() as connection:
+            return [(row.id, row.claim_no) for row in connection.execute(query)]
+
+    def give_back(self, worker_id: str, claims: Sequence[tuple[str, int]]) -> list[tuple[str, Stage, Lane]]:
+        """Queue the jobs that the worker holds under exactly these claims, and count a loss; an open attempt is lost.
+
+        (id, stage, lane) of those that were still held.
+        """
+        rows = [{"id": i, "worker_id": worker_id, "claim_no": claim_no} for i, claim_no in claims]
+        with self._database.transaction() as connection:
+            freed = connection.execute(self._give_back, {"rows": encode_rows(rows)}).all()
+            self._ledger.write_off(connection, [row.id for row in freed])
+        return [(row.id, Stage(row.stage), Lane(row.lane)) for row in freed]
 
     def _doubt(self, claims: set[tuple[str, Claim]]) -> None:
         with self._lock:
@@ -105,13 +133,28 @@ def _settle_down(dialect: str) -> Any:
 def _confirm(dialect: str) -> Any:
     """Claim anew the jobs that are held under exactly the claims of `rows`."""
     rows = recordset(dialect, "rows", {"id": Id, "worker_id": Id, "claim_no": sa.Integer()})
-    held = (
+    return sa.update(jobs).where(*_held(rows)).values(claim_no=jobs.c.claim_no + 1).returning(*_RETURNED)
+
+
+def _give_back(dialect: str) -> Any:
+    """Queue the jobs that are held under exactly the claims of `rows`."""
+    rows = recordset(dialect, "rows", {"id": Id, "worker_id": Id, "claim_no": sa.Integer()})
+    values = {
+        "state": target(Transition.RELEASE),
+        "worker_id": None,
+        "rung_at": utcnow(),
+        "losses": jobs.c.losses + 1,
+    }
+    return sa.update(jobs).where(*_held(rows)).values(values).returning(id_text(jobs.c.id), jobs.c.stage, jobs.c.lane)
+
+
+def _held(rows: Any) -> list[sa.ColumnElement[bool]]:
+    return [
         jobs.c.id == rows.c.id,
         jobs.c.state == target(Transition.CLAIM),
         jobs.c.worker_id == rows.c.worker_id,
         jobs.c.claim_no == rows.c.claim_no,
-    )
-    return sa.update(jobs).where(*held).values(claim_no=jobs.c.claim_no + 1).returning(*_RETURNED)
+    ]
 
 
 def _job(row: Any, stage: Stage, worker_id: str, plans: dict[str, RoutingPlan]) -> Job:

@@ -55,6 +55,20 @@ class GroupCommit(Generic[Item, Result]):
         """Write one item; returns when it is durable. Raises `StoreUnavailable`."""
         return await self._enqueue(item)
 
+    def submit(self, item: Item, done: Callable[[Result | Exception], None], size: int = 0) -> None:
+        """Write one item; `done` is called on the loop with its result or its error. `size` in bytes, 0 if unknown."""
+
+        def told(future: "asyncio.Future[Result]") -> None:
+            error = future.exception()
+            if error is None:
+                done(future.result())
+            elif isinstance(error, Exception):
+                done(error)
+            else:
+                raise error
+
+        self._enqueue(item).add_done_callback(told)
+
     async def commit_all(self, items: Sequence[Item]) -> list[Result]:
         """Write several items, possibly in several transactions; results in order."""
         return await asyncio.gather(*[self._enqueue(item) for item in items])

@@ -1,0 +1,105 @@
+"""One call of a job: which deployment it goes to, how long it may take, and what its answer means for the ledger."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
+from pipelines.flow.work import Ending, OpenAttempt, Work
+from pipelines.providers.protocol import Call
+from synthralos.domain.attempts import Reply
+from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.plans import Step
+from synthralos.domain.spans import root_span_id
+from synthralos.domain.states import Stage, Transition
+from synthralos.domain.writes import Start
+
+CLOCKS_APART = 0.25
+"""Seconds: a call that was cut at its job's deadline may come back a moment before it, by the database's clock."""
+
+_SHORTEST = 0.01
+"""Seconds that a call has at least."""
+
+
+class Calls:
+    """Everything about calls that does not depend on how a job is run. Lives on the event loop."""
+
+    def __init__(
+        self, catalog: Catalog, execute: ExecuteStage, now: Callable[[], datetime], call_timeout: float
+    ) -> None:
+        """`call_timeout` in seconds bounds every call, besides the deployment's own and the job's deadline."""
+        self._catalog = catalog
+        self._execute = execute
+        self._now = now
+        self._call_timeout = call_timeout
+
+    def target(self, work: Work) -> tuple[Step, Deployment] | Failure:
+        """The plan's current step with its deployment, or why it cannot be taken."""
+        step = work.plan.current
+        if step is None:
+            return Failure(FailureClass.INTERNAL, "the plan is used up")
+        deployment = self.deployment(step)
+        if deployment is None:
+            return Failure(FailureClass.INTERNAL, f"{step.deployment} is no longer in the catalog")
+        return step, deployment
+
+    def deployment(self, step: Step) -> Deployment | None:
+        """The step's deployment, if the catalog (still) has it."""
+        return self._catalog.get(step.deployment)
+
+    @staticmethod
+    def start(work: Work, step: Step, deployment: Deployment) -> Start:
+        """What is written before the call."""
+        return Start(work.job, work.job.attempts + 1, deployment, step.estimated_cost, work.plan)
+
+    @staticmethod
+    def started(work: Work, start: Start) -> None:
+        """The start is written: the claim is held, and the attempt open."""
+        job = work.job
+        job.claim, job.attempts, job.stage = job.claim.taken(), start.attempt_no, Stage.EXECUTE
+        work.attempt = OpenAttempt(start.attempt_no, start.deployment, asyncio.get_running_loop().time())
+
+    def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
+        """Begin the call of the open attempt; see `Provider.begin`."""
+        return self._execute.begin(self._call(work), done)
+
+    async def make(self, work: Work) -> Reply | Failure:
+        """Make the call of the open attempt; cancelling it cuts the call."""
+        return await self._execute.call(self._call(work))
+
+    def answered(self, work: Work, answer: Reply | Failure) -> None:
+        """The call has ended: what it brought and cost is known."""
+        attempt = _open(work)
+        seconds = asyncio.get_running_loop().time() - attempt.began
+        attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds)
+        ok = isinstance(answer, Reply)
+        work.span("execute", self._now(), ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
+
+    @staticmethod
+    def cut(work: Work) -> None:
+        """The call was cut while it ran."""
+        attempt = _open(work)
+        attempt.end = cut_end(attempt.number, asyncio.get_running_loop().time() - attempt.began)
+
+    @staticmethod
+    def success(work: Work, reply: Reply) -> Ending:
+        """The end of a job whose call was answered."""
+        return Ending(Transition.SUCCEED, Stage.ANALYZE, result=result_json(_open(work).deployment, reply))
+
+    def seconds_left(self, work: Work) -> float:
+        """Seconds until the job's deadline."""
+        deadline = work.job.deadline
+        return float("inf") if deadline is None else (deadline - self._now()).total_seconds()
+
+    def _call(self, work: Work) -> Call:
+        job, deployment = work.job, _open(work).deployment
+        # A deadline that passed while the attempt was booked: to HTTP clients, a timeout of 0 is none at all.
+        timeout = max(_SHORTEST, min(self._call_timeout, deployment.timeout, self.seconds_left(work)))
+        traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
+        return Call(job.id, job.attempts, deployment, job.request, timeout, traceparent)
+
+
+def _open(work: Work) -> OpenAttempt:
+    assert work.attempt is not None
+    return work.attempt

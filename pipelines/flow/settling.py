@@ -1,0 +1,138 @@
+"""What is written about a job when it leaves this process, and how it is written when that fails.
+
+A job must not stay with a worker that has forgotten it. So a settlement that cannot be written makes the job a dead
+letter, first with all that belongs to it, then with less and less, at last with its id, fence and failure alone.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from pipelines.analyze.stage import AnalyzeStage
+from pipelines.execute.stage import cut_end
+from pipelines.flow.work import Ending, OpenAttempt, Work
+from synthralos.domain.attempts import AttemptEnd
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.states import TERMINAL, Stage, Transition, target
+from synthralos.domain.writes import Settlement, Start, StartResult, Written
+
+log = logging.getLogger(__name__)
+
+StartDone = Callable[[StartResult | Exception], None]
+SettleDone = Callable[[Written | Exception], None]
+
+
+class Writer(Protocol):
+    """Where jobs are written: group commits of starts and settlements, on the event loop.
+
+    What is submitted is durable when `done` is called, on the loop, with what the store answered or with the error.
+    """
+
+    def submit_start(self, start: Start, done: StartDone) -> None:
+        """Book an attempt that is about to begin."""
+        ...
+
+    def submit_settlement(self, settlement: Settlement, done: SettleDone) -> None:
+        """Write what becomes of a job."""
+        ...
+
+    async def start(self, start: Start) -> StartResult:
+        """Book an attempt that is about to begin; returns when it is durable."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> Written:
+        """Write what becomes of a job; returns when it is durable."""
+        ...
+
+
+class Settling:
+    """Makes settlements of what happened to jobs."""
+
+    def __init__(
+        self, serves: frozenset[Stage], analyze: AnalyzeStage, writer: Writer, now: Callable[[], datetime]
+    ) -> None:
+        self._analyzes = Stage.ANALYZE in serves
+        self._analyze = analyze
+        self._writer = writer
+        self._now = now
+
+    def submit(self, work: Work, ending: Ending, done: SettleDone) -> None:
+        """Write how the job goes on; `written` has to be told of what `done` is told."""
+        self._writer.submit_settlement(self.settlement(work, ending), done)
+
+    async def settle(self, work: Work, ending: Ending) -> Written:
+        """Write how the job goes on; returns when it is durable."""
+        result = await self._writer.settle(self.settlement(work, ending))
+        self.written(work, result)
+        return result
+
+    @staticmethod
+    def written(work: Work, result: Written) -> None:
+        """The settlement is written; the claim is held where the job goes on."""
+        work.written()
+        if result is Written.DONE:
+            work.job.claim = work.job.claim.taken()
+
+    def settlement(self, work: Work, ending: Ending) -> Settlement:
+        """All that is to be written of the job; an attempt that is still open is cut."""
+        job, attempt = work.job, work.attempt
+        state = target(ending.transition)
+        analyzed = self._analyzes and state in TERMINAL
+        conclusion = [self._analyze.conclude(job, state, work.since, self._now())] if analyzed else []
+        return Settlement(
+            job,
+            ending.transition,
+            ending.stage,
+            delay=ending.delay,
+            attempt=None if attempt is None else attempt.end or cut_end(attempt.number, 0.0),
+            deployment=None if attempt is None else attempt.deployment,
+            plan=job.plan,
+            verdict=job.verdict,
+            failure=None if ending.failure is None else ending.failure.to_json(),
+            result=ending.result,
+            constraints=ending.constraints,
+            analyzed=analyzed,
+            spans=[*work.spans, *conclusion],
+            events=tuple(work.events),
+        )
+
+    async def bury(self, work: Work, error: Exception) -> None:
+        """Make the job a dead letter because of a bug; without what it brought along, where that cannot be written.
+
+        Where nothing at all can be written, the audit of the claims finds the job.
+        """
+        failure = Failure(FailureClass.INTERNAL, f"a bug in the worker: {type(error).__name__}")
+        log.error("job %s becomes a dead letter by a bug", work.job.id, exc_info=error)
+        for settlement in self._ever_barer(work, failure):
+            try:
+                await self._writer.settle(settlement)
+            except Exception as again:  # noqa: BLE001 - the edge of a job: it must not stay with a worker that forgot it
+                log.error("job %s cannot be written so: %s", work.job.id, type(again).__name__)
+            else:
+                work.written()
+                return
+        log.critical("job %s cannot be written at all; the audit of the claims will give it back", work.job.id)
+
+    def _ever_barer(self, work: Work, failure: Failure) -> Iterator[Settlement]:
+        """The dead letter with everything, with the figures of its attempt, and with its failure alone."""
+        attempt = work.attempt
+        full = self.settlement(work, Ending(Transition.FAIL, Stage.ANALYZE, failure=failure))
+        yield full
+        bare = Settlement(work.job, Transition.FAIL, Stage.ANALYZE, failure=failure.to_json())
+        if attempt is None:
+            yield bare
+            return
+        if attempt.end is not None:
+            yield replace(bare, attempt=_figures(attempt.end), deployment=attempt.deployment)
+        yield replace(bare, attempt=_nothing_known(attempt), deployment=attempt.deployment)
+
+
+def _figures(end: AttemptEnd) -> AttemptEnd:
+    """The end without the provider's words."""
+    return replace(end, failure=None, provider_model=None, provider_request_id=None)
+
+
+def _nothing_known(attempt: OpenAttempt) -> AttemptEnd:
+    return cut_end(attempt.number, 0.0)

@@ -1,0 +1,148 @@
+"""One worker's flow without a database and a provider: for the moments that no real one can be brought to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from pipelines.analyze.stage import AnalyzeStage
+from pipelines.execute.stage import ExecuteStage
+from pipelines.flow.batch import BatchRunner
+from pipelines.flow.calls import Calls
+from pipelines.flow.registry import Registry
+from pipelines.flow.runner import JobRunner
+from pipelines.flow.settling import Settling
+from pipelines.flow.slots import DeploymentSlots
+from pipelines.flow.work import Work
+from pipelines.heal.stage import build_heal_stage
+from pipelines.providers.protocol import Call
+from synthralos.domain.attempts import PastAttempt, Reply
+from synthralos.domain.deployments import Catalog
+from synthralos.domain.failures import Failure
+from synthralos.domain.jobs import Job
+from synthralos.domain.money import Usage
+from synthralos.domain.states import Stage, Transition
+from synthralos.domain.writes import Settlement, Start, StartResult, Written
+from tests.fakes.stage_jobs import NOON, a_deployment
+
+FIRST, SECOND, THIRD = "fake/first@us", "fake/second@us", "fake/third@us"
+Step = Callable[[], Awaitable[object]]
+
+
+async def at_once() -> None:
+    """Nothing to wait for."""
+
+
+class Scene:
+    """One worker's jobs: what is written is kept in memory, a provider answers as told, the clock stands."""
+
+    def __init__(
+        self, *, max_in_flight: int = 1, serves: Sequence[Stage] = tuple(Stage), short_wait: float = 60.0
+    ) -> None:
+        self.now = NOON
+        self.begun: list[Start] = []
+        self.settled: list[Settlement] = []
+        self.calls: list[Call] = []
+        self.left: list[Work] = []
+        self.past: list[PastAttempt] = []
+        self.booking: Step = at_once
+        self.recalling: Step = at_once
+        self.answering: Callable[[Call], Awaitable[Reply | Failure]] = self._reply
+        self.result: StartResult = Written.DONE
+        self._submitted: set[asyncio.Future[None]] = set()
+        catalog = Catalog(
+            [
+                replace(a_deployment(name, adapter="fake"), max_in_flight=max_in_flight)
+                for name in (FIRST, SECOND, THIRD)
+            ]
+        )
+        stages, clock = frozenset(serves), lambda: self.now
+        self.registry = Registry(self.left.append)
+        self.deployments = DeploymentSlots()
+        calls = Calls(catalog, ExecuteStage({"fake": self}), clock, 60.0)
+        settling = Settling(stages, AnalyzeStage(), self, clock)
+        self.runner = JobRunner(
+            stages, calls, settling, self, self.registry, self.deployments,
+            build_heal_stage(Random(1), catalog), self._histories, clock, short_wait,
+        )  # fmt: skip
+        self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, self.runner)
+
+    async def start(self, start: Start) -> StartResult:
+        """See `Writer.start`."""
+        await self.booking()
+        self.begun.append(start)
+        return self.result
+
+    async def settle(self, settlement: Settlement) -> Written:
+        """See `Writer.settle`."""
+        self.settled.append(settlement)
+        return Written.DONE if self.result is not Written.CLAIM_LOST else Written.CLAIM_LOST
+
+    def submit_start(self, start: Start, done: Callable[[StartResult | Exception], None]) -> None:
+        """See `Writer.submit_start`."""
+        self._submit(self.start(start), done)
+
+    def submit_settlement(self, settlement: Settlement, done: Callable[[Written | Exception], None]) -> None:
+        """See `Writer.submit_settlement`."""
+        self._submit(self.settle(settlement), done)
+
+    def _submit(self, writing: Awaitable[Any], done: Callable[[Any], None]) -> None:
+        async def submitted() -> None:
+            try:
+                result = await writing
+            except Exception as error:  # noqa: BLE001 - the error is the result
+                result = error
+            done(result)
+
+        task = asyncio.ensure_future(submitted())
+        self._submitted.add(task)
+        task.add_done_callback(self._submitted.discard)
+
+    async def call(self, call: Call) -> Reply | Failure:
+        """See `Provider.call`."""
+        self.calls.append(call)
+        return await self.answering(call)
+
+    async def close(self) -> None:
+        """See `Provider.close`."""
+
+    def run(self, job: Job, failure: Failure | None = None) -> Awaitable[None]:
+        """Run the job in a coroutine of its own."""
+        running = self.registry.enter(Work(job, NOON, failure=failure))
+        assert running is not None
+        return self.runner.run(running)
+
+    async def run_batch(self, *works: Work) -> None:
+        """Run the works together until all have left."""
+        self.batch.run(works)
+        await self.registry.emptied()
+
+    def cut(self, job: Job) -> None:
+        """Take the job from this worker."""
+        self.registry.cut([(job.id, job.claim.claim_no)])
+
+    def endings(self) -> list[tuple[Transition, Stage]]:
+        """How the jobs went on."""
+        return [(s.transition, s.stage) for s in self.settled]
+
+    async def _histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
+        await self.recalling()
+        return dict.fromkeys(job_ids, self.past)
+
+    @staticmethod
+    async def _reply(_: Call) -> Reply | Failure:
+        return Reply("Hi", Usage(1, 1), "stop", "fake")
+
+
+class Hold:
+    """Holds whoever comes until the test lets go."""
+
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, *_: object) -> Reply:
+        self.came.set()
+        await self.let_go.wait()
+        return Reply("Hi", Usage(1, 1), "stop", "fake")

@@ -1,0 +1,82 @@
+"""Taking jobs: the store's `take`, with patience for a database that is away, and not without a heartbeat."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from synthralos.domain.jobs import Job
+from synthralos.domain.states import Stage
+from synthralos.store.sql.database import is_transient
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+
+class Store(Protocol):
+    """The part of the store that gives jobs to workers."""
+
+    def take(self, stage: Stage, job_ids: Sequence[str], worker_id: str, *, doubtful: bool = False) -> list[Job]:
+        """Those of `job_ids` that are queued at `stage`, for this worker."""
+        ...
+
+
+class Pulse(Protocol):
+    """What says who this worker is, and whether the others believe that it lives."""
+
+    process_id: str
+
+    @property
+    def beats(self) -> bool:
+        """Whether the heartbeat has reached the database lately."""
+        ...
+
+
+class Taking:
+    """Takes jobs for one worker. Thread-safe."""
+
+    def __init__(
+        self,
+        store: Store,
+        pulse: Pulse,
+        stopping: threading.Event,
+        patience: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`patience`: seconds to wait for a heartbeat that has stopped, before the jobs are left to others."""
+        self._store = store
+        self._pulse = pulse
+        self._stopping = stopping
+        self._patience = patience
+        self._clock = clock
+
+    def take(self, stage: Stage, job_ids: Sequence[str], doubtful: bool) -> list[Job]:
+        """The jobs that this worker got; none while it shuts down, or where its own heart has stopped.
+
+        Waits for a database that is away, as long as that takes: the message stays ours, and the jobs stay queued.
+        """
+        if not self._heart_beats():
+            log.error("%d jobs at %s are left to other workers: this one has no heartbeat", len(job_ids), stage)
+            return []
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            try:
+                return self._store.take(stage, job_ids, self._pulse.process_id, doubtful=doubtful)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+            self._stopping.wait(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return []
+
+    def _heart_beats(self) -> bool:
+        """A worker that is declared lost would call what another one calls too."""
+        until = self._clock() + self._patience
+        pause = _FIRST_PAUSE
+        while not self._pulse.beats:
+            if self._clock() >= until or self._stopping.wait(pause):
+                return False
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return True
