@@ -48,7 +48,7 @@ class Scene:
         self.past: list[PastAttempt] = []
         self.booking: Step = at_once
         self.recalling: Step = at_once
-        self.answering: Callable[[Call], Awaitable[Reply | Failure]] = self._reply
+        self.answering: Callable[[Call], Awaitable[Reply | Failure]] = self.reply
         self.result: StartResult = Written.DONE
         self._submitted: set[asyncio.Future[None]] = set()
         catalog = Catalog(
@@ -131,7 +131,8 @@ class Scene:
         return dict.fromkeys(job_ids, self.past)
 
     @staticmethod
-    async def _reply(_: Call) -> Reply | Failure:
+    async def reply(_: Call) -> Reply | Failure:
+        """What every call is answered where nothing else was told."""
         return Reply("Hi", Usage(1, 1), "stop", "fake")
 
 
