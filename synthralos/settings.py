@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     slot_timeout: Positive = Field(
         30.0, description="seconds a message waits for slots before its jobs are left to be rung for again"
     )
+    deployment_wait: Positive = Field(
+        1.0, description="seconds a job waits for a slot of its full deployment before it is parked for a moment"
+    )
     call_timeout: Positive = Field(120.0, description="seconds a provider call may take at most")
     heartbeat_interval: Positive = Field(2.0, description="seconds between a worker's heartbeats")
     worker_lost_after: Positive = Field(15.0, description="seconds of silence after which a worker is declared lost")

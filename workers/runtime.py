@@ -107,6 +107,7 @@ class WorkerRuntime:
             build_heal_stage(random.Random(), core.catalog),
             self._histories,
             now,
+            self._settings.deployment_wait,
         )
         return BatchRunner(calls, settling, self._writer, self.registry, deployments, runner)
 

@@ -27,9 +27,6 @@ from synthralos.domain.writes import Refused, Written
 
 log = logging.getLogger(__name__)
 
-SHORT_WAIT = 1.0
-"""Seconds that a job waits for a slot of its deployment before it is parked."""
-
 LINE = 16
 """Jobs that may wait in line for a deployment's slots, where its `max_in_flight` is smaller than that."""
 
@@ -57,8 +54,9 @@ class JobRunner:
         heal: HealStage,
         histories: Histories,
         now: Callable[[], datetime],
-        short_wait: float = SHORT_WAIT,
+        deployment_wait: float,
     ) -> None:
+        """`deployment_wait`: seconds that a job waits for a slot of its deployment before it is parked."""
         self._serves = serves
         self._calls = calls
         self._settling = settling
@@ -68,7 +66,7 @@ class JobRunner:
         self._heal = heal
         self._histories = histories
         self._now = now
-        self._short_wait = short_wait
+        self._deployment_wait = deployment_wait
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take_over(self, running: RunningJob, error: Exception | None = None) -> None:
@@ -153,7 +151,7 @@ class JobRunner:
             return free
         if self._deployments.waiting(wanted) >= max(LINE, wanted.max_in_flight):
             return None
-        seconds = min(self._short_wait, self._calls.seconds_left(running.work))
+        seconds = min(self._deployment_wait, self._calls.seconds_left(running.work))
         got = await self._interruptible(running, lambda: self._deployments.wait(wanted, seconds))
         return wanted if got else None
 
@@ -170,7 +168,7 @@ class JobRunner:
     async def _come_back(self, work: Work) -> Next:
         """The deployment is full: the job comes back in a moment, which is no attempt."""
         left = self._calls.seconds_left(work)
-        if left <= 0:
+        if left <= CLOCKS_APART:
             return await self._leave(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
         doubled = 2 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
         pause = min(random.uniform(*_PAUSE) * doubled, left)

@@ -42,7 +42,7 @@ class Arrivals:
         self.batches: list[tuple[Stage, list[str]]] = []
         self._changed = threading.Condition()
 
-    def __call__(self, stage: Stage, ids: list[str]) -> None:
+    def __call__(self, stage: Stage, ids: list[str], **_: Any) -> None:
         with self._changed:
             self.batches.append((stage, ids))
             self._changed.notify_all()
@@ -177,7 +177,7 @@ def test_interactive_goes_before_bulk_when_both_wait(site: Site) -> None:
     order: list[str] = []
     done = threading.Event()
 
-    def handle(stage: Stage, ids: list[str]) -> None:
+    def handle(stage: Stage, ids: list[str], **_: Any) -> None:
         if stage is GUARD:
             busy.set()
             go_on.wait(PATIENCE)
@@ -242,7 +242,7 @@ def test_close_rings_what_is_left(site: Site) -> None:
 def test_a_worker_that_stops_gives_back_what_it_did_not_do(site: Site) -> None:
     started, go_on = threading.Event(), threading.Event()
 
-    def handle(stage: Stage, ids: list[str]) -> None:
+    def handle(stage: Stage, ids: list[str], **_: Any) -> None:
         started.set()
         go_on.wait(PATIENCE)
 
@@ -312,7 +312,7 @@ def test_a_handler_that_fails_is_not_called_again_for_that_message(site: Site) -
     arrivals, calls = Arrivals(), defaultdict(int)
     bad, good = some_ids(1), some_ids(1)
 
-    def handle(stage: Stage, ids: list[str]) -> None:
+    def handle(stage: Stage, ids: list[str], **_: Any) -> None:
         calls[ids[0]] += 1
         if ids == bad:
             raise RuntimeError("a bug in a stage")
@@ -430,7 +430,7 @@ def test_too_much_to_remember_drops_the_oldest_and_counts_them(remote: Site) -> 
 def test_a_worker_stops_in_time_when_the_broker_is_away(remote: Site) -> None:
     started, go_on = threading.Event(), threading.Event()
 
-    def handle(stage: Stage, ids: list[str]) -> None:
+    def handle(stage: Stage, ids: list[str], **_: Any) -> None:
         started.set()
         go_on.wait(PATIENCE)
 

@@ -38,7 +38,7 @@ class Scene:
     """One worker's jobs: what is written is kept in memory, a provider answers as told, the clock stands."""
 
     def __init__(
-        self, *, max_in_flight: int = 1, serves: Sequence[Stage] = tuple(Stage), short_wait: float = 60.0
+        self, *, max_in_flight: int = 1, serves: Sequence[Stage] = tuple(Stage), deployment_wait: float = 60.0
     ) -> None:
         self.now = NOON
         self.begun: list[Start] = []
@@ -64,7 +64,7 @@ class Scene:
         settling = Settling(stages, AnalyzeStage(), self, clock)
         self.runner = JobRunner(
             stages, calls, settling, self, self.registry, self.deployments,
-            build_heal_stage(Random(1), catalog), self._histories, clock, short_wait,
+            build_heal_stage(Random(1), catalog), self._histories, clock, deployment_wait,
         )  # fmt: skip
         self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, self.runner)
 

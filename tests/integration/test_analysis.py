@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -31,13 +31,28 @@ class Place:
         self.store = Store(database, ["jsonl"])
         self.folder = folder / "traces"
         self.path = self.folder / "traces.jsonl"
+        self._analysts: list[TraceExporter] = []
         self.analyst = self.analyst_with(JsonLinesExporter(self.path))
 
     def analyst_with(self, exporter: Exporter) -> TraceExporter:
         """An analyst that ships by `exporter`."""
         name = exporter.destination
         database = self.store.database
-        return TraceExporter(self.store.reader, Analysis(database, [name]), {name: exporter}, DatabaseClock())
+        analyst = TraceExporter(self.store.reader, Analysis(database, [name]), {name: exporter}, DatabaseClock())
+        self._analysts.append(analyst)
+        analyst.start()
+        return analyst
+
+    def close(self) -> None:
+        """Stop the analysts."""
+        for analyst in self._analysts:
+            analyst.stop(60)
+
+    def analyze(self, job_ids: Sequence[str], analyst: TraceExporter | None = None) -> None:
+        """Let an analyst look at the jobs, and wait until it has shipped what it could."""
+        analyst = analyst or self.analyst
+        analyst.analyze(job_ids)
+        assert analyst.rest(60)
 
     def shipped(self) -> list[str]:
         """The jobs whose traces have arrived, in order."""
@@ -64,8 +79,10 @@ class Place:
 
 
 @pytest.fixture
-def place(database: Database, tmp_path: Path) -> Place:
-    return Place(database, tmp_path)
+def place(database: Database, tmp_path: Path) -> Iterator[Place]:
+    place = Place(database, tmp_path)
+    yield place
+    place.close()
 
 
 def cancelled(store: Store) -> str:
@@ -98,12 +115,12 @@ def test_the_trace_of_a_job_that_ended_elsewhere_is_closed_once(
 ) -> None:
     job_id = end(place.store)
     assert place.store.job(job_id)["analyzed_at"] is None
-    place.analyst.analyze([job_id])
+    place.analyze([job_id])
     closed = place.store.job(job_id)
     assert (closed["state"], closed["analyzed_at"] is not None) == (state, True)
     [span] = place.analyze_spans(job_id)
     assert (span["attributes"]["state"], span["attributes"]["attempts"]) == (state, attempts)
-    place.analyst.analyze([job_id, job_id])
+    place.analyze([job_id, job_id])
     assert place.analyze_spans(job_id) == [span]
     assert (place.shipped(), place.owed()) == ([job_id], [])
 
@@ -111,7 +128,7 @@ def test_the_trace_of_a_job_that_ended_elsewhere_is_closed_once(
 def test_jobs_that_are_still_open_or_unknown_are_left_alone(place: Place) -> None:
     [queued] = place.store.submit()
     under_way = place.store.started().id
-    place.analyst.analyze([queued, under_way, "018f0000-0000-7000-8000-000000000000"])
+    place.analyze([queued, under_way, "018f0000-0000-7000-8000-000000000000"])
     assert place.store.spans(queued) == place.store.spans(under_way) == []
     assert place.shipped() == []
 
@@ -122,7 +139,7 @@ def test_a_trace_that_two_close_at_once_is_closed_once(place: Place) -> None:
 
     def analyze() -> None:
         together.wait()
-        place.analyst.analyze(job_ids)
+        place.analyze(job_ids)
 
     with ThreadPoolExecutor(4) as threads:
         for done in [threads.submit(analyze) for _ in range(4)]:
@@ -133,21 +150,21 @@ def test_a_trace_that_two_close_at_once_is_closed_once(place: Place) -> None:
 def test_the_backlog_is_shipped_oldest_first_whoever_is_rung_for(place: Place) -> None:
     job_ids = place.finished(2 * SHIPMENT + 3)
     assert place.owed() == job_ids
-    place.analyst.analyze(job_ids[-1:])
+    place.analyze(job_ids[-1:])
     assert (place.shipped(), place.owed()) == (job_ids, [])
-    place.analyst.analyze(job_ids)
+    place.analyze(job_ids)
     assert place.shipped() == job_ids
 
 
 def test_a_destination_that_refuses_keeps_its_backlog_until_it_accepts(place: Place) -> None:
     place.folder.write_text("a file stands where the folder should be")
     job_ids = [*place.finished(SHIPMENT + 1), cancelled(place.store)]
-    place.analyst.analyze(job_ids)
-    place.analyst.analyze(job_ids)
+    place.analyze(job_ids)
+    place.analyze(job_ids)
     assert place.owed() == sorted(job_ids)
     assert {place.store.state(job_id) for job_id in job_ids} == {State.SUCCEEDED, State.CANCELLED}
     place.folder.unlink()
-    place.analyst.analyze(job_ids[:1])
+    place.analyze(job_ids[:1])
     assert (place.shipped(), place.owed()) == (job_ids, [])
 
 
@@ -155,7 +172,7 @@ def test_a_job_that_is_gone_from_the_tables_leaves_the_backlog(place: Place) -> 
     first, gone, last = place.finished(3)
     with place.store.database.transaction() as connection:
         connection.execute(sa.delete(jobs).where(jobs.c.id == gone))
-    place.analyst.analyze([last])
+    place.analyze([last])
     assert (place.shipped(), place.owed()) == ([first, last], [])
 
 
@@ -163,17 +180,17 @@ def test_a_backlog_of_nothing_but_jobs_that_are_gone_does_not_keep_the_rest(plac
     *gone, last = place.finished(SHIPMENT + 1)
     with place.store.database.transaction() as connection:
         connection.execute(sa.delete(jobs).where(jobs.c.id.in_(gone)))
-    place.analyst.analyze([last])
+    place.analyze([last])
     assert (place.shipped(), place.owed()) == ([last], [])
 
 
 def test_a_job_that_was_retried_is_shipped_again_when_it_ends(place: Place) -> None:
     job_id = cancelled(place.store)
-    place.analyst.analyze([job_id])
+    place.analyze([job_id])
     place.store.operations.retry(job_id, EVERYTHING, "ann")
     [job] = place.store.claim([job_id])
     assert place.store.settle(settlement(job, Transition.DENY, analyzed=True))
-    place.analyst.analyze([job_id])
+    place.analyze([job_id])
     assert [trace["job"]["state"] for trace in place.traces()] == [State.CANCELLED, State.DENIED]
 
 
@@ -199,11 +216,11 @@ def test_what_a_destination_does_not_accept_comes_again(place: Place) -> None:
     first, second, third = place.finished(3)
     choosy = Choosy({first, third})
     analyst = place.analyst_with(choosy)
-    analyst.analyze([first])
+    place.analyze([first], analyst)
     assert choosy.seen == [[first, second, third], [second]]
     assert place.owed() == [second]
     choosy.liked = {second}
-    analyst.analyze([first])
+    place.analyze([first], analyst)
     assert place.owed() == []
 
 
@@ -223,5 +240,5 @@ def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
         return found
 
     monkeypatch.setattr(Analysis, "owed", looking)
-    place.analyst.analyze([first])
+    place.analyze([first])
     assert (place.shipped(), place.owed()) == ([first, *late], [])

@@ -8,14 +8,14 @@ import pytest
 from synthralos.bus.protocol import Topic
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Constraints
-from synthralos.domain.states import Stage, State
+from synthralos.domain.states import Lane, Stage, State
 from synthralos.store.queue.operations import Changed
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.tables import processes
 from tests.fakes.jobs import new_job
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
 from tests.fakes.stores import Store
-from tests.integration.worker_place import WorkerPlace, deployments_at, everybody_left, worker_place
+from tests.integration.worker_place import WorkerPlace, deployments_at, everybody_left, somebody_left, worker_place
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def fake(server: FakeOpenAIProcess) -> Iterator[Fake]:
     server.release()
 
 
-def test_no_more_calls_are_in_flight_than_there_are_seats(place: WorkerPlace, fake: Fake) -> None:
+def test_no_more_bulk_calls_are_in_flight_than_they_have_slots(place: WorkerPlace, fake: Fake) -> None:
     fake.server.behave(delay=0.02)
-    worker = place.worker(deployments_at(fake.base_url, "a"), flight_slots=2)
+    worker = place.worker(deployments_at(fake.base_url, "a"), flight_slots=3)
     job_ids = place.submit(*[new_job() for _ in range(12)])
     assert set(place.finished(*job_ids)) == {State.SUCCEEDED}
     assert (fake.server.peak(), fake.calls()) == (2, 12)
@@ -66,7 +66,7 @@ def test_no_more_calls_are_in_flight_than_there_are_seats(place: WorkerPlace, fa
 
 def test_no_more_calls_are_in_flight_than_a_deployment_takes(place: WorkerPlace, fake: Fake) -> None:
     fake.server.behave(delay=0.02)
-    worker = place.worker(deployments_at(fake.base_url, "a", max_in_flight=1))
+    worker = place.worker(deployments_at(fake.base_url, "a", max_in_flight=1), deployment_wait=60)
     job_ids = place.submit(*[new_job() for _ in range(8)])
     assert set(place.finished(*job_ids)) == {State.SUCCEEDED}
     assert (fake.server.peak(), fake.calls()) == (1, 8)
@@ -75,7 +75,7 @@ def test_no_more_calls_are_in_flight_than_a_deployment_takes(place: WorkerPlace,
 
 def test_a_job_whose_deadline_passes_while_it_waits_for_its_deployment_expires(place: WorkerPlace, fake: Fake) -> None:
     fake.server.behave(hang=True)
-    place.worker(deployments_at(fake.base_url, "a", max_in_flight=1))
+    place.worker(deployments_at(fake.base_url, "a", max_in_flight=1), deployment_wait=60)
     [first] = place.submit()
     fake.wait_for_calls(1)
     [second] = place.submit(new_job(deadline=place.store.now() + timedelta(seconds=1)))
@@ -86,6 +86,49 @@ def test_a_job_whose_deadline_passes_while_it_waits_for_its_deployment_expires(p
     assert place.finished(first) == [State.SUCCEEDED]
 
 
+def test_an_interactive_job_is_done_while_bulk_jobs_have_taken_all_their_slots(place: WorkerPlace, fake: Fake) -> None:
+    """Also while more of them wait in the worker's threads."""
+    fake.server.behave("a", hang=True)
+    worker = place.worker(deployments_at(fake.base_url, "a", "b"), flight_slots=4, worker_threads=4)
+    hanging = [place.submit(new_job())[0] for _ in range(3)]
+    fake.wait_for_calls(3)
+    waiting = [place.submit(new_job())[0] for _ in range(8)]
+    [person] = place.submit(new_job(lane=Lane.INTERACTIVE, model="fake/b"), lane=Lane.INTERACTIVE)
+    assert place.finished(person) == [State.SUCCEEDED]
+    assert {place.store.state(job_id) for job_id in hanging} == {State.ACTIVE}
+    assert {place.store.state(job_id) for job_id in waiting} == {State.QUEUED}
+    fake.server.release()
+    assert worker.runtime.slots.used <= 4
+
+
+def test_a_job_whose_deployment_is_full_goes_on_with_the_plan_and_then_is_parked(
+    place: WorkerPlace, fake: Fake
+) -> None:
+    fake.server.behave(hang=True)
+    place.worker(deployments_at(fake.base_url, "a", "b", max_in_flight=1), deployment_wait=0.001)
+    first, second = (place.submit(new_job())[0] for _ in range(2))
+    fake.wait_for_calls(2)
+    [third] = place.submit(new_job())
+    place.reaches(third, State.PARKED)
+    assert place.store.attempts(third) == []
+    assert [place.store.attempts(job_id)[0]["deployment"] for job_id in (first, second)] == ["fake/a@us", "fake/b@us"]
+    fake.server.reset()
+    fake.server.release()
+    assert set(place.finished(first, second)) == {State.SUCCEEDED}
+    place.wake(third)
+    assert place.finished(third) == [State.SUCCEEDED]
+
+
+def test_a_full_deployment_holds_up_no_job_of_another(place: WorkerPlace, fake: Fake) -> None:
+    fake.server.behave("a", hang=True)
+    place.worker(deployments_at(fake.base_url, "a", "b", max_in_flight=1), flight_slots=10, deployment_wait=0.001)
+    crowd = place.submit(*[new_job(model="fake/a") for _ in range(9)])
+    fake.wait_for_calls(1)
+    [other] = place.submit(new_job(model="fake/b"))
+    assert place.finished(other) == [State.SUCCEEDED]
+    assert State.ACTIVE in {place.store.state(job_id) for job_id in crowd}
+
+
 def cancel(place: WorkerPlace, job_id: str) -> None:
     """As the API does it."""
     done = place.store.operations.cancel(job_id, EVERYTHING, "ann")
@@ -94,7 +137,7 @@ def cancel(place: WorkerPlace, job_id: str) -> None:
     place.bus.publish(Topic.CLAIM_REVOKED, [job_id])
 
 
-def test_a_cancel_cuts_the_call_and_frees_its_seat(place: WorkerPlace, fake: Fake) -> None:
+def test_a_cancel_cuts_the_call_and_frees_its_slot(place: WorkerPlace, fake: Fake) -> None:
     fake.server.behave(hang=True)
     worker = place.worker(deployments_at(fake.base_url, "a"), flight_slots=1)
     [job_id] = place.submit()
@@ -110,12 +153,11 @@ def test_a_cancel_cuts_the_call_and_frees_its_seat(place: WorkerPlace, fake: Fak
 
 def test_a_cancel_cuts_no_other_call(place: WorkerPlace, fake: Fake) -> None:
     fake.server.behave(hang=True)
-    worker = place.worker(deployments_at(fake.base_url, "a"), flight_slots=2)
+    worker = place.worker(deployments_at(fake.base_url, "a"), flight_slots=3)
     cancelled, other = place.submit(new_job(), new_job())
     fake.wait_for_calls(2)
     cancel(place, cancelled)
-    assert worker.runtime.flight.board(1)
-    worker.runtime.flight.vacate(1)
+    somebody_left(worker)
     assert place.store.state(other) == State.ACTIVE
     fake.server.release()
     assert place.finished(other) == [State.SUCCEEDED]
@@ -126,14 +168,13 @@ def test_a_job_that_is_cancelled_while_it_waits_for_its_deployment_is_never_call
     place: WorkerPlace, fake: Fake
 ) -> None:
     fake.server.behave(hang=True)
-    worker = place.worker(deployments_at(fake.base_url, "a", max_in_flight=1), flight_slots=2)
+    worker = place.worker(deployments_at(fake.base_url, "a", max_in_flight=1), flight_slots=3, deployment_wait=60)
     [first] = place.submit()
     fake.wait_for_calls(1)
     [second] = place.submit()
     place.reaches(second, State.ACTIVE)
     cancel(place, second)
-    assert worker.runtime.flight.board(1)
-    worker.runtime.flight.vacate(1)
+    somebody_left(worker)
     fake.server.release()
     assert place.finished(first) == [State.SUCCEEDED]
     everybody_left(worker)
@@ -145,7 +186,7 @@ def test_a_worker_that_stops_gives_back_what_is_under_way_and_another_finishes_i
 ) -> None:
     fake.server.behave(hang=True)
     catalog = deployments_at(fake.base_url, "a", max_in_flight=2)
-    worker = place.worker(catalog, drain_timeout=0.01)
+    worker = place.worker(catalog, drain_timeout=0.01, deployment_wait=60)
     job_ids = place.submit(*[new_job() for _ in range(5)])
     fake.wait_for_calls(2)
     fake.server.reset()

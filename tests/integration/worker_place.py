@@ -70,15 +70,15 @@ class WorkerPlace:
         self._cores.append(core)
         return core
 
-    def submit(self, *jobs: NewJob) -> list[str]:
+    def submit(self, *jobs: NewJob, lane: Lane = Lane.BULK) -> list[str]:
         """Accept the jobs and ring for them."""
         job_ids = self.store.submit(*jobs)
-        self.ring(Stage.GUARD, *job_ids)
+        self.ring(Stage.GUARD, *job_ids, lane=lane)
         return job_ids
 
-    def ring(self, stage: Stage, *job_ids: str) -> None:
+    def ring(self, stage: Stage, *job_ids: str, lane: Lane = Lane.BULK) -> None:
         """Ring at the worker that was started last."""
-        self._cores[-1].doorbell.ring(stage, Lane.BULK, job_ids)
+        self._cores[-1].doorbell.ring(stage, lane, job_ids)
 
     def finished(self, *job_ids: str) -> list[str]:
         """Wait for the end of the jobs; their states."""
@@ -110,10 +110,18 @@ def worker_place(store: Store) -> Iterator[WorkerPlace]:
 
 
 def everybody_left(worker: EmbeddedWorker) -> None:
-    """Wait until every seat of the worker's flight is free again."""
-    flight = worker.runtime.flight
-    assert flight.board(flight.seats)
-    flight.vacate(flight.seats)
+    """Wait until every slot of the worker is free again."""
+    slots = worker.runtime.slots
+    lease = slots.acquire(Lane.INTERACTIVE, slots.count, 60)
+    assert lease is not None
+    lease.give_back()
+
+
+def somebody_left(worker: EmbeddedWorker) -> None:
+    """Wait until a slot of the worker is free for a bulk job."""
+    lease = worker.runtime.slots.acquire(Lane.BULK, 1, 60)
+    assert lease is not None
+    lease.give_back()
 
 
 def deployments_at(base_url: str, *names: str, **more: Any) -> Catalog:

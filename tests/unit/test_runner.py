@@ -215,7 +215,7 @@ def test_a_job_whose_deployment_is_full_goes_on_with_the_next_step_that_is_free(
 
 def test_a_job_that_finds_all_deployments_of_its_plan_full_is_parked_without_an_attempt() -> None:
     async def scenario() -> None:
-        scene, job = Scene(max_in_flight=1, short_wait=0.0), planned(FIRST)
+        scene, job = Scene(max_in_flight=1, deployment_wait=0.0), planned(FIRST)
         scene.answering = answering = Hold()
         first = asyncio.ensure_future(scene.run(planned(FIRST)))
         await answering.came.wait()
@@ -233,7 +233,7 @@ def test_a_job_that_finds_all_deployments_of_its_plan_full_is_parked_without_an_
 
 def test_a_job_that_comes_back_again_and_again_is_parked_for_longer_but_not_past_its_deadline() -> None:
     async def scenario() -> None:
-        scene = Scene(max_in_flight=1, short_wait=0.0)
+        scene = Scene(max_in_flight=1, deployment_wait=0.0)
         scene.answering = answering = Hold()
         first = asyncio.ensure_future(scene.run(planned(FIRST)))
         await answering.came.wait()
