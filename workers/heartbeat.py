@@ -82,12 +82,13 @@ class Heartbeat:
     def _beat(self) -> None:
         began = self._monotonic()
         now = self._processes.beat(self.process_id)
-        self._last_beat = began
         if now is not None:
             self.clock.set(now)
+            self._last_beat = began
             return
         lost = self.process_id
         self._register()
+        self._last_beat = began
         log.error("process %s was declared lost; going on as %s", lost, self.process_id)
 
     def _until_it_works(self, action: Callable[[], None], patience: float) -> None:

@@ -3,14 +3,17 @@
 A guard that raises, or that does not answer for every job, has a bug. The batch must not pay for that: the
 jobs are shown to that guard one by one, and those it still fails on carry a `flag` finding that names it. They
 go on, because a guard's bug must not stop the traffic; that they went unguarded is on record and in the log.
+A finding leaves this room as plain JSON values: one that has no such form is its guard's bug too.
 """
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipelines.guard.protocol import Guard
 from synthralos.domain.findings import PASSED, Decision, Finding, Verdict, verdict_of
 from synthralos.domain.jobs import Job
+from synthralos.domain.json_values import plain
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +39,30 @@ def _ask(guard: Guard, jobs: Sequence[Job]) -> Findings:
         findings = guard.inspect(jobs)
         if len(findings) != len(jobs):
             raise ValueError(f"{len(findings)} findings for {len(jobs)} jobs")
+        return [None if finding is None else _plain(finding) for finding in findings]
     except Exception as error:  # noqa: BLE001 - the edge to pluggable code: its bug must not lose the batch
         return _ask_one_by_one(guard, jobs, error)
-    return findings
+
+
+def _plain(finding: Finding) -> Finding:
+    """The finding with plain JSON values; raises `TypeError` or `ValueError` where it has none."""
+    seconds = finding.defer_seconds
+    return replace(
+        finding,
+        guard=str(finding.guard),
+        decision=Decision(finding.decision),
+        reason=str(finding.reason),
+        field=None if finding.field is None else str(finding.field),
+        defer_seconds=None if seconds is None else _seconds(seconds),
+        signals=plain(finding.signals),
+    )
+
+
+def _seconds(value: float) -> float:
+    seconds = float(value)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"defer_seconds is {seconds}")
+    return seconds
 
 
 def _ask_one_by_one(guard: Guard, jobs: Sequence[Job], error: Exception) -> Findings:

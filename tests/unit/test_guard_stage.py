@@ -1,6 +1,11 @@
 import logging
 from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
 
+import numpy as np
+import orjson
 import pytest
 
 from pipelines.guard.stage import GuardStage
@@ -93,3 +98,55 @@ def test_the_stage_from_the_table_denies_what_is_too_large() -> None:
 def test_every_guard_of_the_table_carries_its_own_name() -> None:
     catalog = Catalog([a_deployment()])
     assert [make(Settings(), catalog).name for make in GUARDS.values()] == list(GUARDS)
+
+
+class Measures:
+    """Flags every job with one value that it measured."""
+
+    name = "measures"
+
+    def __init__(self, value: object, **more: object) -> None:
+        self._value = value
+        self._more = more
+
+    def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
+        flagged: Any = partial(Finding, self.name, Decision.FLAG, "measured", signals={"value": self._value})
+        return [flagged(**self._more) for _ in jobs]
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.int64(7), 7),
+        (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
+        ({3, 1, 2}, [1, 2, 3]),
+        (2**70, str(2**70)),
+        (float("nan"), None),
+        (Decimal("0.10"), "0.10"),
+        ({1: (True, None)}, {"1": [True, None]}),
+        (Decision.FLAG, "flag"),
+    ],
+)
+def test_findings_leave_as_plain_json(value: object, stored: object) -> None:
+    [verdict] = GuardStage([Measures(value)]).inspect([a_job()])
+    [finding] = verdict.findings
+    assert finding.signals == {"value": stored}
+    assert orjson.loads(orjson.dumps(verdict.to_json())) == verdict.to_json()
+
+
+def itself() -> list[object]:
+    endless: list[object] = []
+    endless.append(endless)
+    return endless
+
+
+@pytest.mark.parametrize(
+    "guard", [Measures(object()), Measures(itself()), Measures(1, defer_seconds=float("nan")), Measures(b"\xff")]
+)
+def test_a_finding_without_a_form_in_json_is_a_bug_of_its_guard_alone(guard: Measures) -> None:
+    [verdict] = GuardStage([guard, Says("other", Decision.DENY)]).inspect([a_job()])
+    failed, other = verdict.findings
+    assert (failed.guard, failed.decision) == ("measures", Decision.FLAG)
+    assert "did not look at this job" in failed.reason
+    assert (other.guard, verdict.decision) == ("other", Decision.DENY)

@@ -156,3 +156,26 @@ def test_a_database_that_goes_away_is_told_once_and_outlived(
     registry.failures = 1
     heartbeat.mark("stopped")
     assert row(store, heartbeat.process_id)["state"] == "running"
+
+
+def test_a_heart_beats_while_the_last_beat_is_young(store: Store, make: Make) -> None:
+    now = 0.0
+    heartbeat = Heartbeat(store.processes, "worker", [], 3600.0, 15.0, lambda: now)
+    assert not heartbeat.beats
+    heartbeat.start()
+    try:
+        assert heartbeat.beats
+        now = 14.0
+        assert heartbeat.beats
+        now = 15.0
+        assert not heartbeat.beats
+    finally:
+        heartbeat.stop()
+
+
+def test_a_heart_whose_thread_has_ended_does_not_beat(make: Make) -> None:
+    heartbeat = make(interval=3600.0)
+    heartbeat.start()
+    assert heartbeat.beats
+    heartbeat.stop()
+    assert not heartbeat.beats
