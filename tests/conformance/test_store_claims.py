@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
+from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.ids import new_id
-from synthralos.domain.states import Stage, Transition
+from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.writes import Written
 from synthralos.store.queue.claims import Claims
 from synthralos.store.sql.database import Database, is_transient
@@ -146,3 +147,33 @@ def test_a_claim_in_doubt_that_was_lost_meanwhile_stays_with_its_new_holder(stor
     [theirs] = store.claim(wanted)
     assert claims.claim(Stage.GUARD, wanted, worker) == []
     assert store.settle(settlement(theirs))
+
+
+def test_a_worker_holds_what_it_claimed_until_it_settles(store: Store) -> None:
+    worker = store.worker()
+    mine, settled, other = store.claimed(worker=worker), store.claimed(worker=worker), store.claimed()
+    store.settle(settlement(settled))
+    assert store.claims.active(worker) == [(mine.id, mine.claim.claim_no)]
+    assert store.claims.active(other.claim.worker_id) == [(other.id, other.claim.claim_no)]
+
+
+def test_a_job_that_is_given_back_is_queued_and_its_open_attempt_is_lost(store: Store) -> None:
+    job = store.started()
+    worker, claim_no = job.claim.worker_id, job.claim.claim_no
+    assert store.claims.give_back(worker, [(job.id, claim_no)]) == [(job.id, Stage.EXECUTE, Lane.BULK)]
+    row = store.job(job.id)
+    assert (row["state"], row["worker_id"], row["losses"]) == ("queued", None, 1)
+    [attempt] = store.attempts(job.id)
+    assert (attempt["outcome"], attempt["billed"]) == (Outcome.LOST, Billed.MAYBE)
+    assert len(store.cost_logs(job.id)) == 1
+    assert store.claims.active(worker) == store.claims.give_back(worker, [(job.id, claim_no)]) == []
+    [again] = store.claim([job.id], stage=Stage.EXECUTE)
+    assert again.claim.claim_no > claim_no
+
+
+def test_only_the_very_claim_is_given_back(store: Store) -> None:
+    job, other = store.claimed(), store.worker()
+    worker, claim_no = job.claim.worker_id, job.claim.claim_no
+    assert store.claims.give_back(worker, [(job.id, claim_no - 1), (job.id, claim_no + 1)]) == []
+    assert store.claims.give_back(other, [(job.id, claim_no)]) == []
+    assert store.claims.active(worker) == [(job.id, claim_no)]
