@@ -71,9 +71,12 @@ def prompt_texts(request: Request) -> list[str]:
 
 def measure(texts: Sequence[str]) -> TextSize:
     """The size of `texts`; takes microseconds whatever their length."""
-    characters = sum(map(len, texts))
-    # A lone surrogate has no UTF-8 form; whoever lets one through shall still get a size.
-    size = sum(len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    characters = size = 0
+    for text in texts:
+        length = len(text)
+        characters += length
+        # A lone surrogate has no UTF-8 form; a prompt that holds one still gets a size.
+        size += length if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     return TextSize(characters, size, len(texts))
 
 

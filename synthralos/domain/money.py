@@ -1,6 +1,6 @@
 """Tokens, prices and costs. Money is `Decimal` US dollars; an unknown price gives an unknown cost, never 0."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 USD = Decimal
@@ -26,26 +26,38 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens, as published on `as_of` (an ISO date)."""
+    """US dollars per million tokens, as published on `as_of` (an ISO date).
+
+    For `cost`, the prices of a token (fresh, read from the cache, written to it, output) are kept as whole numbers of
+    the smallest unit that all of them are multiples of.
+    """
 
     input: Decimal
     output: Decimal
     cached: Decimal | None = None
     as_of: str = ""
     cache_write: Decimal | None = None
+    _units: tuple[int, int, int, int] = field(init=False, repr=False, compare=False)
+    _unit: Decimal = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        read = self.input if self.cached is None else self.cached
+        write = self.input if self.cache_write is None else self.cache_write
+        prices = (self.input, read, write, self.output)
+        digits = max(0, *(-int(price.as_tuple().exponent) for price in prices))
+        object.__setattr__(self, "_units", tuple(int(price.scaleb(digits)) for price in prices))
+        object.__setattr__(self, "_unit", 1 / MILLION.scaleb(digits))
 
     def cost(self, usage: Usage) -> Decimal:
         """The exact cost of `usage` in USD. Cache reads and writes without a price of their own cost as input."""
-        read_price = self.input if self.cached is None else self.cached
-        write_price = self.input if self.cache_write is None else self.cache_write
-        fresh = usage.input - usage.cached - usage.cache_write
-        micro = (
-            fresh * self.input
-            + usage.cached * read_price
-            + usage.cache_write * write_price
-            + usage.output * self.output
+        fresh, read, write, output = self._units
+        units = (
+            (usage.input - usage.cached - usage.cache_write) * fresh
+            + usage.cached * read
+            + usage.cache_write * write
+            + usage.output * output
         )
-        return (micro / MILLION).normalize() if micro else Decimal(0)
+        return (units * self._unit).normalize() if units else Decimal(0)
 
 
 def total(costs: list[Decimal | None]) -> tuple[Decimal, bool]:
