@@ -60,7 +60,7 @@ class WorkerRuntime:
         self.heartbeat = Heartbeat(
             Processes(database), "worker", sorted(stages), settings.heartbeat_interval, settings.worker_lost_after
         )
-        self._thread = EventLoopThread("flight")
+        self._thread = EventLoopThread("calls")
         exporters = build_exporters(settings)
         self._writer = JobWriter(Settlements(database, list(exporters)), core.bus, core.doorbell, ships=bool(exporters))
         self._execute = ExecuteStage(build_providers(core.credentials, settings))
@@ -188,5 +188,11 @@ class WorkerRuntime:
         ours = [key for key in self.registry.holding() if wanted is None or key[0] in wanted]
         if not ours:
             return
-        holders = await asyncio.to_thread(self._reader.holders, [job_id for job_id, _ in ours])
+        try:
+            holders = await asyncio.to_thread(self._reader.holders, [job_id for job_id, _ in ours])
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("could not ask whose claims hold; the audit will: %s", type(error).__name__)
+            return
         self.registry.cut([key for key in ours if (holder := holders.get(key[0])) is None or holder[1] != key[1]])

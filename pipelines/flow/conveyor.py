@@ -93,10 +93,20 @@ class Conveyor:
             lease.keep([job.size for job in jobs])
         finally:
             lease.give_back()
-        self._run_safely(stage, works)
-        if works:
-            self._launch(works)
+        try:
+            self._run_safely(stage, works)
+            if works:
+                self._launch(works)
+        except BaseException:
+            self._drop(works)
+            raise
         return len(works)
+
+    def _drop(self, works: Sequence[Work]) -> None:
+        """This thread was interrupted: the audit of the claims will give the jobs back."""
+        self._registry.dropped(works)
+        for work in works:
+            self._slots.release(work.lane, 1, work.job.size)
 
     def _run_safely(self, stage: Stage, works: list[Work]) -> None:
         """A bug in a stage is a failure of its jobs, for heal to look at: they must not stay claimed and forgotten."""

@@ -172,6 +172,10 @@ class DeploymentSlots:
         bound.used += 1
         return True
 
+    def calls(self) -> int:
+        """The calls in flight, at all deployments."""
+        return sum(bound.used for bound in self._bounds.values())
+
     def waiting(self, deployment: Deployment) -> int:
         """How many wait for a slot of the deployment."""
         bound = self._bounds.get(deployment.id)

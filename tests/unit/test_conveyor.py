@@ -151,6 +151,17 @@ def test_a_job_is_under_way_from_the_moment_it_is_taken() -> None:
     assert seen == [[(job.id, 1)]] == [flight.registry.under_way()]
 
 
+def test_a_batch_whose_thread_is_interrupted_is_not_under_way_any_more() -> None:
+    class Interrupted:
+        def inspect(self, jobs: Sequence[Job]) -> list[Any]:
+            raise KeyboardInterrupt
+
+    queue, flight = Queue(a_job()), Flight(3)
+    with pytest.raises(KeyboardInterrupt):
+        conveyor(queue.take, flight, guard=Interrupted()).carry(Stage.GUARD, queue.ids)
+    assert (flight.registry.under_way(), flight.slots.used, flight.slots.bytes_used) == ([], 0, 0)
+
+
 def test_a_doubtful_message_is_taken_as_such() -> None:
     queue, flight = Queue(a_job()), Flight(3)
     conveyor(queue.take, flight).carry(Stage.GUARD, queue.ids, doubtful=True)
