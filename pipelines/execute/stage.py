@@ -47,7 +47,11 @@ class ExecuteStage:
         task = asyncio.get_running_loop().create_task(made())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task.cancel  # type: ignore[return-value]
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
 
     async def close(self) -> None:
         """Close all adapters."""

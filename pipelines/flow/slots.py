@@ -113,10 +113,11 @@ class Slots:
     def _wait(self, lane: Lane, ready: Callable[[], bool], timeout: float) -> bool:
         if lane is not Lane.BULK:
             return self._changed.wait_for(ready, timeout)
-        may_wait = self._waiting < self._bulk_waiters
+        if self._waiting >= self._bulk_waiters:
+            return self._changed.wait_for(ready, min(timeout, BRIEF))
         self._waiting += 1
         try:
-            return self._changed.wait_for(ready, timeout if may_wait else min(timeout, BRIEF))
+            return self._changed.wait_for(ready, timeout)
         finally:
             self._waiting -= 1
 
