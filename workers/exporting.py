@@ -111,6 +111,7 @@ class Shipper:
                 self._ship_all()
             except Exception:  # the edge of a thread: the backlog stays, and the sweeper rings again
                 log.exception("shipping to %s failed", self._exporter.destination)
+        self._exporter.close()
 
     def _next(self) -> bool:
         """Wait to be woken; False when it is over."""

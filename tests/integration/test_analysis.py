@@ -202,10 +202,12 @@ class Choosy:
     def __init__(self, liked: set[str]) -> None:
         self.liked = liked
         self.seen: list[list[str]] = []
+        self.came = threading.Event()
 
     def ship(self, traces: Sequence[Trace]) -> list[str]:
         """Take it down."""
         self.seen.append([trace["job"]["id"] for trace in traces])
+        self.came.set()
         return [job_id for job_id in self.seen[-1] if job_id in self.liked]
 
     def close(self) -> None:
@@ -242,3 +244,42 @@ def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
     monkeypatch.setattr(Analysis, "owed", looking)
     place.analyze([first])
     assert (place.shipped(), place.owed()) == ([first, *late], [])
+
+
+class Hanging:
+    """Accepts nothing until it is let go."""
+
+    destination = "hanging"
+
+    def __init__(self) -> None:
+        self.came, self.let_go = threading.Event(), threading.Event()
+        self.closed = threading.Event()
+
+    def ship(self, traces: Sequence[Trace]) -> list[str]:
+        """Wait."""
+        self.came.set()
+        self.let_go.wait(60)
+        return [trace["job"]["id"] for trace in traces]
+
+    def close(self) -> None:
+        """Take it down."""
+        self.closed.set()
+
+
+def test_a_destination_that_hangs_holds_up_neither_the_stage_nor_the_others(place: Place, database: Database) -> None:
+    hanging, choosy = Hanging(), Choosy(set())
+    both = {"hanging": hanging, "jsonl": choosy}
+    place.store = Store(database, list(both))
+    [job_id] = place.finished(1)
+    choosy.liked = {job_id}
+    analyst = TraceExporter(place.store.reader, Analysis(database, list(both)), both, DatabaseClock())
+    analyst.start()
+    analyst.analyze([job_id])
+    assert hanging.came.wait(60)
+    assert choosy.came.wait(60)
+    analyst.analyze([job_id])
+    hanging.let_go.set()
+    assert analyst.rest(60)
+    assert (choosy.seen[0], place.owed()) == ([job_id], [])
+    analyst.stop(60)
+    assert hanging.closed.is_set()
