@@ -21,7 +21,7 @@ class JobWriter:
         self._doorbell = doorbell
         self._ships = ships
         self._starts: GroupCommit[Start, bool] = GroupCommit("start", self._write_starts)
-        self._ends: GroupCommit[Settlement, bool] = GroupCommit("settle", self._write_settlements)
+        self._ends: GroupCommit[Settlement, bool] = GroupCommit("settle", self._write_settlements, size_of=_size)
 
     async def start(self, start: Start) -> bool:
         """Book an attempt before its call; False: the claim was lost, do not call."""
@@ -56,3 +56,12 @@ class JobWriter:
                 items[Stage.ANALYZE, Lane.BULK].append(s.job.id)
         for (stage, lane), ids in items.items():
             self._doorbell.ring(stage, lane, ids)
+
+
+def _size(settlement: Settlement) -> int:
+    """About the bytes that the settlement's result takes: answers may be of 32 MB each."""
+    result = settlement.result
+    if result is None:
+        return 0
+    calls = sum(len(str(call)) for call in result["tool_calls"])
+    return 4 * (len(result["text"] or "") + calls)
