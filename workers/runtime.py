@@ -20,7 +20,7 @@ from synthralos.bus.protocol import Topic
 from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.jobs import Job
-from synthralos.domain.states import Stage
+from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.processes import Processes
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
@@ -45,6 +45,8 @@ class WorkerRuntime:
         settings, database = core.settings, core.database
         self._settings = settings
         self._stopping = threading.Event()
+        self._doorbell = core.doorbell
+        self._turned_away: list[tuple[Stage, Sequence[str]]] = []
         self._claims = Claims(database)
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
@@ -90,8 +92,8 @@ class WorkerRuntime:
         """Work on those of `job_ids` that have work at `stage`. Runs in a Dramatiq thread."""
         if stage is Stage.ANALYZE:
             self._exporter.analyze(job_ids)
-        else:
-            self._conveyor.carry(stage, job_ids)
+        elif self._conveyor.carry(stage, job_ids) < len(job_ids) and self._stopping.is_set():
+            self._turned_away.append((stage, job_ids))
 
     def stop_boarding(self) -> None:
         """Take no more jobs; those under way go on."""
@@ -101,12 +103,22 @@ class WorkerRuntime:
 
     def drain(self) -> None:
         """Finish what is under way until the drain's deadline, and give the rest back without counting it."""
+        self._ring_for_others()
         if not self._landed_within(self._settings.drain_timeout):
             log.warning("releasing %d jobs that are still under way", self.flight.under_way)
             self._thread.loop.call_soon_threadsafe(self._journeys.release_all)
             if not self._landed_within(_RELEASE_SECONDS):
                 log.error("%d jobs could not be released; the sweeper will find them", self.flight.under_way)
         self._close()
+
+    def _ring_for_others(self) -> None:
+        """Ring again for jobs whose message this worker had when it stopped: nobody else would hear of them soon.
+
+        In the interactive lane, which no backlog delays: which lane they were rung in is not known here.
+        """
+        turned_away, self._turned_away = self._turned_away, []
+        for stage, job_ids in turned_away:
+            self._doorbell.ring(stage, Lane.INTERACTIVE, job_ids)
 
     def _landed_within(self, seconds: float) -> bool:
         try:
