@@ -6,6 +6,7 @@ What the URL itself says (`options`, `application_name`, `connect_timeout` …) 
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,9 @@ def make_private(url: sa.URL) -> None:
     if url.database in (None, "", ":memory:") or url.database.startswith("file:"):
         return
     path = Path(url.database)
-    if path.parent.is_dir() and not path.exists():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if not path.exists():
+        with suppress(OSError):  # SQLite says it better, when it opens the file itself
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def prepare_sqlite(connection: sqlite3.Connection) -> None:

@@ -56,7 +56,6 @@ class Database:
             **more,
         }
         if self.dialect == "sqlite":
-            make_private(self.url)
             engine = sa.create_engine(self.url, connect_args={"timeout": 10}, **common)
             _prepare_sqlite(engine, writes=not more)
             return engine
@@ -149,6 +148,10 @@ def _leave_read_only(engine: sa.Engine) -> None:
 
 
 def _prepare_sqlite(engine: sa.Engine, *, writes: bool) -> None:
+    @event.listens_for(engine, "do_connect")
+    def on_opening(dialect: Any, record: Any, arguments: Any, options: Any) -> None:
+        make_private(engine.url)
+
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
         prepare_sqlite(connection)

@@ -129,11 +129,14 @@ class GroupCommit(Generic[Item, Result]):
                 if not is_transient(error):
                     await self._narrow_down(part, error)
                     continue
-                pause = outage.seen(error, len(part))
-                if self._give_up_after is not None and outage.seconds + pause > self._give_up_after:
+                pause, contended = outage.seen(error, len(part)), is_contention(error)
+                if self._give_up_after is None or outage.seconds + pause <= self._give_up_after:
+                    await self._put_off(part, rest, outage, pause, contended)
+                elif contended:
+                    self._give_up([part], error)
+                else:
                     self._give_up([part, *rest], error)
                     return
-                await self._put_off(part, rest, outage, pause, is_contention(error))
             else:
                 outage.passed = True
                 self._resolve(part, results)
