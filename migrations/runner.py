@@ -49,6 +49,9 @@ def _run(database: Database, action: object, revision: str) -> None:
         config = _config()
         config.attributes["connection"] = connection
         if database.dialect == "postgresql":
+            # What changes a table of millions of rows, and waits for whoever does so already, has no deadline.
+            connection.execute(sa.text("SET lock_timeout = 0"))
+            connection.execute(sa.text("SET statement_timeout = 0"))
             connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
             connection.commit()
         try:
@@ -58,4 +61,6 @@ def _run(database: Database, action: object, revision: str) -> None:
             if database.dialect == "postgresql":
                 connection.rollback()
                 connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+                connection.execute(sa.text("RESET lock_timeout"))
+                connection.execute(sa.text("RESET statement_timeout"))
                 connection.commit()

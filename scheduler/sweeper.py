@@ -13,7 +13,7 @@ from synthralos.bus.protocol import Bus, Topic
 from synthralos.domain.states import Lane, Stage
 from synthralos.settings import Settings
 from synthralos.store.queue.sweeps import Sweeps, WorkItem
-from synthralos.store.sql.database import Database, is_transient
+from synthralos.store.sql.database import Database, is_contention, is_transient
 
 BATCH = 1000
 """Jobs that one transaction moves."""
@@ -63,7 +63,8 @@ class Sweeper:
     def round(self) -> None:
         """Do everything that is due. Raises what the store raises, when every step had its turn.
 
-        A transient error ends the round at once: the database is away for all of them.
+        An outage ends the round at once: the database is away for all of them. A lock or a statement that took too
+        long ends its own step.
         """
         errors: list[Exception] = []
         try:
@@ -82,7 +83,7 @@ class Sweeper:
         try:
             step(now)
         except Exception as error:
-            if is_transient(error):
+            if is_transient(error) and not is_contention(error):
                 raise
             errors.append(error)
 

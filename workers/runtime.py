@@ -55,6 +55,8 @@ class WorkerRuntime:
         settings, database = core.settings, core.database
         self._settings = settings
         self._stopping = threading.Event()
+        self._doorbell = core.doorbell
+        self._turned_away: list[tuple[Stage, Lane, Sequence[str]]] = []
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
         self.heartbeat = Heartbeat(
@@ -126,8 +128,11 @@ class WorkerRuntime:
         """
         if stage is Stage.ANALYZE:
             self._exporter.analyze(job_ids)
-        else:
-            self._conveyor.carry(stage, job_ids, doubtful=doubtful, lane=lane)
+        elif (
+            self._conveyor.carry(stage, job_ids, doubtful=doubtful, lane=lane) < len(job_ids)
+            and self._stopping.is_set()
+        ):
+            self._turned_away.append((stage, lane, job_ids))
 
     def stop_taking(self) -> None:
         """Take no more jobs, and give back those that wait without a call; calls in flight go on."""
@@ -138,6 +143,7 @@ class WorkerRuntime:
 
     def drain(self) -> None:
         """Finish what is under way until the drain's deadline, and give the rest back without counting it."""
+        self._ring_for_others()
         if not self._empty_within(self._settings.drain_timeout):
             log.warning("releasing %d jobs that are still under way", len(self.registry.under_way()))
             self._thread.call(self.registry.release_all)
@@ -145,6 +151,12 @@ class WorkerRuntime:
                 left = len(self.registry.under_way())
                 log.error("%d jobs could not be released; the sweeper will find them", left)
         self._close()
+
+    def _ring_for_others(self) -> None:
+        """Ring again for jobs whose message this worker had when it stopped: nobody else would hear of them soon."""
+        turned_away, self._turned_away = self._turned_away, []
+        for stage, lane, job_ids in turned_away:
+            self._doorbell.ring(stage, lane, job_ids)
 
     def _give_slot_back(self, work: Work) -> None:
         self.slots.release(work.lane, 1, work.job.size)

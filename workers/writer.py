@@ -21,7 +21,7 @@ class JobWriter:
         self._doorbell = doorbell
         self._ships = ships
         self._starts: GroupCommit[Start, StartResult] = GroupCommit("start", self._write_starts)
-        self._ends: GroupCommit[Settlement, Written] = GroupCommit("settle", self._write_settlements)
+        self._ends: GroupCommit[Settlement, Written] = GroupCommit("settle", self._write_settlements, size_of=_size)
 
     async def start(self, start: Start) -> StartResult:
         """Book an attempt before its call; do not call unless it was written."""
@@ -37,7 +37,7 @@ class JobWriter:
 
     def submit_settlement(self, settlement: Settlement, done: Callable[[Written | Exception], None]) -> None:
         """Book what became of a job; `done` is called on the loop when it is durable, or cannot be."""
-        self._ends.submit(settlement, done, _size(settlement))
+        self._ends.submit(settlement, done)
 
     async def close(self) -> None:
         """Write what is pending."""
@@ -67,6 +67,9 @@ class JobWriter:
 
 
 def _size(settlement: Settlement) -> int:
-    """Bytes, about: what is large about a settlement is the text of its result."""
-    text = None if settlement.result is None else settlement.result.get("text")
-    return len(text) if isinstance(text, str) else 0
+    """About the bytes that the settlement's result takes: answers may be of 32 MB each."""
+    result = settlement.result
+    if result is None:
+        return 0
+    calls = sum(len(str(call)) for call in result["tool_calls"])
+    return 4 * (len(result["text"] or "") + calls)

@@ -78,8 +78,7 @@ class PostgresBus:
                 pause = min(pause * 2, 5.0)
 
     def _listen_once(self) -> None:
-        url = self._database.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="synthralos-bus") as connection:
+        with self._database.connect("-bus") as connection:
             self._connection = connection
             for topic in list(self._topics):
                 connection.execute(f'LISTEN "{topic}"')

@@ -1,7 +1,9 @@
 """How many calls a worker makes at once, how they are cut, and what a worker that stops leaves to others."""
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 
@@ -12,6 +14,7 @@ from synthralos.domain.states import Lane, Stage, State
 from synthralos.store.queue.operations import Changed
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.tables import processes
+from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
 from tests.fakes.stores import Store
@@ -233,3 +236,23 @@ def test_what_is_cancelled_after_a_worker_has_stopped_troubles_nobody(place: Wor
     [job_id] = place.store.submit()
     cancel(place, job_id)
     assert place.store.state(job_id) == State.CANCELLED
+
+
+def test_what_waits_for_a_slot_when_the_worker_stops_is_rung_for_others(place: WorkerPlace, fake: Fake) -> None:
+    fake.server.behave(hang=True)
+    doorbell = RecordingDoorbell()
+    core = place.core(deployments_at(fake.base_url, "a"), flight_slots=1)
+    worker = place.start(dataclasses.replace(core, doorbell=doorbell))
+    running, waiting = place.store.submit(new_job(), new_job())
+    worker.runtime.handle(Stage.GUARD, [running])
+    fake.wait_for_calls(1)
+    message = Thread(target=worker.runtime.handle, args=(Stage.GUARD, [waiting]))
+    message.start()
+    worker.runtime.stop_taking()
+    message.join()
+    fake.server.release()
+    place.stop(worker)
+    assert [(ring.stage, ring.ids) for ring in doorbell.rings if ring.stage is Stage.GUARD] == [
+        (Stage.GUARD, (waiting,))
+    ]
+    assert (place.store.state(running), place.store.state(waiting)) == (State.SUCCEEDED, State.QUEUED)

@@ -195,3 +195,57 @@ def test_the_loop_goes_on_while_a_flush_waits() -> None:
         await group.close()
 
     asyncio.run(scenario())
+
+
+def test_batches_are_bounded_in_bytes_and_what_is_larger_goes_alone() -> None:
+    async def scenario() -> None:
+        gate = Gate()
+        group = GroupCommit("test", gate, size_of=lambda item: item, max_bytes=10)
+        waiting = [asyncio.ensure_future(group.commit(item)) for item in (4, 4, 4, 99, 1)]
+        await asyncio.sleep(0)
+        gate.let_through(4)
+        assert await asyncio.gather(*waiting) == [40, 40, 40, 990, 10]
+        assert gate.batches == [[4, 4], [4], [99], [1]]
+        await group.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_item_that_breaks_each_connection_keeps_nobody_waiting() -> None:
+    async def scenario() -> None:
+        breaks = True
+
+        def flush(items: Sequence[int]) -> list[int]:
+            if breaks and 3 in items:
+                raise BROKEN
+            return ten_times(items)
+
+        group = GroupCommit("test", flush)
+        poison = asyncio.ensure_future(group.commit(3))
+        assert await asyncio.gather(*[group.commit(item) for item in (1, 2, 4, 5)]) == [10, 20, 40, 50]
+        assert await group.commit(6) == 60
+        assert not poison.done()
+        breaks = False
+        assert await poison == 30
+        await group.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_write_that_keeps_failing_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        tries = 0
+
+        def flush(items: Sequence[int]) -> list[int]:
+            nonlocal tries
+            tries += 1
+            if tries < 5:
+                raise BROKEN
+            return ten_times(items)
+
+        group = GroupCommit("test", flush)
+        assert await group.commit(1) == 10
+        await group.close()
+
+    asyncio.run(scenario())
+    assert len(caplog.records) == 1

@@ -13,13 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-# Every statement finds its rows by primary key or index, from a few ids or newest first. A planner that guesses
-# from stale statistics must not answer it with a scan of a table that grew by 100,000 rows a minute ago, nor
-# read the whole of an index to hash it.
-_PLANNER = (
-    "-c jit=off -c plan_cache_mode=force_generic_plan"
-    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-)
+from synthralos.store.sql.connecting import make_private, postgres_arguments, prepare_sqlite
 
 _PLANS_LIVE = 1.0
 """Seconds until a connection plans anew. A plan that was made while a table was empty goes through all of it, and
@@ -27,13 +21,20 @@ PostgreSQL would keep that plan until the table is analyzed, which on a new one 
 
 _READ_ONLY = "25006"
 """PostgreSQL, while another server takes over: this one takes no writes (any more)."""
-_PERMANENT_SQLITE = ("no such table", "no such column", "readonly database", "unable to open")
+_TOO_LARGE = "54"
+"""PostgreSQL's class of errors for what is over one of its limits: not by itself, and not as it is."""
+_CONTENTION = frozenset({"40001", "40P01", "55P03", "57014"})
+"""PostgreSQL: not serializable, a deadlock, a lock or a statement that took too long. Others may get through."""
+_PERMANENT_SQLITE = ("no such table", "no such column", "readonly database", "unable to open", "too big")
+
+POOL = 4
+"""Connections that a pool keeps; as many more for as long as they are needed."""
 
 
 class Database:
     """One database, with separate connection pools for short write transactions and for reads."""
 
-    def __init__(self, url: str, pool_size: int = 8) -> None:
+    def __init__(self, url: str, pool_size: int = POOL) -> None:
         """`url` is `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`. Connects lazily."""
         parsed = sa.make_url(url)
         if parsed.get_backend_name() in ("postgresql", "postgres"):
@@ -63,11 +64,18 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=5,
-            connect_args={"options": _PLANNER, "connect_timeout": 5, "application_name": "synthralos"},
+            connect_args=postgres_arguments(self.url),
             **common,
         )
         _renew_plans(engine)
+        _leave_read_only(engine)
         return engine
+
+    def connect(self, suffix: str) -> "psycopg.Connection[Any]":
+        """A connection of its own to PostgreSQL, made like the pooled ones, for LISTEN. Raises `psycopg.Error`."""
+        arguments, options = self.write.dialect.create_connect_args(self.url)
+        options.update(postgres_arguments(self.url, suffix))
+        return psycopg.connect(*arguments, autocommit=True, **options)
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -98,10 +106,17 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, PoolTimeout | InterfaceError):
         return True
     if isinstance(error, OperationalError):
+        if (getattr(error.orig, "sqlstate", None) or "").startswith(_TOO_LARGE):
+            return False
         return not any(sign in str(error.orig) for sign in _PERMANENT_SQLITE)
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY
     return False
+
+
+def is_contention(error: BaseException) -> bool:
+    """Whether it was the statement's own rows that were not to be had, rather than the database."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONTENTION
 
 
 def _dumps(value: Any) -> str:
@@ -123,14 +138,23 @@ def _renew_plans(engine: sa.Engine) -> None:
             raise DisconnectionError from error
 
 
+def _leave_read_only(engine: sa.Engine) -> None:
+    """Have connections to a server that takes no writes (any more) leave the pool: a later one finds its successor."""
+
+    @event.listens_for(engine, "handle_error")
+    def on_error(context: sa.engine.ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+            context.is_disconnect = True
+
+
 def _prepare_sqlite(engine: sa.Engine, *, writes: bool) -> None:
-    """Our own BEGIN (the driver's would take the write lock too late), and durable write-ahead logging."""
+    @event.listens_for(engine, "do_connect")
+    def on_opening(dialect: Any, record: Any, arguments: Any, options: Any) -> None:
+        make_private(engine.url)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        prepare_sqlite(connection)
 
     if not writes:
         return
