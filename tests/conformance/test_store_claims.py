@@ -13,7 +13,7 @@ from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.ids import new_id
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.writes import Written
-from synthralos.store.queue.claims import Claims
+from synthralos.store.queue.claims import MOST_GIVEN_BACK, Claims
 from synthralos.store.sql.database import Database, is_transient
 from tests.fakes.jobs import ids, new_job, settlement, start
 from tests.fakes.stores import Store
@@ -177,3 +177,13 @@ def test_only_the_very_claim_is_given_back(store: Store) -> None:
     assert store.claims.give_back(worker, [(job.id, claim_no - 1), (job.id, claim_no + 1)]) == []
     assert store.claims.give_back(other, [(job.id, claim_no)]) == []
     assert store.claims.active(worker) == [(job.id, claim_no)]
+
+
+def test_a_job_that_is_forgotten_again_and_again_is_not_called_for_ever(store: Store) -> None:
+    [job_id] = store.submit()
+    for _ in range(MOST_GIVEN_BACK):
+        [job] = store.claim([job_id])
+        assert store.claims.give_back(job.claim.worker_id, [(job_id, job.claim.claim_no)])
+    [job] = store.claim([job_id])
+    assert store.claims.give_back(job.claim.worker_id, [(job_id, job.claim.claim_no)]) == []
+    assert store.claims.active(job.claim.worker_id) == [(job_id, job.claim.claim_no)]

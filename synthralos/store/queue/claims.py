@@ -16,6 +16,10 @@ from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import Id, id_text, one_of, utcnow
 from synthralos.store.tables import jobs, processes
 
+MOST_GIVEN_BACK = 3
+"""Losses after which a forgotten job is left with its worker: each may have been a call that is paid for, and a job
+whose end cannot be written must not be called for ever. The sweeper judges it when the worker ends."""
+
 _RETURNED = (
     id_text(jobs.c.id), jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.organization_plan, jobs.c.lane,
     jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.model, jobs.c.request, jobs.c.constraints, jobs.c.claim_no,
@@ -78,7 +82,7 @@ class Claims:
     def give_back(self, worker_id: str, claims: Sequence[tuple[str, int]]) -> list[tuple[str, Stage, Lane]]:
         """Queue the jobs that the worker holds under exactly these claims, and count a loss; an open attempt is lost.
 
-        (id, stage, lane) of those that were still held.
+        (id, stage, lane) of those that were still held, and were not lost `MOST_GIVEN_BACK` times before.
         """
         rows = [{"id": i, "worker_id": worker_id, "claim_no": claim_no} for i, claim_no in claims]
         with self._database.transaction() as connection:
@@ -145,7 +149,9 @@ def _give_back(dialect: str) -> Any:
         "rung_at": utcnow(),
         "losses": jobs.c.losses + 1,
     }
-    return sa.update(jobs).where(*_held(rows)).values(values).returning(id_text(jobs.c.id), jobs.c.stage, jobs.c.lane)
+    few = jobs.c.losses < MOST_GIVEN_BACK
+    returned = (id_text(jobs.c.id), jobs.c.stage, jobs.c.lane)
+    return sa.update(jobs).where(*_held(rows), few).values(values).returning(*returned)
 
 
 def _held(rows: Any) -> list[sa.ColumnElement[bool]]:
