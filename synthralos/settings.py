@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         256 * 1024 * 1024, description="bytes of requests under way per worker process"
     )
     slot_timeout: Positive = Field(
-        30.0, description="seconds a message waits for slots before its jobs are left to be rung for again"
+        30.0, description="seconds a message waits for slots before it goes back to the broker"
     )
     deployment_wait: Positive = Field(
         1.0, description="seconds a job waits for a slot of its full deployment before it is parked for a moment"

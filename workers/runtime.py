@@ -91,6 +91,7 @@ class WorkerRuntime:
             self.slots,
             self.registry,
             lambda works: self._thread.call(batch.run, works),
+            self._turn_away,
             now,
             settings.slot_timeout,
         )
@@ -128,11 +129,15 @@ class WorkerRuntime:
         """
         if stage is Stage.ANALYZE:
             self._exporter.analyze(job_ids)
-        elif (
-            self._conveyor.carry(stage, job_ids, doubtful=doubtful, lane=lane) < len(job_ids)
-            and self._stopping.is_set()
-        ):
-            self._turned_away.append((stage, lane, job_ids))
+        else:
+            carried = self._conveyor.carry(stage, job_ids, doubtful=doubtful, lane=lane)
+            if carried < len(job_ids) and self._stopping.is_set():
+                self._turned_away.append((stage, lane, job_ids))
+
+    def _turn_away(self, stage: Stage, lane: Lane, job_ids: Sequence[str]) -> None:
+        """Give the message back to the broker, behind those that wait there."""
+        if not self._stopping.is_set():
+            self._doorbell.ring(stage, lane, job_ids)
 
     def stop_taking(self) -> None:
         """Take no more jobs, and give back those that wait without a call; calls in flight go on."""

@@ -6,7 +6,7 @@ the claim in the database keeps the jobs safe, and a stage that is run again dec
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pipelines.flow.registry import Registry
@@ -27,6 +27,9 @@ Take = Callable[[Stage, Sequence[str], bool], list[Job]]
 
 Launch = Callable[[Sequence[Work]], None]
 
+TurnAway = Callable[[Stage, Lane, Sequence[str]], None]
+"""Told of queued jobs for which this process had no slots in time: others, or later, may have some."""
+
 
 class Conveyor:
     """The batch half of a job's way: take, guard, route. Thread-safe."""
@@ -40,12 +43,13 @@ class Conveyor:
         slots: Slots,
         registry: Registry,
         launch: Launch,
+        turn_away: TurnAway,
         now: Callable[[], datetime],
         slot_timeout: float,
     ) -> None:
         """`launch` lets works go on, on the event loop; `now` is the database's clock.
 
-        A message waits for slots `slot_timeout` seconds at most.
+        A message waits for slots `slot_timeout` seconds at most; what found none is told to `turn_away`.
         """
         self._serves = serves
         self._take = take
@@ -54,30 +58,25 @@ class Conveyor:
         self._slots = slots
         self._registry = registry
         self._launch = launch
+        self._turn_away = turn_away
         self._now = now
         self._slot_timeout = slot_timeout
 
     def carry(self, stage: Stage, job_ids: Sequence[str], *, doubtful: bool = False, lane: Lane = Lane.BULK) -> int:
         """Bring those of `job_ids` that are queued at `stage` on their way; how many there were.
 
-        Waits while too many jobs are under way in this process. What finds no slot in time stays queued, and is rung
-        for again. `doubtful`: a worker may have died of these jobs.
+        Waits while too many jobs are under way in this process. `doubtful`: a worker may have died of these jobs.
         """
-        carried = 0
-        for part in self._parts(job_ids, lane):
+        carried = begin = 0
+        while begin < len(job_ids):
+            part = job_ids[begin : begin + self._slots.most(lane)]
             lease = self._lease(stage, lane, len(part))
             if lease is None:
-                log.info("%d jobs at %s found no slot in time and stay queued", len(job_ids) - carried, stage)
+                self._turn_away(stage, lane, job_ids[begin:])
                 break
             carried += self._carry(stage, part, doubtful, lease)
+            begin += len(part)
         return carried
-
-    def _parts(self, job_ids: Sequence[str], lane: Lane) -> Iterator[Sequence[str]]:
-        begin = 0
-        while begin < len(job_ids):
-            end = begin + self._slots.most(lane)
-            yield job_ids[begin:end]
-            begin = end
 
     def _lease(self, stage: Stage, lane: Lane, count: int) -> Lease | None:
         """Slots for a batch. Heal does not wait: most of its jobs leave again without a call."""

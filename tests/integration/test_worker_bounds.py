@@ -256,3 +256,16 @@ def test_what_waits_for_a_slot_when_the_worker_stops_is_rung_for_others(place: W
         (Stage.GUARD, (waiting,))
     ]
     assert (place.store.state(running), place.store.state(waiting)) == (State.SUCCEEDED, State.QUEUED)
+
+
+def test_a_message_that_finds_no_slot_in_time_goes_back_to_the_broker(place: WorkerPlace, fake: Fake) -> None:
+    fake.server.behave(hang=True)
+    doorbell = RecordingDoorbell()
+    core = place.core(deployments_at(fake.base_url, "a"), flight_slots=1, slot_timeout=0.001)
+    worker = place.start(dataclasses.replace(core, doorbell=doorbell))
+    seated, waiting = place.store.submit(new_job(), new_job())
+    worker.runtime.handle(Stage.GUARD, [seated], doubtful=False, lane=Lane.BULK)
+    fake.wait_for_calls(1)
+    worker.runtime.handle(Stage.GUARD, [waiting], doubtful=False, lane=Lane.BULK)
+    assert [(ring.stage, ring.lane, ring.ids) for ring in doorbell.rings] == [(Stage.GUARD, Lane.BULK, (waiting,))]
+    assert place.store.state(waiting) == State.QUEUED

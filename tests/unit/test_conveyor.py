@@ -29,6 +29,11 @@ class Flight:
         self.slots = Slots(slots, 1000 * MEGABYTE)
         self.registry = Registry()
         self.batches: list[list[Work]] = []
+        self.turned_away: list[tuple[Stage, Lane, Sequence[str]]] = []
+
+    def turn_away(self, stage: Stage, lane: Lane, job_ids: Sequence[str]) -> None:
+        """Take them down."""
+        self.turned_away.append((stage, lane, job_ids))
 
     def launch(self, works: Sequence[Work]) -> None:
         """Take them down."""
@@ -58,7 +63,7 @@ def conveyor(take: Any, flight: Flight, *, serves: Sequence[Stage] = tuple(Stage
     route = RouteStage(CATALOG, STRATEGIES, lambda deployment: None)
     return Conveyor(
         frozenset(serves), take, guard or GuardStage([]), route,
-        flight.slots, flight.registry, flight.launch, lambda: NOON, 0.0,
+        flight.slots, flight.registry, flight.launch, flight.turn_away, lambda: NOON, 0.0,
     )  # fmt: skip
 
 
@@ -90,6 +95,7 @@ def test_a_batch_that_finds_no_slot_in_time_stays_queued() -> None:
     queue, flight = Queue(*[a_job() for _ in range(7)]), Flight(4)
     assert conveyor(queue.take, flight).carry(Stage.GUARD, queue.ids) == 3
     assert (len(queue.jobs), flight.slots.used) == (4, 3)
+    assert flight.turned_away == [(Stage.GUARD, Lane.BULK, queue.ids[3:])]
 
 
 def test_a_person_finds_a_slot_where_bulk_jobs_have_taken_all_of_theirs() -> None:
