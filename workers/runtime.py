@@ -12,10 +12,11 @@ from pipelines.execute.stage import ExecuteStage
 from pipelines.flow.batch import BatchRunner
 from pipelines.flow.calls import Calls
 from pipelines.flow.conveyor import Conveyor
+from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
-from pipelines.flow.slots import DeploymentSlots, Slots
+from pipelines.flow.slots import Slots
 from pipelines.flow.work import Work
 from pipelines.guard.table import build_guard_stage
 from pipelines.heal.stage import build_heal_stage

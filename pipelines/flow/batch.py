@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from pipelines.flow.calls import Calls
+from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling, Writer
-from pipelines.flow.slots import DeploymentSlots
 from pipelines.flow.work import Ending, Work
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment

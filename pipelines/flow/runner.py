@@ -9,12 +9,13 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from pipelines.flow.calls import CLOCKS_APART, Calls
+from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.settling import Settling, Writer
-from pipelines.flow.slots import DeploymentSlots
 from pipelines.flow.work import Ending, Next, Work, ending_of
 from pipelines.heal.protocol import Case, NextDeployment
 from pipelines.heal.stage import HealStage
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 
 LINE = 16
 """Jobs that may wait in line for a deployment's slots, where its `max_in_flight` is smaller than that."""
+
+_WORTH_WAITING = 10.0
+"""Seconds that the line in front of a deployment may take: a longer one is not worth a slot of this process."""
 
 _PAUSE = (0.5, 2.0)
 """Seconds that a job is parked for where its deployment is full."""
@@ -149,11 +153,26 @@ class JobRunner:
         free = self._next_free(running.work)
         if free is not None:
             return free
-        if self._deployments.waiting(wanted) >= max(LINE, wanted.max_in_flight):
-            return None
-        seconds = min(self._deployment_wait, self._calls.seconds_left(running.work))
-        got = await self._interruptible(running, lambda: self._deployments.wait(wanted, seconds))
-        return wanted if got else None
+        while seconds := self._patience(running.work, wanted):
+            if await self._interruptible(running, partial(self._deployments.wait, wanted, seconds)):
+                return wanted
+            if not self._moves(wanted):
+                return None
+        return None
+
+    def _moves(self, deployment: Deployment) -> bool:
+        """Whether the line in front of the deployment moves fast enough to stand in it."""
+        expected = self._deployments.expected_wait(deployment)
+        return expected is not None and expected <= _WORTH_WAITING
+
+    def _patience(self, work: Work, deployment: Deployment) -> float:
+        """Seconds to stand in line; 0 where there is no point in it. What is not known yet is tried for a moment."""
+        left = max(0.0, self._calls.seconds_left(work))
+        if self._moves(deployment):
+            return min(2 * _WORTH_WAITING, left)
+        if self._deployments.waiting(deployment) >= max(LINE, deployment.max_in_flight):
+            return 0.0
+        return min(self._deployment_wait, left)
 
     def _next_free(self, work: Work) -> Deployment | None:
         """Move on to the plan's next step whose deployment has a slot, and take it."""

@@ -1,18 +1,14 @@
-"""Slots: how much may be under way in this process at once, and how much of it at each deployment.
+"""Slots: how much may be under way in this process at once, in jobs and in bytes of their requests.
 
-`Slots` bounds a process, in jobs and in bytes of their requests. Bulk jobs never take the share that is kept for
-interactive ones. Threads wait here, so that what a worker cannot take stays with the broker for others.
-`DeploymentSlots` bounds the calls to each deployment, on the event loop.
+Bulk jobs never take the share that is kept for interactive ones. Threads wait here, so that what a worker cannot take
+stays with the broker for others.
 """
 
-import asyncio
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from synthralos.domain.deployments import Deployment
 from synthralos.domain.states import Lane
 
 RESERVED = 10
@@ -147,72 +143,3 @@ class Lease:
         if self.count:
             self._slots.release(self.lane, self.count, self._weight)
             self.count = self._weight = 0
-
-
-@dataclass(slots=True)
-class _Bound:
-    """The calls in flight at one deployment, and who waits to make one."""
-
-    used: int = 0
-    waiters: "deque[asyncio.Future[None]]" = field(default_factory=deque)
-
-
-class DeploymentSlots:
-    """How many calls this process has in flight at each deployment: at most its `max_in_flight`."""
-
-    def __init__(self) -> None:
-        self._bounds: dict[str, _Bound] = {}
-
-    def take(self, deployment: Deployment) -> bool:
-        """Take a slot if one is free and nobody waits for it."""
-        bound = self._bounds.get(deployment.id)
-        if bound is None:
-            bound = self._bounds[deployment.id] = _Bound()
-        if bound.used >= deployment.max_in_flight or bound.waiters:
-            return False
-        bound.used += 1
-        return True
-
-    def calls(self) -> int:
-        """The calls in flight, at all deployments."""
-        return sum(bound.used for bound in self._bounds.values())
-
-    def waiting(self, deployment: Deployment) -> int:
-        """How many wait for a slot of the deployment."""
-        bound = self._bounds.get(deployment.id)
-        return 0 if bound is None else len(bound.waiters)
-
-    async def wait(self, deployment: Deployment, seconds: float) -> bool:
-        """Wait for a slot, first come first served; False where none became free in time."""
-        if self.take(deployment):
-            return True
-        bound = self._bounds[deployment.id]
-        turn = asyncio.get_running_loop().create_future()
-        bound.waiters.append(turn)
-        try:
-            async with asyncio.timeout(seconds):
-                await turn
-        except BaseException as error:
-            self._step_back(deployment, bound, turn)
-            if isinstance(error, TimeoutError):
-                return False
-            raise
-        return True
-
-    def release(self, deployment: Deployment) -> None:
-        """A call has ended: the next one in the line may begin."""
-        bound = self._bounds[deployment.id]
-        while bound.waiters:
-            turn = bound.waiters.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        bound.used -= 1
-
-    def _step_back(self, deployment: Deployment, bound: _Bound, turn: "asyncio.Future[None]") -> None:
-        """Leave the line; a turn that came at the same moment goes to the next one."""
-        if turn.done() and not turn.cancelled():
-            self.release(deployment)
-            return
-        with suppress(ValueError):
-            bound.waiters.remove(turn)

@@ -10,10 +10,10 @@ from pipelines.analyze.stage import AnalyzeStage
 from pipelines.execute.stage import ExecuteStage
 from pipelines.flow.batch import BatchRunner
 from pipelines.flow.calls import Calls
+from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
-from pipelines.flow.slots import DeploymentSlots
 from pipelines.flow.work import Work
 from pipelines.heal.stage import build_heal_stage
 from pipelines.providers.protocol import Call

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.flow.slots import BRIEF, DeploymentSlots, Slots
+from pipelines.flow.deployment_slots import DeploymentSlots
+from pipelines.flow.slots import BRIEF, Slots
 from synthralos.domain.states import Lane
 from tests.fakes.stage_jobs import a_deployment
 

@@ -1,0 +1,125 @@
+"""How many calls this process has in flight at each deployment, who waits for one to end, and for how long."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from synthralos.domain.deployments import Deployment
+
+_WINDOW = 0.5
+"""Seconds of calls that the mean time of a call is taken from."""
+
+
+@dataclass(slots=True)
+class _Bound:
+    """The calls in flight at one deployment, who waits to make one, and how long a call takes.
+
+    `busy` is the time that all calls together took since `since`, in seconds; `ended` of them have ended.
+    """
+
+    since: float
+    changed: float
+    used: int = 0
+    busy: float = 0.0
+    ended: int = 0
+    mean: float | None = None
+    waiters: "deque[asyncio.Future[None]]" = field(default_factory=deque)
+
+    def count(self, now: float, change: int) -> None:
+        """So many calls begin (or, negative, end)."""
+        self.busy += self.used * (now - self.changed)
+        self.changed = now
+        self.used += change
+
+    def end(self, now: float) -> None:
+        """A call has ended."""
+        self.ended += 1
+        if now - self.since >= _WINDOW:
+            self.mean = self.busy / self.ended
+            self.since, self.busy, self.ended = now, 0.0, 0
+
+    def seconds_a_call(self) -> float | None:
+        """The mean time of the last calls; None while none has ended."""
+        if self.mean is None and self.ended:
+            return self.busy / self.ended
+        return self.mean
+
+
+class DeploymentSlots:
+    """How many calls this process has in flight at each deployment: at most its `max_in_flight`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._bounds: dict[str, _Bound] = {}
+
+    def take(self, deployment: Deployment) -> bool:
+        """Take a slot if one is free and nobody waits for it."""
+        bound = self._bounds.get(deployment.id)
+        now = self._clock()
+        if bound is None:
+            bound = self._bounds[deployment.id] = _Bound(now, now)
+        if bound.used >= deployment.max_in_flight or bound.waiters:
+            return False
+        bound.count(now, 1)
+        return True
+
+    def calls(self) -> int:
+        """The calls in flight, at all deployments."""
+        return sum(bound.used for bound in self._bounds.values())
+
+    def waiting(self, deployment: Deployment) -> int:
+        """How many wait for a slot of the deployment."""
+        bound = self._bounds.get(deployment.id)
+        return 0 if bound is None else len(bound.waiters)
+
+    def expected_wait(self, deployment: Deployment) -> float | None:
+        """Seconds until the one who joins the line now may call, by the calls before; None while nothing is known.
+
+        By Little's law: the line moves once in the mean time of a call, divided by the calls in flight at once.
+        """
+        bound = self._bounds.get(deployment.id)
+        seconds = None if bound is None else bound.seconds_a_call()
+        if bound is None or seconds is None:
+            return None
+        return seconds * (len(bound.waiters) + 1) / deployment.max_in_flight
+
+    async def wait(self, deployment: Deployment, seconds: float) -> bool:
+        """Wait for a slot, first come first served; False where none became free in time."""
+        if self.take(deployment):
+            return True
+        bound = self._bounds[deployment.id]
+        turn = asyncio.get_running_loop().create_future()
+        bound.waiters.append(turn)
+        try:
+            async with asyncio.timeout(seconds):
+                await turn
+        except BaseException as error:
+            self._step_back(deployment, bound, turn)
+            if isinstance(error, TimeoutError):
+                return False
+            raise
+        return True
+
+    def release(self, deployment: Deployment) -> None:
+        """A call has ended: the next one in the line may begin."""
+        bound = self._bounds[deployment.id]
+        now = self._clock()
+        bound.count(now, 0)
+        bound.end(now)
+        while bound.waiters:
+            turn = bound.waiters.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        bound.count(now, -1)
+
+    def _step_back(self, deployment: Deployment, bound: _Bound, turn: "asyncio.Future[None]") -> None:
+        """Leave the line; a turn that came at the same moment goes to the next one."""
+        if turn.done() and not turn.cancelled():
+            self.release(deployment)
+            return
+        with suppress(ValueError):
+            bound.waiters.remove(turn)
