@@ -29,7 +29,7 @@ from synthralos.domain.writes import Refused, Written
 log = logging.getLogger(__name__)
 
 LINE = 16
-"""Jobs that may wait in line for a deployment's slots, where its `max_in_flight` is smaller than that."""
+"""Jobs that may wait for a moment at a deployment that is known to be slow, where its `max_in_flight` is smaller."""
 
 _WORTH_WAITING = 10.0
 """Seconds that the line in front of a deployment may take: a longer one is not worth a slot of this process."""
@@ -137,9 +137,10 @@ class JobRunner:
         if deployment is None:
             return await self._come_back(work)
         try:
-            return await self._call_deployment(running)
+            ending = await self._call_deployment(running)
         finally:
             self._deployments.release(deployment)
+        return ending if isinstance(ending, Next) else await self._leave(work, ending)
 
     async def _slot(self, running: RunningJob, wanted: Deployment) -> Deployment | None:
         """The deployment of which a slot was taken; None where all of the plan's are full.
@@ -150,27 +151,27 @@ class JobRunner:
             raise asyncio.CancelledError
         if self._deployments.take(wanted):
             return wanted
-        free = self._next_free(running.work)
-        if free is not None:
+        if not self._moves(wanted, self._deployment_wait) and (free := self._next_free(running.work)) is not None:
             return free
         while seconds := self._patience(running.work, wanted):
             if await self._interruptible(running, partial(self._deployments.wait, wanted, seconds)):
                 return wanted
-            if not self._moves(wanted):
+            if not self._moves(wanted, _WORTH_WAITING):
                 return None
         return None
 
-    def _moves(self, deployment: Deployment) -> bool:
-        """Whether the line in front of the deployment moves fast enough to stand in it."""
+    def _moves(self, deployment: Deployment, within: float) -> bool:
+        """Whether the line in front of the deployment is known to be over within so many seconds."""
         expected = self._deployments.expected_wait(deployment)
-        return expected is not None and expected <= _WORTH_WAITING
+        return expected is not None and expected <= within
 
     def _patience(self, work: Work, deployment: Deployment) -> float:
         """Seconds to stand in line; 0 where there is no point in it. What is not known yet is tried for a moment."""
         left = max(0.0, self._calls.seconds_left(work))
-        if self._moves(deployment):
+        if self._moves(deployment, _WORTH_WAITING):
             return min(2 * _WORTH_WAITING, left)
-        if self._deployments.waiting(deployment) >= max(LINE, deployment.max_in_flight):
+        known = self._deployments.expected_wait(deployment) is not None
+        if known and self._deployments.waiting(deployment) >= max(LINE, deployment.max_in_flight):
             return 0.0
         return min(self._deployment_wait, left)
 
@@ -193,12 +194,16 @@ class JobRunner:
         pause = min(random.uniform(*_PAUSE) * doubled, left)
         return await self._leave(work, Ending(Transition.PARK, Stage.EXECUTE, delay=pause))
 
-    async def _call_deployment(self, running: RunningJob) -> Next:
+    async def _call_deployment(self, running: RunningJob) -> Next | Ending:
+        """Start the attempt and make its call; how the job leaves by it, or whether another step follows.
+
+        The slot of the deployment is for the call: what becomes of the job is written when it was given back.
+        """
         work = running.work
         found = self._calls.target(work)
         assert not isinstance(found, Failure)
         if self._calls.seconds_left(work) <= 0:
-            return await self._leave(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
+            return Ending(Transition.EXPIRE, Stage.ANALYZE)
         start = self._calls.start(work, *found)
         started = await self._writer.start(start)
         if isinstance(started, Refused):
@@ -211,10 +216,10 @@ class JobRunner:
             answer = await self._interruptible(running, lambda: self._calls.make(work))
         except asyncio.CancelledError:
             self._calls.cut(work)
-            return await self._leave(work, Ending(Transition.RELEASE, Stage.EXECUTE))
+            return Ending(Transition.RELEASE, Stage.EXECUTE)
         self._calls.answered(work, answer)
         if isinstance(answer, Reply):
-            return await self._leave(work, self._calls.success(work, answer))
+            return self._calls.success(work, answer)
         work.failure = answer
         return Next.AGAIN
 

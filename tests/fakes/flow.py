@@ -41,6 +41,7 @@ class Scene:
         self, *, max_in_flight: int = 1, serves: Sequence[Stage] = tuple(Stage), deployment_wait: float = 60.0
     ) -> None:
         self.now = NOON
+        self.seconds = 0.0
         self.begun: list[Start] = []
         self.settled: list[Settlement] = []
         self.calls: list[Call] = []
@@ -59,7 +60,7 @@ class Scene:
         )
         stages, clock = frozenset(serves), lambda: self.now
         self.registry = Registry(self.left.append)
-        self.deployments = DeploymentSlots()
+        self.deployments = DeploymentSlots(lambda: self.seconds)
         calls = Calls(catalog, ExecuteStage({"fake": self}), clock, 60.0)
         settling = Settling(stages, AnalyzeStage(), self, clock)
         self.runner = JobRunner(

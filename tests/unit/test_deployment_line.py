@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_nothing_is_known_before_a_call_has_ended() -> None:
 @pytest.mark.parametrize(("seconds", "at_once"), [(0.01, 1), (2.0, 1), (2.0, 4), (30.0, 4)])
 def test_the_wait_is_the_mean_time_of_a_call_over_the_calls_at_once(seconds: float, at_once: int) -> None:
     clock = Clock()
-    slots, deployment = DeploymentSlots(clock), a_deployment(max_in_flight=at_once)
+    slots, deployment = DeploymentSlots(clock), replace(a_deployment(), max_in_flight=at_once)
     for _ in range(3):
         for _ in range(at_once):
             assert slots.take(deployment)
@@ -43,7 +44,7 @@ def test_the_wait_is_the_mean_time_of_a_call_over_the_calls_at_once(seconds: flo
 def test_each_one_in_line_makes_it_longer() -> None:
     async def scenario() -> None:
         clock = Clock()
-        slots, deployment = DeploymentSlots(clock), a_deployment(max_in_flight=1)
+        slots, deployment = DeploymentSlots(clock), replace(a_deployment(), max_in_flight=1)
         slots.take(deployment)
         clock.now += 1.0
         slots.release(deployment)

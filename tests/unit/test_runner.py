@@ -250,18 +250,45 @@ def test_a_job_that_comes_back_again_and_again_is_parked_for_longer_but_not_past
     asyncio.run(scenario())
 
 
-def test_a_job_that_finds_a_long_line_does_not_wait_in_it() -> None:
+def test_a_job_that_finds_a_long_line_at_a_slow_deployment_does_not_wait_in_it() -> None:
     async def scenario() -> None:
         scene = Scene(max_in_flight=1)
+        await a_call_of(scene, seconds=30.0)
         scene.answering = answering = Hold()
         runs = [asyncio.ensure_future(scene.run(planned(FIRST))) for _ in range(1 + LINE)]
         await answering.came.wait()
         await scene.run(planned(FIRST))
-        assert scene.endings() == [(Transition.PARK, Stage.EXECUTE)]
+        assert scene.endings() == [(Transition.SUCCEED, Stage.ANALYZE), (Transition.PARK, Stage.EXECUTE)]
         answering.let_go.set()
         await asyncio.gather(*runs)
 
     asyncio.run(scenario())
+
+
+def test_a_job_waits_in_any_line_of_a_fast_deployment_and_goes_to_no_other() -> None:
+    async def scenario() -> None:
+        scene = Scene(max_in_flight=1, deployment_wait=1.0)
+        await a_call_of(scene, seconds=0.001)
+        scene.answering = answering = Hold()
+        runs = [asyncio.ensure_future(scene.run(planned(FIRST, SECOND))) for _ in range(100)]
+        await answering.came.wait()
+        answering.let_go.set()
+        await asyncio.gather(*runs)
+        assert set(scene.endings()) == {(Transition.SUCCEED, Stage.ANALYZE)}
+        assert {call.deployment.id for call in scene.calls} == {FIRST}
+
+    asyncio.run(scenario())
+
+
+async def a_call_of(scene: Scene, *, seconds: float) -> None:
+    """The first deployment answers a call after so many seconds, as its line counts them."""
+
+    async def answer(call: Call) -> Reply | Failure:
+        scene.seconds += seconds
+        return await scene.reply(call)
+
+    scene.answering = answer
+    await scene.run(planned(FIRST))
 
 
 def test_a_job_that_was_only_read_is_given_back_without_a_word() -> None:
