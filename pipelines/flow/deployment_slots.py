@@ -41,11 +41,16 @@ class _Bound:
             self.mean = self.busy / self.ended
             self.since, self.busy, self.ended = now, 0.0, 0
 
-    def seconds_a_call(self) -> float | None:
-        """The mean time of the last calls; None while none has ended."""
-        if self.mean is None and self.ended:
-            return self.busy / self.ended
-        return self.mean
+    def seconds_a_call(self, now: float) -> float | None:
+        """The mean time of the last calls; None while none has ended.
+
+        Never less than what the calls of this window took so far, each counted as if it ended now: a deployment that
+        stalls ends none.
+        """
+        busy, begun = self.busy + self.used * (now - self.changed), self.ended + self.used
+        if self.mean is None:
+            return busy / begun if self.ended else None
+        return max(self.mean, busy / begun if begun else 0.0)
 
 
 class DeploymentSlots:
@@ -81,7 +86,7 @@ class DeploymentSlots:
         By Little's law: the line moves once in the mean time of a call, divided by the calls in flight at once.
         """
         bound = self._bounds.get(deployment.id)
-        seconds = None if bound is None else bound.seconds_a_call()
+        seconds = None if bound is None else bound.seconds_a_call(self._clock())
         if bound is None or seconds is None:
             return None
         return seconds * (len(bound.waiters) + 1) / deployment.max_in_flight

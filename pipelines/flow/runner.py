@@ -153,11 +153,10 @@ class JobRunner:
             return wanted
         if not self._moves(wanted, self._deployment_wait) and (free := self._next_free(running.work)) is not None:
             return free
-        while seconds := self._patience(running.work, wanted):
-            if await self._interruptible(running, partial(self._deployments.wait, wanted, seconds)):
+        for _ in range(2):  # what was not known at first may be known by then
+            seconds = self._patience(running.work, wanted)
+            if seconds and await self._interruptible(running, partial(self._deployments.wait, wanted, seconds)):
                 return wanted
-            if not self._moves(wanted, _WORTH_WAITING):
-                return None
         return None
 
     def _moves(self, deployment: Deployment, within: float) -> bool:

@@ -59,3 +59,17 @@ def test_each_one_in_line_makes_it_longer() -> None:
         assert slots.expected_wait(deployment) == pytest.approx(1.0)
 
     asyncio.run(scenario())
+
+
+def test_a_fast_deployment_that_stalls_is_no_longer_taken_for_fast() -> None:
+    clock = Clock()
+    slots, deployment = DeploymentSlots(clock), replace(a_deployment(), max_in_flight=2)
+    for _ in range(100):
+        assert slots.take(deployment)
+        clock.now += 0.01
+        slots.release(deployment)
+    assert slots.expected_wait(deployment) == pytest.approx(0.005)
+    for _ in range(2):
+        assert slots.take(deployment)
+    clock.now += 30.0
+    assert (slots.expected_wait(deployment) or 0.0) > 10.0

@@ -4,12 +4,15 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
+from synthralos.store.sql import group_commit
 from synthralos.store.sql.group_commit import GroupCommit, StoreUnavailable
 
 BROKEN = sa.exc.OperationalError("COMMIT", {}, ConnectionResetError())
+LOCKED = sa.exc.OperationalError("UPDATE", {}, psycopg.errors.LockNotAvailable())
 
 
 class Gate:
@@ -249,3 +252,29 @@ def test_a_write_that_keeps_failing_is_logged_once(caplog: pytest.LogCaptureFixt
 
     asyncio.run(scenario())
     assert len(caplog.records) == 1
+
+
+def test_held_rows_keep_no_other_item_waiting_however_many_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    # By the time that all of them were tried, the first one is due again: as with locks that are waited for.
+    monkeypatch.setattr(group_commit, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(group_commit, "_LONGEST_PAUSE", 0.0)
+
+    async def scenario() -> None:
+        held = {1, 2, 3, 4, 5}
+
+        def flush(items: Sequence[int]) -> list[int]:
+            if held & set(items):
+                raise LOCKED
+            return ten_times(items)
+
+        group = GroupCommit("test", flush)
+        waiting = [asyncio.ensure_future(group.commit(item)) for item in sorted(held)]
+        async with asyncio.timeout(20):
+            for item in range(100, 104):
+                assert await group.commit(item) == item * 10
+        assert not any(task.done() for task in waiting)
+        held.clear()
+        assert await asyncio.gather(*waiting) == [10, 20, 30, 40, 50]
+        await group.close()
+
+    asyncio.run(scenario())

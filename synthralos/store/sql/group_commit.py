@@ -109,10 +109,11 @@ class GroupCommit(Generic[Item, Result]):
                 if self._aside and self._aside[0].due <= now:
                     waiting = self._aside.popleft()
                     await self._write([waiting.item], waiting.outage)
-                elif self._pending:
-                    await self._write(self._next_batch())
-                else:
+                elif not self._pending:
                     await self._wait(self._aside[0].due - now)
+                # In turns: items that were set aside may be due all the time, and each is waited for.
+                if self._pending:
+                    await self._write(self._next_batch())
         finally:
             self._task = None
 
