@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         30.0, description="seconds a message waits for slots before it goes back to the broker"
     )
     deployment_wait: Positive = Field(
-        1.0, description="seconds a job waits for a slot of its full deployment before it is parked for a moment"
+        1.0, description="seconds a job waits at a full deployment whose pace is not known yet, before it is parked"
     )
     call_timeout: Positive = Field(120.0, description="seconds a provider call may take at most")
     heartbeat_interval: Positive = Field(2.0, description="seconds between a worker's heartbeats")

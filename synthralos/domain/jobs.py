@@ -124,7 +124,8 @@ class Claim:
 class Job:
     """A job in a worker's hands: what the stages need of it.
 
-    `attempts` counts the provider calls made so far. `size` is that of the stored request in bytes, 0 where unknown.
+    `attempts` counts the provider calls made so far. `size` is that of the stored request, in
+    characters of its JSON: about its bytes; 0 where unknown.
     """
 
     id: str

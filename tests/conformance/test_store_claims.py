@@ -187,3 +187,10 @@ def test_a_job_that_is_forgotten_again_and_again_is_not_called_for_ever(store: S
     [job] = store.claim([job_id])
     assert store.claims.give_back(job.claim.worker_id, [(job_id, job.claim.claim_no)]) == []
     assert store.claims.active(job.claim.worker_id) == [(job_id, job.claim.claim_no)]
+
+
+def test_a_claimed_job_says_how_large_its_request_is(store: Store) -> None:
+    small, large = store.submit(new_job("Hello"), new_job("x" * 100_000))
+    sizes = {job.id: job.size for job in store.claim([small, large])}
+    assert 0 < sizes[small] < 1_000
+    assert 100_000 < sizes[large] < 101_000

@@ -109,7 +109,9 @@ def test_a_job_whose_deployment_is_full_goes_on_with_the_plan_and_then_is_parked
 ) -> None:
     fake.server.behave(hang=True)
     place.worker(deployments_at(fake.base_url, "a", "b", max_in_flight=1), deployment_wait=0.001)
-    first, second = (place.submit(new_job())[0] for _ in range(2))
+    [first] = place.submit(new_job())
+    fake.wait_for_calls(1)
+    [second] = place.submit(new_job())
     fake.wait_for_calls(2)
     [third] = place.submit(new_job())
     place.reaches(third, State.PARKED)
@@ -269,3 +271,17 @@ def test_a_message_that_finds_no_slot_in_time_goes_back_to_the_broker(place: Wor
     worker.runtime.handle(Stage.GUARD, [waiting], doubtful=False, lane=Lane.BULK)
     assert [(ring.stage, ring.lane, ring.ids) for ring in doorbell.rings] == [(Stage.GUARD, Lane.BULK, (waiting,))]
     assert place.store.state(waiting) == State.QUEUED
+
+
+def test_large_requests_are_bounded_by_their_bytes(place: WorkerPlace, fake: Fake) -> None:
+    fake.server.behave(hang=True)
+    worker = place.worker(deployments_at(fake.base_url, "a"), flight_bytes=2_000_000, worker_threads=8)
+    first = place.submit(*[new_job("x" * 300_000) for _ in range(4)])
+    fake.wait_for_calls(4)
+    assert worker.runtime.slots.bytes_used >= 4 * 300_000
+    others = place.submit(*[new_job("x" * 300_000) for _ in range(20)])
+    assert worker.runtime.slots.acquire(Lane.BULK, 3, 0.0) is None
+    fake.server.behave()
+    fake.server.release()
+    assert set(place.finished(*first, *others)) == {State.SUCCEEDED}
+    everybody_left(worker)

@@ -24,7 +24,7 @@ _RETURNED = (
     id_text(jobs.c.id), jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.organization_plan, jobs.c.lane,
     jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.model, jobs.c.request, jobs.c.constraints, jobs.c.claim_no,
     jobs.c.attempts, jobs.c.plan_key, jobs.c.plan_cursor, jobs.c.failure, jobs.c.created_at, jobs.c.deadline,
-    jobs.c.rung_at,
+    jobs.c.rung_at, sa.func.length(sa.cast(jobs.c.request, sa.Text)).label("size"),
 )  # fmt: skip
 
 
@@ -181,4 +181,5 @@ def _job(row: Any, stage: Stage, worker_id: str, plans: dict[str, RoutingPlan]) 
         plan=None if plan is None else plan.at(row.plan_cursor or 0),
         failure=row.failure,
         queued_at=row.rung_at,
+        size=row.size,
     )
