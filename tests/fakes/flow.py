@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -24,7 +25,7 @@ from synthralos.domain.jobs import Job
 from synthralos.domain.money import Usage
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
-from tests.fakes.stage_jobs import NOON, a_deployment
+from tests.fakes.stage_jobs import NOON, a_deployment, a_job, a_plan
 
 FIRST, SECOND, THIRD = "fake/first@us", "fake/second@us", "fake/third@us"
 Step = Callable[[], Awaitable[object]]
@@ -148,3 +149,8 @@ class Hold:
         self.came.set()
         await self.let_go.wait()
         return Reply("Hi", Usage(1, 1), "stop", "fake")
+
+
+def planned(*steps: str, deadline: datetime | None = None, cursor: int = 0) -> Job:
+    """A job that is ready for its call, at any of three deployments if none is named."""
+    return a_job(routing=a_plan(*(steps or (FIRST, SECOND, THIRD)), cursor=cursor), deadline=deadline)
