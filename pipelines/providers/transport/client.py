@@ -1,0 +1,125 @@
+"""The client: begins requests on idle connections, or opens new ones."""
+
+import asyncio
+import logging
+import ssl
+from functools import partial
+
+from pipelines.providers.transport.addresses import header_lines, split
+from pipelines.providers.transport.dialing import Dialer, NotConnected
+from pipelines.providers.transport.exchange import Exchange
+from pipelines.providers.transport.pool import Pool
+from pipelines.providers.transport.protocol import (
+    Cancel,
+    Done,
+    Endpoint,
+    HeaderFields,
+    Kind,
+    Limits,
+    Request,
+    TransportFailure,
+)
+from pipelines.providers.transport.proxies import Proxies
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE = 4.0
+"""Seconds that an idle connection is kept: less than the 5 s of uvicorn, the shortest among common servers, because
+a call on a connection that the server has just closed is ambiguous."""
+
+
+class Client:
+    """Lives on one event loop at a time; opens its first connection with the first request."""
+
+    def __init__(
+        self,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        proxies: Proxies | None = None,
+        tls: ssl.SSLContext | None = None,
+        keep_alive: float = KEEP_ALIVE,
+    ) -> None:
+        """Without `proxies`, those of the environment; without `tls`, the usual authorities.
+
+        `keep_alive`: seconds that an idle connection is kept.
+        """
+        self._proxies = Proxies.from_environment() if proxies is None else proxies
+        self._pool = Pool(keep_alive, limits)
+        self._dialer = Dialer(tls)
+        self._dials: set[asyncio.Task[None]] = set()
+
+    def endpoint(self, method: str, url: str, headers: HeaderFields) -> Endpoint:
+        """What all requests to a URL have in common; raises `ValueError` for what cannot be called."""
+        origin, target = split(url)
+        proxy = self._proxies.on_the_way_to(origin)
+        fields = [("Host", origin.host_field), *headers]
+        if proxy is not None and origin.scheme == "http":
+            target = f"http://{origin.host_field}{target}"
+            if proxy.authorization is not None:
+                fields.append(("Proxy-Authorization", proxy.authorization))
+        head = f"{method} {target} HTTP/1.1\r\n".encode("ascii") + header_lines(fields)
+        return Endpoint(self._pool.route(origin, proxy), head)
+
+    def begin(self, request: Request, done: Done) -> Cancel:
+        """Begin a request; what is returned cancels it, and then `done` is not called.
+
+        `done` is called once, on the loop, and never before this returns. A request that was sent is never repeated;
+        cancelling closes its connection.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        exchange = Exchange(request, done, now + request.timeouts.total)
+        endpoint = request.endpoint
+        try:
+            head = b"%b%bContent-Length: %d\r\n\r\n" % (endpoint.head, header_lines(request.headers), len(request.body))
+        except ValueError as error:
+            loop.call_soon(exchange.end, TransportFailure(Kind.REFUSED, str(error), sent=False))
+            return exchange.cancel
+        connection = endpoint.route.take(now)
+        if connection is None:
+            self._dial(exchange, head)
+        else:
+            connection.carry(exchange, head)
+        return exchange.cancel
+
+    async def close(self) -> None:
+        """Close all connections; a request that is under way fails. A later request would open new ones."""
+        dials = list(self._dials)
+        for dial in dials:
+            dial.cancel()
+        await asyncio.gather(*dials, return_exceptions=True)
+        self._dialer.close()
+        await self._pool.close()
+
+    def _dial(self, exchange: Exchange, head: bytes) -> None:
+        dial = asyncio.get_running_loop().create_task(self._send_on_new_connection(exchange, head))
+        exchange.stop = dial.cancel
+        self._dials.add(dial)
+        dial.add_done_callback(partial(self._dialed, exchange))
+
+    def _dialed(self, exchange: Exchange, dial: asyncio.Task[None]) -> None:
+        self._dials.discard(dial)
+        if dial.cancelled():  # by whoever cancelled the request, who is not told, or by `close`
+            exchange.end(TransportFailure(Kind.CONNECT, "the client was closed", sent=False))
+
+    async def _send_on_new_connection(self, exchange: Exchange, head: bytes) -> None:
+        request = exchange.request
+        connection = request.endpoint.route.new()
+        try:
+            await self._dialer.dial(
+                request.endpoint.route, connection, min(request.timeouts.connect, request.timeouts.total)
+            )
+        except NotConnected as error:
+            failure = TransportFailure(Kind.CONNECT, str(error), sent=False)
+        except asyncio.CancelledError:
+            connection.drop()
+            raise
+        except Exception as error:  # a bug, after which the request would have no end
+            log.exception("opening a connection failed")
+            failure = TransportFailure(Kind.CONNECT, f"a bug in dialing: {type(error).__name__}", sent=False)
+        else:
+            if connection.is_open:
+                connection.carry(exchange, head)
+                return
+            failure = TransportFailure(Kind.CONNECT, "the server closed the connection at once", sent=False)
+        connection.drop()
+        exchange.end(failure)
