@@ -1,18 +1,14 @@
 """One attempt at one deployment, and what it means for the books."""
 
-import asyncio
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from pipelines.providers.protocol import Call, Provider
+from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to, end_soon, failure_of_bug
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.money import Usage
-
-log = logging.getLogger(__name__)
 
 
 class ExecuteStage:
@@ -21,37 +17,24 @@ class ExecuteStage:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         """`providers` by the name of the adapter that a deployment names."""
         self._providers = providers
-        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, call: Call, done: Done) -> Cancel:
+        """Begin one call; see `Provider.begin`. A bug there is a failure of this call."""
+        try:
+            return self._begin(call, done)
+        except Exception as error:  # noqa: BLE001 - the edge of an adapter, whose bug is its call's alone; it is logged
+            return end_soon(failure_of_bug(call, error), done)
 
     async def call(self, call: Call) -> Reply | Failure:
-        """Make one call; raises nothing but `asyncio.CancelledError`."""
+        """Make one call and wait for its end; being cancelled cuts the call. What else is raised is a bug."""
+        return await answer_to(call, self._begin)
+
+    def _begin(self, call: Call, done: Done) -> Cancel:
         provider = self._providers.get(call.deployment.adapter)
         if provider is None:
-            return Failure(FailureClass.INTERNAL, f"this worker has no adapter {call.deployment.adapter!r}")
-        return await provider.call(call)
-
-    def begin(self, call: Call, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
-        """Begin one call; what is returned cancels it, and then `done` is not called.
-
-        `done` is called once, on the loop, and never before this returns.
-        """
-
-        async def made() -> None:
-            try:
-                answer = await self.call(call)
-            except Exception as error:  # a bug in an adapter, after which nobody knows what was sent
-                log.exception("the adapter %s failed", call.deployment.adapter)
-                answer = Failure(FailureClass.AMBIGUOUS, f"a bug in the adapter: {type(error).__name__}")
-            done(answer)
-
-        task = asyncio.get_running_loop().create_task(made())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-        def cancel() -> None:
-            task.cancel()
-
-        return cancel
+            missing = f"this worker has no adapter {call.deployment.adapter!r}"
+            return end_soon(Failure(FailureClass.INTERNAL, missing), done)
+        return provider.begin(call, done)
 
     async def close(self) -> None:
         """Close all adapters."""

@@ -1,41 +1,35 @@
 """The adapter for OpenAI's chat completions, and for every server that speaks them.
 
-aiohttp, because it costs a twentieth of httpx's CPU per call. The call is made exactly once here: aiohttp repeats
-only idempotent methods, and what to do after a failure is heal's business.
+The call is made exactly once here: what to do after a failure is heal's business.
 """
 
-import io
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
-from yarl import URL
 
 from pipelines.providers.http_failures import failure_of, read_error, shown
 from pipelines.providers.openai_wire import check_options, decode, encode
-from pipelines.providers.protocol import Call
+from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_of_bug
+from pipelines.providers.transport import protocol as http
+from pipelines.providers.transport.client import Client
 from synthralos.credentials import Credentials
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
 
-MAX_ANSWER = 32 * 1024 * 1024
-"""Bytes of an answer that are read at most; a longer one is ambiguous."""
-
-MAX_ERROR = 1024 * 1024
-"""Bytes of an error answer that are read at most; the reason in a longer one is not looked at."""
-
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect in, or half of the call's own timeout where that is shorter: a call that ran out of time
 before anything was sent must not look like one that may have been billed."""
 
-KEEP_ALIVE = 4.0
-"""Seconds that an idle connection is kept: less than the 5 s of uvicorn, the shortest among common servers, because
-a call on a connection that the server has just closed is ambiguous."""
-
-LARGE_BODY = 1024 * 1024
-"""Bytes from which on aiohttp wants a body as a stream, so that writing it does not hold up the loop."""
+HEADERS = (
+    ("User-Agent", "synthralos"),
+    ("Accept", "application/json"),
+    ("Accept-Encoding", "identity"),
+    ("Content-Type", "application/json"),
+)
 
 _MAX_TOKENS_FIELDS = ("max_completion_tokens", "max_tokens")
 _OPENAI_HOSTS = ("openai.com", "openai.azure.com")
@@ -46,8 +40,7 @@ class _Endpoint:
     """What all calls to one deployment have in common."""
 
     deployment: Deployment
-    url: URL
-    headers: dict[str, str]
+    http: http.Endpoint
     max_tokens_field: str
     key: str | None
 
@@ -59,21 +52,31 @@ class OpenAIProvider:
     here) or `max_tokens` (every other server's).
     """
 
-    def __init__(self, credentials: Credentials, max_answer: int = MAX_ANSWER) -> None:
+    def __init__(self, credentials: Credentials, client: Client | None = None) -> None:
         self._credentials = credentials
-        self._max_answer = max_answer
-        self._session: aiohttp.ClientSession | None = None
+        self._client = client or Client()
         self._endpoints: dict[str, _Endpoint] = {}
 
-    async def call(self, call: Call) -> Reply | Failure:
-        """Make the call and wait for its end, at most `call.timeout` seconds."""
+    def begin(self, call: Call, done: Done) -> Cancel:
+        """Make the call, at most `call.timeout` seconds long; see `Provider`."""
+        prepared = self._prepare(call)
+        if isinstance(prepared, Failure):
+            return end_soon(prepared, done)
+        endpoint, request = prepared
+        return self._client.begin(request, partial(_ended, call, endpoint, done))
+
+    async def close(self) -> None:
+        """Close the connections. A later call would open new ones."""
+        await self._client.close()
+
+    def _prepare(self, call: Call) -> tuple[_Endpoint, http.Request] | Failure:
         missing = self._credentials.why_not_offered(call.deployment)
         if missing is not None:
             return Failure(FailureClass.CREDENTIAL, missing)
         try:
             endpoint = self._endpoint(call.deployment)
         except ValueError as error:
-            return Failure(FailureClass.INTERNAL, f"the catalog's entry is wrong: {shown(str(error))}")
+            return Failure(FailureClass.INTERNAL, f"the deployment cannot be called: {shown(str(error))}")
         refused = check_options(call.request.provider_options.get(call.deployment.provider, {}))
         if refused:
             field, problem = refused[0]
@@ -82,61 +85,19 @@ class OpenAIProvider:
             body = encode(call.request, call.deployment, endpoint.max_tokens_field)
         except orjson.JSONEncodeError as error:
             return Failure(FailureClass.INVALID_REQUEST, f"the request cannot be written as JSON: {shown(str(error))}")
-        return await self._exchange(call, endpoint, body)
-
-    async def close(self) -> None:
-        """Close the connections. A later call would open new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def _exchange(self, call: Call, endpoint: _Endpoint, body: bytes) -> Reply | Failure:
-        """Send and read. Which exception tells that nothing was sent decides whether it may have been billed."""
-        try:
-            async with self._open_session().post(
-                endpoint.url,
-                data=body if len(body) < LARGE_BODY else io.BytesIO(body),
-                headers=_headers(call, endpoint),
-                timeout=aiohttp.ClientTimeout(total=call.timeout, connect=min(CONNECT_TIMEOUT, call.timeout / 2)),
-                allow_redirects=False,
-            ) as response:
-                if response.status != 200:
-                    return await _refusal(response, endpoint)
-                answer = await _read(response, self._max_answer)
-                if answer is None:
-                    return Failure(
-                        FailureClass.AMBIGUOUS, f"the answer is longer than {self._max_answer} bytes", http_status=200
-                    )
-                return decode(answer, _request_id(response))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Failure(FailureClass.CONNECTION, f"could not connect to {endpoint.url.host}: {_named(error)}")
-        except TimeoutError:
-            return Failure(FailureClass.TIMEOUT, f"no answer within {call.timeout:g} s; it may have been billed")
-        except aiohttp.ClientError as error:
-            return Failure(
-                FailureClass.AMBIGUOUS,
-                f"the connection was lost after sending: {_named(error)}; it may have been billed",
-            )
+        return endpoint, http.Request(endpoint.http, _headers(call), body, _timeouts(call.timeout))
 
     def _endpoint(self, deployment: Deployment) -> _Endpoint:
         endpoint = self._endpoints.get(deployment.id)
         if endpoint is None or endpoint.deployment is not deployment:
-            endpoint = self._endpoints[deployment.id] = _endpoint(deployment, self._credentials.key_for(deployment))
+            endpoint = self._endpoints[deployment.id] = self._new_endpoint(deployment)
         return endpoint
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={
-                    "User-Agent": "synthralos",
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                    "Content-Type": "application/json",
-                },
-            )
-        return self._session
+    def _new_endpoint(self, deployment: Deployment) -> _Endpoint:
+        key = self._credentials.key_for(deployment)
+        headers = HEADERS if key is None else (*HEADERS, ("Authorization", f"Bearer {key}"))
+        address = self._client.endpoint("POST", f"{deployment.base_url}/chat/completions", headers)
+        return _Endpoint(deployment, address, _max_tokens_field(deployment), key)
 
 
 def check_deployment(deployment: Deployment) -> None:
@@ -152,65 +113,66 @@ def check_deployment(deployment: Deployment) -> None:
 def _max_tokens_field(deployment: Deployment) -> str:
     chosen = deployment.options.get("max_tokens_field")
     if chosen is None:
-        host = URL(deployment.base_url).host or ""
+        host = urlsplit(deployment.base_url).hostname or ""
         return _MAX_TOKENS_FIELDS[0] if host.endswith(_OPENAI_HOSTS) else _MAX_TOKENS_FIELDS[1]
     if chosen not in _MAX_TOKENS_FIELDS:
         raise ValueError(f"options.max_tokens_field: must be one of {', '.join(_MAX_TOKENS_FIELDS)}")
     return str(chosen)
 
 
-def _endpoint(deployment: Deployment, key: str | None) -> _Endpoint:
-    return _Endpoint(
-        deployment=deployment,
-        url=URL(f"{deployment.base_url}/chat/completions"),
-        headers={} if key is None else {"Authorization": f"Bearer {key}"},
-        max_tokens_field=_max_tokens_field(deployment),
-        key=key,
+def _headers(call: Call) -> http.HeaderFields:
+    attempt = f"{call.job_id}/{call.attempt_no}"
+    return (
+        ("traceparent", call.traceparent),
+        ("x-request-id", call.job_id),
+        ("X-Client-Request-Id", attempt),
+        ("Idempotency-Key", attempt),
     )
 
 
-def _headers(call: Call, endpoint: _Endpoint) -> dict[str, str]:
-    attempt = f"{call.job_id}/{call.attempt_no}"
-    return {
-        **endpoint.headers,
-        "traceparent": call.traceparent,
-        "x-request-id": call.job_id,
-        "X-Client-Request-Id": attempt,
-        "Idempotency-Key": attempt,
-    }
+def _timeouts(seconds: float) -> http.Timeouts:
+    """An answer that is not streamed comes in one piece: how long the model thinks is all that there is to wait for."""
+    return http.Timeouts(min(CONNECT_TIMEOUT, seconds / 2), first_byte=seconds, idle=seconds, total=seconds)
 
 
-async def _refusal(response: aiohttp.ClientResponse, endpoint: _Endpoint) -> Failure:
-    """The failure that an error answer stands for. Its status counts even where its body cannot be read."""
+def _ended(call: Call, endpoint: _Endpoint, done: Done, result: http.Result) -> None:
     try:
-        body = await _read(response, MAX_ERROR)
-    except (aiohttp.ClientError, TimeoutError):
-        body = None
+        answer = _read(endpoint, result)
+    except Exception as error:  # noqa: BLE001 - the edge of the loop, where the call would have no end; it is logged
+        answer = failure_of_bug(call, error)
+    done(answer)
+
+
+def _read(endpoint: _Endpoint, result: http.Result) -> Reply | Failure:
+    if isinstance(result, http.TransportFailure):
+        return _failure(endpoint, result)
+    if result.status != 200:
+        return _refusal(endpoint, result.status, result.headers, result.body)
+    request_id = result.headers.get(b"x-request-id") or result.headers.get(b"request-id")
+    return decode(result.body, None if request_id is None else request_id.decode("latin-1"))
+
+
+def _failure(endpoint: _Endpoint, failure: http.TransportFailure) -> Failure:
+    """Whether anything was sent decides whether it may have been billed. An error counts by its status, once known."""
+    message = shown(failure.message)
+    if failure.status is not None and failure.status != 200:
+        return _refusal(endpoint, failure.status, failure.headers, None)
+    if failure.kind is http.Kind.REFUSED:
+        return Failure(FailureClass.INTERNAL, message)
+    if not failure.sent:
+        return Failure(FailureClass.CONNECTION, message)
+    failure_class = FailureClass.TIMEOUT if failure.kind is http.Kind.TIMEOUT else FailureClass.AMBIGUOUS
+    return Failure(failure_class, f"{message}; it may have been billed", http_status=failure.status)
+
+
+def _refusal(endpoint: _Endpoint, status: int, headers: http.Headers, body: bytes | None) -> Failure:
+    """The failure that an error answer stands for. None: no body was read."""
     if body and endpoint.key:
         body = body.replace(endpoint.key.encode(), b"***")
-    failure = failure_of(response.status, response.headers, read_error(body), datetime.now(UTC))
+    named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+    failure = failure_of(status, named, read_error(body), datetime.now(UTC))
     if failure.failure_class is not FailureClass.CREDENTIAL:
         return failure
     # Providers repeat parts of the key in these texts, with their own masking.
     refused = endpoint.deployment.api_key_env or "a call without a key"
-    return replace(failure, message=f"HTTP {response.status}: the provider refused {refused}")
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """The body, or None where it is longer than `limit` bytes."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > limit:
-            return None
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _request_id(response: aiohttp.ClientResponse) -> str | None:
-    return response.headers.get("x-request-id") or response.headers.get("request-id")
-
-
-def _named(error: Exception) -> str:
-    return shown(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    return replace(failure, message=f"HTTP {status}: the provider refused {refused}")

@@ -1,12 +1,17 @@
 """What a provider adapter is."""
 
+import asyncio
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.failures import Failure
+from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Request
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -26,17 +31,51 @@ class Call:
     traceparent: str
 
 
+Done: TypeAlias = Callable[[Reply | Failure], None]
+Cancel: TypeAlias = Callable[[], None]
+
+
 class Provider(Protocol):
-    """Speaks one wire protocol. Lives on the worker's event loop; thousands of calls are in flight at once.
+    """Speaks one wire protocol. Lives on the worker's event loop; thousands of calls are in flight at once."""
 
-    Outcomes are values: `call` returns a `Reply` or a classified `Failure`, and raises nothing but
-    `asyncio.CancelledError`.
-    """
+    def begin(self, call: Call, done: Done) -> Cancel:
+        """Begin the call; what is returned cancels it, and then `done` is not called.
 
-    async def call(self, call: Call) -> Reply | Failure:
-        """Make the call and wait for its end."""
+        `done` is called once, on the loop, and never before this returns. Outcomes are values: what is raised is a
+        bug.
+        """
         ...
 
     async def close(self) -> None:
         """Give back connections. No call is in flight any more."""
         ...
+
+
+async def answer_to(call: Call, begin: Callable[[Call, Done], Cancel]) -> Reply | Failure:
+    """Begin the call and wait for its end; being cancelled cancels it."""
+    answered: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
+
+    def done(answer: Reply | Failure) -> None:
+        if not answered.done():  # cancelled in this turn of the loop
+            answered.set_result(answer)
+
+    cancel = begin(call, done)
+    try:
+        return await answered
+    except asyncio.CancelledError:
+        cancel()
+        raise
+
+
+def end_soon(answer: Reply | Failure, done: Done) -> Cancel:
+    """The end of a call that needs nobody else."""
+    return asyncio.get_running_loop().call_soon(done, answer).cancel
+
+
+def failure_of_bug(call: Call, error: Exception) -> Failure:
+    """What a call fails with whose adapter has a bug, to be called where that is caught: it is logged.
+
+    Nobody knows what was sent before.
+    """
+    log.exception("the adapter %s failed", call.deployment.adapter)
+    return Failure(FailureClass.AMBIGUOUS, f"a bug in the adapter: {type(error).__name__}")

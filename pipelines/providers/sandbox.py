@@ -29,7 +29,7 @@ from typing import Any
 
 import orjson
 
-from pipelines.providers.protocol import Call
+from pipelines.providers.protocol import Call, Cancel, Done, end_soon
 from pipelines.providers.sandbox_answers import answer, tokens
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import MAYBE_BILLED, Failure, FailureClass
@@ -131,8 +131,8 @@ class SandboxProvider:
         self._bill_path = bill
         self._bill_file: int | None = None
 
-    async def call(self, call: Call) -> Reply | Failure:
-        """Do what the request says, within `call.timeout` seconds."""
+    def begin(self, call: Call, done: Done) -> Cancel:
+        """Do what the request says, within `call.timeout` seconds; see `Provider`."""
         options = call.request.provider_options.get("sandbox", {})
         problems = check_options(options)
         if problems:
@@ -143,9 +143,9 @@ class SandboxProvider:
         else:
             course = _course(call, options)
         self._book(call, course)
-        if course.seconds:
-            await asyncio.sleep(course.seconds)
-        return course.end
+        if not course.seconds:
+            return end_soon(course.end, done)
+        return asyncio.get_running_loop().call_later(course.seconds, done, course.end).cancel
 
     async def close(self) -> None:
         """Close the bill."""

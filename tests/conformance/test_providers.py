@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.providers.openai import OpenAIProvider
-from pipelines.providers.protocol import Call, Provider
+from pipelines.providers.protocol import Call, Provider, answer_to
 from pipelines.providers.sandbox import SandboxProvider
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import MAYBE_BILLED, Failure, FailureClass
@@ -36,6 +36,9 @@ class Rig:
     hang: Callable[[Call], Awaitable[Call]]
     retry_after: Misbehavior
     under_way: Callable[[int], Awaitable[None]]
+
+    async def made(self, call: Call) -> Reply | Failure:
+        return await answer_to(call, self.provider.begin)
 
 
 OPENAI_ERRORS: dict[FailureClass, dict[str, Any]] = {
@@ -138,7 +141,7 @@ def run(rig: Any, scenario: Callable[[Rig], Awaitable[None]]) -> None:
 
 def test_an_answer_comes_with_its_text_and_its_tokens(rig: Any) -> None:
     async def scenario(ready: Rig) -> None:
-        reply = await ready.provider.call(ready.call)
+        reply = await ready.made(ready.call)
         assert isinstance(reply, Reply)
         assert reply.text
         assert reply.usage is not None
@@ -156,7 +159,7 @@ def test_an_answer_comes_with_its_text_and_its_tokens(rig: Any) -> None:
 )
 def test_each_class_of_failure_is_recognized(server: FakeOpenAIProcess, name: str, failure_class: FailureClass) -> None:
     async def scenario(ready: Rig) -> None:
-        failure = await ready.provider.call(await ready.spoil(ready.call, failure_class))
+        failure = await ready.made(await ready.spoil(ready.call, failure_class))
         assert isinstance(failure, Failure)
         assert failure.failure_class is failure_class
         assert failure.message
@@ -169,7 +172,7 @@ def test_a_call_that_takes_too_long_ends_as_a_timeout_that_may_be_billed(rig: An
     async def scenario(ready: Rig) -> None:
         call = replace(await ready.hang(ready.call), timeout=0.1)
         async with asyncio.timeout(10):
-            failure = await ready.provider.call(call)
+            failure = await ready.made(call)
         assert isinstance(failure, Failure)
         assert failure.failure_class is FailureClass.TIMEOUT
         assert failure.maybe_billed
@@ -179,7 +182,7 @@ def test_a_call_that_takes_too_long_ends_as_a_timeout_that_may_be_billed(rig: An
 
 def test_the_wait_that_the_provider_asks_for_is_passed_on(rig: Any) -> None:
     async def scenario(ready: Rig) -> None:
-        failure = await ready.provider.call(await ready.retry_after(ready.call, FailureClass.RATE_LIMITED))
+        failure = await ready.made(await ready.retry_after(ready.call, FailureClass.RATE_LIMITED))
         assert isinstance(failure, Failure)
         assert failure.retry_after == 7.0
 
@@ -189,7 +192,7 @@ def test_the_wait_that_the_provider_asks_for_is_passed_on(rig: Any) -> None:
 def test_a_cancelled_call_raises_and_leaves_no_task_behind(rig: Any) -> None:
     async def scenario(ready: Rig) -> None:
         before = asyncio.all_tasks()
-        task = asyncio.create_task(ready.provider.call(await ready.hang(ready.call)))
+        task = asyncio.create_task(ready.made(await ready.hang(ready.call)))
         await ready.under_way(1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -203,10 +206,10 @@ def test_a_cancelled_call_raises_and_leaves_no_task_behind(rig: Any) -> None:
 def test_calls_in_flight_do_not_wait_for_one_another(rig: Any) -> None:
     async def scenario(ready: Rig) -> None:
         hanging = await ready.hang(ready.call)
-        stuck = [asyncio.create_task(ready.provider.call(hanging)) for _ in range(300)]
+        stuck = [asyncio.create_task(ready.made(hanging)) for _ in range(300)]
         await ready.under_way(300)
         broken = await ready.spoil(ready.call, FailureClass.SERVER_ERROR)
-        failure = await ready.provider.call(broken)
+        failure = await ready.made(broken)
         assert isinstance(failure, Failure)
         assert not any(task.done() for task in stuck)
         for task in stuck:
@@ -220,7 +223,7 @@ def test_calls_in_flight_do_not_wait_for_one_another(rig: Any) -> None:
 def test_a_thousand_calls_at_once_all_get_their_own_answer(rig: Any) -> None:
     async def scenario(ready: Rig) -> None:
         many = [replace(ready.call, job_id=new_id()) for _ in range(1000)]
-        ends = await asyncio.gather(*(ready.provider.call(call) for call in many))
+        ends = await asyncio.gather(*(ready.made(call) for call in many))
         assert all(isinstance(end, Reply) for end in ends)
         assert len({end.provider_request_id for end in ends if isinstance(end, Reply)}) == 1000
 

@@ -17,7 +17,7 @@ from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
 from pipelines.flow.work import Work
 from pipelines.heal.stage import build_heal_stage
-from pipelines.providers.protocol import Call
+from pipelines.providers.protocol import Call, Cancel, Done
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import Failure
@@ -50,6 +50,7 @@ class Scene:
         self.past: list[PastAttempt] = []
         self.booking: Step = at_once
         self.recalling: Step = at_once
+        self.beginning: Callable[[Call], None] = lambda _: None
         self.answering: Callable[[Call], Awaitable[Reply | Failure]] = self.reply
         self.result: StartResult = Written.DONE
         self._submitted: set[asyncio.Future[None]] = set()
@@ -101,10 +102,22 @@ class Scene:
         self._submitted.add(task)
         task.add_done_callback(self._submitted.discard)
 
-    async def call(self, call: Call) -> Reply | Failure:
-        """See `Provider.call`."""
+    def begin(self, call: Call, done: Done) -> Cancel:
+        """See `Provider.begin`."""
         self.calls.append(call)
-        return await self.answering(call)
+        self.beginning(call)
+
+        async def made() -> None:
+            done(await self.answering(call))
+
+        task = asyncio.ensure_future(made())
+        self._submitted.add(task)
+        task.add_done_callback(self._submitted.discard)
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
 
     async def close(self) -> None:
         """See `Provider.close`."""

@@ -9,6 +9,9 @@ import pytest
 from aiohttp import web
 
 from pipelines.providers.openai import OpenAIProvider
+from pipelines.providers.protocol import answer_to
+from pipelines.providers.transport.client import Client
+from pipelines.providers.transport.protocol import Limits
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
@@ -48,7 +51,7 @@ async def raw_server(answer: bytes) -> AsyncIterator[Deployment]:
 async def called(deployment: Deployment, key: str = calls.KEY, **options: Any) -> Reply | Failure:
     provider = OpenAIProvider(calls.credentials(deployment, key=key), **options)
     try:
-        return await provider.call(calls.call(deployment))
+        return await answer_to(calls.call(deployment), provider.begin)
     finally:
         await provider.close()
 
@@ -68,7 +71,7 @@ def test_a_call_carries_the_key_its_own_identity_and_the_trace() -> None:
         async with http_server(handler) as deployment:
             provider = OpenAIProvider(calls.credentials(deployment))
             call = calls.call(deployment, attempt_no=3)
-            assert isinstance(await provider.call(call), Reply)
+            assert isinstance(await answer_to(call, provider.begin), Reply)
             await provider.close()
         assert seen["authorization"] == f"Bearer {calls.KEY}"
         assert seen["traceparent"] == calls.TRACEPARENT
@@ -94,7 +97,7 @@ def test_the_limit_on_the_answer_goes_under_the_name_that_the_server_knows(optio
         async with http_server(handler) as plain:
             deployment = calls.deployment(base_url=plain.base_url, options=options)
             provider = OpenAIProvider(calls.credentials(deployment))
-            await provider.call(calls.call(deployment, calls.request(max_output_tokens=5)))
+            await answer_to(calls.call(deployment, calls.request(max_output_tokens=5)), provider.begin)
             await provider.close()
         assert sent[field] == 5
 
@@ -106,7 +109,7 @@ def test_a_prompt_of_megabytes_arrives_whole() -> None:
         async with openai_server.running() as url:
             deployment = calls.deployment(base_url=f"{url}/v1")
             provider = OpenAIProvider(calls.credentials(deployment))
-            reply = await provider.call(calls.call(deployment, calls.request("x" * 4_000_000)))
+            reply = await answer_to(calls.call(deployment, calls.request("x" * 4_000_000)), provider.begin)
             await provider.close()
         assert isinstance(reply, Reply)
         assert reply.usage is not None
@@ -121,7 +124,7 @@ def test_an_answer_beyond_the_limit_is_not_read_to_the_end() -> None:
             return web.json_response(completion(ASKED, Behavior(text="x" * 200_000), 1))
 
         async with http_server(handler) as deployment:
-            failure = await called(deployment, max_answer=100_000)
+            failure = await called(deployment, client=Client(Limits(answer=100_000)))
         assert isinstance(failure, Failure)
         assert failure.failure_class is FailureClass.AMBIGUOUS
 
@@ -206,7 +209,7 @@ def test_a_slow_trickle_of_an_answer_ends_at_the_timeout() -> None:
 
         async with http_server(handler) as deployment:
             provider = OpenAIProvider(calls.credentials(deployment))
-            failure = await provider.call(calls.call(deployment, timeout=0.2))
+            failure = await answer_to(calls.call(deployment, timeout=0.2), provider.begin)
             await provider.close()
         assert isinstance(failure, Failure)
         assert failure.failure_class is FailureClass.TIMEOUT
@@ -228,7 +231,7 @@ def test_a_connection_that_is_never_made_cannot_have_been_billed() -> None:
         port = server.sockets[0].getsockname()[1]
         deployment = calls.deployment(base_url=f"https://127.0.0.1:{port}/v1")
         provider = OpenAIProvider(calls.credentials(deployment))
-        failure = await provider.call(calls.call(deployment, timeout=0.4))
+        failure = await answer_to(calls.call(deployment, timeout=0.4), provider.begin)
         await provider.close()
         await given_up.wait()
         server.close()

@@ -39,6 +39,7 @@ class Fateful(Scene):
     def __init__(self, fates: dict[str, list[Fate]], *, max_in_flight: int) -> None:
         super().__init__(max_in_flight=max_in_flight, deployment_wait=0.0)
         self.fates = fates
+        self.beginning = self._begin
         self.answering = self._answer
         self.written: list[Start] = []
 
@@ -67,13 +68,15 @@ class Fateful(Scene):
             raise TypeError("not JSON")
         return await super().settle(settlement)
 
+    def _begin(self, call: Call) -> None:
+        if self.fate(call.job_id, call.attempt_no) is Fate.PROVIDER_BUG:
+            raise ZeroDivisionError
+
     async def _answer(self, call: Call) -> Reply | Failure:
         await asyncio.sleep(0)
         match self.fate(call.job_id, call.attempt_no):
             case Fate.FAILS:
                 return Failure(FailureClass.OVERLOADED, "busy")
-            case Fate.PROVIDER_BUG:
-                raise ZeroDivisionError
             case Fate.CUT:
                 [key] = [key for key in self.registry.under_way() if key[0] == call.job_id]
                 asyncio.get_running_loop().call_soon(self.registry.cut, [key])

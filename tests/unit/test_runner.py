@@ -154,10 +154,10 @@ def test_a_bug_in_a_provider_makes_a_dead_letter_with_its_attempt_on_the_books()
     async def scenario() -> None:
         scene = Scene()
 
-        async def broken(_: Call) -> Reply:
+        def broken(_: Call) -> None:
             raise ZeroDivisionError
 
-        scene.answering = broken
+        scene.beginning = broken
         await scene.run(planned())
         [settlement] = scene.settled
         assert (settlement.transition, settlement.stage) == (Transition.FAIL, Stage.ANALYZE)

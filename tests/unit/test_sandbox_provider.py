@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.providers.protocol import Call
+from pipelines.providers.protocol import Call, answer_to
 from pipelines.providers.sandbox import SandboxProvider, check_options
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import Failure, FailureClass
@@ -20,7 +20,7 @@ def end_of(call: Call, provider: SandboxProvider | None = None) -> Reply | Failu
     async def whole() -> Reply | Failure:
         sandbox = provider or SandboxProvider()
         try:
-            return await sandbox.call(call)
+            return await answer_to(call, sandbox.begin)
         finally:
             await sandbox.close()
 
@@ -108,7 +108,7 @@ def test_every_call_is_on_the_bill_once_and_only_what_may_be_billed_costs(tmp_pa
 def test_a_cancelled_call_is_on_the_bill_already(tmp_path: Path) -> None:
     async def cancelled() -> None:
         provider = SandboxProvider(tmp_path / "bill.jsonl")
-        task = asyncio.create_task(provider.call(told(delay_seconds=20)))
+        task = asyncio.create_task(answer_to(told(delay_seconds=20), provider.begin))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
