@@ -8,7 +8,7 @@ import select
 from typing import Protocol, cast
 
 from pipelines.providers.transport.exchange import Exchange
-from pipelines.providers.transport.protocol import Kind, Limits
+from pipelines.providers.transport.protocol import Answer, Kind, Limits
 from pipelines.providers.transport.reader import AnswerReader
 
 _COPIED = 64 * 1024
@@ -161,7 +161,8 @@ class Connection(asyncio.Protocol):
         assert transport is not None
         result = reader.result()
         # A server that answers before it has read the request may take what is left of it for another one.
-        reusable = reader.keep_alive and not self._paused and not transport.get_write_buffer_size()
+        written = not self._paused and not transport.get_write_buffer_size()
+        reusable = reader.keep_alive and written and isinstance(result, Answer)
         self._exchange = None
         reader.restart()
         if reusable:

@@ -110,7 +110,7 @@ class AnswerReader:
             raise _Stop
         if self._status:
             return
-        name = name.lower()
+        name, value = name.lower(), value.rstrip(b" \t")
         if name in self._headers:
             value = self._headers[name] + b", " + value
         self._headers[name] = value
