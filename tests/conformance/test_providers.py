@@ -236,3 +236,36 @@ def test_it_can_be_closed_twice_and_without_ever_having_been_called(rig: Any) ->
         await ready.provider.close()
 
     run(rig, scenario)
+
+
+def test_the_end_of_a_call_is_told_once_and_after_it_began(rig: Any) -> None:
+    async def scenario(ready: Rig) -> None:
+        refused = replace(ready.call, deployment=replace(ready.call.deployment, api_key_env="NO_SUCH_KEY"))
+        for call in (ready.call, refused):
+            told, ended = [], asyncio.Event()
+
+            def done(answer: Reply | Failure, told: list[Any] = told, ended: asyncio.Event = ended) -> None:
+                told.append(answer)
+                ended.set()
+
+            cancel = ready.provider.begin(call, done)
+            assert told == []
+            await ended.wait()
+            cancel()
+            assert len(told) == 1
+
+    run(rig, scenario)
+
+
+def test_of_a_cancelled_call_nobody_hears(rig: Any) -> None:
+    async def scenario(ready: Rig) -> None:
+        told: list[Any] = []
+        ready.provider.begin(ready.call, told.append)()
+        cancel = ready.provider.begin(await ready.hang(ready.call), told.append)
+        await ready.under_way(1)
+        cancel()
+        cancel()
+        await ready.provider.close()
+        assert told == []
+
+    run(rig, scenario)
