@@ -260,7 +260,6 @@ def test_the_end_of_a_call_is_told_once_and_after_it_began(rig: Any) -> None:
 def test_of_a_cancelled_call_nobody_hears(rig: Any) -> None:
     async def scenario(ready: Rig) -> None:
         told: list[Any] = []
-        ready.provider.begin(ready.call, told.append)()
         cancel = ready.provider.begin(await ready.hang(ready.call), told.append)
         await ready.under_way(1)
         cancel()

@@ -1,6 +1,5 @@
 """URLs and header fields as they go on the wire."""
 
-import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -8,7 +7,6 @@ from pipelines.providers.transport.protocol import HeaderFields
 
 PORTS = {"http": 80, "https": 443}
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KEPT = "/%:@!$&'()*+,;=~-._"
 
 
@@ -53,8 +51,11 @@ def split(url: str) -> tuple[Origin, str]:
 
 
 def header_lines(fields: HeaderFields) -> bytes:
-    """The fields as lines of a head; raises `ValueError` for what would break out of its line."""
+    """The fields as lines of a head; raises `ValueError` for what would break out of its line, or is not ASCII.
+
+    Names are letters, digits, `-` and `_`, which is less than RFC 9110 allows.
+    """
     for name, value in fields:
-        if not value.isprintable() or not _NAME.fullmatch(name):
+        if not value.isprintable() or not name.replace("-", "_").isidentifier():
             raise ValueError(f"the header field {name!r} holds a control character, or has a name that none may have")
     return "".join([f"{name}: {value}\r\n" for name, value in fields]).encode("ascii")

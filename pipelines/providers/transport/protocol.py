@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from pipelines.providers.transport.pool import Route
@@ -15,8 +15,7 @@ Headers: TypeAlias = dict[bytes, bytes]
 """An answer's header fields by their lower-case names; what came several times is joined with a comma."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Seconds.
 
     `connect` is for everything before the request can be written: name, TCP, proxy, TLS. `first_byte` runs from
