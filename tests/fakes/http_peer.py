@@ -62,7 +62,7 @@ Talk = Callable[[Line], Awaitable[object]]
 
 
 class Peer:
-    """The server: where it is, and the requests on which each connection's talk has come to an end."""
+    """The server: where it is, and how many connections it has had."""
 
     def __init__(self, talk: Talk) -> None:
         self.connections = 0
