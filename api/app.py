@@ -25,8 +25,7 @@ from api.submit import JOBS_PATH, submit
 from api.validation import field_errors
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core
-from synthralos.store.sql.database import is_transient
-from synthralos.store.sql.group_commit import StoreUnavailable
+from synthralos.store.sql.errors import StoreUnavailable, is_transient
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
-from synthralos.store.sql.database import is_transient
-from synthralos.store.sql.group_commit import GroupCommit, StoreUnavailable
+from synthralos.store.sql.errors import StoreUnavailable, is_transient
+from synthralos.store.sql.group_commit import GroupCommit
 
 Result = TypeVar("Result")
 

@@ -21,7 +21,7 @@ from synthralos.domain.states import Stage
 from synthralos.store.admin.keys import Role
 from synthralos.store.queue.submissions import Idempotency, KeyReused, NewJob, Submission
 from synthralos.store.scope import EVERYTHING, Scope
-from synthralos.store.sql.group_commit import StoreUnavailable
+from synthralos.store.sql.errors import StoreUnavailable
 
 JOBS_PATH = "/api/v1/jobs"
 

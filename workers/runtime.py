@@ -32,7 +32,7 @@ from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
-from synthralos.store.sql.database import is_transient
+from synthralos.store.sql.errors import is_transient
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Stage
-from synthralos.store.sql.database import is_transient
+from synthralos.store.sql.errors import is_transient
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.writes import Written
 from synthralos.store.queue.claims import MOST_GIVEN_BACK, Claims
-from synthralos.store.sql.database import Database, is_transient
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import is_transient
 from tests.fakes.jobs import ids, new_job, settlement, start
 from tests.fakes.stores import Store
 

@@ -15,7 +15,8 @@ from psycopg import sql
 from migrations.runner import upgrade
 from synthralos.store.read.jobs import Reader
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.sql.database import Database, is_contention, is_transient
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import is_contention, is_transient
 from synthralos.store.sql.group_commit import GroupCommit
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.stores import Store

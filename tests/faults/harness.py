@@ -20,7 +20,8 @@ from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.queue.submissions import Accepted, NewJob, Submissions
-from synthralos.store.sql.database import Database, is_transient
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import is_transient
 from synthralos.store.tables import attempts, jobs
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai

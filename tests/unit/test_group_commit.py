@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from synthralos.store.sql import group_commit
-from synthralos.store.sql.group_commit import GroupCommit, StoreUnavailable
+from synthralos.store.sql.errors import StoreUnavailable
+from synthralos.store.sql.group_commit import GroupCommit
 
 BROKEN = sa.exc.OperationalError("COMMIT", {}, ConnectionResetError())
 LOCKED = sa.exc.OperationalError("UPDATE", {}, psycopg.errors.LockNotAvailable())

@@ -1,4 +1,4 @@
-"""The database from its URL: connections for writing and for reading, and which errors pass by themselves."""
+"""The database from its URL: connections for writing and for reading."""
 
 import threading
 import time
@@ -10,8 +10,7 @@ import orjson
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DisconnectionError
 
 from synthralos.store.sql.connecting import make_private, postgres_arguments, prepare_sqlite
 
@@ -21,11 +20,6 @@ PostgreSQL would keep that plan until the table is analyzed, which on a new one 
 
 _READ_ONLY = "25006"
 """PostgreSQL, while another server takes over: this one takes no writes (any more)."""
-_TOO_LARGE = "54"
-"""PostgreSQL's class of errors for what is over one of its limits: not by itself, and not as it is."""
-_CONTENTION = frozenset({"40001", "40P01", "55P03", "57014"})
-"""PostgreSQL: not serializable, a deadlock, a lock or a statement that took too long. Others may get through."""
-_PERMANENT_SQLITE = ("no such table", "no such column", "readonly database", "unable to open", "too big")
 
 POOL = 4
 """Connections that a pool keeps; as many more for as long as they are needed."""
@@ -99,24 +93,6 @@ class Database:
         """Close all pooled connections."""
         self.write.dispose()
         self.read.dispose()
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same statement may succeed later: connection lost, server restarting, deadlock, lock held."""
-    if isinstance(error, PoolTimeout | InterfaceError):
-        return True
-    if isinstance(error, OperationalError):
-        if (getattr(error.orig, "sqlstate", None) or "").startswith(_TOO_LARGE):
-            return False
-        return not any(sign in str(error.orig) for sign in _PERMANENT_SQLITE)
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY
-    return False
-
-
-def is_contention(error: BaseException) -> bool:
-    """Whether it was the statement's own rows that were not to be had, rather than the database."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONTENTION
 
 
 def _dumps(value: Any) -> str:

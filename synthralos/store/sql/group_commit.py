@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from synthralos.store.sql.database import is_contention, is_transient
+from synthralos.store.sql.errors import StoreUnavailable, is_contention, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,6 @@ _SAY_AGAIN = 60.0
 
 
 _Batch = list[tuple[Item, "asyncio.Future[Result]"]]
-
-
-class StoreUnavailable(Exception):
-    """The database did not take the write in time. It may or may not have been committed."""
 
 
 class GroupCommit(Generic[Item, Result]):
