@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 
 from synthralos.store.sql.connecting import make_private, postgres_arguments, prepare_sqlite
+from synthralos.store.sql.errors import OwnErrors
 
 _PLANS_LIVE = 1.0
 """Seconds until a connection plans anew. A plan that was made while a table was empty goes through all of it, and
@@ -26,7 +27,10 @@ POOL = 4
 
 
 class Database:
-    """One database, with separate connection pools for short write transactions and for reads."""
+    """One database, with separate connection pools for short write transactions and for reads.
+
+    What happens in `transaction`, `one_statement` and `snapshot` raises `synthralos.store.sql.errors.DatabaseFailed`.
+    """
 
     def __init__(self, url: str, pool_size: int = POOL) -> None:
         """`url` is `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`. Connects lazily."""
@@ -74,7 +78,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """A write transaction: committed at the end, rolled back on an error."""
-        with self._turn, self.write.begin() as connection:
+        with OwnErrors(), self._turn, self.write.begin() as connection:
             yield connection
 
     @contextmanager
@@ -86,7 +90,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
         """A connection that reads: each statement sees what is committed when it begins, and costs one round trip."""
-        with self.read.connect() as connection:
+        with OwnErrors(), self.read.connect() as connection:
             yield connection
 
     def close(self) -> None:
