@@ -16,6 +16,9 @@ TRIES_TOGETHER = 3
 """How often a part is tried as a whole while the database seems to be away; from then on by one item at a time, to
 learn whether it is the database, or something in the part that breaks each connection."""
 
+ONE_BY_ONE = 32
+"""So many items, or fewer, are not parted further but tried singly: each try with a locked row costs its time-out."""
+
 SAY_AGAIN = 60.0
 """Seconds after which a write that still fails is logged once more."""
 
@@ -100,14 +103,18 @@ class Part:
             log.warning("%s: a write of %d items fails, trying again: %s", self._name, len(self.entries), error)
 
     def without(self, written: Sequence[Entry]) -> list["Part"]:
-        """The rest of it in parts, each about as large as there are parts."""
+        """The rest of it in parts, each about as large as there are parts; where they are few, one by one.
+
+        So of 500 items one that is bad fails three times: with the others, with 21 of them, and alone.
+        """
         if len(written) == len(self.entries):
             return []
         gone = set(map(id, written))
         rest = [entry for entry in self.entries if id(entry) not in gone]
-        return [Part(entries, self._name) for entries in _chunks(rest, math.isqrt(len(rest)))]
+        return [Part(entries, self._name) for entries in _chunks(rest)]
 
 
-def _chunks(entries: list[Entry], size: int) -> Iterator[list[Entry]]:
-    for i in range(0, len(entries), max(1, size)):
+def _chunks(entries: list[Entry]) -> Iterator[list[Entry]]:
+    size = 1 if len(entries) <= ONE_BY_ONE else math.isqrt(len(entries))
+    for i in range(0, len(entries), size):
         yield entries[i : i + size]
