@@ -115,6 +115,10 @@ _TOO_LARGE = ("invalid memory alloc request size", "too big", "exceeds the maxim
 """What is too large, where PostgreSQL or SQLite have no code of its own for it."""
 
 
+_ALL_DEAD = "This connection is closed"
+"""How SQLAlchemy's pool says that three connections in a row were dead: by an error that means misuse elsewhere."""
+
+
 def classify(error: BaseException) -> Kind:
     """What to do about an error: of psycopg, of SQLite, of SQLAlchemy, of our own, or of anything else (a bug)."""
     if isinstance(error, StoreError):
@@ -141,8 +145,8 @@ def is_contention(error: BaseException) -> bool:
 def _of_sqlalchemy(error: exc.SQLAlchemyError) -> Kind:
     if isinstance(error, exc.TimeoutError | exc.DisconnectionError):
         return Kind.AGAIN  # no connection of the pool was to be had
-    if isinstance(error, exc.InvalidRequestError) and isinstance(error.__context__, exc.DisconnectionError):
-        return Kind.AGAIN  # two connections in a row were dead: SQLAlchemy's pool gives up so
+    if isinstance(error, exc.InvalidRequestError) and str(error) == _ALL_DEAD:
+        return Kind.AGAIN
     if not isinstance(error, exc.StatementError):
         return Kind.BUG
     kind = Kind.BUG if error.orig is None else classify(error.orig)
