@@ -13,6 +13,7 @@ from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.keys import Role
 from synthralos.store.scope import EVERYTHING, Scope
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import StoreBusy
 from synthralos.store.tables import jobs
 from tests.fakes.tcp_proxy import TcpProxy
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of, submitted
@@ -145,6 +146,16 @@ def test_the_same_key_of_another_tenant_is_another_key(place: Place) -> None:
     scopes = [Scope("acme"), Scope("other"), Scope("acme", "main"), Scope("acme", "default", "ann")]
     answers = [place.client(Role.SERVICE, scope).post(JOBS, json={"prompt": "a"}, headers=headers) for scope in scopes]
     assert len({answer.json()["id"] for answer in answers}) == len(scopes)
+
+
+def test_where_too_much_waits_already_it_is_a_503_that_says_when_to_come_again(place: Place) -> None:
+    async def busy(*_: object) -> None:
+        raise StoreBusy
+
+    place.server.room.accept = busy  # type: ignore[assignment]
+    refused = place.client(Role.SERVICE).post(JOBS, json={"prompt": "a"})
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    assert place.store.rows(jobs) == []
 
 
 def test_a_database_that_is_down_is_a_503_and_never_a_202(store_on_postgres: Database) -> None:

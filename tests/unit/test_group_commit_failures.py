@@ -1,6 +1,7 @@
 """Group commits that fail: by an outage, by rows that are held, by one bad item; and who of the others is written."""
 
 import asyncio
+import itertools
 import queue
 import threading
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 import psycopg
 import pytest
 
+from synthralos.store.sql import commit_parts
 from synthralos.store.sql.commit_lanes import PARTS_IN_A_ROW, SideLane
 from synthralos.store.sql.commit_parts import Entry, Part
 from synthralos.store.sql.errors import StoreUnavailable
@@ -226,13 +228,18 @@ def test_a_write_that_keeps_failing_is_logged_once(caplog: pytest.LogCaptureFixt
     assert len(caplog.records) == 1
 
 
-def test_after_the_time_to_give_up_the_store_is_unavailable_and_later_back() -> None:
+def test_after_the_time_to_give_up_the_store_is_unavailable_and_what_comes_then_is_tried_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commit_parts, "pauses", lambda: itertools.repeat(3600.0))
+
     async def scenario() -> None:
         flush = Failing({1, 2}, AWAY)
         group = GroupCommit("test", flush, give_up_after=0.1)
         results = await asyncio.gather(group.commit(1), group.commit(2), return_exceptions=True)
         assert [type(result) for result in results] == [StoreUnavailable] * 2
         assert await group.commit(3) == 30
+        assert flush.batches == [[1, 2], [3]]
         await group.close()
 
     asyncio.run(scenario())

@@ -179,8 +179,14 @@ class MainLane(Lane):
         self.rests = False
         part = Part(self._pending.fill([]), self._name)
         while self._is_away(part) and not self._stopping:
-            self._wait(part.pause)
+            self._pause(part)
             part.entries = self._pending.fill(part.entries)
+
+    def _pause(self, part: Part) -> None:
+        """Before the next try. What comes after a part that was given up has not waited yet: it is tried at once."""
+        until = time.monotonic() + part.pause
+        while part.is_wanted and not self._stopping and (left := until - time.monotonic()) > 0:
+            self._wait(left)
 
     def _is_away(self, part: Part) -> bool:
         """Write the part. True where the database is away; what fails for its own reasons is the side lane's."""

@@ -84,6 +84,11 @@ class Part:
         self._since = time.monotonic()
         self._said = -math.inf
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for any of it."""
+        return any(entry.done is not None for entry in self.entries)
+
     def attempt(self) -> list[Entry]:
         """What to try now: all that somebody still waits for, or one of it, each time another."""
         self.entries = [entry for entry in self.entries if entry.done is not None]

@@ -162,6 +162,7 @@ class GroupCommit(Generic[Item, Result]):
         for done in unanswered:
             self._call(done, StoreUnavailable(f"{self._name}: not written in time"))
         self._pending.prune()
+        self._main.ring()
 
     async def close(self) -> None:
         """Write what is pending, then stop the threads. Nothing may be committed afterwards."""
