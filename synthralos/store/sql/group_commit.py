@@ -6,6 +6,7 @@ tell the loop once for each flush.
 """
 
 import asyncio
+import itertools
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -127,24 +128,25 @@ class GroupCommit(Generic[Item, Result]):
         try:
             self._loop.call_soon_threadsafe(self._answer_all, entries, results)
         except RuntimeError:
-            log.error("%s: %d items were written, and nobody is left to be told", self._name, len(entries))
+            log.error("%s: %d items have their answer, and nobody is left to be told", self._name, len(entries))
 
     def _answer_all(self, entries: Sequence[Entry], results: Sequence[Any] | Exception) -> None:
-        answers: Iterable[Any] = [results] * len(entries) if isinstance(results, Exception) else results
+        answers: Iterable[Any] = itertools.repeat(results) if isinstance(results, Exception) else results
         if answers is results:
             self.flushes += 1
             self.items += len(entries)
-        for entry, answer in zip(entries, answers, strict=True):
-            done = self._forget(entry)
-            if done is not None:
-                self._call(done, answer)
+        self._tell(entries, answers)
         self._deadlines.prune()
 
-    def _call(self, done: Callable[[Any], None], answer: Any) -> None:
-        try:
-            done(answer)
-        except Exception:
-            log.error("%s: who was told of a result failed", self._name, exc_info=True)
+    def _tell(self, entries: Sequence[Entry], answers: Iterable[Any]) -> None:
+        """Give the answers to those that still wait for them."""
+        for entry, answer in zip(entries, answers, strict=False):
+            done = self._forget(entry)
+            if done is not None:
+                try:
+                    done(answer)
+                except Exception:
+                    log.error("%s: who was told of a result failed", self._name, exc_info=True)
 
     def _forget(self, entry: Entry) -> Callable[[Any], None] | None:
         """Nobody waits for the entry any more; who is to be told, if anybody. It is not written unless it was taken."""
@@ -157,10 +159,8 @@ class GroupCommit(Generic[Item, Result]):
         return done
 
     def _give_up(self, entries: Sequence[Entry]) -> None:
-        unanswered = [done for entry in entries if (done := self._forget(entry)) is not None]
-        log.warning("%s: gave up a write of %d items", self._name, len(unanswered))
-        for done in unanswered:
-            self._call(done, StoreUnavailable(f"{self._name}: not written in time"))
+        log.warning("%s: gave up a write of %d items", self._name, len(entries))
+        self._tell(entries, itertools.repeat(StoreUnavailable(f"{self._name}: not written in time")))
         self._pending.prune()
         self._main.ring()
 
