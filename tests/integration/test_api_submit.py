@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import httpx
 import pytest
@@ -161,8 +162,8 @@ def test_where_too_much_waits_already_it_is_a_503_that_says_when_to_come_again(p
 def test_a_database_that_is_down_is_a_503_and_never_a_202(store_on_postgres: Database) -> None:
     target = store_on_postgres.url
     with TcpProxy(target.host or "", target.port or 5432) as proxy:
-        through = Database(target.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False))
-        with api_over(core_over(through, submit_timeout=0.2)) as place:
+        url = target.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
+        with closing(Database(url)) as through, api_over(core_over(through, submit_timeout=2.0)) as place:
             client = place.client(Role.SERVICE)
             assert client.post(JOBS, json={"prompt": "a"}).status_code == 202
             proxy.refuse()
@@ -172,7 +173,6 @@ def test_a_database_that_is_down_is_a_503_and_never_a_202(store_on_postgres: Dat
             proxy.restore()
             accepted = client.post(JOBS, json={"prompt": "c"})
             texts = {row["request"]["body"]["messages"][0]["content"] for row in place.store.rows(jobs)}
-        through.close()
     assert (refused.status_code, reading.status_code, unready.status_code) == (503, 503, 503)
     assert refused.headers["retry-after"].isdecimal()
     assert unready.json()["checks"]["database"] == "unreachable"
