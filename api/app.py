@@ -10,7 +10,6 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route, compile_path
@@ -25,8 +24,7 @@ from api.submit import JOBS_PATH, submit
 from api.validation import field_errors
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core
-from synthralos.store.sql.database import is_transient
-from synthralos.store.sql.group_commit import StoreUnavailable
+from synthralos.store.sql.errors import StoreError, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -100,17 +98,13 @@ def _add_problems(app: FastAPI, allowed: Callable[[str], str]) -> None:
     async def on_database(request: Request, error: Exception) -> Response:
         if not is_transient(error):
             raise error
-        log.warning("the database is away: %s", type(error).__name__)
-        return unavailable().response()
-
-    async def on_unavailable(request: Request, error: Exception) -> Response:
+        log.warning("the database is away: %s", error)
         return unavailable().response()
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_refused)
-    app.add_exception_handler(SQLAlchemyError, on_database)
-    app.add_exception_handler(StoreUnavailable, on_unavailable)
+    app.add_exception_handler(StoreError, on_database)
 
 
 def _parameters(error: RequestValidationError) -> list[FieldError]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response, StreamingResponse
 
 from api.auth import Caller
@@ -22,6 +21,7 @@ from pipelines.analyze.trace import Row, attempt_span, event_view, job_view, sta
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.domain.states import TERMINAL
 from synthralos.store.admin.keys import Role
+from synthralos.store.sql.errors import StoreError
 
 router = APIRouter(tags=["jobs"])
 
@@ -99,7 +99,7 @@ async def _frames(room: Room, caller: Caller, job_id: str, last_id: str) -> Asyn
         try:
             job = await room.job(job_id, caller)
             timeline = await room.read(lambda: room.reader.timeline(job_id))
-        except (Problem, SQLAlchemyError):
+        except (Problem, StoreError):
             return  # the reader comes back with the last id
         every = entries(job, timeline)
         if told is None:

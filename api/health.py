@@ -4,7 +4,6 @@ import logging
 from typing import Any
 
 from fastapi import APIRouter, Request
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from api.answers import answer
@@ -13,6 +12,7 @@ from api.room import Room, room_of
 from api.views import Live, Ready
 from migrations import runner
 from synthralos.store.admin.processes import Processes
+from synthralos.store.sql.errors import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def examine(room: Room) -> dict[str, Any]:
         checks["database"] = "ok"
         if checks["schema"] == "ok":
             checks |= _processes(room)
-    except SQLAlchemyError as error:
+    except StoreError as error:
         log.warning("not ready: %s", type(error).__name__)
     checks["broker"] = "ok" if room.core.doorbell.healthy else "degraded"
     well = checks["database"] == "ok" and checks["schema"] == "ok"

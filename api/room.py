@@ -2,9 +2,9 @@
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.requests import Request
 
@@ -20,8 +20,8 @@ from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
-from synthralos.store.sql.database import is_transient
-from synthralos.store.sql.group_commit import GroupCommit, StoreUnavailable
+from synthralos.store.sql.errors import is_transient
+from synthralos.store.sql.group_commit import GroupCommit
 
 Result = TypeVar("Result")
 
@@ -32,6 +32,13 @@ _READERS = 8
 _LARGE_BATCH = 4
 LARGE_BODY = 64 * 1024
 """From this many bytes on, a body is parsed in a thread and committed beside the small ones, not among them."""
+
+
+class _Weighed(NamedTuple):
+    """A submission, and the bytes that it came in."""
+
+    submission: Submission
+    size: int
 
 
 class Room:
@@ -50,12 +57,16 @@ class Room:
         self.head = functools.cache(runner.head)
         self.waiters = Waiters(lambda ids: self.read(lambda: self.reader.states(ids)), poll_seconds)
         submissions = Submissions(core.database)
-        patience = self._patience = core.settings.submit_timeout
-        self._small: GroupCommit[Submission, Accepted | KeyReused] = GroupCommit(
-            "accept", submissions.accept, give_up_after=patience
+        patience = core.settings.submit_timeout
+
+        def accept(weighed: Sequence[_Weighed]) -> Sequence[Accepted | KeyReused]:
+            return submissions.accept([each.submission for each in weighed])
+
+        self._small: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
+            "accept", accept, give_up_after=patience, size_of=lambda weighed: weighed.size
         )
-        self._large: GroupCommit[Submission, Accepted | KeyReused] = GroupCommit(
-            "accept-large", submissions.accept, batch=_LARGE_BATCH, give_up_after=patience
+        self._large: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
+            "accept-large", accept, batch=_LARGE_BATCH, give_up_after=patience, size_of=lambda weighed: weighed.size
         )
 
     async def open(self) -> None:
@@ -73,13 +84,12 @@ class Room:
         self.threads.shutdown(wait=True)
 
     async def accept(self, submission: Submission, body_bytes: int) -> Accepted | KeyReused:
-        """Store a submission durably; raises `StoreUnavailable`, also where the database does not answer at all."""
+        """Store a submission durably; raises `StoreUnavailable`, also where the database does not answer at all.
+
+        Raises `StoreBusy` at once where too many submissions wait already.
+        """
         commits = self._large if body_bytes >= LARGE_BODY else self._small
-        try:
-            async with asyncio.timeout(2 * self._patience):
-                return await commits.commit(submission)
-        except TimeoutError:
-            raise StoreUnavailable("no answer in time") from None
+        return await commits.commit(_Weighed(submission, body_bytes))
 
     async def read(self, query: Callable[[], Result]) -> Result:
         """Run a read in a thread. A connection that was found dead is replaced, once."""

@@ -21,7 +21,7 @@ from synthralos.domain.states import Stage
 from synthralos.store.admin.keys import Role
 from synthralos.store.queue.submissions import Idempotency, KeyReused, NewJob, Submission
 from synthralos.store.scope import EVERYTHING, Scope
-from synthralos.store.sql.group_commit import StoreUnavailable
+from synthralos.store.sql.errors import StoreBusy, StoreUnavailable
 
 JOBS_PATH = "/api/v1/jobs"
 
@@ -70,6 +70,8 @@ async def _plans(room: Room, parsed: Parsed, scope: Scope, plan: str | None) -> 
 async def _store(room: Room, submission: Submission, size: int, *, many: bool) -> Response:
     try:
         answer = await room.accept(submission, size)
+    except StoreBusy:
+        raise unavailable("Too many submissions wait to be stored, and this one was refused. Send it again.") from None
     except StoreUnavailable:
         raise _not_accepted(submission.idempotency is not None) from None
     if isinstance(answer, KeyReused):

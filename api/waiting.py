@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.domain.states import TERMINAL
+from synthralos.store.sql.errors import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +179,7 @@ class Waiters:
         self.rounds += 1
         try:
             states = await self._look_up(job_ids)
-        except SQLAlchemyError as error:
+        except StoreError as error:
             log.warning("could not look at %d jobs that are waited for: %s", len(job_ids), type(error).__name__)
             return
         for job_id, state in states.items():

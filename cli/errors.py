@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from cli.exits import Exit
 from synthralos.catalog import CatalogError
 from synthralos.settings import SettingsError
+from synthralos.store.sql.errors import StoreError
 from synthralos_client import (
     ApiError,
     AuthenticationError,
@@ -74,9 +75,9 @@ def _too_late(error: Exception) -> Told:
 
 
 def _database(error: Exception) -> Told | None:
-    if not isinstance(error, DBAPIError):
-        return Told(f"the database cannot be used: {_first_line(error)}; see DATABASE_URL", Exit.UNREACHABLE)
-    reason = _first_line(error.orig or error)
+    cause = error.__cause__ if isinstance(error, StoreError) else None
+    said = cause or error
+    reason = _first_line((said.orig if isinstance(said, DBAPIError) else None) or said)
     if any(sign in reason for sign in ("no such table", "no such column", "does not exist")):
         return Told(f"the database lacks our schema ({reason}): run `synthralos migrate`", Exit.SETTING)
     return Told(f"the database cannot be used: {reason}; see DATABASE_URL", Exit.UNREACHABLE)
@@ -120,6 +121,7 @@ _EXPECTED: tuple[tuple[type[Exception], Callable[[Exception], Told | None]], ...
     (ApiError, _refused),
     (CommandError, _migration),
     (ArgumentError, _database_url),
+    (StoreError, _database),
     (SQLAlchemyError, _database),
     (OSError, _operating_system),
 )

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from synthralos.store.sql.database import is_transient
+from synthralos.store.sql.errors import is_transient
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from synthralos.core import Core, build_core
 from synthralos.settings import Settings
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.retention.housekeeping import Housekeeping
-from synthralos.store.sql.database import is_transient
+from synthralos.store.sql.errors import is_transient
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from synthralos.bus.protocol import Bus, Topic
 from synthralos.domain.states import Lane, Stage
 from synthralos.settings import Settings
 from synthralos.store.queue.sweeps import Sweeps, WorkItem
-from synthralos.store.sql.database import Database, is_contention, is_transient
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import is_contention, is_transient
 
 BATCH = 1000
 """Jobs that one transaction moves."""

@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.clock import DatabaseClock
+from synthralos.store.sql.errors import StoreError
+from synthralos.store.sql.retrying import keep_trying
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ class Heartbeat:
 
     def start(self, patience: float = 60.0) -> None:
         """Register, waiting up to `patience` seconds for the database, learn its time, and begin to beat."""
-        self._until_it_works(self._register, patience)
-        self._until_it_works(self._beat, patience)
+        _when_it_works(self._register, patience)
+        _when_it_works(self._beat, patience)
         self._thread.start()
 
     @property
@@ -58,7 +58,7 @@ class Heartbeat:
         """Say that the process drains or has stopped."""
         try:
             self._processes.mark(self.process_id, state)
-        except SQLAlchemyError as error:
+        except StoreError as error:
             log.warning("could not mark this process as %s: %s", state, type(error).__name__)
 
     def stop(self) -> None:
@@ -91,15 +91,12 @@ class Heartbeat:
         self._last_beat = began
         log.error("process %s was declared lost; going on as %s", lost, self.process_id)
 
-    def _until_it_works(self, action: Callable[[], None], patience: float) -> None:
-        waited, pause = 0.0, 0.2
-        while True:
-            try:
-                action()
-                return
-            except SQLAlchemyError as error:
-                if waited >= patience:
-                    raise
-                log.warning("waiting for the database: %s", type(error).__name__)
-            self._stop.wait(pause)
-            waited, pause = waited + pause, min(pause * 2, 5.0)
+
+def _when_it_works(action: Callable[[], None], patience: float) -> None:
+    """A schema that is not there yet is waited for too: whoever migrates may be about to."""
+    keep_trying(
+        action,
+        patience=patience,
+        passes=lambda error: isinstance(error, StoreError),
+        tell=lambda error: log.warning("waiting for the database: %s", error),
+    )

@@ -32,7 +32,8 @@ from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
-from synthralos.store.sql.database import is_transient
+from synthralos.store.sql.errors import is_transient
+from synthralos.store.sql.retrying import keep_trying_async
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
@@ -187,15 +188,7 @@ class WorkerRuntime:
 
     async def _histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
         """What heal looks back on, waiting for the database where it is away: the answer must not be lost."""
-        pause = 0.05
-        while True:
-            try:
-                return await asyncio.to_thread(self._reader.histories, job_ids)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2.0)
+        return await keep_trying_async(lambda: asyncio.to_thread(self._reader.histories, job_ids))
 
     def _on_revoked(self, job_ids: Sequence[str] | None) -> None:
         """The claim of these jobs (of any, where None) may have been revoked: cut those calls of ours that lost it."""

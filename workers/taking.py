@@ -8,11 +8,9 @@ from typing import Protocol
 
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Stage
-from synthralos.store.sql.database import is_transient
+from synthralos.store.sql.retrying import Stopped, keep_trying, pauses
 
 log = logging.getLogger(__name__)
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
 class Store(Protocol):
@@ -60,23 +58,21 @@ class Taking:
         if not self._heart_beats():
             log.error("%d jobs at %s are left to other workers: this one has no heartbeat", len(job_ids), stage)
             return []
-        pause = _FIRST_PAUSE
-        while not self._stopping.is_set():
-            try:
-                return self._store.take(stage, job_ids, self._pulse.process_id, doubtful=doubtful)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-            self._stopping.wait(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        return []
+
+        def take() -> list[Job]:  # as whoever this worker is by then
+            return self._store.take(stage, job_ids, self._pulse.process_id, doubtful=doubtful)
+
+        try:
+            return keep_trying(take, stopping=self._stopping)
+        except Stopped:
+            return []
 
     def _heart_beats(self) -> bool:
         """A worker that is declared lost would call what another one calls too."""
         until = self._clock() + self._patience
-        pause = _FIRST_PAUSE
-        while not self._pulse.beats:
+        for pause in pauses():
+            if self._pulse.beats:
+                return True
             if self._clock() >= until or self._stopping.wait(pause):
                 return False
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        return True
+        raise AssertionError("the pauses never end")

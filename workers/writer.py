@@ -15,13 +15,20 @@ class JobWriter:
     """Writes in batches; after each, rings for the next stage and tells those who wait. Lives on the loop."""
 
     def __init__(self, settlements: Settlements, bus: Bus, doorbell: Doorbell, *, ships: bool) -> None:
-        """`ships`: analyzed jobs have to be rung for, because exporters are configured."""
+        """`ships`: analyzed jobs have to be rung for, because exporters are configured.
+
+        Nothing is ever refused: answers are paid for, and the slots bound how many there are.
+        """
         self._settlements = settlements
         self._bus = bus
         self._doorbell = doorbell
         self._ships = ships
-        self._starts: GroupCommit[Start, StartResult] = GroupCommit("start", self._write_starts)
-        self._ends: GroupCommit[Settlement, Written] = GroupCommit("settle", self._write_settlements, size_of=_size)
+        self._starts: GroupCommit[Start, StartResult] = GroupCommit(
+            "start", self._write_starts, max_pending=None, max_pending_bytes=None
+        )
+        self._ends: GroupCommit[Settlement, Written] = GroupCommit(
+            "settle", self._write_settlements, size_of=_size, max_pending=None, max_pending_bytes=None
+        )
 
     async def start(self, start: Start) -> StartResult:
         """Book an attempt before its call; do not call unless it was written."""

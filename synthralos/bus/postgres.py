@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from synthralos.bus.memory import MemoryBus
 from synthralos.bus.protocol import Listener, Topic
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class PostgresBus:
             with self._database.snapshot() as connection:
                 for chunk in chunks:
                     connection.execute(notify, {"payload": ",".join(chunk)})
-        except sa.exc.SQLAlchemyError as error:
+        except StoreError as error:
             log.debug("could not notify: %s", error)
 
     def subscribe(self, topic: Topic, listener: Listener) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -14,7 +15,8 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.writes import Written
 from synthralos.store.queue.claims import MOST_GIVEN_BACK, Claims
-from synthralos.store.sql.database import Database, is_transient
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import DatabaseFailed, is_transient
 from tests.fakes.jobs import ids, new_job, settlement, start
 from tests.fakes.stores import Store
 
@@ -36,8 +38,8 @@ class Unlucky(Database):
             raise self._broken()
 
     @staticmethod
-    def _broken() -> sa.exc.OperationalError:
-        return sa.exc.OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+    def _broken() -> DatabaseFailed:
+        return DatabaseFailed(psycopg.OperationalError("server closed the connection unexpectedly"))
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def test_nobody_claims_a_job_twice(store: Store) -> None:
 def test_a_claim_whose_commit_was_in_doubt_is_found_by_the_next_try(store: Store, unlucky: Unlucky, when: str) -> None:
     claims, worker, wanted = Claims(unlucky), store.worker(), store.submit(new_job(), new_job())
     unlucky.breaks = when
-    with pytest.raises(sa.exc.OperationalError) as failed:
+    with pytest.raises(DatabaseFailed) as failed:
         claims.claim(Stage.GUARD, wanted, worker)
     assert is_transient(failed.value)
     found = claims.claim(Stage.GUARD, wanted, worker)
@@ -132,7 +134,7 @@ def test_a_claim_in_doubt_is_found_after_several_broken_tries(store: Store, unlu
     claims, worker, wanted = Claims(unlucky), store.worker(), store.submit()
     for when in ("after", "before", "after"):
         unlucky.breaks = when
-        with pytest.raises(sa.exc.OperationalError):
+        with pytest.raises(DatabaseFailed):
             claims.claim(Stage.GUARD, wanted, worker)
     assert ids(claims.claim(Stage.GUARD, wanted, worker)) == wanted
 
@@ -140,7 +142,7 @@ def test_a_claim_in_doubt_is_found_after_several_broken_tries(store: Store, unlu
 def test_a_claim_in_doubt_that_was_lost_meanwhile_stays_with_its_new_holder(store: Store, unlucky: Unlucky) -> None:
     claims, worker, wanted = Claims(unlucky), store.worker(), store.submit()
     unlucky.breaks = "after"
-    with pytest.raises(sa.exc.OperationalError):
+    with pytest.raises(DatabaseFailed):
         claims.claim(Stage.GUARD, wanted, worker)
     store.lose(worker)
     store.sweeps.rescue()

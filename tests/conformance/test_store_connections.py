@@ -15,7 +15,8 @@ from psycopg import sql
 from migrations.runner import upgrade
 from synthralos.store.read.jobs import Reader
 from synthralos.store.scope import EVERYTHING
-from synthralos.store.sql.database import Database, is_contention, is_transient
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import DatabaseFailed, is_contention, is_transient
 from synthralos.store.sql.group_commit import GroupCommit
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.stores import Store
@@ -53,7 +54,7 @@ def test_a_connection_that_turned_read_only_leaves_the_pool(postgres_database: s
         upgrade(database)
         database.close()  # the next connections are made while the database takes no writes
         with altered(postgres_database, ("default_transaction_read_only", "on")) as take_back:
-            with pytest.raises(sa.exc.DBAPIError) as refused:
+            with pytest.raises(DatabaseFailed) as refused:
                 Store(database).submit()
             assert is_transient(refused.value)
             take_back()
@@ -123,7 +124,7 @@ def test_a_lock_that_somebody_keeps_is_an_error_that_passes(postgres_database: s
         [held] = Store(database).submit()
         with psycopg.connect(postgres_database) as holder:
             holder.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [held])
-            with pytest.raises(sa.exc.DBAPIError) as waited, database.transaction() as connection:
+            with pytest.raises(DatabaseFailed) as waited, database.transaction() as connection:
                 connection.execute(sa.text("UPDATE jobs SET run_id = 'x' WHERE id = CAST(:id AS uuid)"), {"id": held})
         assert is_transient(waited.value)
         assert is_contention(waited.value)
@@ -146,7 +147,7 @@ def test_many_may_open_a_new_sqlite_file_at_once(sqlite_database: str) -> None:
             try:
                 with database.snapshot() as connection:
                     connection.execute(sa.text("SELECT 1"))
-            except sa.exc.SQLAlchemyError as error:
+            except DatabaseFailed as error:
                 errors.append(error)
 
     threads = [threading.Thread(target=open_it) for _ in range(8)]

@@ -20,7 +20,8 @@ from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.queue.submissions import Accepted, NewJob, Submissions
-from synthralos.store.sql.database import Database, is_transient
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.store.tables import attempts, jobs
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
@@ -153,7 +154,7 @@ class Site:
         while True:
             try:
                 found = condition()
-            except sa.exc.SQLAlchemyError as error:
+            except StoreError as error:
                 if not is_transient(error):  # the database may be away: that is what the test is about
                     raise
                 found = None
@@ -199,7 +200,7 @@ class Site:
         """What a failed test shows: states, and the ends of the logs."""
         try:
             states = self.states()
-        except sa.exc.SQLAlchemyError as error:
+        except StoreError as error:
             states = {type(error).__name__: 0}
         logs = "\n".join(f"--- {p.log.name}\n{p.tail()}" for p in self._processes)
         return f"jobs: {states}\n{logs}"

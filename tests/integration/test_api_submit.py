@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.keys import Role
 from synthralos.store.scope import EVERYTHING, Scope
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import StoreBusy
 from synthralos.store.tables import jobs
 from tests.fakes.tcp_proxy import TcpProxy
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of, submitted
@@ -147,11 +149,21 @@ def test_the_same_key_of_another_tenant_is_another_key(place: Place) -> None:
     assert len({answer.json()["id"] for answer in answers}) == len(scopes)
 
 
+def test_where_too_much_waits_already_it_is_a_503_that_says_when_to_come_again(place: Place) -> None:
+    async def busy(*_: object) -> None:
+        raise StoreBusy
+
+    place.server.room.accept = busy  # type: ignore[assignment]
+    refused = place.client(Role.SERVICE).post(JOBS, json={"prompt": "a"})
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    assert place.store.rows(jobs) == []
+
+
 def test_a_database_that_is_down_is_a_503_and_never_a_202(store_on_postgres: Database) -> None:
     target = store_on_postgres.url
     with TcpProxy(target.host or "", target.port or 5432) as proxy:
-        through = Database(target.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False))
-        with api_over(core_over(through, submit_timeout=0.2)) as place:
+        url = target.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
+        with closing(Database(url)) as through, api_over(core_over(through, submit_timeout=2.0)) as place:
             client = place.client(Role.SERVICE)
             assert client.post(JOBS, json={"prompt": "a"}).status_code == 202
             proxy.refuse()
@@ -161,7 +173,6 @@ def test_a_database_that_is_down_is_a_503_and_never_a_202(store_on_postgres: Dat
             proxy.restore()
             accepted = client.post(JOBS, json={"prompt": "c"})
             texts = {row["request"]["body"]["messages"][0]["content"] for row in place.store.rows(jobs)}
-        through.close()
     assert (refused.status_code, reading.status_code, unready.status_code) == (503, 503, 503)
     assert refused.headers["retry-after"].isdecimal()
     assert unready.json()["checks"]["database"] == "unreachable"

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from scheduler.leader import ROLE, Leader
 from synthralos.store.admin.processes import Leadership
+from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import leaders
 from tests.fakes.stores import Store
@@ -91,7 +92,7 @@ def test_a_failed_renewal_leaves_the_lead_until_its_term_ends(store: Store) -> N
     leader.campaign()
     broken = sa.exc.OperationalError("campaign", {}, ConnectionRefusedError())
     sa.event.listen(store.database.write, "begin", lambda *_: (_ for _ in ()).throw(broken))
-    with pytest.raises(sa.exc.OperationalError):
+    with pytest.raises(DatabaseFailed):
         leader.campaign()
     assert leader.term == 1
 

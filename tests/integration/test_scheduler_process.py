@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -21,6 +22,7 @@ from synthralos.credentials import Credentials
 from synthralos.domain.states import Stage, Transition
 from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import leaders, processes
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import settlement
@@ -176,7 +178,7 @@ def test_a_scheduler_starts_without_its_database_and_works_when_it_is_there(sqli
 
 
 def test_a_failing_job_is_logged_once_an_outage(caplog: pytest.LogCaptureFixture) -> None:
-    transient = sa.exc.OperationalError("SELECT 1", {}, ConnectionRefusedError())
+    transient = DatabaseFailed(psycopg.OperationalError("connection refused"))
     runs: list[Exception | bool] = [True, transient, transient, False, True, transient, True, ValueError("a bug"), True]
 
     def job() -> bool:

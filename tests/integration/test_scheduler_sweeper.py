@@ -21,6 +21,7 @@ from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.writes import Written
 from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import jobs
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job, settlement, start
@@ -187,7 +188,7 @@ def test_after_an_outage_workers_are_given_time_to_beat(scene: Scene) -> None:
     scene.watch(30)
     worker = lost_worker(store)
     job = store.claimed(worker=worker)
-    with outage(scene), pytest.raises(sa.exc.OperationalError):
+    with outage(scene), pytest.raises(DatabaseFailed):
         scene.sweeper.round()
     scene.watch(10)
     assert store.state(job.id) == "active"

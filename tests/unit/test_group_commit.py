@@ -1,45 +1,12 @@
-"""Group commit: what arrives during a flush goes into the next one; one bad item harms nobody but itself."""
+"""Group commit: what arrives during a flush goes into the next one, and everybody hears of their own item."""
 
 import asyncio
-import threading
 from collections.abc import Sequence
 
-import psycopg
 import pytest
-import sqlalchemy as sa
 
-from synthralos.store.sql import group_commit
-from synthralos.store.sql.group_commit import GroupCommit, StoreUnavailable
-
-BROKEN = sa.exc.OperationalError("COMMIT", {}, ConnectionResetError())
-LOCKED = sa.exc.OperationalError("UPDATE", {}, psycopg.errors.LockNotAvailable())
-
-
-class Gate:
-    """A flush that waits at each batch until the test lets it through."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self._entered = threading.Semaphore(0)
-        self._open = threading.Semaphore(0)
-
-    def __call__(self, items: Sequence[int]) -> list[int]:
-        self.batches.append(list(items))
-        self._entered.release()
-        assert self._open.acquire(timeout=30)
-        return [item * 10 for item in items]
-
-    async def entered(self) -> None:
-        """A flush has begun."""
-        assert await asyncio.to_thread(self._entered.acquire, timeout=30)
-
-    def let_through(self, batches: int = 1) -> None:
-        """So many flushes may end."""
-        self._open.release(batches)
-
-
-def ten_times(items: Sequence[int]) -> list[int]:
-    return [item * 10 for item in items]
+from synthralos.store.sql.group_commit import GroupCommit
+from tests.fakes.flushes import Gate, Told, ten_times
 
 
 def test_an_idle_system_commits_at_once() -> None:
@@ -77,83 +44,9 @@ def test_results_come_back_in_order_and_batches_are_bounded() -> None:
             return ten_times(items)
 
         group = GroupCommit("test", flush, batch=100)
-        assert await group.commit_all(range(250)) == [item * 10 for item in range(250)]
+        results = await asyncio.gather(*[group.commit(item) for item in range(250)])
+        assert results == ten_times(range(250))
         assert sizes == [100, 100, 50]
-        await group.close()
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("bad", [{0}, {7}, {0, 1, 15}, set(range(16))])
-def test_a_bad_item_harms_no_neighbor(bad: set[int]) -> None:
-    async def scenario() -> None:
-        written: list[int] = []
-
-        def flush(items: Sequence[int]) -> list[int]:
-            if bad & set(items):
-                raise ValueError("a bad item")
-            written.extend(items)
-            return ten_times(items)
-
-        group = GroupCommit("test", flush)
-        results = await asyncio.gather(*[group.commit(item) for item in range(16)], return_exceptions=True)
-        assert {n for n, result in enumerate(results) if isinstance(result, ValueError)} == bad
-        good = [item for item in range(16) if item not in bad]
-        assert [result for result in results if isinstance(result, int)] == ten_times(good)
-        assert sorted(written) == good
-        await group.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_broken_connection_is_tried_again_with_the_same_batch() -> None:
-    async def scenario() -> None:
-        batches: list[list[int]] = []
-
-        def flush(items: Sequence[int]) -> list[int]:
-            batches.append(list(items))
-            if len(batches) < 3:
-                raise BROKEN
-            return ten_times(items)
-
-        group = GroupCommit("test", flush)
-        assert await group.commit_all([1, 2]) == [10, 20]
-        assert batches == [[1, 2]] * 3
-        await group.close()
-
-    asyncio.run(scenario())
-
-
-def test_after_the_time_to_give_up_the_store_is_unavailable_and_later_back() -> None:
-    async def scenario() -> None:
-        away = True
-
-        def flush(items: Sequence[int]) -> list[int]:
-            if away:
-                raise BROKEN
-            return ten_times(items)
-
-        group = GroupCommit("test", flush, give_up_after=0.2)
-        results = await asyncio.gather(group.commit(1), group.commit(2), return_exceptions=True)
-        assert [type(result) for result in results] == [StoreUnavailable] * 2
-        away = False
-        assert await group.commit(3) == 30
-        await group.close()
-
-    asyncio.run(scenario())
-
-
-def test_who_no_longer_waits_does_not_disturb_the_others() -> None:
-    async def scenario() -> None:
-        gate = Gate()
-        group = GroupCommit("test", gate)
-        gone, stays = asyncio.ensure_future(group.commit(1)), asyncio.ensure_future(group.commit(2))
-        await gate.entered()
-        gone.cancel()
-        gate.let_through(2)
-        assert await stays == 20
-        assert gate.batches[0] == [1, 2]
-        assert await group.commit(3) == 30
         await group.close()
 
     asyncio.run(scenario())
@@ -214,67 +107,82 @@ def test_batches_are_bounded_in_bytes_and_what_is_larger_goes_alone() -> None:
     asyncio.run(scenario())
 
 
-def test_an_item_that_breaks_each_connection_keeps_nobody_waiting() -> None:
+def test_what_is_submitted_is_told_to_a_callback_on_the_loop() -> None:
     async def scenario() -> None:
-        breaks = True
-
-        def flush(items: Sequence[int]) -> list[int]:
-            if breaks and 3 in items:
-                raise BROKEN
-            return ten_times(items)
-
-        group = GroupCommit("test", flush)
-        poison = asyncio.ensure_future(group.commit(3))
-        assert await asyncio.gather(*[group.commit(item) for item in (1, 2, 4, 5)]) == [10, 20, 40, 50]
-        assert await group.commit(6) == 60
-        assert not poison.done()
-        breaks = False
-        assert await poison == 30
+        group, told = GroupCommit("test", ten_times), Told()
+        for item in range(5):
+            group.submit(item, told.of(item))
+        assert told.results == {}
+        await told.until(*range(5))
+        assert told.results == {item: item * 10 for item in range(5)}
         await group.close()
 
     asyncio.run(scenario())
 
 
-def test_a_write_that_keeps_failing_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_callback_that_fails_keeps_no_other_from_its_result(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        tries = 0
+        group, told = GroupCommit("test", ten_times), Told()
 
-        def flush(items: Sequence[int]) -> list[int]:
-            nonlocal tries
-            tries += 1
-            if tries < 5:
-                raise BROKEN
-            return ten_times(items)
+        def fails(result: int | Exception) -> None:
+            raise ZeroDivisionError
 
-        group = GroupCommit("test", flush)
-        assert await group.commit(1) == 10
+        group.submit(1, fails)
+        group.submit(2, told.of(2))
+        await told.until(2)
         await group.close()
 
     asyncio.run(scenario())
-    assert len(caplog.records) == 1
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
-def test_held_rows_keep_no_other_item_waiting_however_many_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    # By the time that all of them were tried, the first one is due again: as with locks that are waited for.
-    monkeypatch.setattr(group_commit, "_FIRST_PAUSE", 0.0)
-    monkeypatch.setattr(group_commit, "_LONGEST_PAUSE", 0.0)
-
+def test_the_next_batch_is_taken_while_the_loop_is_busy() -> None:
     async def scenario() -> None:
-        held = {1, 2, 3, 4, 5}
-
-        def flush(items: Sequence[int]) -> list[int]:
-            if held & set(items):
-                raise LOCKED
-            return ten_times(items)
-
-        group = GroupCommit("test", flush)
-        waiting = [asyncio.ensure_future(group.commit(item)) for item in sorted(held)]
-        async with asyncio.timeout(20):
-            for item in range(100, 104):
-                assert await group.commit(item) == item * 10
-        assert not any(task.done() for task in waiting)
-        held.clear()
-        assert await asyncio.gather(*waiting) == [10, 20, 30, 40, 50]
+        gate = Gate()
+        group, told = GroupCommit("test", gate), Told()
+        group.submit(1, told.of(1))
+        await gate.entered()
+        group.submit(2, told.of(2))
+        gate.let_through()
+        gate.wait_entered()  # and the loop with it
+        assert (gate.batches, told.results) == ([[1], [2]], {})
+        gate.let_through()
+        await told.until(1, 2)
         await group.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_is_cancelled_before_a_flush_took_the_item_has_it_not_written() -> None:
+    async def scenario() -> None:
+        gate = Gate()
+        group = GroupCommit("test", gate)
+        taken = asyncio.ensure_future(group.commit(1))
+        await gate.entered()
+        gone, stays = asyncio.ensure_future(group.commit(2)), asyncio.ensure_future(group.commit(3))
+        await asyncio.sleep(0)
+        assert gone.cancel()
+        assert taken.cancel()
+        await asyncio.wait([gone, taken])
+        gate.let_through(2)
+        assert await stays == 30
+        assert gate.batches == [[1], [3]]
+        await group.close()
+
+    asyncio.run(scenario())
+
+
+def test_to_close_waits_for_the_flush_of_an_item_that_nobody_waits_for() -> None:
+    async def scenario() -> None:
+        gate = Gate()
+        group = GroupCommit("test", gate)
+        gone = asyncio.ensure_future(group.commit(1))
+        await gate.entered()
+        gone.cancel()
+        closing = asyncio.ensure_future(group.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        gate.let_through()
+        await closing
 
     asyncio.run(scenario())

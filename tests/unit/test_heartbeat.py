@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.runner import upgrade
 from synthralos.bus.build import build_bus
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import processes
 from tests.fakes.heard import Heard
 from tests.fakes.stores import Store
@@ -112,7 +112,7 @@ class Away(Processes):
     def _fail(self) -> None:
         if self.failures:
             self.failures -= 1
-            raise sa.exc.OperationalError("SELECT 1", {}, ConnectionRefusedError())
+            raise DatabaseFailed(psycopg.OperationalError("connection refused"))
 
     def register(self, kind: str, stages: object = ()) -> str:
         """See `Processes.register`."""
@@ -138,7 +138,7 @@ def test_a_process_waits_for_its_database(store: Store, make: Make) -> None:
 
 def test_a_process_whose_database_does_not_come_does_not_start(store: Store, make: Make) -> None:
     heartbeat = make(Away(store.database, failures=1000))
-    with pytest.raises(SQLAlchemyError):
+    with pytest.raises(DatabaseFailed):
         heartbeat.start(patience=0)
 
 

@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Sequence
 
+import psycopg
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Stage
+from synthralos.store.sql.errors import DatabaseFailed
 from tests.fakes.stage_jobs import a_job
 from workers.taking import Taking
 
@@ -61,8 +62,8 @@ def taking(store: Store, pulse: Pulse, stopping: Impatient) -> Taking:
     return Taking(store, pulse, stopping, 30.0, lambda: stopping.now)
 
 
-def away() -> OperationalError:
-    return OperationalError("SELECT 1", {}, ConnectionResetError(), connection_invalidated=True)
+def away() -> DatabaseFailed:
+    return DatabaseFailed(psycopg.OperationalError("the connection is lost"))
 
 
 def test_jobs_are_taken_for_this_worker_doubtful_or_not() -> None:

@@ -11,7 +11,8 @@ from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Lane, Stage, Transition, sources, target
 from synthralos.store.queue.ledger import Ledger
 from synthralos.store.queue.routing_plans import stored_plans
-from synthralos.store.sql.database import Database, is_transient
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import Id, id_text, one_of, utcnow
 from synthralos.store.tables import jobs, processes

@@ -1,4 +1,4 @@
-"""The database from its URL: connections for writing and for reading, and which errors pass by themselves."""
+"""The database from its URL: connections for writing and for reading."""
 
 import threading
 import time
@@ -10,10 +10,10 @@ import orjson
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DisconnectionError
 
 from synthralos.store.sql.connecting import make_private, postgres_arguments, prepare_sqlite
+from synthralos.store.sql.errors import OwnErrors
 
 _PLANS_LIVE = 1.0
 """Seconds until a connection plans anew. A plan that was made while a table was empty goes through all of it, and
@@ -21,18 +21,16 @@ PostgreSQL would keep that plan until the table is analyzed, which on a new one 
 
 _READ_ONLY = "25006"
 """PostgreSQL, while another server takes over: this one takes no writes (any more)."""
-_TOO_LARGE = "54"
-"""PostgreSQL's class of errors for what is over one of its limits: not by itself, and not as it is."""
-_CONTENTION = frozenset({"40001", "40P01", "55P03", "57014"})
-"""PostgreSQL: not serializable, a deadlock, a lock or a statement that took too long. Others may get through."""
-_PERMANENT_SQLITE = ("no such table", "no such column", "readonly database", "unable to open", "too big")
 
 POOL = 4
 """Connections that a pool keeps; as many more for as long as they are needed."""
 
 
 class Database:
-    """One database, with separate connection pools for short write transactions and for reads."""
+    """One database, with separate connection pools for short write transactions and for reads.
+
+    What happens in `transaction`, `one_statement` and `snapshot` raises `synthralos.store.sql.errors.DatabaseFailed`.
+    """
 
     def __init__(self, url: str, pool_size: int = POOL) -> None:
         """`url` is `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`. Connects lazily."""
@@ -80,7 +78,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """A write transaction: committed at the end, rolled back on an error."""
-        with self._turn, self.write.begin() as connection:
+        with OwnErrors(), self._turn, self.write.begin() as connection:
             yield connection
 
     @contextmanager
@@ -92,31 +90,13 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
         """A connection that reads: each statement sees what is committed when it begins, and costs one round trip."""
-        with self.read.connect() as connection:
+        with OwnErrors(), self.read.connect() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all pooled connections."""
         self.write.dispose()
         self.read.dispose()
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same statement may succeed later: connection lost, server restarting, deadlock, lock held."""
-    if isinstance(error, PoolTimeout | InterfaceError):
-        return True
-    if isinstance(error, OperationalError):
-        if (getattr(error.orig, "sqlstate", None) or "").startswith(_TOO_LARGE):
-            return False
-        return not any(sign in str(error.orig) for sign in _PERMANENT_SQLITE)
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY
-    return False
-
-
-def is_contention(error: BaseException) -> bool:
-    """Whether it was the statement's own rows that were not to be had, rather than the database."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONTENTION
 
 
 def _dumps(value: Any) -> str:

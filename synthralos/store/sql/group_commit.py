@@ -1,50 +1,47 @@
 """Group commit: whatever arrives while a transaction is being committed goes into the next one.
 
-No timers and no tuning: an idle system commits at once, a busy one hundreds of items at a time. Lives on an
-event loop; the transactions run in a thread of their own.
+No timers and no tuning: an idle system commits at once, a busy one hundreds of items at a time. Callers live on an
+event loop; the transactions run in two threads (`commit_lanes`), which take what waits without asking the loop, and
+tell the loop once for each flush.
 """
 
 import asyncio
-import contextlib
+import itertools
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
 
-from synthralos.store.sql.database import is_contention, is_transient
+from synthralos.store.sql.commit_lanes import Lane, MainLane, SideLane
+from synthralos.store.sql.commit_parts import Entry, Pending
+from synthralos.store.sql.commit_watch import Deadlines, Watchdog
+from synthralos.store.sql.errors import StoreBusy, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+MAX_PENDING = 20_000
+MAX_PENDING_BYTES = 256 * 1024 * 1024
+"""What may wait, where whoever asks can be told to come again."""
 
-_TRIES_TOGETHER = 3
-"""How often a batch that fails, as if by an outage, is tried as it is; then in halves, down to single items."""
-
-_SAY_AGAIN = 60.0
-"""Seconds after which a write that still fails is logged once more."""
-
-
-_Batch = list[tuple[Item, "asyncio.Future[Result]"]]
-
-
-class StoreUnavailable(Exception):
-    """The database did not take the write in time. It may or may not have been committed."""
+STUCK_AFTER = 60.0
+"""Seconds. The time-outs of the server and of the connection end a flush long before."""
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Collects items and hands them to `flush` in batches, one batch at a time.
+    """Collects items and hands them to `flush` in batches.
 
-    `flush` runs in a thread, writes all items in one transaction, gives one result per item, and must be
-    safe to repeat: a batch whose connection broke is written again, until `give_up_after` seconds (None:
-    for as long as it takes), and in smaller and smaller batches, because it may be what a batch holds that breaks
-    the connection. An error that will not pass by itself is narrowed down to the items that cause it, and raised to
-    those alone. A batch holds at most `batch` items and `max_bytes` as `size_of` counts them (an item that is larger
-    goes alone).
+    `flush` writes all items in one transaction, gives one result per item, and must be safe to repeat, and safe to be
+    called by two threads at once with different items. What it raises is sorted by `errors.classify`: while the
+    database is away the batch is written again, for as long as it takes. Where the error is about what the batch
+    holds, the batch is written in smaller and smaller parts beside the others; an item whose rows are held alone is
+    tried again, and one that the database refuses alone gets the error.
+
+    A batch holds at most `batch` items and `max_bytes` as `size_of` counts them (an item that is larger goes alone).
+    An item is given up `give_up_after` seconds after it came (None: never), also while a flush hangs.
     """
 
     def __init__(
@@ -56,198 +53,139 @@ class GroupCommit(Generic[Item, Result]):
         give_up_after: float | None = None,
         size_of: Callable[[Item], int] = lambda _: 0,
         max_bytes: int = 16 * 1024 * 1024,
+        max_pending: int | None = MAX_PENDING,
+        max_pending_bytes: int | None = MAX_PENDING_BYTES,
+        stuck_after: float = STUCK_AFTER,
+        abort: Callable[[], None] | None = None,
     ) -> None:
+        """`max_pending` items and `max_pending_bytes` may be unanswered; what comes then is refused (None: nothing is).
+
+        `abort` is called, on the loop, when a flush has taken `stuck_after` seconds, and may end its connection.
+        """
         self._name = name
-        self._flush = flush
-        self._batch = batch
         self._size_of = size_of
-        self._max_bytes = max_bytes
-        self._give_up_after = give_up_after
-        self._pending: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._aside: deque[_Aside[Item, Result]] = deque()
-        self._arrived = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"commit-{name}")
+        self._patience = give_up_after
+        self._max_pending = math.inf if max_pending is None else max_pending
+        self._max_pending_bytes = math.inf if max_pending_bytes is None else max_pending_bytes
+        self._waiting = 0
+        self._bytes = 0
+        self._pending = Pending(batch, max_bytes)
+        self._side = SideLane(name, flush, self._told)
+        self._main = MainLane(name, flush, self._told, self._pending, self._side)
+        self._deadlines = Deadlines(self._give_up)
+        self._watchdog = Watchdog(name, (self._main, self._side), lambda: self._waiting > 0, stuck_after, abort)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._emptied = asyncio.Event()
+        self._closed = False
         self.flushes = 0
         self.items = 0
 
     async def commit(self, item: Item) -> Result:
-        """Write one item; returns when it is durable. Raises `StoreUnavailable`."""
-        return await self._enqueue(item)
+        """Write one item; returns when it is durable. Raises `StoreUnavailable`, `StoreBusy`, or what its write raised.
+
+        Who is cancelled before the item was taken for a flush has it not written; afterwards it may be.
+        """
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        entry = self._enter(item, partial(_resolve, future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._forget(entry)
+            raise
 
     def submit(self, item: Item, done: Callable[[Result | Exception], None]) -> None:
-        """Write one item; `done` is called on the loop with its result or its error."""
-
-        def told(future: "asyncio.Future[Result]") -> None:
-            error = future.exception()
-            if error is None:
-                done(future.result())
-            elif isinstance(error, Exception):
-                done(error)
-            else:
-                raise error
-
-        self._enqueue(item).add_done_callback(told)
-
-    async def commit_all(self, items: Sequence[Item]) -> list[Result]:
-        """Write several items, possibly in several transactions; results in order."""
-        return await asyncio.gather(*[self._enqueue(item) for item in items])
-
-    def _enqueue(self, item: Item) -> "asyncio.Future[Result]":
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
-        self._pending.append((item, future))
-        self._arrived.set()
-        if self._task is None:
-            self._task = loop.create_task(self._drain())
-        return future
-
-    async def _drain(self) -> None:
+        """Write one item; `done` is called on the loop, later, with its result or with what `commit` would raise."""
         try:
-            while self._pending or self._aside:
-                now = asyncio.get_running_loop().time()
-                if self._aside and self._aside[0].due <= now:
-                    waiting = self._aside.popleft()
-                    await self._write([waiting.item], waiting.outage)
-                elif not self._pending:
-                    await self._wait(self._aside[0].due - now)
-                # In turns: items that were set aside may be due all the time, and each is waited for.
-                if self._pending:
-                    await self._write(self._next_batch())
-        finally:
-            self._task = None
+            self._enter(item, done)
+        except StoreBusy as busy:
+            asyncio.get_running_loop().call_soon(done, busy)
 
-    async def _wait(self, seconds: float) -> None:
-        self._arrived.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._arrived.wait()
+    def _enter(self, item: Item, done: Callable[[Any], None]) -> Entry:
+        if self._closed:
+            raise RuntimeError(f"{self._name}: the group commit is closed")
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        size = self._size_of(item)
+        # What is larger than the bound by itself gets in where nothing else waits.
+        if self._waiting >= self._max_pending or 0 < self._bytes > self._max_pending_bytes - size:
+            raise StoreBusy(f"{self._name}: {self._waiting} items wait")
+        self._waiting += 1
+        self._bytes += size
+        entry = Entry(item, done, size, 0.0)
+        if self._patience is not None:
+            entry.deadline = loop.time() + self._patience
+            self._deadlines.add(entry, loop)
+        self._pending.add(entry)
+        if self._main.rests:
+            self._main.rests = False
+            loop.call_soon(self._main.ring)  # not at once: what else arrives in this turn of the loop comes along
+        if self._watchdog.sleeps:
+            self._watchdog.wake(loop)
+        return entry
 
-    def _next_batch(self) -> "_Batch[Item, Result]":
-        batch = [self._pending.popleft()]
-        size = self._size_of(batch[0][0])
-        while self._pending and len(batch) < self._batch:
-            size += self._size_of(self._pending[0][0])
-            if size > self._max_bytes:
-                break
-            batch.append(self._pending.popleft())
-        return batch
+    def _told(self, entries: Sequence[Entry], results: Sequence[Any] | Exception) -> None:
+        """Hand the results of one flush to the loop. Called by the lanes."""
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(self._answer_all, entries, results)
+        except RuntimeError:
+            log.error("%s: %d items have their answer, and nobody is left to be told", self._name, len(entries))
 
-    async def _write(self, batch: "_Batch[Item, Result]", outage: "_Outage | None" = None) -> None:
-        outage = _Outage(self._name) if outage is None else outage
-        rest = deque([batch])
-        while rest:
-            part = rest.popleft()
-            try:
-                results = await self._flushed(part)
-            except Exception as error:  # noqa: BLE001 - the edge of the batch: each waiter gets the error
-                if not is_transient(error):
-                    await self._narrow_down(part, error)
-                    continue
-                pause, contended = outage.seen(error, len(part)), is_contention(error)
-                if self._give_up_after is None or outage.seconds + pause <= self._give_up_after:
-                    await self._put_off(part, rest, outage, pause, contended)
-                elif contended:
-                    self._give_up([part], error)
-                else:
-                    self._give_up([part, *rest], error)
-                    return
-            else:
-                outage.passed = True
-                self._resolve(part, results)
+    def _answer_all(self, entries: Sequence[Entry], results: Sequence[Any] | Exception) -> None:
+        answers: Iterable[Any] = itertools.repeat(results) if isinstance(results, Exception) else results
+        if answers is results:
+            self.flushes += 1
+            self.items += len(entries)
+        self._tell(entries, answers)
+        self._deadlines.prune()
 
-    async def _put_off(
-        self,
-        part: "_Batch[Item, Result]",
-        rest: "deque[_Batch[Item, Result]]",
-        outage: "_Outage",
-        pause: float,
-        contended: bool,
-    ) -> None:
-        """Try the part later. A row that somebody holds delays its own item only, an outage all of them."""
-        if len(part) == 1 and (contended or outage.passed):
-            self._aside.append(_Aside(asyncio.get_running_loop().time() + pause, part[0], outage))
-        elif contended:
-            rest.extend(_halves(part))
-        else:
-            rest.extend(_halves(part) if outage.tries > _TRIES_TOGETHER else [part])
-            await asyncio.sleep(pause)
+    def _tell(self, entries: Sequence[Entry], answers: Iterable[Any]) -> None:
+        """Give the answers to those that still wait for them."""
+        for entry, answer in zip(entries, answers, strict=False):
+            done = self._forget(entry)
+            if done is not None:
+                try:
+                    done(answer)
+                except Exception:
+                    log.error("%s: who was told of a result failed", self._name, exc_info=True)
 
-    async def _flushed(self, batch: "_Batch[Item, Result]") -> Sequence[Result]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._flush, [item for item, _ in batch])
+    def _forget(self, entry: Entry) -> Callable[[Any], None] | None:
+        """Nobody waits for the entry any more; who is to be told, if anybody. It is not written unless it was taken."""
+        done, entry.done = entry.done, None
+        if done is not None:
+            self._waiting -= 1
+            self._bytes -= entry.size
+            if not self._waiting:
+                self._emptied.set()
+        return done
 
-    @staticmethod
-    def _give_up(parts: "Sequence[_Batch[Item, Result]]", error: Exception) -> None:
-        log.warning("gave up a write of %d items: %s", sum(map(len, parts)), type(error).__name__)
-        for part in parts:
-            _fail(part, StoreUnavailable(type(error).__name__))
-
-    async def _narrow_down(self, batch: "_Batch[Item, Result]", error: Exception) -> None:
-        if len(batch) == 1:
-            _fail(batch, error)
-            return
-        log.error("a write of %d items failed, trying them apart: %s", len(batch), type(error).__name__)
-        middle = len(batch) // 2
-        await self._write(batch[:middle])
-        await self._write(batch[middle:])
-
-    def _resolve(self, batch: "_Batch[Item, Result]", results: Sequence[Result]) -> None:
-        self.flushes += 1
-        self.items += len(batch)
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.done():
-                future.set_result(result)
+    def _give_up(self, entries: Sequence[Entry]) -> None:
+        log.warning("%s: gave up a write of %d items", self._name, len(entries))
+        self._tell(entries, itertools.repeat(StoreUnavailable(f"{self._name}: not written in time")))
+        self._pending.prune()
+        self._main.ring()
 
     async def close(self) -> None:
-        """Write what is pending, then stop the thread. Nothing may be committed afterwards."""
-        if self._task is not None:
-            await self._task
-        self._thread.shutdown(wait=True)
+        """Write what is pending, then stop the threads. Nothing may be committed afterwards."""
+        while self._waiting:
+            self._emptied.clear()
+            await self._emptied.wait()
+        self._closed = True
+        self._deadlines.cancel()
+        self._watchdog.cancel()
+        for lane in (self._main, self._side):
+            await _ended(lane)
 
 
-class _Outage:
-    """What is known of a write that fails again and again: how often, for how long, and whether it was said."""
-
-    def __init__(self, name: str) -> None:
-        self.tries = 0
-        self.passed = False
-        self._name = name
-        self._clock = asyncio.get_running_loop().time
-        self._started = self._clock()
-        self._said = -_SAY_AGAIN
-        self._pause = _FIRST_PAUSE
-
-    @property
-    def seconds(self) -> float:
-        """Since the first try."""
-        return self._clock() - self._started
-
-    def seen(self, error: Exception, items: int) -> float:
-        """It failed once more; the seconds to wait before the next try."""
-        self.tries += 1
-        if self.seconds - self._said >= _SAY_AGAIN:
-            self._said = self.seconds
-            log.warning("%s: a write of %d items fails, trying again: %s", self._name, items, type(error).__name__)
-        pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
-        return pause
+async def _ended(lane: Lane) -> None:
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    lane.stop(lambda: loop.call_soon_threadsafe(ended.set))
+    await ended.wait()
 
 
-@dataclass(slots=True)
-class _Aside(Generic[Item, Result]):
-    """An item that waits for rows of its own while others are written; `due` by the loop's clock."""
-
-    due: float
-    item: "tuple[Item, asyncio.Future[Result]]"
-    outage: _Outage
-
-
-def _halves(batch: "_Batch[Item, Result]") -> "list[_Batch[Item, Result]]":
-    middle = len(batch) // 2
-    return [half for half in (batch[:middle], batch[middle:]) if half]
-
-
-def _fail(batch: "_Batch[Item, Result]", error: Exception) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(error)
+def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
