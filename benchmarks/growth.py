@@ -17,7 +17,7 @@ JOBS, JOBS_SMOKE = 10_000, 500
 SAMPLES = 500
 """Jobs that really ran, whose rows are copied to make a history."""
 
-_TABLES = {"jobs": "id", "attempts": "job_id", "model_cost_logs": "job_id", "spans": "job_id"}
+_TABLES = {"jobs": "id", "results": "job_id", "attempts": "job_id"}
 """The tables that grow, and the column that holds the job's id."""
 
 _DRAW_IDS = """
@@ -90,8 +90,6 @@ def _copy(connection: psycopg.Connection[tuple[object, ...]], table: str, key: s
 def _value(column: str, kind: str, key: str) -> str:
     if column == key:
         return "copies.new"
-    if column == "trace_id":
-        return "replace(copies.new::text, '-', '')"
     if kind == "timestamp with time zone":
         return f"t.{column} - copies.age"
     return f"t.{column}"

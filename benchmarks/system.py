@@ -67,7 +67,7 @@ class System:
 
     def until_finished(self, patience: float = 600.0) -> None:
         """Returns when no job is unfinished."""
-        wait_until(lambda: not self.value("SELECT EXISTS (SELECT FROM jobs WHERE finished_at IS NULL)"),
+        wait_until(lambda: not self.value("SELECT EXISTS (SELECT FROM open_jobs)"),
                    "the jobs to finish", list(self.children.values()), patience)  # fmt: skip
 
     def value(self, query: str) -> object:
@@ -121,14 +121,14 @@ def running(database_url: str, broker: BrokerPlace, catalog: Path, shape: Shape)
 def check_books(system: System) -> None:
     """Every job succeeded with one attempt, one line of cost and at least four spans; raises `BenchmarkError`."""
     wrong = {
-        "jobs that did not succeed": "SELECT count(*) FROM jobs WHERE state <> 'succeeded'",
+        "jobs that did not succeed": "SELECT count(*) FROM all_jobs WHERE state <> 'succeeded'",
         "jobs missing": f"SELECT {system.sent} - count(*) FROM jobs",
         "attempts more than jobs": "SELECT count(*) - (SELECT count(*) FROM jobs) FROM attempts",
         "attempts that did not succeed": "SELECT count(*) FROM attempts WHERE outcome <> 'succeeded'",
         "cost lines more than jobs": "SELECT count(*) - (SELECT count(*) FROM jobs) FROM model_cost_logs",
         "cost lines without a cost": "SELECT count(*) FROM model_cost_logs WHERE cost_picousd IS NULL",
         "jobs with fewer than four spans": "SELECT (SELECT count(*) FROM jobs) - count(*) FROM "
-        "(SELECT FROM spans GROUP BY job_id HAVING count(*) >= 4) AS complete",
+        "results WHERE spans LIKE E'%\\n%\\n%\\n%'",
     }
     found = {name: count for name, query in wrong.items() if (count := int(system.number(query)))}
     if found:

@@ -52,7 +52,7 @@ def run_jobs(system: System, count: int, *others: Child) -> Run:
     submitted = system.number("SELECT extract(epoch FROM clock_timestamp())")
     system.until_finished()
     used = meter.read() | {"client": time.process_time() - own}
-    ended = system.number("SELECT extract(epoch FROM max(finished_at)) FROM jobs")
+    ended = system.number("SELECT extract(epoch FROM max(finished_at)) FROM results")
     return Run(count, ended - began, submitted - began, used, system.number(_COMMITS) - commits)
 
 

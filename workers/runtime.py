@@ -13,7 +13,7 @@ from pipelines.flow.batch import BatchRunner
 from pipelines.flow.calls import Calls
 from pipelines.flow.conveyor import Conveyor
 from pipelines.flow.deployment_slots import DeploymentSlots
-from pipelines.flow.registry import Registry
+from pipelines.flow.registry import Registry, is_ours
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
 from pipelines.flow.slots import Slots
@@ -196,14 +196,14 @@ class WorkerRuntime:
 
     async def _cut_revoked(self, job_ids: Sequence[str] | None) -> None:
         wanted = None if job_ids is None else set(job_ids)
-        ours = [key for key in self.registry.holding() if wanted is None or key[0] in wanted]
+        ours = [key for key in self.registry.running() if wanted is None or key[0] in wanted]
         if not ours:
             return
         try:
-            holders = await asyncio.to_thread(self._reader.holders, [job_id for job_id, _ in ours])
+            claims = await asyncio.to_thread(self._reader.claims, [job_id for job_id, _ in ours])
         except Exception as error:
             if not is_transient(error):
                 raise
             log.warning("could not ask whose claims hold; the audit will: %s", type(error).__name__)
             return
-        self.registry.cut([key for key in ours if (holder := holders.get(key[0])) is None or holder[1] != key[1]])
+        self.registry.cut([key for key in ours if not is_ours(claims.get(key[0]), key[1])])

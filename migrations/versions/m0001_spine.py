@@ -15,6 +15,7 @@ JSON = sa.JSON(none_as_null=True)
 
 
 def upgrade() -> None:
+    create_job_tables()
     op.create_table(
         "api_keys",
         sa.Column("id", ID, nullable=False),
@@ -29,35 +30,6 @@ def upgrade() -> None:
         sa.Column("revoked_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("hash"),
-    )
-    op.create_table(
-        "attempts",
-        sa.Column("job_id", ID, nullable=False),
-        sa.Column("attempt_no", sa.Integer(), nullable=False),
-        sa.Column("worker_id", ID, nullable=False),
-        sa.Column("claim_no", sa.Integer(), nullable=False),
-        sa.Column("deployment", sa.Text(), nullable=False),
-        sa.Column("provider", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("region", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False),
-        sa.Column("billed", sa.Text(), nullable=True),
-        sa.Column("late", sa.Boolean(), nullable=False),
-        sa.Column("failure", JSON, nullable=True),
-        sa.Column("provider_model", sa.Text(), nullable=True),
-        sa.Column("provider_request_id", sa.Text(), nullable=True),
-        sa.Column("input_tokens", sa.Integer(), nullable=True),
-        sa.Column("cached_tokens", sa.Integer(), nullable=True),
-        sa.Column("cache_write_tokens", sa.Integer(), nullable=True),
-        sa.Column("output_tokens", sa.Integer(), nullable=True),
-        sa.Column("reasoning_tokens", sa.Integer(), nullable=True),
-        sa.Column("reserved_picousd", MONEY, nullable=True),
-        sa.Column("cost_picousd", MONEY, nullable=True),
-        sa.Column("seconds", sa.Float(), nullable=True),
-        sa.Column("started_at", TIME, nullable=False),
-        sa.Column("ended_at", TIME, nullable=True),
-        sa.PrimaryKeyConstraint("job_id", "attempt_no"),
-        postgresql_with={"fillfactor": 50},
     )
     op.create_table(
         "event_logs",
@@ -90,6 +62,74 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization", "workspace", "key"),
     )
     op.create_index("idempotency_keys_by_time", "idempotency_keys", ["created_at"], unique=False)
+    op.create_table(
+        "leaders",
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("holder", ID, nullable=False),
+        sa.Column("term", sa.Integer(), nullable=False),
+        sa.Column("until", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("role"),
+    )
+    op.create_table(
+        "organizations",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "processes",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("boot", sa.Text(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("stages", JSON, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("started_at", TIME, nullable=False),
+        sa.Column("heartbeat_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "plans",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("body", JSON, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+
+
+def create_job_tables() -> None:
+    """Those that revision 0002 replaces."""
+    op.create_table(
+        "attempts",
+        sa.Column("job_id", ID, nullable=False),
+        sa.Column("attempt_no", sa.Integer(), nullable=False),
+        sa.Column("worker_id", ID, nullable=False),
+        sa.Column("claim_no", sa.Integer(), nullable=False),
+        sa.Column("deployment", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("billed", sa.Text(), nullable=True),
+        sa.Column("late", sa.Boolean(), nullable=False),
+        sa.Column("failure", JSON, nullable=True),
+        sa.Column("provider_model", sa.Text(), nullable=True),
+        sa.Column("provider_request_id", sa.Text(), nullable=True),
+        sa.Column("input_tokens", sa.Integer(), nullable=True),
+        sa.Column("cached_tokens", sa.Integer(), nullable=True),
+        sa.Column("cache_write_tokens", sa.Integer(), nullable=True),
+        sa.Column("output_tokens", sa.Integer(), nullable=True),
+        sa.Column("reasoning_tokens", sa.Integer(), nullable=True),
+        sa.Column("reserved_picousd", MONEY, nullable=True),
+        sa.Column("cost_picousd", MONEY, nullable=True),
+        sa.Column("seconds", sa.Float(), nullable=True),
+        sa.Column("started_at", TIME, nullable=False),
+        sa.Column("ended_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("job_id", "attempt_no"),
+        postgresql_with={"fillfactor": 50},
+    )
     op.create_table(
         "jobs",
         sa.Column("id", ID, nullable=False),
@@ -178,14 +218,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
     )
     op.create_table(
-        "leaders",
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("holder", ID, nullable=False),
-        sa.Column("term", sa.Integer(), nullable=False),
-        sa.Column("until", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("role"),
-    )
-    op.create_table(
         "model_cost_logs",
         sa.Column("job_id", ID, nullable=False),
         sa.Column("attempt_no", sa.Integer(), nullable=False),
@@ -208,33 +240,6 @@ def upgrade() -> None:
     )
     op.create_index("model_cost_logs_by_time", "model_cost_logs", ["organization", "logged_at"], unique=False)
     op.create_table(
-        "organizations",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("plan", sa.Text(), nullable=False),
-        sa.Column("created_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("name"),
-    )
-    op.create_table(
-        "processes",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("boot", sa.Text(), nullable=False),
-        sa.Column("pid", sa.Integer(), nullable=False),
-        sa.Column("stages", JSON, nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("started_at", TIME, nullable=False),
-        sa.Column("heartbeat_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "plans",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("body", JSON, nullable=False),
-        sa.Column("created_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("key"),
-    )
-    op.create_table(
         "spans",
         sa.Column("job_id", ID, nullable=False),
         sa.Column("span_id", sa.Text(), nullable=False),
@@ -252,54 +257,11 @@ def downgrade() -> None:
     op.drop_table("plans")
     op.drop_table("processes")
     op.drop_table("organizations")
-    op.drop_index("model_cost_logs_by_time", table_name="model_cost_logs")
     op.drop_table("model_cost_logs")
     op.drop_table("leaders")
-    op.drop_index(
-        "jobs_with_deadline",
-        table_name="jobs",
-        postgresql_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
-        sqlite_where=sa.text("deadline IS NOT NULL AND finished_at IS NULL"),
-    )
-    op.drop_index(
-        "jobs_to_analyze",
-        table_name="jobs",
-        postgresql_where=sa.text("finished_at IS NOT NULL AND analyzed_at IS NULL"),
-        sqlite_where=sa.text("finished_at IS NOT NULL AND analyzed_at IS NULL"),
-    )
-    op.drop_index(
-        "jobs_parked",
-        table_name="jobs",
-        postgresql_where=sa.text("run_at IS NOT NULL"),
-        sqlite_where=sa.text("run_at IS NOT NULL"),
-    )
-    op.drop_index(
-        "jobs_open",
-        table_name="jobs",
-        postgresql_where=sa.text("finished_at IS NULL"),
-        sqlite_where=sa.text("finished_at IS NULL"),
-    )
-    op.drop_index("jobs_by_workspace", table_name="jobs")
-    op.drop_index(
-        "jobs_by_user",
-        table_name="jobs",
-        postgresql_where=sa.text("user_id IS NOT NULL"),
-        sqlite_where=sa.text("user_id IS NOT NULL"),
-    )
-    op.drop_index("jobs_by_trace", table_name="jobs")
-    op.drop_index(
-        "jobs_by_run",
-        table_name="jobs",
-        postgresql_where=sa.text("run_id IS NOT NULL"),
-        sqlite_where=sa.text("run_id IS NOT NULL"),
-    )
-    op.drop_index("jobs_by_organization", table_name="jobs")
     op.drop_table("jobs")
-    op.drop_index("idempotency_keys_by_time", table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
     op.drop_table("export_backlog")
-    op.drop_index("event_logs_by_organization", table_name="event_logs")
-    op.drop_index("event_logs_by_job", table_name="event_logs")
     op.drop_table("event_logs")
     op.drop_table("attempts")
     op.drop_table("api_keys")

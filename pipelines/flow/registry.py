@@ -7,8 +7,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from pipelines.flow.work import Work
+from synthralos.domain.states import State
 
 Key = tuple[str, int]
+
+
+def is_ours(claim: tuple[State, int] | None, claim_no: int) -> bool:
+    """Whether that claim holds, or can still be taken, by what the store says of the job (None: it is over)."""
+    return claim in ((State.ACTIVE, claim_no), (State.QUEUED, claim_no - 1))
 
 
 class RunningJob:
@@ -84,6 +90,10 @@ class Registry:
     def under_way(self) -> list[Key]:
         """All jobs that this process has in its hands. From any thread."""
         return [*self._in_stages.copy(), *self._running.copy()]
+
+    def running(self) -> list[Key]:
+        """The jobs on the loop."""
+        return list(self._running)
 
     def holding(self) -> list[Key]:
         """The jobs on the loop whose claim the store has written."""

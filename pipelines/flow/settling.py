@@ -87,7 +87,6 @@ class Settling:
             ending.stage,
             delay=ending.delay,
             attempt=None if attempt is None else attempt.end or cut_end(attempt.number, 0.0),
-            deployment=None if attempt is None else attempt.deployment,
             plan=job.plan,
             verdict=job.verdict,
             failure=None if ending.failure is None else ending.failure.to_json(),
@@ -125,8 +124,8 @@ class Settling:
             yield bare
             return
         if attempt.end is not None:
-            yield replace(bare, attempt=_figures(attempt.end), deployment=attempt.deployment)
-        yield replace(bare, attempt=_nothing_known(attempt), deployment=attempt.deployment)
+            yield replace(bare, attempt=_figures(attempt.end))
+        yield replace(bare, attempt=_nothing_known(attempt))
 
 
 def _figures(end: AttemptEnd) -> AttemptEnd:

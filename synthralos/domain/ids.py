@@ -21,3 +21,13 @@ def is_id(text: str) -> bool:
 def trace_id_of(job_id: str) -> str:
     """The W3C trace id (32 hex digits) of a job that arrived without a `traceparent`."""
     return job_id.replace("-", "")
+
+
+def job_id_of(trace_id: str) -> str | None:
+    """The job whose own trace id that would be, or None where it is the form of none."""
+    if len(trace_id) != 32:
+        return None
+    try:
+        return str(uuid_utils.UUID(trace_id))
+    except ValueError:
+        return None

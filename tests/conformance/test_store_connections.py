@@ -96,7 +96,7 @@ def test_a_locked_row_delays_its_own_job_only(postgres_database: str) -> None:
         upgrade(database)
         store = Store(database)
         [held, *others] = store.submit(*(new_job() for _ in range(8)))
-        write = sa.text("UPDATE jobs SET run_id = 'seen' WHERE id = CAST(:id AS uuid)")
+        write = sa.text("UPDATE open_jobs SET plan_key = 'seen' WHERE id = CAST(:id AS uuid)")
 
         def flush(ids: Sequence[str]) -> list[str]:
             with database.transaction() as connection:
@@ -114,7 +114,7 @@ def test_a_locked_row_delays_its_own_job_only(postgres_database: str) -> None:
             await group.close()
 
         with psycopg.connect(postgres_database) as holder:
-            holder.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [held])
+            holder.execute("SELECT 1 FROM open_jobs WHERE id = %s FOR UPDATE", [held])
             asyncio.run(scenario(holder.rollback))
 
 
@@ -123,9 +123,10 @@ def test_a_lock_that_somebody_keeps_is_an_error_that_passes(postgres_database: s
         upgrade(database)
         [held] = Store(database).submit()
         with psycopg.connect(postgres_database) as holder:
-            holder.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [held])
+            holder.execute("SELECT 1 FROM open_jobs WHERE id = %s FOR UPDATE", [held])
+            write = sa.text("UPDATE open_jobs SET plan_key = 'x' WHERE id = CAST(:id AS uuid)")
             with pytest.raises(DatabaseFailed) as waited, database.transaction() as connection:
-                connection.execute(sa.text("UPDATE jobs SET run_id = 'x' WHERE id = CAST(:id AS uuid)"), {"id": held})
+                connection.execute(write, {"id": held})
         assert is_transient(waited.value)
         assert is_contention(waited.value)
 

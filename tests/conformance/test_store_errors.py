@@ -170,5 +170,5 @@ def test_a_locked_row_holds_up_none_of_five_hundred_settlements(postgres_databas
             await group.close()
 
         with psycopg.connect(postgres_database) as holder:
-            holder.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [held.id])
+            holder.execute("SELECT 1 FROM open_jobs WHERE id = %s FOR UPDATE", [held.id])
             asyncio.run(scenario(holder.rollback))

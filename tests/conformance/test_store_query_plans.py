@@ -1,6 +1,6 @@
 """Every statement of the hot path and of the sweeps finds its rows by an index, whatever the statistics say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -15,11 +15,12 @@ from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.prepared import Prepared
 from tests.fakes.jobs import attempt_end, ids, new_job, settlement, start
 from tests.fakes.stores import Store
 
 GROWN = 50_000
-BIG = {"jobs", "attempts", "model_cost_logs"}
+BIG = {"jobs": "id", "results": "job_id", "attempts": "job_id", "open_jobs": "id"}
 
 
 @pytest.fixture(params=["stale", "fresh"])
@@ -35,9 +36,14 @@ def grown(request: pytest.FixtureRequest, postgres_database: str) -> Iterator[St
         job = store.started()
         store.settle(settlement(job, attempt=attempt_end(1), analyzed=True))
         with database.transaction() as connection:
-            multiply(connection, "jobs", {"id": "new"})
-            multiply(connection, "attempts", {"job_id": "new"})
-            multiply(connection, "model_cost_logs", {"job_id": "new"})
+            for table in ("jobs", "results", "attempts"):
+                multiply(connection, table, {BIG[table]: "new"})
+            # As many that are open, so that every way to them but the shortest is long.
+            connection.exec_driver_sql(
+                "INSERT INTO open_jobs"
+                " (id, state, stage, lane, claim_no, attempts, retry_base, losses, rings, in_flight, notified_at) SELECT md5(n::text)::uuid, 'queued', 'guard', 'bulk', 0, 0, 0, 0, 0, false, now()"
+                f" FROM generate_series(1, {GROWN}) n"
+            )
             if request.param == "fresh":
                 connection.exec_driver_sql("ANALYZE")
         yield store
@@ -82,6 +88,32 @@ class Overheard:
         return found
 
 
+class OverheardHot:
+    """The hot statements that ran, with their parameters: they go to the driver without anybody between."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.plans: dict[str, dict[str, Any]] = {}
+        run = Prepared.run
+
+        def explained(statement: Prepared, database: Database, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+            with database.hot() as connection:
+                asked = connection.execute(f"EXPLAIN (FORMAT JSON) {statement.sql}", parameters).fetchone()
+            assert asked is not None
+            self.plans[statement.sql] = asked[0][0]["Plan"]
+            return run(statement, database, parameters)
+
+        monkeypatch.setattr(Prepared, "run", explained)
+
+    def indexes(self) -> set[str]:
+        """Every index that a statement goes through, and every table that it scans."""
+        return {name for plan in self.plans.values() for name in ways(plan)}
+
+
+def ways(node: dict[str, Any]) -> list[str]:
+    own = [node["Index Name"]] if "Index Name" in node else sequential_scans({**node, "Plans": ()})
+    return own + [name for child in node.get("Plans", ()) for name in ways(child)]
+
+
 def sequential_scans(node: dict[str, Any]) -> list[str]:
     own = [node["Relation Name"]] if node["Node Type"] == "Seq Scan" else []
     return own + [table for child in node.get("Plans", ()) for table in sequential_scans(child)]
@@ -91,9 +123,11 @@ def work(store: Store) -> None:
     """Everything that workers, sweepers and operators do to jobs."""
     worker = store.worker()
     wanted = store.submit(*[new_job() for _ in range(64)])
-    jobs = store.claim(wanted, worker)
+    jobs = store.claims.take(Stage.GUARD, wanted, worker)
     assert sorted(ids(jobs)) == sorted(wanted)
     store.settlements.start([start(job) for job in jobs])
+    for job in jobs:
+        job.claim = job.claim.taken()
     failed, parked, lost, *done = jobs
     now = store.now()
     span = Span("execute", now, now)
@@ -133,3 +167,11 @@ def test_no_statement_scans_a_table_that_grows(grown: Store) -> None:
         sweep(grown)
     assert len(overheard.statements) > 30
     assert overheard.scanned() == []
+
+
+def test_hot_statements_find_their_rows_by_primary_key_alone(grown: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an index of a state they would read every job of that state, once for each batch or even for each row."""
+    overheard = OverheardHot(monkeypatch)
+    work(grown)
+    assert len(overheard.plans) == 5
+    assert overheard.indexes() == {"jobs_pkey", "open_jobs_pkey", "processes_pkey"}

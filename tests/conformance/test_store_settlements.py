@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from synthralos.domain.attempts import Billed, Outcome
+from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
 from synthralos.domain.findings import Decision, Finding, Verdict
 from synthralos.domain.jobs import Constraints, Job
@@ -33,6 +34,13 @@ def decorated(store: Store, ending: Settlement) -> Settlement:
     return replace(ending, spans=[Span("execute", now, now)], events=[Event("noted", "worker")])
 
 
+def called(store: Store, target: Deployment) -> Job:
+    """A job whose first attempt began at that deployment."""
+    job = store.claimed()
+    assert store.settlements.start([replace(start(job), deployment=target)]) == [Written.DONE]
+    return job
+
+
 def untouched(store: Store, job_id: str) -> tuple[Any, ...]:
     """Everything of a job but its books."""
     return store.job(job_id), store.spans(job_id), store.events(job_id)
@@ -44,7 +52,7 @@ def test_each_of_a_workers_transitions_leads_where_the_table_says(store: Store, 
     assert store.settle(settlement(job, transition, stage=Stage.HEAL, attempt=attempt_end(1)))
     row = store.job(job.id)
     state = TRANSITIONS[transition].target
-    assert (row["state"], row["stage"]) == (state, "heal")
+    assert (row["state"], row["stage"]) == (state, "analyze" if state in TERMINAL else "heal")
     assert (row["finished_at"] is not None) == (state in TERMINAL)
     assert (row["run_at"] is not None) == (state is State.PARKED)
     assert row["worker_id"] == (job.claim.worker_id if state is State.ACTIVE else None)
@@ -112,10 +120,10 @@ def test_parking_lasts_as_long_as_was_asked_by_the_databases_clock(store: Store)
 
 def test_a_job_that_is_handed_over_waits_from_now_on(store: Store) -> None:
     job = store.claimed()
-    store.backdate(job.id, rung_at=60)
+    store.backdate(job.id, notified_at=60)
     before = store.now()
     store.settle(settlement(job, Transition.HAND_OVER))
-    assert store.job(job.id)["rung_at"] >= before - timedelta(milliseconds=2)
+    assert store.job(job.id)["notified_at"] >= before - timedelta(milliseconds=2)
 
 
 def test_a_release_gives_the_job_back_uncounted(store: Store) -> None:
@@ -154,17 +162,15 @@ def test_money_is_exact_to_a_millionth_of_a_millionth(store: Store, amount: str)
 
 
 def test_an_unknown_price_and_cost_stay_unknown(store: Store) -> None:
-    job = store.started()
-    ending = settlement(job, attempt=attempt_end(1, cost=None, usage=None))
-    assert store.settle(replace(ending, deployment=deployment(price=None)))
+    job = called(store, deployment(price=None))
+    assert store.settle(settlement(job, attempt=attempt_end(1, cost=None, usage=None)))
     [line] = store.cost_logs(job.id)
     assert (line["price"], line["cost_picousd"], line["input_tokens"]) == (None, None, None)
 
 
 def test_a_price_is_kept_with_all_its_parts(store: Store) -> None:
-    job = store.started()
-    price = Price(Decimal("0.1"), Decimal("100.25"), None, "2026-02-03")
-    store.settle(replace(settlement(job, attempt=attempt_end(1)), deployment=deployment(price=price)))
+    job = called(store, deployment(price=Price(Decimal("0.1"), Decimal("100.25"), None, "2026-02-03")))
+    store.settle(settlement(job, attempt=attempt_end(1)))
     kept = store.cost_logs(job.id)[0]["price"]
     assert (kept["input"], kept["output"], kept["cached"], kept["as_of"]) == ("0.1", "100.25", None, "2026-02-03")
 

@@ -37,7 +37,7 @@ def test_only_the_due_are_woken_oldest_first_and_once(store: Store) -> None:
     assert store.sweeps.wake_due() == []
     assert [store.state(i) for i in (late, later, waiting)] == ["queued", "queued", "parked"]
     assert store.job(late)["run_at"] is None
-    assert abs(store.job(late)["rung_at"] - store.now()) < timedelta(seconds=30)
+    assert abs(store.job(late)["notified_at"] - store.now()) < timedelta(seconds=30)
 
 
 def test_a_parked_job_that_was_cancelled_is_not_woken(store: Store) -> None:
@@ -69,7 +69,7 @@ def test_those_that_nobody_came_for_are_found_by_stage_and_lane(store: Store) ->
     store.settle(settlement(elsewhere, Transition.HAND_OVER, stage=Stage.HEAL))
     held = store.claimed()
     for job_id in (bulk, interactive, elsewhere.id, held.id):
-        store.backdate(job_id, rung_at=60)
+        store.backdate(job_id, notified_at=60)
     places = {(Stage.GUARD, Lane.BULK), (Stage.GUARD, Lane.INTERACTIVE), (Stage.HEAL, Lane.BULK)}
     assert set(store.sweeps.unclaimed_queues(10)) == places
     assert store.sweeps.unclaimed_jobs(Stage.GUARD, Lane.BULK, 10, 100) == [WorkItem(bulk, Stage.GUARD, Lane.BULK)]
@@ -81,7 +81,7 @@ def test_those_that_nobody_came_for_are_found_by_stage_and_lane(store: Store) ->
 def test_the_oldest_of_those_that_nobody_came_for_go_first(store: Store) -> None:
     many = store.submit(*[new_job() for _ in range(5)])
     for job_id in many:
-        store.backdate(job_id, rung_at=60)
+        store.backdate(job_id, notified_at=60)
     assert sorted(s.id for s in store.sweeps.unclaimed_jobs(Stage.GUARD, Lane.BULK, 10, 2)) == many[:2]
 
 
@@ -240,7 +240,7 @@ def test_a_sweep_leaves_alone_what_another_transaction_holds(postgres_database: 
     store = Store(database)
     held, free = parked(store, 20), parked(store, 10)
     with database.transaction() as connection:
-        connection.exec_driver_sql("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", (held,))
+        connection.exec_driver_sql("SELECT 1 FROM open_jobs WHERE id = %s FOR UPDATE", (held,))
         assert [step.id for step in store.sweeps.wake_due()] == [free]
     assert [step.id for step in store.sweeps.wake_due()] == [held]
     database.close()

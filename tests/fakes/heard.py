@@ -18,7 +18,8 @@ class Heard:
         for topic in Topic:
             bus.subscribe(topic, self._note)
         # A connection is given back when its transaction is durable.
-        sa.event.listen(database.write, "checkin", self._note)
+        for engine in (database.write, database.quick):
+            sa.event.listen(engine, "checkin", self._note)
 
     def until(self, holds: Callable[[], bool], timeout: float = 30.0) -> None:
         """Return when it holds; looks whenever something was heard."""

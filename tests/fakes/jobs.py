@@ -146,7 +146,6 @@ def settlement(
         stage or _NEXT_STAGE.get(transition, job.stage),
         delay=60.0 if delay is None and transition is Transition.PARK else delay,
         attempt=attempt,
-        deployment=None if attempt is None else deployment(),
         result={"text": "Hi"} if result is None and transition is Transition.SUCCEED else result,
         failure=failure,
         **more,

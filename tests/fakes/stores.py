@@ -20,7 +20,7 @@ from synthralos.store.read.jobs import Reader
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
-from synthralos.store.tables import attempts, jobs, model_cost_logs, processes
+from synthralos.store.tables import all_attempts, all_jobs, jobs, model_cost_logs, open_jobs, processes, results
 from tests.fakes.jobs import new_job, start, submission
 
 
@@ -77,17 +77,20 @@ class Store:
         self.update(processes, processes.c.id == worker, heartbeat_at=utc_in(sa.literal(-seconds)), boot="elsewhere")
 
     def backdate(self, job_id: str, **seconds_ago: float) -> None:
-        """Move times of a job into the past: `backdate(job_id, rung_at=60)`."""
-        moved = {name: utc_in(sa.literal(-ago)) for name, ago in seconds_ago.items()}
-        self.update(jobs, jobs.c.id == job_id, **moved)
+        """Move times of a job into the past: `backdate(job_id, notified_at=60)`."""
+        self.update_job(job_id, **{name: utc_in(sa.literal(-ago)) for name, ago in seconds_ago.items()})
 
     def update_job(self, job_id: str, **values: Any) -> None:
         """Change columns of the job behind the store's back."""
-        self.update(jobs, jobs.c.id == job_id, **values)
+        tables = ((open_jobs, open_jobs.c.id), (results, results.c.job_id), (jobs, jobs.c.id))
+        for table, key in tables:
+            here = {name: value for name, value in values.items() if name in table.c}
+            if here:
+                self.update(table, key == job_id, **here)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """All columns of the job."""
-        [row] = self.rows(jobs, jobs.c.id == job_id)
+        [row] = self.rows(all_jobs, all_jobs.c.id == job_id)
         return row
 
     def state(self, job_id: str) -> str:
@@ -126,7 +129,7 @@ class Store:
 
     def open_attempts(self) -> list[dict[str, Any]]:
         """Attempts that have not ended."""
-        return self.rows(attempts, attempts.c.ended_at.is_(None))
+        return self.rows(all_attempts, all_attempts.c.ended_at.is_(None))
 
     def update(self, table: sa.Table, condition: sa.ColumnElement[bool], **values: Any) -> None:
         """Change rows of any table behind the store's back."""

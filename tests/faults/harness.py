@@ -22,7 +22,7 @@ from synthralos.domain.states import Lane, Stage
 from synthralos.store.queue.submissions import Accepted, NewJob, Submissions
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreError, is_transient
-from synthralos.store.tables import attempts, jobs
+from synthralos.store.tables import all_attempts, all_jobs, open_jobs
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
 from tests.faults.harness_processes import Api, Embedded, Process, Scheduler, Worker, free_port
@@ -134,6 +134,14 @@ class Site:
         made = [new_job(**{"model": "fake/small", **job}) for _ in range(count)]
         return self.accept(made, ring=ring)
 
+    def submit_suspects(self, count: int = 1) -> list[str]:
+        """Accept jobs that look as if nobody had come for them, so that they are claimed before they are guarded."""
+        job_ids = self.submit(count, ring=False)
+        with self.database.transaction() as connection:
+            connection.execute(sa.update(open_jobs).where(open_jobs.c.id.in_(job_ids)).values(rings=1))
+        self.ring(job_ids)
+        return job_ids
+
     def accept(self, made: Sequence[NewJob], *, ring: bool = True) -> list[str]:
         """Accept jobs that were made elsewhere."""
         handed_in = submission(*made)
@@ -171,22 +179,24 @@ class Site:
 
     def states(self) -> dict[str, int]:
         """How many jobs there are in each state."""
-        return {r[0]: r[1] for r in self.query(sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state))}
+        return {r[0]: r[1] for r in self.query(sa.select(all_jobs.c.state, sa.func.count()).group_by(all_jobs.c.state))}
 
     def job(self, job_id: str) -> Any:
         """A job's row."""
-        return self.query(sa.select(jobs).where(jobs.c.id == job_id))[0]
+        return self.query(sa.select(all_jobs).where(all_jobs.c.id == job_id))[0]
 
     def attempts(self, job_id: str) -> list[Any]:
         """A job's attempts, in order."""
-        return self.query(sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.attempt_no))
+        return self.query(
+            sa.select(all_attempts).where(all_attempts.c.job_id == job_id).order_by(all_attempts.c.attempt_no)
+        )
 
     def wait_until_done(self, timeout: float = 90.0) -> None:
         """Wait until every accepted job is terminal and analyzed, and no attempt is open."""
         unfinished = sa.select(sa.func.count()).where(
-            sa.or_(jobs.c.finished_at.is_(None), jobs.c.analyzed_at.is_(None))
+            sa.or_(all_jobs.c.finished_at.is_(None), all_jobs.c.analyzed_at.is_(None))
         )
-        open_attempts = sa.select(sa.func.count()).where(attempts.c.ended_at.is_(None))
+        open_attempts = sa.select(sa.func.count()).where(all_attempts.c.ended_at.is_(None))
         both = sa.select(unfinished.scalar_subquery() + open_attempts.scalar_subquery())
         self.eventually(lambda: self.query(both)[0][0] == 0, "every job is done", timeout)
 

@@ -38,11 +38,11 @@ class Point:
     when: str
 
 
-CLAIM = Point("jobs", "UPDATE", "OLD.state = 'queued' AND NEW.state = 'active'")
-START = Point("attempts", "INSERT", "true")
-SETTLE = Point("attempts", "UPDATE", "OLD.outcome = 'open' AND NEW.outcome <> 'lost'")
-RESCUE = Point("jobs", "UPDATE", "OLD.state = 'active' AND NEW.losses > OLD.losses")
-CANCEL = Point("jobs", "UPDATE", "NEW.state = 'cancelled' AND OLD.state <> 'cancelled'")
+CLAIM = Point("open_jobs", "UPDATE", "OLD.state = 'queued' AND NEW.state = 'active' AND NOT NEW.in_flight")
+START = Point("open_jobs", "UPDATE", "NOT OLD.in_flight AND NEW.in_flight")
+SETTLE = Point("attempts", "INSERT", "NEW.outcome <> 'lost'")
+RESCUE = Point("open_jobs", "UPDATE", "OLD.state = 'active' AND NEW.losses > OLD.losses")
+CANCEL = Point("results", "INSERT", "NEW.state = 'cancelled'")
 ACCEPT = Point("jobs", "INSERT", "true")
 
 

@@ -15,33 +15,49 @@ from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.money import Price, Usage
 from synthralos.domain.states import TERMINAL, TRANSITIONS, State
 from synthralos.store.sql.database import Database
-from synthralos.store.tables import attempts, event_logs, jobs, model_cost_logs
+from synthralos.store.tables import all_attempts, all_jobs, event_logs, model_cost_logs, open_jobs, results
 
 Key = tuple[str, int]
 Prices = Mapping[str, tuple[str, str]]
 
 _POSTGRESQL = """
+CREATE TABLE job_states (job_id uuid PRIMARY KEY, state text, result text);
 CREATE TABLE job_history (job_id uuid, was text, became text, overwritten boolean);
-CREATE FUNCTION keep_job_history() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  INSERT INTO job_history VALUES (NEW.id, OLD.state, NEW.state,
-    OLD.result IS NOT NULL AND OLD.result::text IS DISTINCT FROM NEW.result::text);
-  RETURN NULL; END $$;
-CREATE TRIGGER job_history AFTER UPDATE ON jobs FOR EACH ROW
-  WHEN (OLD.state <> NEW.state OR OLD.result::text IS DISTINCT FROM NEW.result::text)
-  EXECUTE FUNCTION keep_job_history();
+CREATE FUNCTION keep_job_state(job uuid, now_state text, now_result text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE before job_states; BEGIN
+  SELECT * INTO before FROM job_states WHERE job_id = job;
+  IF before.state <> now_state OR before.result <> now_result THEN
+    INSERT INTO job_history VALUES (job, before.state, now_state, coalesce(before.result <> now_result, false));
+  END IF;
+  INSERT INTO job_states VALUES (job, now_state, now_result) ON CONFLICT (job_id)
+    DO UPDATE SET state = now_state, result = coalesce(now_result, before.result);
+END $$;
+CREATE FUNCTION keep_open_job() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM keep_job_state(NEW.id, NEW.state, NULL); RETURN NULL; END $$;
+CREATE FUNCTION keep_result() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM keep_job_state(NEW.job_id, NEW.state, NEW.result); RETURN NULL; END $$;
+CREATE TRIGGER job_history AFTER INSERT OR UPDATE ON open_jobs FOR EACH ROW EXECUTE FUNCTION keep_open_job();
+CREATE TRIGGER job_history AFTER INSERT OR UPDATE ON results FOR EACH ROW EXECUTE FUNCTION keep_result();
 CREATE TABLE attempt_history (job_id uuid, attempt_no int, was text, became text);
 CREATE FUNCTION keep_attempt_history() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO attempt_history VALUES (NEW.job_id, NEW.attempt_no, OLD.outcome, NEW.outcome);
   RETURN NULL; END $$;
 CREATE TRIGGER attempt_history AFTER UPDATE ON attempts FOR EACH ROW EXECUTE FUNCTION keep_attempt_history();
 """
-_SQLITE = """
+_KEEP_IN_SQLITE = """
+  INSERT INTO job_history SELECT job_id, state, NEW.state, coalesce(result <> {result}, false) FROM job_states
+    WHERE job_id = NEW.{key} AND (state <> NEW.state OR result <> {result});
+  INSERT INTO job_states VALUES (NEW.{key}, NEW.state, {result}) ON CONFLICT (job_id)
+    DO UPDATE SET state = excluded.state, result = coalesce(excluded.result, result);
+END;
+"""
+_SQLITE = f"""
+CREATE TABLE job_states (job_id text PRIMARY KEY, state text, result text);
 CREATE TABLE job_history (job_id text, was text, became text, overwritten boolean);
-CREATE TRIGGER job_history AFTER UPDATE ON jobs
-  WHEN OLD.state <> NEW.state OR OLD.result IS NOT NEW.result BEGIN
-  INSERT INTO job_history VALUES (NEW.id, OLD.state, NEW.state,
-    OLD.result IS NOT NULL AND OLD.result IS NOT NEW.result);
-  END;
+CREATE TRIGGER opened AFTER INSERT ON open_jobs BEGIN {_KEEP_IN_SQLITE.format(key="id", result="NULL")}
+CREATE TRIGGER moved AFTER UPDATE ON open_jobs BEGIN {_KEEP_IN_SQLITE.format(key="id", result="NULL")}
+CREATE TRIGGER ended AFTER INSERT ON results BEGIN {_KEEP_IN_SQLITE.format(key="job_id", result="NEW.result")}
+CREATE TRIGGER changed AFTER UPDATE ON results BEGIN {_KEEP_IN_SQLITE.format(key="job_id", result="NEW.result")}
 CREATE TABLE attempt_history (job_id text, attempt_no int, was text, became text);
 CREATE TRIGGER attempt_history AFTER UPDATE ON attempts BEGIN
   INSERT INTO attempt_history VALUES (NEW.job_id, NEW.attempt_no, OLD.outcome, NEW.outcome);
@@ -66,18 +82,22 @@ def broken_promises(
 ) -> list[str]:
     """Every promise that does not hold, in words. `prices`: (input, output) in USD per million tokens."""
     with database.snapshot() as connection:
-        rows = {row.id: row for row in connection.execute(sa.select(jobs))}
-        booked = {(row.job_id, row.attempt_no): row for row in connection.execute(sa.select(attempts))}
+        rows = {row.id: row for row in connection.execute(sa.select(all_jobs))}
+        booked = {(row.job_id, row.attempt_no): row for row in connection.execute(sa.select(all_attempts))}
         logged = {(row.job_id, row.attempt_no): row for row in connection.execute(sa.select(model_cost_logs))}
         revived = Counter(
             connection.execute(
                 sa.select(event_logs.c.job_id).where(event_logs.c.kind.in_(["retry", "reroute"]))
             ).scalars()
         )
+        places = Counter(
+            [*connection.scalars(sa.select(open_jobs.c.id)), *connection.scalars(sa.select(results.c.job_id))]
+        )
         job_history = connection.execute(sa.text("SELECT * FROM job_history")).all()
         attempt_history = connection.execute(sa.text("SELECT * FROM attempt_history")).all()
     return [
         *_jobs(rows, accepted),
+        *_places(rows, places),
         *_history(job_history, revived),
         *_attempts(booked, rows, attempt_history),
         *_bill(booked, bill, prices),
@@ -91,10 +111,17 @@ def _jobs(rows: Mapping[str, Any], accepted: Sequence[str]) -> Iterator[str]:
     for job_id in {*accepted} ^ {*rows}:
         yield f"job {job_id}: accepted {job_id in accepted}, stored {job_id in rows}"
     for row in rows.values():
-        if State(row.state) not in TERMINAL or row.finished_at is None or row.worker_id is not None:
+        if row.state not in TERMINAL or row.finished_at is None or row.worker_id is not None:
             yield f"job {row.id}: {row.state}, finished {row.finished_at}, worker {row.worker_id}"
         if (row.result is not None) != (row.state == State.SUCCEEDED):
             yield f"job {row.id}: {row.state}, but its result is {row.result}"
+
+
+def _places(rows: Mapping[str, Any], places: Counter[str]) -> Iterator[str]:
+    """A job is open or has its result, and never both or neither."""
+    for job_id in {*rows} | {*places}:
+        if places[job_id] != 1:
+            yield f"job {job_id}: in {places[job_id]} of the two tables"
 
 
 _STEPS = {(source, rule.target) for rule in TRANSITIONS.values() for source in rule.sources}

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from synthralos.domain.states import State
 from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.scope import Scope
-from synthralos.store.tables import jobs
+from synthralos.store.tables import all_jobs
 from tests.faults.harness import Site
 from tests.faults.harness_gates import ACCEPT, gate
 from tests.faults.harness_network import proxied
@@ -29,7 +29,7 @@ def test_an_api_killed_between_commit_and_ring_loses_no_job(make_site: Callable[
         held.wait_for()
         api.kill()
         assert isinstance(asked.exception(), httpx.TransportError)
-    [row] = site.eventually(lambda: site.query(sa.select(jobs.c.id)), "the commit went through")
+    [row] = site.eventually(lambda: site.query(sa.select(all_jobs.c.id)), "the commit went through")
     site.accepted.append(row.id)
     site.check_promises()
     assert site.job(row.id).state == State.SUCCEEDED

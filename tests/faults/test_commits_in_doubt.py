@@ -25,7 +25,7 @@ def test_what_is_committed_without_the_worker_knowing_is_not_done_twice(
         worker = site.worker(database_url=url)
         worker_id = worker.worker_id()
         with gate(site, point, at="commit") as held:
-            [job_id] = site.submit(1)
+            [job_id] = site.submit_suspects()
             held.wait_for()
             proxy.cut()
         site.check_promises()
@@ -42,7 +42,7 @@ def test_a_claim_whose_commit_is_still_going_on_is_found_out_about_later(make_si
         site.scheduler()
         site.worker(database_url=url)
         with gate(site, CLAIM, at="commit") as held:
-            [job_id] = site.submit(1)
+            [job_id] = site.submit_suspects()
             held.wait_for()
             proxy.cut()
             site.eventually(lambda: waits_for_rows(site), "the worker asks for the job again")

@@ -9,7 +9,7 @@ import psycopg
 import sqlalchemy as sa
 
 from synthralos.domain.states import State
-from synthralos.store.tables import attempts
+from synthralos.store.tables import all_attempts
 from tests.faults.harness import Site
 from tests.faults.harness_servers import postgresql
 
@@ -53,7 +53,7 @@ def test_a_database_that_crashes_while_calls_end_loses_nothing(make_site: Callab
         site.check_promises()
         assert site.states() == {State.SUCCEEDED: 2 * _JOBS}
         assert worker.child() == pid
-        assert site.query(sa.select(sa.func.count()).where(attempts.c.outcome == "lost"))[0][0] == 0
+        assert site.query(sa.select(sa.func.count()).where(all_attempts.c.outcome == "lost"))[0][0] == 0
 
 
 def test_a_database_that_restarts_under_load_loses_nothing(make_site: Callable[..., Site]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from synthralos.domain.states import Lane, Stage, State
-from synthralos.store.tables import jobs
+from synthralos.store.tables import all_jobs
 from tests.faults.harness import Site
 
 _JOBS = 500
@@ -32,7 +32,7 @@ def test_rings_that_are_repeated_shuffled_and_wrong_cause_no_second_call(make_si
     site.check_promises()
     assert site.states() == {State.SUCCEEDED: _JOBS}
     assert len(site.provider.bill()) == _JOBS
-    assert site.query(sa.select(sa.func.max(jobs.c.claim_no)))[0][0] == 1
+    assert site.query(sa.select(sa.func.max(all_jobs.c.claim_no)))[0][0] == 1
 
 
 def _ring_shuffled(site: Site, ids: list[str], stage: Stage, rng: random.Random) -> None:

@@ -15,26 +15,35 @@ from tests.faults.harness_promises import broken_promises
 
 Bill = list[dict[str, Any]]
 
+_REOPENED = """
+INSERT INTO open_jobs
+  (id, state, stage, lane, claim_no, attempts, retry_base, losses, rings, in_flight, entry_key, started_at, notified_at)
+SELECT r.job_id, 'queued', 'execute', 'bulk', r.claim_no, r.attempts, 0, 0, 0, {in_flight}, a.entry_key, a.started_at,
+  r.finished_at FROM results r JOIN attempts a ON a.job_id = r.job_id WHERE r.job_id = :job;
+"""
+_GONE = "DELETE FROM results WHERE job_id = :job;"
+
 _TAMPERINGS = {
-    "a job that is not finished": "UPDATE jobs SET state = 'active', finished_at = NULL WHERE id = :job",
-    "a job that is gone": "DELETE FROM jobs WHERE id = :job",
-    "a result that is overwritten": """UPDATE jobs SET result = '{"text": "answer 2"}' WHERE id = :job""",
-    "a finished job that is revived": "UPDATE jobs SET state = 'queued' WHERE id = :job;"
-    "UPDATE jobs SET state = 'active' WHERE id = :job; UPDATE jobs SET state = 'succeeded' WHERE id = :job",
-    "a step that is not in the table": "UPDATE jobs SET state = 'denied' WHERE id = :job;"
-    "UPDATE jobs SET state = 'succeeded' WHERE id = :job",
+    "a job that is not finished": _REOPENED.format(in_flight="false") + _GONE,
+    "a job that is open and has its result": _REOPENED.format(in_flight="false"),
+    "a job that is gone": "DELETE FROM jobs WHERE id = :job;" + _GONE,
+    "a job that is nowhere": _GONE,
+    "a result that is overwritten": """UPDATE results SET result = '{"text": "answer 2"}' WHERE job_id = :job""",
+    "a finished job that is revived": "UPDATE results SET state = 'queued' WHERE job_id = :job;"
+    "UPDATE results SET state = 'active' WHERE job_id = :job;"
+    "UPDATE results SET state = 'succeeded' WHERE job_id = :job",
+    "a step that is not in the table": "UPDATE results SET state = 'denied' WHERE job_id = :job;"
+    "UPDATE results SET state = 'succeeded' WHERE job_id = :job",
     "a call that is not on the books": "DELETE FROM attempts WHERE job_id = :job;"
-    "DELETE FROM model_cost_logs WHERE job_id = :job; UPDATE jobs SET attempts = 0 WHERE id = :job",
-    "an attempt that is still open": "UPDATE attempts SET outcome = 'open', ended_at = NULL WHERE job_id = :job",
-    "a cost that is one picodollar off": "UPDATE attempts SET cost_picousd = cost_picousd + 1 WHERE job_id = :job;"
-    "UPDATE model_cost_logs SET cost_picousd = cost_picousd + 1 WHERE job_id = :job",
+    "UPDATE results SET attempts = 0 WHERE job_id = :job",
+    "an attempt that is still open": _REOPENED.format(in_flight="true") + "DELETE FROM attempts WHERE job_id = :job;",
+    "a cost that is one picodollar off": "UPDATE attempts SET cost_picousd = cost_picousd + 1 WHERE job_id = :job",
     "a billed call that is said to be free": "UPDATE attempts SET outcome = 'failed' WHERE job_id = :job;"
-    "UPDATE attempts SET billed = 'no' WHERE job_id = :job;"
-    "UPDATE model_cost_logs SET billed = 'no' WHERE job_id = :job",
-    "a line that is missing in the cost log": "DELETE FROM model_cost_logs WHERE job_id = :job",
-    "a cost log that disagrees": "UPDATE model_cost_logs SET input_tokens = 0 WHERE job_id = :job",
-    "an attempt without a call that is said to be paid": "UPDATE attempts SET attempt_no = 2 WHERE job_id = :job;"
-    "UPDATE model_cost_logs SET attempt_no = 2 WHERE job_id = :job",
+    "UPDATE attempts SET billed = 'no' WHERE job_id = :job",
+    "tokens that disagree": "UPDATE attempts SET input_tokens = 0 WHERE job_id = :job",
+    "a price that is missing in the cost log": "UPDATE catalog_entries SET price = NULL",
+    "an attempt whose entry is gone": "DELETE FROM catalog_entries",
+    "an attempt without a call that is said to be paid": "UPDATE attempts SET attempt_no = 2 WHERE job_id = :job",
 }
 
 
@@ -65,7 +74,7 @@ def check(finished: Site, tmp_path: Path) -> Callable[..., list[str]]:
             source.backup(target)
         database = Database(f"sqlite:///{copy}")
         with database.transaction() as connection:
-            for statement in filter(None, tampering.split(";")):
+            for statement in filter(str.strip, tampering.split(";")):
                 connection.execute(sa.text(statement), {"job": finished.accepted[0]} if ":job" in statement else {})
         bill = finished.provider.bill()
         forge(bill)

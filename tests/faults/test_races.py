@@ -16,7 +16,7 @@ from synthralos.store.queue.operations import Changed, Operations, Refused
 from synthralos.store.queue.sweeps import Sweeps
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
-from synthralos.store.tables import attempts, jobs
+from synthralos.store.tables import all_attempts, all_jobs
 from tests.faults.harness import Site
 from tests.faults.harness_gates import CANCEL, RESCUE, SETTLE, gate, waits_for_rows
 
@@ -89,7 +89,7 @@ def test_a_cancellation_that_is_being_committed_wins_over_a_result_whose_cost_is
         site.eventually(lambda: waits_for_rows(site), "the result waits for the cancellation")
         held.open()
         assert isinstance(cancelling.result(), Changed)
-    late = sa.select(attempts.c.outcome).where(attempts.c.job_id == job_id)
+    late = sa.select(all_attempts.c.outcome).where(all_attempts.c.job_id == job_id)
     site.eventually(lambda: site.query(late)[0].outcome == Outcome.SUCCEEDED, "the late result is booked")
     site.check_promises()
     assert site.job(job_id).state == State.CANCELLED
@@ -150,7 +150,7 @@ def test_sweepers_that_run_at_once_take_each_job_once(make_site: Callable[..., S
     with ThreadPoolExecutor(4) as pool:
         freed = [job_id for each in [pool.submit(sweep) for _ in range(4)] for job_id in each.result()]
     assert sorted(freed) == sorted(ids)
-    assert site.query(sa.select(sa.func.max(jobs.c.losses), sa.func.min(jobs.c.losses)))[0] == (1, 1)
+    assert site.query(sa.select(sa.func.max(all_jobs.c.losses), sa.func.min(all_jobs.c.losses)))[0] == (1, 1)
     site.scheduler()
     site.scheduler()
     site.worker()

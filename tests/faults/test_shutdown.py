@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from synthralos.broker.queues import BATCH
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.states import Lane, Stage, State
-from synthralos.store.tables import attempts, jobs, processes
+from synthralos.store.tables import all_attempts, all_jobs, processes
 from tests.faults.harness import Site
 
 _CALLS = 1000
@@ -28,15 +28,15 @@ def test_a_worker_that_has_to_stop_gives_a_thousand_calls_back(make_site: Callab
     rung = site.doorbell.depth(Stage.EXECUTE, Lane.BULK)
     assert rung is not None
     assert rung - before >= _CALLS // BATCH, "the released jobs were not all rung for"
-    released = sa.select(sa.func.count()).where(jobs.c.state == State.QUEUED, jobs.c.losses == 0)
+    released = sa.select(sa.func.count()).where(all_jobs.c.state == State.QUEUED, all_jobs.c.losses == 0)
     assert site.query(released)[0][0] == _CALLS
     assert site.query(sa.select(processes.c.state).where(processes.c.id == stopping))[0].state == "stopped"
     site.worker()
     site.check_promises()
     assert site.states() == {State.SUCCEEDED: _CALLS}
-    ends = sa.select(attempts.c.attempt_no, attempts.c.outcome, attempts.c.billed, sa.func.count()).group_by(
-        attempts.c.attempt_no, attempts.c.outcome, attempts.c.billed
-    )
+    ends = sa.select(
+        all_attempts.c.attempt_no, all_attempts.c.outcome, all_attempts.c.billed, sa.func.count()
+    ).group_by(all_attempts.c.attempt_no, all_attempts.c.outcome, all_attempts.c.billed)
     assert sorted(map(tuple, site.query(ends))) == [
         (1, Outcome.CANCELLED, Billed.MAYBE, _CALLS),
         (2, Outcome.SUCCEEDED, Billed.YES, _CALLS),

@@ -19,7 +19,7 @@ def test_a_worker_killed_before_it_claimed_costs_nothing(make_site: Callable[...
     site.scheduler()
     doomed = site.worker()
     with gate(site, CLAIM, at="before") as held:
-        site.submit(20)
+        site.submit_suspects(20)
         held.wait_for()
         doomed.kill()
     site.worker()
@@ -35,7 +35,7 @@ def test_a_worker_killed_between_claim_and_acknowledgement_has_its_jobs_done_by_
     site.scheduler()
     doomed = site.worker()
     with gate(site, CLAIM, at="commit") as held:
-        [job_id] = site.submit(1)
+        [job_id] = site.submit_suspects()
         held.wait_for()
         doomed.kill()
     site.worker()

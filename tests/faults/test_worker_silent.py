@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 import sqlalchemy as sa
 
 from synthralos.domain.states import State
-from synthralos.store.tables import attempts, processes
+from synthralos.store.tables import all_attempts, processes
 from tests.faults.harness import Site
 from tests.faults.harness_network import proxied
 from tests.faults.harness_processes import Worker
@@ -60,7 +60,7 @@ def _falls_silent_with_calls_in_flight(
         other = site.worker()
         site.eventually(lambda: site.states() == {State.SUCCEEDED: _JOBS}, "another worker has done its jobs")
         site.provider.release()
-    late = sa.select(sa.func.count()).where(attempts.c.late, attempts.c.worker_id == silent_id)
+    late = sa.select(sa.func.count()).where(all_attempts.c.late, all_attempts.c.worker_id == silent_id)
     site.eventually(lambda: site.query(late)[0][0] == _JOBS, "the late results are on the books")
     site.eventually(lambda: worker.worker_id() != silent_id, "it goes on under a new identity")
     site.check_promises()

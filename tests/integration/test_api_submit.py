@@ -102,9 +102,9 @@ def test_an_invalid_traceparent_is_ignored(client: httpx.Client) -> None:
 
 def test_jobs_carry_the_plan_of_their_organization(place: Place) -> None:
     bound = place.client(Role.SERVICE, Scope("paying"), plan="pro")
-    assert place.store.job(submitted(bound))["organization_plan"] == "pro"
+    assert place.store.job(submitted(bound))["account_plan"] == "pro"
     whole = place.client(Role.SERVICE, EVERYTHING)
-    assert place.store.job(submitted(whole, organization="paying"))["organization_plan"] == "pro"
+    assert place.store.job(submitted(whole, organization="paying"))["account_plan"] == "pro"
     assert place.store.job(submitted(whole))["organization"] == "default"
 
 

@@ -22,7 +22,7 @@ from synthralos.domain.writes import Written
 from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed
-from synthralos.store.tables import jobs
+from synthralos.store.tables import open_jobs
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job, settlement, start
 from tests.fakes.stores import Store
@@ -104,7 +104,7 @@ def test_more_than_a_batch_is_moved_in_one_round(scene: Scene) -> None:
 def test_a_job_that_nobody_came_for_is_rung_again(scene: Scene) -> None:
     [old] = scene.store.submit()
     [fresh] = scene.store.submit()
-    scene.store.backdate(old, rung_at=60)
+    scene.store.backdate(old, notified_at=60)
     scene.sweeper.round()
     assert scene.doorbell.rung() == [old]
     assert fresh not in scene.doorbell.rung()
@@ -112,7 +112,7 @@ def test_a_job_that_nobody_came_for_is_rung_again(scene: Scene) -> None:
 
 def test_a_job_that_was_rung_again_is_left_alone_for_a_while(scene: Scene) -> None:
     [old] = scene.store.submit()
-    scene.store.backdate(old, rung_at=60)
+    scene.store.backdate(old, notified_at=60)
     scene.watch(5)
     assert scene.doorbell.rung() == [old]
 
@@ -121,8 +121,8 @@ def test_a_job_that_was_rung_again_is_left_alone_for_a_while(scene: Scene) -> No
 def test_a_deep_or_unreachable_queue_is_not_rung_again(scene: Scene, depth: int | None) -> None:
     [bulk] = scene.store.submit(new_job(lane=Lane.BULK))
     [interactive] = scene.store.submit(new_job(lane=Lane.INTERACTIVE))
-    scene.store.backdate(bulk, rung_at=60)
-    scene.store.backdate(interactive, rung_at=60)
+    scene.store.backdate(bulk, notified_at=60)
+    scene.store.backdate(interactive, notified_at=60)
     scene.doorbell.depths[Stage.GUARD, Lane.BULK] = depth
     scene.sweeper.round()
     assert scene.doorbell.rung() == [interactive]
@@ -135,7 +135,7 @@ def test_a_deep_or_unreachable_queue_is_not_rung_again(scene: Scene, depth: int 
 def test_one_round_rings_again_for_a_bounded_number_of_jobs(scene: Scene) -> None:
     many = scene.store.submit(*[new_job() for _ in range(RING_AGAIN_LIMIT + 10)])
     with scene.store.database.transaction() as connection:
-        connection.execute(sa.update(jobs).values(rung_at=scene.store.now() - timedelta(seconds=60)))
+        connection.execute(sa.update(open_jobs).values(notified_at=scene.store.now() - timedelta(seconds=60)))
     scene.sweeper.round()
     assert len(scene.doorbell.rung()) == RING_AGAIN_LIMIT
     assert set(scene.doorbell.rung()) < set(many)

@@ -177,7 +177,7 @@ def test_a_job_that_is_cancelled_while_it_waits_for_its_deployment_is_never_call
     [first] = place.submit()
     fake.wait_for_calls(1)
     [second] = place.submit()
-    place.reaches(second, State.ACTIVE)
+    place.heard.until(lambda: len(worker.runtime.registry.under_way()) == 2)
     cancel(place, second)
     somebody_left(worker)
     fake.server.release()

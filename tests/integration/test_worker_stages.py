@@ -23,16 +23,18 @@ def place(store: Store) -> Iterator[WorkerPlace]:
 
 @pytest.fixture
 def claims(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """(job id, stage) of every claim, in order."""
+    """(job id, stage) of every job that was taken, in order."""
     made: list[tuple[str, str]] = []
-    claim = Claims.claim
+    take = Claims.take
 
-    def noting(self: Claims, stage: Stage, job_ids: Sequence[str], worker_id: str) -> list[Job]:
-        jobs = claim(self, stage, job_ids, worker_id)
+    def noting(
+        self: Claims, stage: Stage, job_ids: Sequence[str], worker_id: str, *, doubtful: bool = False
+    ) -> list[Job]:
+        jobs = take(self, stage, job_ids, worker_id, doubtful=doubtful)
         made.extend((job.id, str(stage)) for job in jobs)
         return jobs
 
-    monkeypatch.setattr(Claims, "claim", noting)
+    monkeypatch.setattr(Claims, "take", noting)
     return made
 
 

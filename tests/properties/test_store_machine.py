@@ -38,7 +38,7 @@ from synthralos.store.queue.operations import Changed, Refused
 from synthralos.store.queue.submissions import NewJob
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
-from synthralos.store.tables import attempts, event_logs, jobs, model_cost_logs
+from synthralos.store.tables import all_attempts, all_jobs, event_logs, model_cost_logs
 from tests.fakes.jobs import attempt_end, new_job, settlement, start, submission
 from tests.fakes.stores import Store
 
@@ -130,7 +130,7 @@ class StoreMachine(RuleBasedStateMachine):
     def claim(self, worker: str, near: str) -> Any:
         """A worker asks for every job, at the stage of one of them."""
         stage = Stage(self.store.job(near)["stage"])
-        at_stage = {row["id"] for row in self.store.rows(jobs, jobs.c.stage == stage)}
+        at_stage = {row["id"] for row in self.store.rows(all_jobs, all_jobs.c.stage == stage)}
         free = {i for i in at_stage if self.model[i].state is State.QUEUED and worker in self.alive}
         claimed = self.store.claims.claim(stage, list(self.model), worker)
         assert {job.id for job in claimed} == free
@@ -182,8 +182,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def attempt_of(self, job: Job, number: int) -> bool:
         """Whether the attempt was begun under this very claim."""
-        claim = (attempts.c.worker_id == job.claim.worker_id) & (attempts.c.claim_no == job.claim.claim_no)
-        return bool(self.store.rows(attempts, attempts.c.job_id == job.id, attempts.c.attempt_no == number, claim))
+        claim = (all_attempts.c.worker_id == job.claim.worker_id) & (all_attempts.c.claim_no == job.claim.claim_no)
+        return bool(
+            self.store.rows(all_attempts, all_attempts.c.job_id == job.id, all_attempts.c.attempt_no == number, claim)
+        )
 
     @rule(job_id=job_ids, transition=st.sampled_from([Transition.CANCEL, Transition.RETRY, Transition.REROUTE]))
     def operate(self, job_id: str, transition: Transition) -> None:
@@ -242,7 +244,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.update_job(job_id, deadline=None)
 
     def all_jobs(self) -> dict[str, dict[str, Any]]:
-        return {row["id"]: row for row in self.store.rows(jobs)}
+        return {row["id"]: row for row in self.store.rows(all_jobs)}
 
     @invariant()
     def every_job_is_as_the_model_says(self) -> None:
@@ -261,7 +263,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_attempt_is_on_the_books_exactly_once(self) -> None:
-        booked = {(row["job_id"], row["attempt_no"]): row for row in self.store.rows(attempts)}
+        booked = {(row["job_id"], row["attempt_no"]): row for row in self.store.rows(all_attempts)}
         logged = {(row["job_id"], row["attempt_no"]): row for row in self.store.rows(model_cost_logs)}
         expected = {(i, number): outcome for i, model in self.model.items() for number, outcome in model.books.items()}
         assert {key: row["outcome"] for key, row in booked.items()} == expected

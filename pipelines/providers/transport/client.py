@@ -8,6 +8,7 @@ from functools import partial
 from pipelines.providers.transport.addresses import header_lines, split
 from pipelines.providers.transport.dialing import Dialer, NotConnected
 from pipelines.providers.transport.exchange import Exchange
+from pipelines.providers.transport.line import MOST_DIALS
 from pipelines.providers.transport.pool import Pool
 from pipelines.providers.transport.protocol import (
     Cancel,
@@ -75,14 +76,17 @@ class Client:
             loop.call_soon(exchange.end, TransportFailure(Kind.REFUSED, str(error), sent=False))
             return exchange.cancel
         connection = endpoint.route.take(now)
-        if connection is None:
+        if connection is not None:
+            connection.carry(exchange, head)
+        elif endpoint.route.dials < MOST_DIALS:
             self._dial(exchange, head)
         else:
-            connection.carry(exchange, head)
+            endpoint.route.line.join(exchange, head)
         return exchange.cancel
 
     async def close(self) -> None:
         """Close all connections; a request that is under way fails. A later request would open new ones."""
+        self._pool.give_up_waiting()
         dials = list(self._dials)
         for dial in dials:
             dial.cancel()
@@ -93,13 +97,19 @@ class Client:
     def _dial(self, exchange: Exchange, head: bytes) -> None:
         dial = asyncio.get_running_loop().create_task(self._send_on_new_connection(exchange, head))
         exchange.stop = dial.cancel
+        exchange.request.endpoint.route.dials += 1
         self._dials.add(dial)
         dial.add_done_callback(partial(self._dialed, exchange))
 
     def _dialed(self, exchange: Exchange, dial: asyncio.Task[None]) -> None:
         self._dials.discard(dial)
+        route = exchange.request.endpoint.route
+        route.dials -= 1
         if dial.cancelled():  # by whoever cancelled the request, who is not told, or by `close`
             exchange.end(TransportFailure(Kind.CONNECT, "the client was closed", sent=False))
+        waiting = route.line.first()
+        if waiting is not None:
+            self._dial(waiting.exchange, waiting.head)
 
     async def _send_on_new_connection(self, exchange: Exchange, head: bytes) -> None:
         request = exchange.request

@@ -19,6 +19,11 @@ class Exchange:
         self.stop: Callable[[], object] | None = None
         self._done: Done | None = done
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for the end."""
+        return self._done is not None
+
     def end(self, result: Result) -> None:
         """This is what became of the request."""
         done, self._done = self._done, None

@@ -5,6 +5,7 @@ from collections import deque
 
 from pipelines.providers.transport.addresses import Origin
 from pipelines.providers.transport.connection import Connection
+from pipelines.providers.transport.line import Line
 from pipelines.providers.transport.protocol import Limits
 from pipelines.providers.transport.proxies import Proxy
 
@@ -15,13 +16,15 @@ _COARSE = 0.25
 class Route:
     """The way to one server, by one proxy or none, and the idle connections in the order in which they came back."""
 
-    __slots__ = ("_idle", "_pool", "origin", "proxy")
+    __slots__ = ("_idle", "_pool", "dials", "line", "origin", "proxy")
 
     def __init__(self, origin: Origin, proxy: Proxy | None, pool: "Pool") -> None:
         self.origin = origin
         self.proxy = proxy
         self._pool = pool
         self._idle: deque[Connection] = deque()
+        self.line = Line(origin.host)
+        self.dials = 0
 
     def take(self, now: float) -> Connection | None:
         """The idle connection that was used last, if it can carry a request. `now` is by the loop's clock."""
@@ -41,7 +44,11 @@ class Route:
         self._pool.connections.add(connection)
 
     def released(self, connection: Connection) -> None:
-        """See `Keeper`."""
+        """See `Keeper`. Whoever is first in the line gets it."""
+        waiting = self.line.first()
+        if waiting is not None:
+            connection.carry(waiting.exchange, waiting.head)
+            return
         connection.idle_since = asyncio.get_running_loop().time()
         self._idle.append(connection)
         self._pool.watch()
@@ -86,6 +93,11 @@ class Pool:
         self.connections.discard(connection)
         if self._emptied is not None and not self.connections and not self._emptied.done():
             self._emptied.set_result(None)
+
+    def give_up_waiting(self) -> None:
+        """Whoever waits for a connection gets none."""
+        for route in self._routes.values():
+            route.line.fail("the client was closed")
 
     async def close(self) -> None:
         """Close all connections, and wait until they are closed."""

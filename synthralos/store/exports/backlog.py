@@ -6,11 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.spans import Span
-from synthralos.store.queue.log_rows import insert_spans, span_row
+from synthralos.store.queue.appended import BACKLOG, backlog_rows
+from synthralos.store.queue.rows import span_lines
+from synthralos.store.queue.statements import lines
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import RowFilter, batch, encode_rows, insert_ignoring
+from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import Id, utcnow
-from synthralos.store.tables import export_backlog, jobs
+from synthralos.store.tables import export_backlog, results
 
 
 class Analysis:
@@ -19,14 +21,12 @@ class Analysis:
     def __init__(self, database: Database, destinations: Sequence[str] = ()) -> None:
         self._database = database
         self._destinations = destinations
-        self._insert_spans = insert_spans(database.dialect)
-        self._to_backlog = to_backlog(database.dialect)
+        self._close = _close(database.dialect)
+        self._to_backlog = BACKLOG.insert(database.dialect)
 
     def open_traces(self, job_ids: Sequence[str]) -> list[str]:
         """Those of `job_ids` that are finished and not yet analyzed."""
-        query = sa.select(jobs.c.id).where(
-            jobs.c.id.in_(job_ids), jobs.c.finished_at.is_not(None), jobs.c.analyzed_at.is_(None)
-        )
+        query = sa.select(results.c.job_id).where(results.c.job_id.in_(job_ids), results.c.analyzed_at.is_(None))
         with self._database.snapshot() as connection:
             return list(connection.execute(query).scalars())
 
@@ -34,16 +34,9 @@ class Analysis:
         """Write each job's analyze span and mark it analyzed; jobs that somebody closed before stay as they are."""
         if not spans_by_job:
             return
-        statement = (
-            sa.update(jobs)
-            .where(jobs.c.id.in_(list(spans_by_job)), jobs.c.finished_at.is_not(None), jobs.c.analyzed_at.is_(None))
-            .values(analyzed_at=utcnow())
-            .returning(jobs.c.id)
-        )
+        rows = [{"id": job_id, "spans": span_lines([span])} for job_id, span in spans_by_job.items()]
         with self._database.transaction() as connection:
-            closed = list(connection.execute(statement).scalars())
-            rows = [span_row(job_id, spans_by_job[job_id]) for job_id in closed]
-            connection.execute(self._insert_spans, {"rows": encode_rows(rows)})
+            closed = list(connection.execute(self._close, {"rows": encode_rows(rows)}).scalars())
             owed = [row for job_id in closed for row in backlog_rows(job_id, self._destinations)]
             if owed:
                 connection.execute(self._to_backlog, {"rows": encode_rows(owed)})
@@ -63,13 +56,12 @@ class Analysis:
             connection.execute(statement)
 
 
-def backlog_rows(job_id: str, destinations: Sequence[str]) -> list[dict[str, str]]:
-    """What a finished job owes each destination, as `to_backlog` takes it."""
-    return [{"destination": destination, "job_id": job_id} for destination in destinations]
-
-
-def to_backlog(dialect: str, parameter: str = "rows", chosen: RowFilter | None = None) -> Any:
-    """The statement that puts jobs on the backlog; its parameter holds `backlog_rows`."""
-    rows, columns, where = batch(dialect, parameter, {"destination": sa.Text(), "job_id": Id}, chosen)
-    select = sa.select(rows.c.destination, rows.c.job_id, utcnow()).where(*where)
-    return insert_ignoring(dialect, export_backlog, [*columns, "since"], select)
+def _close(dialect: str) -> Any:
+    """Mark jobs analyzed, and put the lines of `rows` behind their spans; jobs that are closed stay as they are."""
+    rows = recordset(dialect, "rows", {"id": Id, "spans": sa.Text()})
+    return (
+        sa.update(results)
+        .where(results.c.job_id == rows.c.id, results.c.analyzed_at.is_(None))
+        .values(analyzed_at=utcnow(), spans=lines(results.c.spans, rows.c.spans))
+        .returning(results.c.job_id)
+    )

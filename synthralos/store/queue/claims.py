@@ -1,4 +1,8 @@
-"""Claiming jobs: the one way in which a worker gets the right to work on a job."""
+"""How a worker gets the right to work on a job.
+
+As a rule it reads the job without a lock, and its first write takes the claim. A job that may have taken a worker down
+is claimed before anything is done with it, so that the worker's death is counted against it.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -6,76 +10,100 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.jobs import Claim, Constraints, Job, Request, Tenant
-from synthralos.domain.plans import RoutingPlan
-from synthralos.domain.states import Lane, Stage, Transition, sources, target
+from synthralos.domain.jobs import Claim, Job
+from synthralos.domain.states import Lane, Stage, State, Transition, sources, target
 from synthralos.store.queue.ledger import Ledger
-from synthralos.store.queue.routing_plans import stored_plans
+from synthralos.store.queue.statements import worker_is
+from synthralos.store.queue.taking import OpenJobs, OpenRow
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, id_text, one_of, utcnow
-from synthralos.store.tables import jobs, processes
+from synthralos.store.sql.types import Id, by_id_alone, id_text, one_of, utcnow, word
+from synthralos.store.tables import open_jobs
 
 MOST_GIVEN_BACK = 3
 """Losses after which a forgotten job is left with its worker: each may have been a call that is paid for, and a job
 whose end cannot be written must not be called for ever. The sweeper judges it when the worker ends."""
 
-_RETURNED = (
-    id_text(jobs.c.id), jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.organization_plan, jobs.c.lane,
-    jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.model, jobs.c.request, jobs.c.constraints, jobs.c.claim_no,
-    jobs.c.attempts, jobs.c.plan_key, jobs.c.plan_cursor, jobs.c.failure, jobs.c.created_at, jobs.c.deadline,
-    jobs.c.rung_at, sa.func.length(sa.cast(jobs.c.request, sa.Text)).label("size"),
-)  # fmt: skip
+_FENCE = {"id": Id, "worker_id": Id, "claim_no": sa.Integer()}
 
 
 class Claims:
-    """Fenced claims: each raises the job's `claim_no`, and every later write must carry that number."""
+    """Gives jobs to workers. A claim is fenced: it has a number, and every later write must carry that number."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._open = OpenJobs(database)
         self._claim = _claim(database.dialect)
         self._settle_down = _settle_down(database.dialect)
         self._confirm = _confirm(database.dialect)
+        self._hold = _hold(database.dialect)
         self._give_back = _give_back(database.dialect)
         self._ledger = Ledger(database.dialect)
         self._in_doubt: set[tuple[str, Claim]] = set()
         self._lock = threading.Lock()
 
+    def take(self, stage: Stage, job_ids: Sequence[str], worker_id: str, *, doubtful: bool = False) -> list[Job]:
+        """Those of `job_ids` that are queued at `stage`; the others are somebody else's, or done.
+
+        Nothing is written: the first write about a job takes its claim, and only one worker's can. Jobs that were lost
+        or rung again before are claimed now, and all of them where the message is `doubtful`: a worker may have died
+        of them before it wrote anything.
+        """
+        rows = [] if doubtful else self._open.read(job_ids)
+        queued = [row for row in rows if row["state"] == State.QUEUED and row["stage"] == stage]
+        calm = [row for row in queued if not _is_suspect(row)]
+        suspects = job_ids if doubtful else self._suspects(job_ids, queued)
+        taken = self._open.jobs(calm, worker_id, held=False)
+        return [*taken, *self.claim(stage, suspects, worker_id)] if suspects else taken
+
+    def _suspects(self, job_ids: Sequence[str], queued: Sequence[OpenRow]) -> list[str]:
+        """What has to be claimed, and what may be claimed already without this worker knowing it."""
+        suspects = {row["id"] for row in queued if _is_suspect(row)}
+        if self._in_doubt:
+            with self._lock:
+                suspects |= {job_id for job_id, _ in self._in_doubt} & set(job_ids)
+        return sorted(suspects)
+
     def claim(self, stage: Stage, job_ids: Sequence[str], worker_id: str) -> list[Job]:
-        """Take those of `job_ids` that are queued at `stage`; the others are somebody else's, or done.
+        """Claim those of `job_ids` that are queued at `stage`.
 
         Rows that another transaction holds are skipped, not waited for. A worker that was declared lost
         gets nothing. Where the connection breaks during the commit, nobody knows whether it was done: the next
         call with the same ids finds out, so that no job stays with a worker that does not know of it.
         """
-        parameters = {"ids": encode_rows([{"id": i} for i in job_ids]), "at_stage": stage, "by_worker": worker_id}
+        parameters = {"ids": encode_rows([{"id": i} for i in job_ids]), "at_stage": stage, "worker": worker_id}
         doubtful = self._take_doubts(set(job_ids))
-        rows: list[sa.Row[Any]] = []
+        claimed: dict[str, int] = {}
         try:
             with self._database.transaction() as connection:
                 if doubtful:
                     fences = {"rows": encode_rows(map(_fence, doubtful))}
                     connection.execute(self._settle_down, fences)
-                    rows.extend(connection.execute(self._confirm, fences))
-                rows.extend(connection.execute(self._claim, parameters))
-                plans = stored_plans(connection, {row.plan_key for row in rows})
+                    claimed.update(_numbers(connection.execute(self._confirm, fences)))
+                claimed.update(_numbers(connection.execute(self._claim, parameters)))
         except Exception as error:
             if is_transient(error):
-                self._doubt(doubtful | {(row.id, Claim(worker_id, row.claim_no)) for row in rows})
+                self._doubt(doubtful | {(i, Claim(worker_id, claim_no)) for i, claim_no in claimed.items()})
             raise
-        return [_job(row, stage, worker_id, plans) for row in rows]
+        return self._held(claimed, worker_id)
 
-    def take(self, stage: Stage, job_ids: Sequence[str], worker_id: str, *, doubtful: bool = False) -> list[Job]:
-        """See `claim`; every job is really claimed, so it does not matter whether it is `doubtful`."""
-        return self.claim(stage, job_ids, worker_id)
+    def _held(self, claimed: dict[str, int], worker_id: str) -> list[Job]:
+        """The jobs of these claims, as far as they are still there."""
+        try:
+            rows = self._open.read(list(claimed)) if claimed else []
+        except Exception as error:
+            if is_transient(error):
+                self._doubt({(i, Claim(worker_id, claim_no)) for i, claim_no in claimed.items()})
+            raise
+        mine = [row for row in rows if claimed[row["id"]] == row["claim_no"] and row["state"] == State.ACTIVE]
+        return self._open.jobs(mine, worker_id, held=True)
 
     def active(self, worker_id: str) -> list[tuple[str, int]]:
         """(job id, claim number) of the jobs that the worker holds."""
-        query = sa.select(id_text(jobs.c.id), jobs.c.claim_no).where(
-            jobs.c.finished_at.is_(None),
-            one_of(jobs.c.state, sources(Transition.RELEASE)),
-            jobs.c.worker_id == sa.bindparam("worker", worker_id, type_=Id),
+        query = sa.select(id_text(open_jobs.c.id), open_jobs.c.claim_no).where(
+            open_jobs.c.state == word(State.ACTIVE),
+            open_jobs.c.worker_id == sa.bindparam("worker", worker_id, type_=Id),
         )
         with self._database.snapshot() as connection:
             return [(row.id, row.claim_no) for row in connection.execute(query)]
@@ -87,8 +115,9 @@ class Claims:
         """
         rows = [{"id": i, "worker_id": worker_id, "claim_no": claim_no} for i, claim_no in claims]
         with self._database.transaction() as connection:
-            freed = connection.execute(self._give_back, {"rows": encode_rows(rows)}).all()
-            self._ledger.write_off(connection, [row.id for row in freed])
+            held = connection.execute(self._hold, {"rows": encode_rows(rows)}).scalars().all()
+            self._ledger.write_off(connection, held)
+            freed = connection.execute(self._give_back, {"rows": encode_rows({"id": i} for i in held)}).all()
         return [(row.id, Stage(row.stage), Lane(row.lane)) for row in freed]
 
     def _doubt(self, claims: set[tuple[str, Claim]]) -> None:
@@ -102,85 +131,85 @@ class Claims:
         return taken
 
 
+def _is_suspect(row: OpenRow) -> bool:
+    return bool(row["losses"] or row["rings"])
+
+
+def _numbers(found: Any) -> dict[str, int]:
+    return {row.id: row.claim_no for row in found}
+
+
 def _fence(doubt: tuple[str, Claim]) -> dict[str, Any]:
     job_id, claim = doubt
     return {"id": job_id, "worker_id": claim.worker_id, "claim_no": claim.claim_no}
 
 
+_CLAIMED = (id_text(open_jobs.c.id), open_jobs.c.claim_no)
+
+
 def _claim(dialect: str) -> Any:
     ids = recordset(dialect, "ids", {"id": Id})
-    alive = sa.exists().where(processes.c.id == sa.bindparam("by_worker", type_=Id), processes.c.state == "running")
     picked = (
-        sa.select(jobs.c.id)
-        .join(ids, ids.c.id == jobs.c.id)
-        .where(one_of(jobs.c.state, sources(Transition.CLAIM)), jobs.c.stage == sa.bindparam("at_stage"), alive)
-        .with_for_update(skip_locked=True, of=jobs)
+        sa.select(open_jobs.c.id)
+        .join(ids, ids.c.id == open_jobs.c.id)
+        .where(
+            one_of(by_id_alone(open_jobs.c.state), sources(Transition.CLAIM)),
+            open_jobs.c.stage == sa.bindparam("at_stage"),
+            worker_is("running"),
+        )
+        .with_for_update(skip_locked=True, of=open_jobs)
         .cte("picked")
     )
     return (
-        sa.update(jobs)
-        .where(jobs.c.id == picked.c.id)
+        sa.update(open_jobs)
+        .where(open_jobs.c.id == picked.c.id)
         .values(
-            state=target(Transition.CLAIM),
-            worker_id=sa.bindparam("by_worker", type_=Id),
-            claim_no=jobs.c.claim_no + 1,
+            state=word(target(Transition.CLAIM)),
+            worker_id=sa.bindparam("worker", type_=Id),
+            claim_no=open_jobs.c.claim_no + 1,
         )
-        .returning(*_RETURNED)
+        .returning(*_CLAIMED)
     )
 
 
 def _settle_down(dialect: str) -> Any:
     """Wait for the commits in doubt: a server may still be at it long after the connection broke."""
     rows = recordset(dialect, "rows", {"id": Id})
-    return sa.select(jobs.c.id).join(rows, jobs.c.id == rows.c.id).order_by(jobs.c.id).with_for_update(of=jobs)
+    locked = sa.select(open_jobs.c.id).join(rows, open_jobs.c.id == rows.c.id).order_by(open_jobs.c.id)
+    return locked.with_for_update(of=open_jobs)
 
 
 def _confirm(dialect: str) -> Any:
     """Claim anew the jobs that are held under exactly the claims of `rows`."""
-    rows = recordset(dialect, "rows", {"id": Id, "worker_id": Id, "claim_no": sa.Integer()})
-    return sa.update(jobs).where(*_held(rows)).values(claim_no=jobs.c.claim_no + 1).returning(*_RETURNED)
+    rows = recordset(dialect, "rows", _FENCE)
+    return sa.update(open_jobs).where(*_under(rows)).values(claim_no=open_jobs.c.claim_no + 1).returning(*_CLAIMED)
+
+
+def _hold(dialect: str) -> Any:
+    """Lock the jobs that are held under exactly the claims of `rows`, and were not lost too often."""
+    rows = recordset(dialect, "rows", _FENCE)
+    few = open_jobs.c.losses < MOST_GIVEN_BACK
+    held = sa.select(id_text(open_jobs.c.id)).join(rows, sa.and_(*_under(rows))).where(few).order_by(open_jobs.c.id)
+    return held.with_for_update(of=open_jobs)
 
 
 def _give_back(dialect: str) -> Any:
-    """Queue the jobs that are held under exactly the claims of `rows`."""
-    rows = recordset(dialect, "rows", {"id": Id, "worker_id": Id, "claim_no": sa.Integer()})
+    rows = recordset(dialect, "rows", {"id": Id})
     values = {
-        "state": target(Transition.RELEASE),
+        "state": word(target(Transition.RELEASE)),
         "worker_id": None,
-        "rung_at": utcnow(),
-        "losses": jobs.c.losses + 1,
+        "in_flight": False,
+        "notified_at": utcnow(),
+        "losses": open_jobs.c.losses + 1,
     }
-    few = jobs.c.losses < MOST_GIVEN_BACK
-    returned = (id_text(jobs.c.id), jobs.c.stage, jobs.c.lane)
-    return sa.update(jobs).where(*_held(rows), few).values(values).returning(*returned)
+    returned = (id_text(open_jobs.c.id), open_jobs.c.stage, open_jobs.c.lane)
+    return sa.update(open_jobs).where(open_jobs.c.id == rows.c.id).values(values).returning(*returned)
 
 
-def _held(rows: Any) -> list[sa.ColumnElement[bool]]:
+def _under(rows: Any) -> list[sa.ColumnElement[bool]]:
     return [
-        jobs.c.id == rows.c.id,
-        jobs.c.state == target(Transition.CLAIM),
-        jobs.c.worker_id == rows.c.worker_id,
-        jobs.c.claim_no == rows.c.claim_no,
+        open_jobs.c.id == rows.c.id,
+        by_id_alone(open_jobs.c.state) == word(target(Transition.CLAIM)),
+        open_jobs.c.worker_id == rows.c.worker_id,
+        open_jobs.c.claim_no == rows.c.claim_no,
     ]
-
-
-def _job(row: Any, stage: Stage, worker_id: str, plans: dict[str, RoutingPlan]) -> Job:
-    plan = plans.get(row.plan_key)
-    return Job(
-        id=row.id,
-        tenant=Tenant(row.organization, row.workspace, row.user_id, row.organization_plan),
-        stage=stage,
-        lane=Lane(row.lane),
-        trace_id=row.trace_id,
-        request=Request(row.model, row.request["body"], row.request["provider_options"]),
-        constraints=Constraints.from_json(row.constraints),
-        claim=Claim(worker_id, row.claim_no),
-        created_at=row.created_at,
-        parent_span_id=row.parent_span_id,
-        deadline=row.deadline,
-        attempts=row.attempts,
-        plan=None if plan is None else plan.at(row.plan_cursor or 0),
-        failure=row.failure,
-        queued_at=row.rung_at,
-        size=row.size,
-    )

@@ -6,15 +6,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.events import Event
+from synthralos.domain.jobs import Constraints
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
+from synthralos.store.queue.appended import EVENTS, event_row
+from synthralos.store.queue.ending import end_jobs, reopen_jobs
 from synthralos.store.queue.ledger import Ledger
-from synthralos.store.queue.log_rows import event_row, insert_events
 from synthralos.store.queue.sweeps import WorkItem
 from synthralos.store.scope import Scope
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.types import utcnow
-from synthralos.store.tables import jobs
+from synthralos.store.tables import all_jobs, jobs, open_jobs, results
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,23 @@ class Operations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert_events = insert_events(database.dialect)
+        self._insert_events = EVENTS.insert(database.dialect)
         self._ledger = Ledger(database.dialect)
 
     def cancel(self, job_id: str, scope: Scope, actor: str, reason: str = "") -> Changed | Refused | None:
         """Call the job off. A call that is in flight is cut; what it cost stays on the books."""
-        values = {"finished_at": utcnow(), "run_at": None, "worker_id": None, "stage": Stage.ANALYZE}
-        return self._apply(Transition.CANCEL, job_id, scope, actor, {"reason": reason}, values)
+        with self._database.transaction() as connection:
+            found = self._found(connection, Transition.CANCEL, job_id, scope)
+            if not isinstance(found, _Before):
+                return found
+            self._ledger.write_off(connection, [job_id])
+            end_jobs(connection, [job_id], target(Transition.CANCEL))
+            self._note(connection, found, Event(Transition.CANCEL, actor, {"reason": reason, "from": found.state}))
+        return Changed(target(Transition.CANCEL), WorkItem(job_id, Stage.ANALYZE, Lane(found.row.lane)))
 
     def retry(self, job_id: str, scope: Scope, actor: str, reason: str = "") -> Changed | Refused | None:
         """Send a dead, denied, cancelled or expired job through again from the start; its history is kept."""
-        values = {**_afresh(), "stage": Stage.GUARD, "deadline": _if_still_ahead(), "claim_no": jobs.c.claim_no + 1}
-        return self._apply(Transition.RETRY, job_id, scope, actor, {"reason": reason}, values)
+        return self._again(Transition.RETRY, job_id, scope, actor, {"reason": reason}, Stage.GUARD)
 
     def reroute(
         self, job_id: str, scope: Scope, actor: str, changes: dict[str, Any], reason: str = ""
@@ -59,62 +66,84 @@ class Operations:
         An active job is taken from its worker: a result of the running call is booked, and not used.
         """
         data = {"reason": reason, "changes": changes}
-        values = {
-            **_afresh(),
-            "stage": Stage.ROUTE,
-            "deadline": _if_still_ahead(),
-            "claim_no": jobs.c.claim_no + 1,
-            "worker_id": None,
-        }
-        return self._apply(Transition.REROUTE, job_id, scope, actor, data, values, changes)
+        return self._again(Transition.REROUTE, job_id, scope, actor, data, Stage.ROUTE, changes)
 
-    def _apply(
+    def _again(
         self,
         transition: Transition,
         job_id: str,
         scope: Scope,
         actor: str,
         data: dict[str, Any],
-        values: dict[str, Any],
-        constraint_changes: dict[str, Any] | None = None,
+        stage: Stage,
+        changes: dict[str, Any] | None = None,
     ) -> Changed | Refused | None:
         with self._database.transaction() as connection:
-            columns = (jobs.c.state, jobs.c.lane, jobs.c.organization, jobs.c.constraints, jobs.c.failure)
-            found = sa.select(*columns).where(jobs.c.id == job_id, *scope.conditions(jobs)).with_for_update()
-            before = connection.execute(found).one_or_none()
-            if before is None:
-                return None
-            state = State(before.state)
-            if state not in sources(transition):
-                return Refused(transition, state)
-            if constraint_changes:
-                values = {**values, "constraints": {**before.constraints, **constraint_changes}}
-            changed = sa.update(jobs).where(jobs.c.id == job_id).values(state=target(transition), **values)
-            row = connection.execute(changed.returning(jobs.c.stage, jobs.c.state)).one()
-            if state is State.ACTIVE:
+            found = self._found(connection, transition, job_id, scope)
+            if not isinstance(found, _Before):
+                return found
+            if found.state in TERMINAL:
+                reopen_jobs(connection, [job_id])
+                data = {**data, "failure": found.row.failure}
+            else:
                 self._ledger.write_off(connection, [job_id])
-            kept = {"from": state, "failure": before.failure} if state in TERMINAL else {"from": state}
-            event = Event(str(transition), actor, {**data, **kept})
-            connection.execute(
-                self._insert_events, {"rows": encode_rows([event_row(job_id, before.organization, event)])}
-            )
-        return Changed(State(row.state), WorkItem(job_id, Stage(row.stage), Lane(before.lane)))
+            values = {**_afresh(), "stage": stage, "state": target(transition)}
+            if changes:
+                before = Constraints().to_json() if found.row.constraints is None else found.row.constraints
+                values["constraints"] = {**before, **changes}
+            connection.execute(sa.update(open_jobs).where(open_jobs.c.id == job_id).values(values))
+            self._note(connection, found, Event(transition, actor, {**data, "from": found.state}))
+        return Changed(target(transition), WorkItem(job_id, stage, Lane(found.row.lane)))
+
+    def _found(
+        self, connection: sa.Connection, transition: Transition, job_id: str, scope: Scope
+    ) -> "_Before | Refused | None":
+        """The job, locked, if the transition is possible."""
+        visible = sa.select(jobs.c.id).where(jobs.c.id == job_id, *scope.conditions(jobs))
+        if connection.execute(visible).one_or_none() is None:
+            return None
+        while not _locked(connection, job_id):
+            continue
+        columns = (all_jobs.c[name] for name in ("id", "state", "lane", "organization", "constraints", "failure"))
+        row = connection.execute(sa.select(*columns).where(all_jobs.c.id == job_id)).one()
+        state = State(row.state)
+        return _Before(state, row) if state in sources(transition) else Refused(transition, state)
+
+    def _note(self, connection: sa.Connection, found: "_Before", event: Event) -> None:
+        row = event_row(found.row.id, found.row.organization, event)
+        connection.execute(self._insert_events, {"rows": encode_rows([row])})
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The job as the operation found it."""
+
+    state: State
+    row: Any
+
+
+def _locked(connection: sa.Connection, job_id: str) -> bool:
+    """Lock the job's row where it is now; False where it is in neither table, on its way from one to the other."""
+    for table, key in ((open_jobs, open_jobs.c.id), (results, results.c.job_id)):
+        if connection.execute(sa.select(key).where(key == job_id).with_for_update(of=table)).one_or_none() is not None:
+            return True
+    return False
 
 
 def _afresh() -> dict[str, Any]:
     """A new life: earlier attempts stay on the books, but no longer count against the job."""
+    job = open_jobs.c
     return {
+        "claim_no": job.claim_no + 1,
+        "worker_id": None,
+        "in_flight": False,
         "plan_key": None,
         "plan_cursor": None,
         "failure": None,
-        "finished_at": None,
-        "analyzed_at": None,
         "run_at": None,
         "losses": 0,
-        "retry_base": jobs.c.attempts,
-        "rung_at": utcnow(),
+        "rings": 0,
+        "retry_base": job.attempts,
+        "notified_at": utcnow(),
+        "deadline": sa.case((job.deadline > utcnow(), job.deadline), else_=sa.null()),
     }
-
-
-def _if_still_ahead() -> sa.ColumnElement[Any]:
-    return sa.case((jobs.c.deadline > utcnow(), jobs.c.deadline), else_=sa.null())

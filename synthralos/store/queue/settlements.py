@@ -1,118 +1,122 @@
 """What a worker writes about its jobs: the start of an attempt, and everything that follows from its end.
 
 Both are fenced by the claim and come in batches. The ledger is not fenced: what was paid for is booked even
-if the claim was lost meanwhile. PostgreSQL takes each batch as one statement (`whole`), SQLite as several.
+if the claim was lost meanwhile.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
 
-import sqlalchemy as sa
-
-from synthralos.domain.jobs import Job
-from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
-from synthralos.store.exports.backlog import backlog_rows, to_backlog
-from synthralos.store.queue.job_rows import (
-    SETTLE_COLUMNS,
-    START_COLUMNS,
-    settle_jobs,
-    settle_row,
-    start_jobs,
-    start_row,
-)
-from synthralos.store.queue.ledger import Ledger
-from synthralos.store.queue.log_rows import event_row, insert_events, insert_spans, span_row
-from synthralos.store.queue.routing_plans import Plans
-from synthralos.store.queue.single_statement import SingleStatements
+from synthralos.store.queue.appended import APPENDED
+from synthralos.store.queue.content import CatalogEntries, Contents, plan_rows
+from synthralos.store.queue.ledger import correct_lost
+from synthralos.store.queue.postgres_writes import PostgresWrites
+from synthralos.store.queue.rows import ends, settle_row, start_row
+from synthralos.store.queue.sqlite_writes import SqliteWrites
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import id_text
-from synthralos.store.tables import jobs
+from synthralos.store.sql.errors import is_transient
+from synthralos.store.sql.recordset import Row, encode_rows
+from synthralos.store.tables import routing_plans
+
+_Item = TypeVar("_Item", Start, Settlement)
+
+
+class Writes(Protocol):
+    """One database's way to write rows of workers; each call gives the numbers (`no`) of those whose claim held."""
+
+    def start(self, worker_id: str, rows: Sequence[Row]) -> set[int]:
+        """Attempts of one worker begin."""
+        ...
+
+    def finish(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+        """Jobs end."""
+        ...
+
+    def move(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+        """Jobs go on."""
+        ...
 
 
 class Settlements:
-    """Writes starts and settlements, each batch in one transaction. Safe to repeat as they are."""
+    """Writes starts and settlements. Safe to repeat as they are."""
 
     def __init__(self, database: Database, destinations: Sequence[str] = ()) -> None:
         """`destinations`: the exporters that finished jobs are put on the backlog of."""
         self._database = database
         self._destinations = destinations
-        self._ledger = Ledger(database.dialect)
-        self._plans = Plans(database.dialect)
-        self._whole = SingleStatements() if database.dialect == "postgresql" else None
-        self._start = _returning_claims(start_jobs(recordset(database.dialect, "rows", START_COLUMNS)))
-        self._settle = _returning_claims(settle_jobs(recordset(database.dialect, "rows", SETTLE_COLUMNS)))
-        self._insert_spans = insert_spans(database.dialect)
-        self._insert_events = insert_events(database.dialect)
-        self._to_backlog = to_backlog(database.dialect)
+        self._plans = Contents(database, routing_plans)
+        self._entries = CatalogEntries(database)
+        self._writes: Writes = PostgresWrites(database) if database.dialect == "postgresql" else SqliteWrites(database)
+        self._correct = correct_lost(database.dialect)
+        self._in_doubt: set[tuple[str, int, int]] = set()
 
     def start(self, starts: Sequence[Start]) -> list[StartResult]:
-        """Book the attempts that still may begin; do not call where the claim was lost."""
-        self._store_plans(start.plan for start in starts)
-        if self._whole is not None:
-            with self._database.one_statement() as connection:
-                return [*_written(self._whole.start(connection, starts))]
-        with self._database.transaction() as connection:
-            won = _won(connection, self._start, map(start_row, starts))
-            begun = [s for s in starts if _claimed(s.job) in won]
-            if begun:
-                self._ledger.open(connection, begun)
-        return [*_written(_claimed(s.job) in won for s in starts)]
+        """Book the attempts that still may begin; do not call where the claim was lost, or the worker declared lost.
+
+        Where the connection breaks during the commit, nobody knows whether it was done: the same start, written
+        again, is done if it was.
+        """
+        self._plans.store(plan_rows(start.plan for start in starts))
+        self._entries.store(start.deployment for start in starts)
+        won: set[int] = set()
+        for worker_id, numbered in _by_worker(starts):
+            won |= self._start(worker_id, numbered)
+        return [*_written(len(starts), won)]
+
+    def _start(self, worker_id: str, numbered: Sequence[tuple[int, Start]]) -> set[int]:
+        marks = {_mark(start) for _, start in numbered}
+        doubtful = marks & self._in_doubt
+        rows = [
+            start_row(no, start, self._entries.key(start.deployment), _mark(start) in doubtful)
+            for no, start in numbered
+        ]
+        try:
+            won = self._writes.start(worker_id, rows)
+        except Exception as error:
+            if is_transient(error):
+                self._in_doubt |= marks
+            raise
+        self._in_doubt -= doubtful
+        return won
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Written]:
         """Write what became of the jobs, or correct the ledger alone where the claim was lost."""
-        self._store_plans(settlement.plan for settlement in settlements)
-        if self._whole is not None:
+        self._plans.store(plan_rows(settlement.plan for settlement in settlements))
+        rows = [settle_row(no, s) for no, s in enumerate(settlements)]
+        won: set[int] = set()
+        for write, last in ((self._writes.finish, True), (self._writes.move, False)):
+            numbers = [no for no, s in enumerate(settlements) if ends(s) is last]
+            if numbers:
+                appended = self._appended([(no, settlements[no]) for no in numbers])
+                won |= write([rows[no] for no in numbers], appended)
+        self._correct_lost([rows[no] for no, s in enumerate(settlements) if no not in won and s.attempt is not None])
+        return _written(len(settlements), won)
+
+    def _appended(self, numbered: Sequence[tuple[int, Settlement]]) -> dict[str, list[Row]]:
+        return {
+            name: [{**row, "no": no} for no, s in numbered for row in table.rows(s, self._destinations)]
+            for name, table in APPENDED.items()
+        }
+
+    def _correct_lost(self, rows: Sequence[Row]) -> None:
+        """After the jobs: whoever took a job from its worker has written its attempt off in the same transaction."""
+        if rows:
             with self._database.one_statement() as connection:
-                return _written(self._whole.settle(connection, settlements, self._destinations))
-        with self._database.transaction() as connection:
-            won = _won(connection, self._settle, map(settle_row, settlements))
-            ended = [s for s in settlements if s.attempt is not None]
-            if ended:
-                self._ledger.close(connection, ended)
-            written = [s for s in settlements if _claimed(s.job) in won]
-            self._write_spans(connection, written)
-            self._write_events(connection, written)
-            self._put_on_backlog(connection, written)
-        return _written(_claimed(s.job) in won for s in settlements)
-
-    def _store_plans(self, plans: Iterable[RoutingPlan | None]) -> None:
-        """Plans first: a plan without a job does no harm, and seldom is there a new one."""
-        new = self._plans.unknown(plans)
-        if new:
-            with self._database.one_statement() as connection:
-                self._plans.store(connection, new)
-            self._plans.confirm(new)
-
-    def _write_spans(self, connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
-        rows = [span_row(s.job.id, span) for s in settlements for span in s.spans]
-        if rows:
-            connection.execute(self._insert_spans, {"rows": encode_rows(rows)})
-
-    def _write_events(self, connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
-        rows = [event_row(s.job.id, s.job.tenant.organization, event) for s in settlements for event in s.events]
-        if rows:
-            connection.execute(self._insert_events, {"rows": encode_rows(rows)})
-
-    def _put_on_backlog(self, connection: sa.Connection, settlements: Sequence[Settlement]) -> None:
-        rows = [owed for s in settlements if s.analyzed for owed in backlog_rows(s.job.id, self._destinations)]
-        if rows:
-            connection.execute(self._to_backlog, {"rows": encode_rows(rows)})
+                connection.execute(self._correct, {"rows": encode_rows(rows)})
 
 
-def _returning_claims(statement: sa.Update) -> Any:
-    return statement.returning(id_text(jobs.c.id), jobs.c.claim_no)
+def _by_worker(items: Sequence[_Item]) -> Iterator[tuple[str, list[tuple[int, _Item]]]]:
+    groups: defaultdict[str, list[tuple[int, _Item]]] = defaultdict(list)
+    for no, item in enumerate(items):
+        groups[item.job.claim.worker_id].append((no, item))
+    yield from groups.items()
 
 
-def _won(connection: sa.Connection, statement: Any, rows: Any) -> set[tuple[str, int]]:
-    """The claims that still held. Not only the jobs: a batch may hold an old claim's write beside the new one's."""
-    return {(row.id, row.claim_no) for row in connection.execute(statement, {"rows": encode_rows(rows)})}
+def _mark(start: Start) -> tuple[str, int, int]:
+    return start.job.id, start.job.claim.claim_no, start.attempt_no
 
 
-def _written(won: Iterable[bool]) -> list[Written]:
-    return [Written.DONE if held else Written.CLAIM_LOST for held in won]
-
-
-def _claimed(job: Job) -> tuple[str, int]:
-    return job.id, job.claim.claim_no
+def _written(count: int, won: set[int]) -> list[Written]:
+    return [Written.DONE if no in won else Written.CLAIM_LOST for no in range(count)]

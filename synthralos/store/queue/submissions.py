@@ -6,30 +6,34 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.expression import FromClause
 
+from synthralos.domain.ids import trace_id_of
 from synthralos.domain.jobs import Constraints, Request, Tenant
 from synthralos.domain.states import Lane, Stage, State
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.prepared import Prepared
 from synthralos.store.sql.recordset import Columns, encode_rows, insert_ignoring, recordset
-from synthralos.store.sql.types import Id, Json, UtcTime, encode_time, utcnow
-from synthralos.store.tables import idempotency_keys, jobs
+from synthralos.store.sql.types import Id, Json, UtcTime, encode_json, encode_time, id_text, utcnow, word
+from synthralos.store.tables import idempotency_keys, jobs, open_jobs
 
 _JOB_COLUMNS: Columns = {
     "id": Id,
     "organization": sa.Text(),
     "workspace": sa.Text(),
     "user_id": sa.Text(),
-    "organization_plan": sa.Text(),
+    "account_plan": sa.Text(),
     "lane": sa.Text(),
     "trace_id": sa.Text(),
     "parent_span_id": sa.Text(),
     "run_id": sa.Text(),
     "model": sa.Text(),
-    "request": Json,
-    "constraints": Json,
-    "metadata": Json,
+    "request": sa.Text(),
+    "constraints": sa.Text(),
+    "metadata": sa.Text(),
     "deadline": UtcTime(),
 }
+_NO_CONSTRAINTS = Constraints()
 _KEY_COLUMNS: Columns = {
     "organization": sa.Text(),
     "workspace": sa.Text(),
@@ -91,24 +95,30 @@ class Submissions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert_jobs = _insert_jobs(database.dialect)
+        self._whole = Prepared(_accept()) if database.dialect == "postgresql" else None
+        self._parts = (insert_jobs(database.dialect), open_for_work(database.dialect))
         self._insert_keys = _insert_keys(database.dialect)
 
     def accept(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReused]:
         """Store all submissions in one transaction; one answer each, in order. Safe to repeat as it is."""
-        keyed = any(submission.idempotency is not None for submission in submissions)
-        with self._database.transaction() if keyed else self._database.one_statement() as connection:
+        if self._whole is not None and all(submission.idempotency is None for submission in submissions):
+            rows = [_job_row(job) for submission in submissions for job in submission.jobs]
+            self._whole.run(self._database, {"rows": encode_rows(rows)})
+            return [Accepted([job.id for job in submission.jobs]) for submission in submissions]
+        with self._database.transaction() as connection:
             earlier = self._take_keys(connection, submissions)
             answers = [_answer(submission, earlier) for submission in submissions]
-            rows = [
-                _job_row(job)
-                for submission, answer in zip(submissions, answers, strict=True)
-                if isinstance(answer, Accepted) and not answer.replayed
-                for job in submission.jobs
-            ]
-            if rows:
-                connection.execute(self._insert_jobs, {"rows": encode_rows(rows)})
+            self._insert(connection, [s for s, a in zip(submissions, answers, strict=True) if _is_new(a)])
         return answers
+
+    def _insert(self, connection: sa.Connection, submissions: Sequence[Submission]) -> None:
+        """Rows of jobs that are there already stay as they are: this write is repeated where its commit is in doubt."""
+        rows = [_job_row(job) for submission in submissions for job in submission.jobs]
+        known = _known(connection, [row["id"] for row in rows])
+        new = {"rows": encode_rows(row for row in rows if row["id"] not in known)}
+        if len(known) < len(rows):
+            for statement in self._parts:
+                connection.execute(statement, new)
 
     def _take_keys(self, connection: sa.Connection, submissions: Sequence[Submission]) -> "_Keys":
         """Who holds each idempotency key of this batch: the first to have come, now or earlier."""
@@ -166,33 +176,58 @@ def _job_row(job: NewJob) -> dict[str, Any]:
         "organization": tenant.organization,
         "workspace": tenant.workspace,
         "user_id": tenant.user,
-        "organization_plan": tenant.account_plan,
+        "account_plan": tenant.account_plan,
         "lane": job.lane,
-        "trace_id": job.trace_id,
+        "trace_id": None if job.trace_id == trace_id_of(job.id) else job.trace_id,
         "parent_span_id": job.parent_span_id,
         "run_id": job.run_id,
         "model": job.request.model,
-        "request": {"body": job.request.body, "provider_options": job.request.provider_options},
-        "constraints": job.constraints.to_json(),
-        "metadata": job.metadata,
+        "request": encode_json({"body": job.request.body, "provider_options": job.request.provider_options}),
+        "constraints": None if job.constraints == _NO_CONSTRAINTS else encode_json(job.constraints.to_json()),
+        "metadata": encode_json(job.metadata) if job.metadata else None,
         "deadline": encode_time(job.deadline),
     }
 
 
-def _insert_jobs(dialect: str) -> sa.Insert:
-    rows = recordset(dialect, "rows", _JOB_COLUMNS)
-    fixed = {
-        "state": sa.literal(State.QUEUED, sa.Text()),
-        "stage": sa.literal(Stage.GUARD, sa.Text()),
-        "claim_no": sa.literal(0),
-        "attempts": sa.literal(0),
-        "retry_base": sa.literal(0),
-        "losses": sa.literal(0),
-        "created_at": utcnow(),
-        "rung_at": utcnow(),
+def _is_new(answer: Accepted | KeyReused) -> bool:
+    return isinstance(answer, Accepted) and not answer.replayed
+
+
+def _known(connection: sa.Connection, job_ids: Sequence[str]) -> set[str]:
+    found = connection.execute(sa.select(id_text(jobs.c.id)).where(jobs.c.id.in_(job_ids)))
+    return set(found.scalars())
+
+
+def _accept() -> Any:
+    """Both tables in one statement: only jobs that were not there before are opened."""
+    rows = recordset("postgresql", "rows", _JOB_COLUMNS)
+    stored = insert_jobs("postgresql", rows).returning(jobs.c.id, jobs.c.lane, jobs.c.deadline).cte("stored")
+    opened = open_for_work("postgresql", stored).cte("opened")
+    return sa.select(stored.c.id).add_cte(opened)
+
+
+def insert_jobs(dialect: str, rows: FromClause | None = None) -> Any:
+    """What was handed in."""
+    rows = recordset(dialect, "rows", _JOB_COLUMNS) if rows is None else rows
+    select = sa.select(*(rows.c[name] for name in _JOB_COLUMNS), utcnow())
+    return insert_ignoring(dialect, jobs, [*_JOB_COLUMNS, "created_at"], select)
+
+
+def open_for_work(dialect: str, rows: FromClause | None = None) -> sa.Insert:
+    """Where the jobs wait for a worker."""
+    rows = recordset(dialect, "rows", _JOB_COLUMNS) if rows is None else rows
+    zero: Any = sa.literal_column("0")
+    values: dict[str, Any] = {
+        "id": rows.c.id,
+        "state": word(State.QUEUED),
+        "stage": word(Stage.GUARD),
+        "lane": rows.c.lane,
+        **dict.fromkeys(("claim_no", "attempts", "retry_base", "losses", "rings"), zero),
+        "in_flight": sa.false(),
+        "notified_at": utcnow(),
+        "deadline": rows.c.deadline,
     }
-    select = sa.select(*(rows.c[name] for name in _JOB_COLUMNS), *fixed.values())
-    return insert_ignoring(dialect, jobs, [*_JOB_COLUMNS, *fixed], select)
+    return insert_ignoring(dialect, open_jobs, list(values), sa.select(*values.values()))
 
 
 def _insert_keys(dialect: str) -> sa.Insert:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,15 +13,17 @@ from synthralos.domain.events import Event
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.states import Lane, Stage, State, Transition, sources, target
 from synthralos.store.admin.processes import boot_id
+from synthralos.store.queue.appended import EVENTS, event_row
+from synthralos.store.queue.ending import end_jobs
 from synthralos.store.queue.ledger import Ledger
-from synthralos.store.queue.log_rows import event_row, insert_events
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, utc_in, utcnow
-from synthralos.store.tables import export_backlog, jobs, processes
+from synthralos.store.sql.types import Id, id_text, one_of, utc_in, utcnow, word
+from synthralos.store.tables import export_backlog, jobs, open_jobs, processes, results
 
 _ALIVE = ["running", "draining"]
-_MOVED = (jobs.c.id, jobs.c.stage, jobs.c.lane, jobs.c.state, jobs.c.losses, jobs.c.organization)
+_MOVED = (id_text(open_jobs.c.id), open_jobs.c.stage, open_jobs.c.lane)
+_WAITING = (State.QUEUED, State.PARKED)
 
 _APART, _SPREAD, _LONGEST_SPREAD = 0.05, 10.0, 300.0
 """Seconds: between two of many jobs that are set apart; what few are spread over, which is longer than a worker takes
@@ -37,6 +39,19 @@ class WorkItem:
     lane: Lane
 
 
+def _holders() -> Any:
+    """The workers that hold jobs: the smallest id, then again and again the next one."""
+    held = sa.select(open_jobs.c.worker_id).where(open_jobs.c.state == word(State.ACTIVE))
+    held = held.where(open_jobs.c.worker_id.is_not(None)).order_by(open_jobs.c.worker_id).limit(1)
+    first = sa.select(held.scalar_subquery().label("worker_id")).cte("holders", recursive=True)
+    following = held.where(open_jobs.c.worker_id > first.c.worker_id).correlate(first).scalar_subquery()
+    all_of_them = first.union_all(sa.select(following).where(first.c.worker_id.is_not(None)))
+    return sa.select(all_of_them.c.worker_id).where(all_of_them.c.worker_id.is_not(None))
+
+
+_HOLDERS = _holders()
+
+
 class Sweeps:
     """Each sweep is one transaction, and any number of sweepers may run them at once."""
 
@@ -44,64 +59,65 @@ class Sweeps:
         """`max_losses`: how many workers a job may take down with it before it is a dead letter."""
         self._database = database
         self._max_losses = max_losses
-        self._insert_events = insert_events(database.dialect)
+        self._insert_events = EVENTS.insert(database.dialect)
         self._ledger = Ledger(database.dialect)
         self._free = _free(database.dialect)
 
     def wake_due(self, limit: int = 1000) -> list[WorkItem]:
         """Queue parked jobs whose `run_at` has come."""
-        due = (
-            sa.select(jobs.c.id)
-            .where(jobs.c.run_at <= utcnow(), jobs.c.state.in_(sources(Transition.WAKE)))
-            .order_by(jobs.c.run_at)
+        due = sa.select(open_jobs.c.id).where(
+            open_jobs.c.run_at <= utcnow(), one_of(open_jobs.c.state, sources(Transition.WAKE))
         )
-        return self._move(due, limit, state=target(Transition.WAKE), run_at=None, rung_at=utcnow())
+        values = {"state": target(Transition.WAKE), "run_at": None, "notified_at": utcnow()}
+        return self._move(due.order_by(open_jobs.c.run_at), limit, values)
 
     def expire(self, limit: int = 1000) -> list[WorkItem]:
         """End jobs that wait while their deadline has passed. Active ones are ended by their worker."""
-        late = sa.select(jobs.c.id).where(
-            jobs.c.deadline <= utcnow(), jobs.c.finished_at.is_(None), jobs.c.state.in_([State.QUEUED, State.PARKED])
+        late = (
+            sa.select(id_text(open_jobs.c.id), open_jobs.c.lane)
+            .where(open_jobs.c.deadline <= utcnow(), one_of(open_jobs.c.state, _WAITING))
+            .order_by(open_jobs.c.deadline)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
         )
-        return self._move(
-            late.order_by(jobs.c.deadline), limit,
-            state=target(Transition.EXPIRE), stage=Stage.ANALYZE, run_at=None, finished_at=utcnow(),
-        )  # fmt: skip
+        with self._database.transaction() as connection:
+            rows = connection.execute(late).all()
+            if rows:
+                end_jobs(connection, [row.id for row in rows], target(Transition.EXPIRE))
+        return [WorkItem(row.id, Stage.ANALYZE, Lane(row.lane)) for row in rows]
 
     def unclaimed_queues(self, after: float) -> list[tuple[Stage, Lane]]:
-        """Where jobs wait that were rung more than `after` seconds ago: one look for all stages and lanes."""
-        query = (
-            sa.select(jobs.c.stage, jobs.c.lane)
-            .where(
-                jobs.c.finished_at.is_(None),
-                jobs.c.state == State.QUEUED,
-                jobs.c.rung_at < utc_in(sa.literal(-after)),
+        """Where jobs wait that were rung more than `after` seconds ago: one look at the head of each queue."""
+        heads = [
+            sa.select(word(stage).label("stage"), word(lane).label("lane")).where(
+                sa.exists().where(*_unclaimed(word(stage), word(lane), after))
             )
-            .distinct()
-        )
+            for stage in Stage
+            for lane in Lane
+        ]
         with self._database.snapshot() as connection:
-            return [(Stage(row.stage), Lane(row.lane)) for row in connection.execute(query)]
+            return [(Stage(row.stage), Lane(row.lane)) for row in connection.execute(sa.union_all(*heads))]
 
     def unclaimed_jobs(self, stage: Stage, lane: Lane, after: float, limit: int) -> list[WorkItem]:
-        """Jobs that were rung more than `after` seconds ago and are still queued, oldest first."""
-        waiting = sa.select(jobs.c.id).where(
-            jobs.c.finished_at.is_(None),
-            jobs.c.state == State.QUEUED,
-            jobs.c.stage == stage,
-            jobs.c.lane == lane,
-            jobs.c.rung_at < utc_in(sa.literal(-after)),
-        )
-        return self._move(waiting.order_by(jobs.c.id), limit, rung_at=utcnow())
+        """Jobs that were rung more than `after` seconds ago and are still queued, longest ago first.
+
+        They count as rung again: whoever takes them next claims them before anything else.
+        """
+        waiting = sa.select(open_jobs.c.id).where(*_unclaimed(word(stage), word(lane), after))
+        values = {"notified_at": utcnow(), "rings": open_jobs.c.rings + 1}
+        return self._move(waiting.order_by(open_jobs.c.notified_at), limit, values)
 
     def unanalyzed(self, after: float, limit: int = 1000) -> list[WorkItem]:
         """Finished jobs whose trace nobody has closed within `after` seconds."""
         open_traces = (
-            sa.select(jobs.c.id, jobs.c.lane)
-            .where(jobs.c.analyzed_at.is_(None), jobs.c.finished_at < utc_in(sa.literal(-after)))
-            .order_by(jobs.c.finished_at)
+            sa.select(id_text(results.c.job_id), jobs.c.lane)
+            .join(jobs, jobs.c.id == results.c.job_id)
+            .where(results.c.analyzed_at.is_(None), results.c.finished_at < utc_in(sa.literal(-after)))
+            .order_by(results.c.finished_at)
             .limit(limit)
         )
         with self._database.snapshot() as connection:
-            return [WorkItem(r.id, Stage.ANALYZE, Lane(r.lane)) for r in connection.execute(open_traces)]
+            return [WorkItem(r.job_id, Stage.ANALYZE, Lane(r.lane)) for r in connection.execute(open_traces)]
 
     def backlog(self, after: float, limit: int = 1000) -> list[WorkItem]:
         """Analyzed jobs that wait for an exporter for more than `after` seconds."""
@@ -142,29 +158,49 @@ class Sweeps:
         A job that was lost too often is buried when it was the only such job of its worker. Of several, any one may
         have taken the worker down: they are set apart in time, further with each loss, until one of them is alone.
         """
-        alive = sa.select(processes.c.id).where(processes.c.state.in_(_ALIVE))
+        dead = self._dead_holders()
+        if not dead:
+            return []
         orphaned = (
-            sa.select(jobs.c.id, jobs.c.worker_id, jobs.c.losses)
-            .where(jobs.c.finished_at.is_(None), jobs.c.state == State.ACTIVE, jobs.c.worker_id.not_in(alive))
-            .order_by(jobs.c.losses.desc(), jobs.c.id)
+            sa.select(
+                id_text(open_jobs.c.id), open_jobs.c.worker_id, open_jobs.c.stage, open_jobs.c.lane, open_jobs.c.losses
+            )
+            .where(open_jobs.c.state == word(State.ACTIVE), open_jobs.c.worker_id.in_(dead))
+            .order_by(open_jobs.c.losses.desc(), open_jobs.c.id)
             .limit(limit)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=True, of=open_jobs)
         )
         with self._database.transaction() as connection:
-            fates = _fates(connection.execute(orphaned).all(), self._max_losses)
-            freed = connection.execute(self._free, {"rows": encode_rows(fates), "poison": self._poison()}).all()
-            self._ledger.write_off(connection, [r.id for r in freed])
-            self._note_losses(connection, freed)
-        return [WorkItem(r.id, Stage(r.stage), Lane(r.lane)) for r in freed]
-
-    def _note_losses(self, connection: sa.Connection, freed: Sequence[sa.Row[tuple[str, ...]]]) -> None:
-        kinds = {State.FAILED: "buried", State.PARKED: "isolated"}
-        rows = [
-            event_row(r.id, r.organization, Event(kinds.get(State(r.state), "lost"), "sweeper", {"losses": r.losses}))
-            for r in freed
+            orphans = connection.execute(orphaned).all()
+            if not orphans:
+                return []
+            fates = _fates(orphans, self._max_losses)
+            self._ledger.write_off(connection, [row.id for row in orphans])
+            connection.execute(self._free, {"rows": encode_rows(fates)})
+            buried = {fate["id"] for fate in fates if fate["state"] == target(Transition.BURY)}
+            if buried:
+                end_jobs(connection, list(buried), target(Transition.BURY), self._poison())
+            self._note_losses(connection, fates)
+        return [
+            WorkItem(row.id, Stage.ANALYZE if row.id in buried else Stage(row.stage), Lane(row.lane)) for row in orphans
         ]
-        if rows:
-            connection.execute(self._insert_events, {"rows": encode_rows(rows)})
+
+    def _dead_holders(self) -> list[str]:
+        """Who holds jobs and is not alive: one look into the index for each holder, however many jobs there are."""
+        with self._database.snapshot() as connection:
+            holders = set(connection.execute(_HOLDERS).scalars())
+            alive = connection.execute(sa.select(processes.c.id).where(processes.c.state.in_(_ALIVE))).scalars()
+            return sorted(holders - set(alive))
+
+    def _note_losses(self, connection: sa.Connection, fates: Sequence[dict[str, Any]]) -> None:
+        query = sa.select(id_text(jobs.c.id), jobs.c.organization).where(jobs.c.id.in_([fate["id"] for fate in fates]))
+        organizations = {row.id: row.organization for row in connection.execute(query)}
+        kinds = {State.FAILED: "buried", State.PARKED: "isolated"}
+        rows = []
+        for fate in fates:
+            event = Event(kinds.get(fate["state"], "lost"), "sweeper", {"losses": fate["losses"]})
+            rows.append(event_row(fate["id"], organizations[fate["id"]], event))
+        connection.execute(self._insert_events, {"rows": encode_rows(rows)})
 
     def _poison(self) -> dict[str, object]:
         message = f"its worker died {self._max_losses} times while it was being worked on"
@@ -181,18 +217,22 @@ class Sweeps:
         with self._database.snapshot() as connection:
             return [row.id for row in connection.execute(query) if not _exists(row.pid)]
 
-    def _move(self, query: sa.Select[tuple[str]], limit: int, **values: object) -> list[WorkItem]:
-        with self._database.transaction() as connection:
-            rows = self._pick(connection, query, limit, values)
-        return [WorkItem(r.id, Stage(r.stage), Lane(r.lane)) for r in rows]
-
-    def _pick(
-        self, connection: sa.Connection, query: sa.Select[tuple[str]], limit: int, values: dict[str, object]
-    ) -> Sequence[sa.Row[tuple[str, ...]]]:
+    def _move(self, query: sa.Select[tuple[str]], limit: int, values: Mapping[str, object]) -> list[WorkItem]:
         """Update the first `limit` rows of `query` that nobody else has locked."""
         picked = query.limit(limit).with_for_update(skip_locked=True).cte("picked")
-        statement = sa.update(jobs).where(jobs.c.id == picked.c.id).values(values).returning(*_MOVED)
-        return connection.execute(statement).all()
+        statement = sa.update(open_jobs).where(open_jobs.c.id == picked.c.id).values(values).returning(*_MOVED)
+        with self._database.transaction() as connection:
+            rows = connection.execute(statement).all()
+        return [WorkItem(r.id, Stage(r.stage), Lane(r.lane)) for r in rows]
+
+
+def _unclaimed(stage: Any, lane: Any, after: float) -> list[sa.ColumnElement[bool]]:
+    return [
+        open_jobs.c.state == word(State.QUEUED),
+        open_jobs.c.stage == stage,
+        open_jobs.c.lane == lane,
+        open_jobs.c.notified_at < utc_in(sa.literal(-after)),
+    ]
 
 
 def _fates(orphans: Sequence[sa.Row[Any, Any, Any]], max_losses: int) -> list[dict[str, Any]]:
@@ -207,7 +247,7 @@ def _fates(orphans: Sequence[sa.Row[Any, Any, Any]], max_losses: int) -> list[di
             ranks[row.worker_id] += 1
             transition = Transition.BURY if together == 1 else Transition.ISOLATE
             delay = None if together == 1 else _spread(together, excess) * ranks[row.worker_id] / together
-        fates.append({"id": row.id, "state": target(transition), "delay": delay})
+        fates.append({"id": row.id, "state": target(transition), "delay": delay, "losses": row.losses + 1})
     return fates
 
 
@@ -216,20 +256,18 @@ def _spread(suspects: int, excess: int) -> float:
 
 
 def _free(dialect: str) -> Any:
-    """The statement; its parameter `rows` holds `_fates`, `poison` the failure of those that are buried."""
-    rows = recordset(dialect, "rows", {"id": Id, "state": sa.Text(), "delay": sa.Float()})
-    buried = rows.c.state == target(Transition.BURY)
+    """The statement; its parameter `rows` holds `_fates`. Those that are to be buried are ended afterwards."""
+    columns = {"id": Id, "state": sa.Text(), "delay": sa.Float(), "losses": sa.Integer()}
+    rows = recordset(dialect, "rows", columns)
     values = {
-        "losses": jobs.c.losses + 1,
+        "losses": rows.c.losses,
         "worker_id": None,
-        "rung_at": utcnow(),
+        "in_flight": False,
+        "notified_at": utcnow(),
         "state": rows.c.state,
         "run_at": utc_in(rows.c.delay),
-        "stage": sa.case((buried, Stage.ANALYZE), else_=jobs.c.stage),
-        "finished_at": sa.case((buried, utcnow()), else_=sa.null()),
-        "failure": sa.case((buried, sa.bindparam("poison", type_=jobs.c.failure.type)), else_=jobs.c.failure),
     }
-    return sa.update(jobs).where(jobs.c.id == rows.c.id).values(values).returning(*_MOVED)
+    return sa.update(open_jobs).where(open_jobs.c.id == rows.c.id).values(values)
 
 
 def _exists(pid: int) -> bool:

@@ -8,16 +8,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.attempts import Billed, Outcome, PastAttempt
-from synthralos.domain.failures import Failure
+from synthralos.domain.attempts import Billed
+from synthralos.domain.ids import job_id_of
+from synthralos.domain.jobs import Constraints
 from synthralos.domain.states import OPEN, State
+from synthralos.store.read.timelines import Timelines
 from synthralos.store.scope import Scope
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import Id, id_text
-from synthralos.store.tables import attempts, event_logs, jobs, plans, spans
+from synthralos.store.tables import all_jobs, attempts, open_jobs, routing_plans
 
 Row = dict[str, Any]
+
+job = all_jobs.c
 
 MOST_TRACE_IDS = 100
 """Job ids that are listed with a trace."""
@@ -25,21 +29,21 @@ MOST_TRACE_IDS = 100
 
 def _spent(label: str, amount: sa.ColumnElement[Any]) -> sa.Label[Any]:
     """A sum over a job's attempts, as a column of the job."""
-    return sa.select(sa.func.sum(amount)).where(attempts.c.job_id == jobs.c.id).scalar_subquery().label(label)
+    return sa.select(sa.func.sum(amount)).where(attempts.c.job_id == job.id).scalar_subquery().label(label)
 
 
 _COST_MISSING = sa.and_(attempts.c.billed != Billed.NO, attempts.c.cost_picousd.is_(None))
 _SUMMARY = (
-    id_text(jobs.c.id), jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.lane, jobs.c.state, jobs.c.stage,
-    jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.run_id, jobs.c.model, jobs.c.metadata, jobs.c.attempts,
-    jobs.c.failure, jobs.c.created_at, jobs.c.run_at, jobs.c.deadline, jobs.c.finished_at,
+    id_text(job.id), job.organization, job.workspace, job.user_id, job.lane, job.state, job.stage,
+    job.trace_id, job.parent_span_id, job.run_id, job.model, job.metadata, job.attempts,
+    job.failure, job.created_at, job.run_at, job.deadline, job.finished_at,
     _spent("cost", attempts.c.cost_picousd),
     _spent("cost_unknown", sa.case((_COST_MISSING, 1), else_=0)),
     _spent("maybe_billed", sa.case((attempts.c.billed == Billed.MAYBE, 1), else_=0)),
 )  # fmt: skip
 _DETAIL = (
-    *_SUMMARY, jobs.c.request, jobs.c.constraints, jobs.c.verdict, jobs.c.result, jobs.c.losses, jobs.c.analyzed_at,
-    jobs.c.plan_cursor, plans.c.body.label("plan_body"),
+    *_SUMMARY, job.request, job.constraints, job.verdict, job.result, job.losses,
+    job.analyzed_at, job.plan_cursor, routing_plans.c.body.label("plan_body"),
 )  # fmt: skip
 
 
@@ -80,18 +84,18 @@ class TraceRow:
     maybe_billed: int
 
 
-class Reader:
+class Reader(Timelines):
     """Reads jobs as dicts keyed by column (times as `datetime`, money as `Decimal`)."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         # Made once: whoever waits for a job reads it twice, and building a statement costs as much as running it.
         ids = recordset(database.dialect, "ids", {"id": Id})
-        joined = jobs.join(ids, ids.c.id == jobs.c.id)
+        joined = ids.join(all_jobs, ids.c.id == job.id)
         self._jobs = sa.select(*_DETAIL).select_from(
-            joined.join(plans, plans.c.key == jobs.c.plan_key, isouter=True)
+            joined.join(routing_plans, routing_plans.c.key == job.plan_key, isouter=True)
         ).where(*_within_scope())  # fmt: skip
-        self._states = sa.select(id_text(jobs.c.id), jobs.c.state, jobs.c.stage, jobs.c.finished_at).select_from(joined)
+        self._states = sa.select(id_text(job.id), job.state, job.stage, job.finished_at).select_from(joined)
 
     def jobs(self, job_ids: Sequence[str], scope: Scope) -> dict[str, Row]:
         """The jobs of `job_ids` within the scope, by id, in full: with request, result, plan and costs."""
@@ -110,78 +114,40 @@ class Reader:
             found = connection.execute(self._states, _ids(job_ids))
             return {r.id: (r.state, r.stage, r.finished_at) for r in found}
 
-    def holders(self, job_ids: Sequence[str]) -> dict[str, tuple[str, int] | None]:
-        """Who holds each job: (worker id, claim number), or None where nobody does."""
-        query = sa.select(jobs.c.id, jobs.c.state, jobs.c.worker_id, jobs.c.claim_no).where(jobs.c.id.in_(job_ids))
+    def claims(self, job_ids: Sequence[str]) -> dict[str, tuple[State, int]]:
+        """(state, number of the newest claim) of those of `job_ids` that are open."""
+        query = sa.select(id_text(open_jobs.c.id), open_jobs.c.state, open_jobs.c.claim_no)
         with self._database.snapshot() as connection:
-            return {
-                r.id: (r.worker_id, r.claim_no) if r.state == State.ACTIVE else None for r in connection.execute(query)
-            }
+            found = connection.execute(query.where(open_jobs.c.id.in_(job_ids)))
+            return {r.id: (State(r.state), r.claim_no) for r in found}
 
     def page(self, filters: Filters, scope: Scope) -> list[Row]:
         """A page of jobs, newest first, without requests and results."""
-        query = sa.select(*_SUMMARY).where(*_conditions(filters), *scope.conditions(jobs))
-        query = query.order_by(jobs.c.id.desc()).limit(filters.limit)
+        query = sa.select(*_SUMMARY).where(*_conditions(filters), *scope.conditions(all_jobs))
+        query = query.order_by(job.id.desc()).limit(filters.limit)
         with self._database.snapshot() as connection:
             return [_published(row) for row in connection.execute(query).mappings()]
 
     def by_trace(self, trace_id: str, scope: Scope) -> list[str]:
         """The ids of the jobs of a trace, oldest first (a caller's `traceparent` may hold several)."""
-        query = sa.select(jobs.c.id).where(jobs.c.trace_id == trace_id, *scope.conditions(jobs)).order_by(jobs.c.id)
+        query = sa.select(id_text(job.id)).where(of_trace(trace_id), *scope.conditions(all_jobs))
         with self._database.snapshot() as connection:
-            return list(connection.execute(query).scalars())
+            return list(connection.execute(query.order_by(job.id)).scalars())
 
     def traces(self, filters: Filters, scope: Scope) -> list[TraceRow]:
         """A page of traces by their newest matching job, newest first; jobs outside the scope do not exist."""
-        later: Any = jobs.alias("later")
+        later: Any = all_jobs.alias("later")
         newer = sa.exists().where(
-            later.c.trace_id == jobs.c.trace_id,
-            later.c.id > jobs.c.id,
+            # As it was given: of a trace's jobs, only the oldest may have it from its own id.
+            later.c.given_trace_id == job.trace_id,
+            later.c.id > job.id,
             *_conditions(replace(filters, before=None), later),
             *scope.conditions(later),
         )
-        query = sa.select(jobs.c.trace_id, jobs.c.id).where(*_conditions(filters), *scope.conditions(jobs), ~newer)
+        query = sa.select(job.trace_id, job.id).where(*_conditions(filters), *scope.conditions(all_jobs), ~newer)
         with self._database.snapshot() as connection:
-            page = connection.execute(query.order_by(jobs.c.id.desc()).limit(filters.limit)).all()
+            page = connection.execute(query.order_by(job.id.desc()).limit(filters.limit)).all()
             return [_trace_row(connection, row.trace_id, row.id, scope) for row in page]
-
-    def timeline(self, job_id: str) -> dict[str, list[Row]]:
-        """`attempts`, `spans` and `events` of a job, each oldest first. The caller has checked the scope."""
-        return self.timelines([job_id])[job_id]
-
-    def timelines(self, job_ids: Sequence[str]) -> dict[str, dict[str, list[Row]]]:
-        """The timelines of several jobs, by id. The caller has checked the scope."""
-        with self._database.snapshot() as connection:
-            found = {
-                "attempts": _rows(connection, attempts, attempts.c.attempt_no, job_ids),
-                "spans": _rows(connection, spans, spans.c.started_at, job_ids),
-                "events": _rows(connection, event_logs, event_logs.c.id, job_ids),
-            }
-        timelines: dict[str, dict[str, list[Row]]] = {job_id: {kind: [] for kind in found} for job_id in job_ids}
-        for kind, rows in found.items():
-            for row in rows:
-                timelines[row["job_id"]][kind].append(row)
-        return timelines
-
-    def histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
-        """The ended attempts of each job since its last explicit retry, oldest first."""
-        query = (
-            sa.select(attempts)
-            .join(jobs, jobs.c.id == attempts.c.job_id)
-            .where(
-                attempts.c.job_id.in_(job_ids),
-                attempts.c.outcome != Outcome.OPEN,
-                attempts.c.attempt_no > jobs.c.retry_base,
-            )
-            .order_by(attempts.c.job_id, attempts.c.attempt_no)
-        )
-        histories: dict[str, list[PastAttempt]] = {job_id: [] for job_id in job_ids}
-        with self._database.snapshot() as connection:
-            for row in connection.execute(query):
-                failure = None if row.failure is None else Failure.from_json(row.failure)
-                past = PastAttempt(row.attempt_no, row.deployment, Outcome(row.outcome), failure, row.started_at)
-                histories[row.job_id].append(past)
-        return histories
 
 
 def _ids(job_ids: Sequence[str]) -> dict[str, str]:
@@ -190,7 +156,11 @@ def _ids(job_ids: Sequence[str]) -> dict[str, str]:
 
 def _within_scope() -> list[sa.ColumnElement[bool]]:
     """A scope's conditions for a statement that is made once: a parameter that is None restricts nothing."""
-    wanted = {"in_organization": jobs.c.organization, "in_workspace": jobs.c.workspace, "of_user": jobs.c.user_id}
+    wanted = {
+        "in_organization": job.organization,
+        "in_workspace": job.workspace,
+        "of_user": job.user_id,
+    }
     conditions = []
     for name, column in wanted.items():
         value = sa.bindparam(name, type_=sa.Text())
@@ -198,35 +168,31 @@ def _within_scope() -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _rows(
-    connection: sa.Connection, table: sa.Table, order: sa.ColumnElement[Any], job_ids: Sequence[str]
-) -> list[Row]:
-    query = sa.select(table).where(table.c.job_id.in_(job_ids)).order_by(order)
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
 def _published(row: sa.RowMapping) -> Row:
     """A row with its `cost` (USD, the known part), `cost_known` (nothing is missing), `maybe_billed`, and `plan`."""
-    job: Row = dict(row)
-    job["cost"] = job["cost"] or Decimal(0)
-    job["cost_known"] = not job.pop("cost_unknown")
-    job["maybe_billed"] = int(job["maybe_billed"] or 0)
-    if "plan_body" in job:
-        body, cursor = job.pop("plan_body"), job.pop("plan_cursor")
-        job["plan"] = None if body is None else {"cursor": cursor or 0, **body}
-    return job
+    found: Row = dict(row)
+    found["cost"] = found["cost"] or Decimal(0)
+    found["cost_known"] = not found.pop("cost_unknown")
+    found["metadata"] = found["metadata"] or {}
+    if "constraints" in found:
+        found["constraints"] = found["constraints"] or Constraints().to_json()
+    found["maybe_billed"] = int(found["maybe_billed"] or 0)
+    if "plan_body" in found:
+        body, cursor = found.pop("plan_body"), found.pop("plan_cursor")
+        found["plan"] = None if body is None else {"cursor": cursor or 0, **body}
+    return found
 
 
 def _trace_row(connection: sa.Connection, trace_id: str, newest_match: str, scope: Scope) -> TraceRow:
-    mine = (jobs.c.trace_id == trace_id, *scope.conditions(jobs))
+    mine = (of_trace(trace_id), *scope.conditions(all_jobs))
     by_state = sa.select(
-        jobs.c.state, sa.func.count().label("jobs"), sa.func.min(jobs.c.created_at).label("started"),
-        sa.func.max(jobs.c.finished_at).label("ended"),
-    ).where(*mine).group_by(jobs.c.state)  # fmt: skip
+        job.state, sa.func.count().label("jobs"), sa.func.min(job.created_at).label("started"),
+        sa.func.max(job.finished_at).label("ended"),
+    ).where(*mine).group_by(job.state)  # fmt: skip
     states = connection.execute(by_state).all()
-    newest = sa.select(jobs.c.id).where(*mine).order_by(jobs.c.id.desc()).limit(MOST_TRACE_IDS)
+    newest = sa.select(job.id).where(*mine).order_by(job.id.desc()).limit(MOST_TRACE_IDS)
     spent = connection.execute(
-        _spending().select_from(attempts).join(jobs, jobs.c.id == attempts.c.job_id).where(*mine)
+        _spending().select_from(attempts).join(all_jobs, job.id == attempts.c.job_id).where(*mine)
     )
     cost = spent.one()
     is_open = any(row.state in OPEN for row in states)
@@ -252,7 +218,14 @@ def _spending() -> "sa.Select[*tuple[Any, ...]]":
     )
 
 
-def _conditions(filters: Filters, table: sa.FromClause = jobs) -> list[sa.ColumnElement[bool]]:
+def of_trace(trace_id: str, table: sa.FromClause = all_jobs) -> sa.ColumnElement[bool]:
+    """The jobs of a trace: it was given to them, or is the job's own. Each half has its index."""
+    own = job_id_of(trace_id)
+    given: sa.ColumnElement[bool] = table.c.given_trace_id == trace_id
+    return given if own is None else sa.or_(given, sa.and_(table.c.given_trace_id.is_(None), table.c.id == own))
+
+
+def _conditions(filters: Filters, table: sa.FromClause = all_jobs) -> list[sa.ColumnElement[bool]]:
     equal = {
         "stage": filters.stage,
         "model": filters.model,
@@ -260,11 +233,12 @@ def _conditions(filters: Filters, table: sa.FromClause = jobs) -> list[sa.Column
         "workspace": filters.workspace,
         "user_id": filters.user,
         "run_id": filters.run_id,
-        "trace_id": filters.trace_id,
     }
     conditions: list[sa.ColumnElement[bool]] = [
         table.c[name] == value for name, value in equal.items() if value is not None
     ]
+    if filters.trace_id is not None:
+        conditions.append(of_trace(filters.trace_id, table))
     if filters.state:
         conditions.append(table.c.state.in_(filters.state))
     if filters.created_after is not None:

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.types import utc_in
-from synthralos.store.tables import idempotency_keys, jobs, processes
+from synthralos.store.sql.types import utc_in, word
+from synthralos.store.tables import idempotency_keys, open_jobs, processes
 
 
 class Housekeeping:
@@ -27,9 +27,7 @@ class Housekeeping:
 
     def prune_processes(self, older_than: float, limit: int = 1000) -> int:
         """Forget processes that ended, or were last heard of, more than `older_than` seconds ago and hold nothing."""
-        holds_job = sa.exists().where(
-            jobs.c.finished_at.is_(None), jobs.c.state == State.ACTIVE, jobs.c.worker_id == processes.c.id
-        )
+        holds_job = sa.exists().where(open_jobs.c.state == word(State.ACTIVE), open_jobs.c.worker_id == processes.c.id)
         old = (
             sa.select(processes.c.id)
             .where(

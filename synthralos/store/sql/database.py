@@ -22,30 +22,31 @@ PostgreSQL would keep that plan until the table is analyzed, which on a new one 
 _READ_ONLY = "25006"
 """PostgreSQL, while another server takes over: this one takes no writes (any more)."""
 
-POOL = 4
-"""Connections that a pool keeps; as many more for as long as they are needed."""
+POOLS = {"write": (2, 2), "read": (6, 0), "quick": (8, 0)}
+"""Connections that each pool keeps, and how many more it opens for as long as they are needed."""
 
 
 class Database:
-    """One database, with separate connection pools for short write transactions and for reads.
+    """One database, with connection pools of their own for write transactions, for reads, and for hot statements.
 
-    What happens in `transaction`, `one_statement` and `snapshot` raises `synthralos.store.sql.errors.DatabaseFailed`.
+    What happens in its contexts raises `synthralos.store.sql.errors.DatabaseFailed`.
     """
 
-    def __init__(self, url: str, pool_size: int = POOL) -> None:
+    def __init__(self, url: str) -> None:
         """`url` is `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`. Connects lazily."""
         parsed = sa.make_url(url)
         if parsed.get_backend_name() in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
         self.dialect = parsed.get_backend_name()
-        self.write = self._engine(pool_size)
-        self.read = self._engine(pool_size, isolation_level="AUTOCOMMIT")
+        self.write = self._engine(POOLS["write"])
+        self.read = self._engine(POOLS["read"], isolation_level="AUTOCOMMIT")
+        self.quick = self._engine(POOLS["quick"], isolation_level="AUTOCOMMIT")
         # SQLite has one writer at a time: within a process they queue here, which is fairer and quicker than
         # trying again and again as its busy handler does.
         self._turn = threading.Lock() if self.dialect == "sqlite" else nullcontext()
 
-    def _engine(self, pool_size: int, **more: Any) -> sa.Engine:
+    def _engine(self, size: tuple[int, int], **more: Any) -> sa.Engine:
         common: dict[str, Any] = {
             "json_serializer": _dumps,
             "json_deserializer": orjson.loads,
@@ -59,9 +60,10 @@ class Database:
             return engine
         engine = sa.create_engine(
             self.url,
-            pool_size=pool_size,
-            max_overflow=pool_size,
+            pool_size=size[0],
+            max_overflow=size[1],
             pool_timeout=5,
+            pool_use_lifo=True,
             connect_args=postgres_arguments(self.url),
             **common,
         )
@@ -88,6 +90,21 @@ class Database:
             yield connection
 
     @contextmanager
+    def hot(self) -> Iterator["psycopg.Connection[Any]"]:
+        """The driver's own connection to PostgreSQL, where each statement is a transaction by itself."""
+        with OwnErrors():
+            pooled = self.quick.raw_connection()
+            connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+            try:
+                yield connection
+            except psycopg.Error as error:
+                if connection.closed or error.sqlstate == _READ_ONLY:
+                    pooled.invalidate(error)
+                raise
+            finally:
+                pooled.close()
+
+    @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
         """A connection that reads: each statement sees what is committed when it begins, and costs one round trip."""
         with OwnErrors(), self.read.connect() as connection:
@@ -97,6 +114,7 @@ class Database:
         """Close all pooled connections."""
         self.write.dispose()
         self.read.dispose()
+        self.quick.dispose()
 
 
 def _dumps(value: Any) -> str:

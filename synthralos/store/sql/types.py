@@ -3,11 +3,13 @@
 Values travel to the database as JSON (see `recordset`), so each type also says how a value is written there.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import expression
@@ -15,6 +17,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from synthralos.domain.money import SCALE
 
+_UNSTORABLE = re.compile("[\\x00\ud800-\udfff]")
 _PICO = Decimal(10) ** SCALE
 
 
@@ -42,6 +45,32 @@ def decode_money(pico: int | Decimal | None) -> Decimal | None:
     if pico is None:
         return None
     return (Decimal(pico) / _PICO).normalize() if pico else Decimal(0)
+
+
+def encode_json(value: Any) -> str | None:
+    """A value as JSON text; None stays None.
+
+    What a provider answers may hold characters that no database takes as text: NUL (PostgreSQL) and lone
+    surrogates (not UTF-8). They are stored as U+FFFD, because a result must not be lost over them.
+    """
+    if value is None:
+        return None
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:
+        return orjson.dumps(storable(value)).decode()
+    return orjson.dumps(storable(value)).decode() if "\\u0000" in text else text
+
+
+def storable(value: Any) -> Any:
+    """The value with U+FFFD in the place of what no database takes as text."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, Mapping):
+        return {storable(name): storable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value
 
 
 class Money(TypeDecorator[Decimal]):
@@ -81,13 +110,43 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 def one_of(column: sa.ColumnElement[str], values: Iterable[str]) -> sa.ColumnElement[bool]:
-    """`column IN values` for a fixed list: a list parameter would be written out anew at each execution."""
-    return sa.or_(*(column == value for value in sorted(values)))
+    """`column IN values` for a fixed list of words, written out: as parameters they would match no partial index."""
+    return sa.or_(*(column == word(value) for value in sorted(values)))
+
+
+def word(value: str) -> sa.ColumnElement[str]:
+    """A word of ours (a state, a stage …) written out in the statement. Raises `ValueError` for what is no word."""
+    if not value.replace("_", "").isalnum():
+        raise ValueError(f"not a word: {value!r}")
+    return sa.literal_column(f"'{value}'", sa.Text())
+
+
+def by_id_alone(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A column in a condition on rows that are found by their ids: as it is, it would tempt the planner.
+
+    With few statistics it takes all rows of that state by an index of the state, and joins the ids with them.
+    """
+    return column + sa.literal_column("''", sa.Text())
 
 
 def id_text(column: sa.ColumnElement[Any]) -> sa.Label[str]:
     """An id as text already in the database: cheaper than a UUID object that is made only to be written out."""
     return sa.cast(column, sa.Text).label(column.key or "id")
+
+
+class JsonText(TypeDecorator[Any]):
+    """JSON as text: nothing in the database looks into it, so it need not be parsed there."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """To the database."""
+        return encode_json(value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        """From the database."""
+        return None if value is None else orjson.loads(value)
 
 
 Id = sa.Uuid(as_uuid=False).with_variant(sa.String(36), "sqlite")

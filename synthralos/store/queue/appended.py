@@ -1,0 +1,70 @@
+"""Rows that are appended beside what becomes of a job, in the same transaction: one line of `APPENDED` a table."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.domain.events import Event
+from synthralos.domain.writes import Settlement
+from synthralos.store.sql.recordset import Columns, Row, RowFilter, insert_ignoring, recordset
+from synthralos.store.sql.types import Id, Json, utcnow
+from synthralos.store.tables import event_logs, export_backlog
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """One table, and what a settlement appends to it. `stamp` is the column that gets the database's time."""
+
+    table: sa.Table
+    columns: Columns
+    stamp: str
+    rows: Callable[[Settlement, Sequence[str]], Iterable[Row]]
+
+    def insert(self, dialect: str, parameter: str = "rows", chosen: RowFilter | None = None) -> sa.Insert:
+        """The statement; its parameter holds rows of `columns`. Where some are `chosen`, each has a number `no`."""
+        columns = self.columns if chosen is None else {**self.columns, "no": sa.Integer()}
+        rows = recordset(dialect, parameter, columns)
+        select = sa.select(*(rows.c[name] for name in self.columns), utcnow())
+        if chosen is not None:
+            select = select.where(chosen(rows))
+        return insert_ignoring(dialect, self.table, [*self.columns, self.stamp], select)
+
+
+def event_row(job_id: str, organization: str, event: Event) -> dict[str, Any]:
+    """An event of a job."""
+    return {
+        "id": event.id,
+        "job_id": job_id,
+        "organization": organization,
+        "kind": event.kind,
+        "actor": event.actor,
+        "data": event.data,
+    }
+
+
+def backlog_rows(job_id: str, destinations: Sequence[str]) -> list[Row]:
+    """What a finished job owes each destination."""
+    return [{"destination": destination, "job_id": job_id} for destination in destinations]
+
+
+def _events(settlement: Settlement, _: Sequence[str]) -> Iterable[Row]:
+    job = settlement.job
+    return [event_row(job.id, job.tenant.organization, event) for event in settlement.events]
+
+
+def _owed(settlement: Settlement, destinations: Sequence[str]) -> Iterable[Row]:
+    return backlog_rows(settlement.job.id, destinations) if settlement.analyzed else []
+
+
+EVENTS = Appended(
+    event_logs,
+    {"id": Id, "job_id": Id, "organization": sa.Text(), "kind": sa.Text(), "actor": sa.Text(), "data": Json},
+    "at",
+    _events,
+)
+BACKLOG = Appended(export_backlog, {"destination": sa.Text(), "job_id": Id}, "since", _owed)
+
+APPENDED = {"events": EVENTS, "owed": BACKLOG}
+"""By the name of the parameter that holds the rows."""

@@ -1,0 +1,125 @@
+"""Rows that are named by their content, and so stored once for all jobs that share them.
+
+A routing plan explains itself (every deployment that was excluded, and why), so it is the largest thing that routing
+writes; but jobs that are alike share it, and keep its key and their cursor in it. An attempt keeps the key of the
+catalog's entry, with the price, that it was called under.
+"""
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from synthralos.domain.deployments import Deployment
+from synthralos.domain.money import Price
+from synthralos.domain.plans import RoutingPlan
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.recordset import Row, encode_rows, insert_ignoring, recordset
+from synthralos.store.sql.types import encode_json, utcnow
+from synthralos.store.tables import catalog_entries, routing_plans
+
+_REMEMBERED = 4096
+
+
+class Contents:
+    """Writes the rows of one table that the database does not have yet."""
+
+    def __init__(self, database: Database, table: sa.Table) -> None:
+        self._database = database
+        columns = {column.name: sa.Text() for column in table.c if column.name != "created_at"}
+        rows = recordset(database.dialect, "rows", columns)
+        select = sa.select(*(rows.c[name] for name in columns), utcnow())
+        self._insert = insert_ignoring(database.dialect, table, [*columns, "created_at"], select)
+        self._stored: set[str] = set()
+        self._lock = threading.Lock()
+
+    def store(self, wanted: Mapping[str, Row]) -> None:
+        """Store the rows that are not known to be there, by key. A row without a job does no harm."""
+        new = sorted(wanted.keys() - self._stored)
+        if not new:
+            return
+        # In one order everywhere, so that two processes with the same rows cannot wait for each other.
+        with self._database.one_statement() as connection:
+            connection.execute(self._insert, {"rows": encode_rows(wanted[key] for key in new)})
+        self._remember(new)
+
+    def _remember(self, keys: Collection[str]) -> None:
+        with self._lock:
+            if len(self._stored) + len(keys) > _REMEMBERED:
+                self._stored = set()
+            self._stored |= set(keys)
+
+
+def plan_rows(plans: Iterable[RoutingPlan | None]) -> dict[str, Row]:
+    """Plans as `Contents` of `routing_plans` take them."""
+    by_key = {plan.key: plan for plan in plans if plan is not None}
+    return {key: {"key": key, "body": encode_json(plan.body())} for key, plan in by_key.items()}
+
+
+class CatalogEntries:
+    """Deployments as they were described and priced when they were called."""
+
+    def __init__(self, database: Database) -> None:
+        self._contents = Contents(database, catalog_entries)
+        self._keys: dict[str, tuple[Deployment, str]] = {}
+
+    def key(self, deployment: Deployment) -> str:
+        """The key of the deployment's entry."""
+        known = self._keys.get(deployment.id)
+        if known is None or known[0] is not deployment:
+            known = self._keys[deployment.id] = (deployment, _entry(deployment)["key"])
+        return known[1]
+
+    def store(self, deployments: Iterable[Deployment]) -> None:
+        """Store the entries that are not known to be there."""
+        self._contents.store({self.key(d): _entry(d) for d in {d.id: d for d in deployments}.values()})
+
+
+def _entry(deployment: Deployment) -> dict[str, Any]:
+    price = price_json(deployment.price)
+    row = {
+        "deployment": deployment.id,
+        "provider": deployment.provider,
+        "model": deployment.model,
+        "upstream_model": deployment.upstream_model,
+        "region": deployment.region,
+        "price": None if price is None else encode_json(price),
+    }
+    return {"key": blake2b(orjson.dumps(row), digest_size=8).hexdigest(), **row}
+
+
+def price_json(price: Price | None) -> dict[str, str | None] | None:
+    """A price as the books keep it: USD per million tokens, at its date."""
+    if price is None:
+        return None
+    return {
+        "input": str(price.input),
+        "output": str(price.output),
+        "cached": None if price.cached is None else str(price.cached),
+        "cache_write": None if price.cache_write is None else str(price.cache_write),
+        "as_of": price.as_of,
+    }
+
+
+class PlanShelf:
+    """Reads stored plans, and remembers them: a plan never changes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._plans: dict[str, RoutingPlan] = {}
+
+    def plans(self, keys: Iterable[str | None]) -> dict[str, RoutingPlan]:
+        """The plans of these keys, at their first step."""
+        known = self._plans
+        wanted = {key for key in keys if key is not None}
+        missing = wanted - known.keys()
+        if missing:
+            query = sa.select(routing_plans.c.key, routing_plans.c.body).where(routing_plans.c.key.in_(missing))
+            with self._database.snapshot() as connection:
+                found = {key: RoutingPlan.from_json(body) for key, body in connection.execute(query)}
+            known = {**known, **found}
+            self._plans = known if len(known) <= _REMEMBERED else {}
+        return {key: known[key] for key in wanted if key in known}

@@ -1,0 +1,90 @@
+"""On PostgreSQL a batch of writes is one statement, which is a transaction by itself.
+
+Every statement of a transaction is a round trip, and BEGIN and COMMIT are two more. Here the changes of the jobs
+decide, as a common table expression, what is written beside them. Rows carry a number, `no`, by which the one is told
+to the other.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.expression import CTE
+
+from synthralos.store.queue.appended import APPENDED
+from synthralos.store.queue.ledger import book_ends
+from synthralos.store.queue.rows import SETTLE_COLUMNS, START_COLUMNS
+from synthralos.store.queue.statements import fence, keep_results, move_jobs, start_jobs, was
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.prepared import Prepared
+from synthralos.store.sql.recordset import Row, RowFilter, encode_rows, recordset
+from synthralos.store.tables import open_jobs
+
+_PG = "postgresql"
+
+
+class PostgresWrites:
+    """The statements, made once. Most batches append nothing, and those have a shorter one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._start = Prepared(_start())
+        self._finish = {whole: Prepared(_finish(whole)) for whole in (True, False)}
+        self._move = {whole: Prepared(_move(whole)) for whole in (True, False)}
+
+    def start(self, worker_id: str, rows: Sequence[Row]) -> set[int]:
+        """Attempts of one worker begin."""
+        return self._run(self._start, {"rows": encode_rows(rows), "worker": worker_id})
+
+    def finish(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+        """Jobs end."""
+        return self._settle(self._finish, rows, appended)
+
+    def move(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+        """Jobs go on."""
+        return self._settle(self._move, rows, appended)
+
+    def _settle(
+        self, statements: dict[bool, Prepared], rows: Sequence[Row], appended: dict[str, list[Row]]
+    ) -> set[int]:
+        whole = any(appended.values())
+        parameters = {"rows": encode_rows(rows)}
+        if whole:
+            parameters.update({name: encode_rows(more) for name, more in appended.items()})
+        return self._run(statements[whole], parameters)
+
+    def _run(self, statement: Prepared, parameters: dict[str, str]) -> set[int]:
+        return {no for (no,) in statement.run(self._database, parameters)}
+
+
+def _start() -> Any:
+    rows = recordset(_PG, "rows", START_COLUMNS)
+    return start_jobs(rows).returning(rows.c.no)
+
+
+def _finish(whole: bool) -> Any:
+    rows = recordset(_PG, "rows", SETTLE_COLUMNS)
+    gone = sa.delete(open_jobs).where(*fence(rows)).returning(*rows.c, *was()).cte("gone")
+    kept = keep_results(_PG, gone).cte("kept")
+    return sa.select(gone.c.no).add_cte(kept, book_ends(_PG, gone).cte("booked"), *_beside(gone, whole))
+
+
+def _move(whole: bool) -> Any:
+    rows = recordset(_PG, "rows", SETTLE_COLUMNS)
+    moved = move_jobs(rows).returning(*rows.c, sa.true().label("was_in_flight"), *was(_LEFT)).cte("moved")
+    return sa.select(moved.c.no).add_cte(book_ends(_PG, moved).cte("booked"), *_beside(moved, whole))
+
+
+_LEFT = ("attempts", "entry_key", "reserved_picousd", "started_at")
+"""What a move leaves as it was, so that it can be read afterwards."""
+
+
+def _beside(changed: CTE, whole: bool) -> list[CTE]:
+    if not whole:
+        return []
+    return [table.insert(_PG, name, _among(changed)).cte(f"put_{name}") for name, table in APPENDED.items()]
+
+
+def _among(changed: CTE) -> RowFilter:
+    """The rows whose number is among those of `changed`. An array, so that no join has to be planned."""
+    return lambda rows: rows.c.no == sa.any_(sa.func.array(sa.select(changed.c.no).scalar_subquery()))

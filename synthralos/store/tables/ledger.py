@@ -1,0 +1,46 @@
+"""The ledger: what was called, and what it cost. An attempt in flight is booked in `open_jobs`, its end here."""
+
+import sqlalchemy as sa
+
+from synthralos.store.sql.types import Id, JsonText, Money, UtcTime
+from synthralos.store.tables.base import metadata, text
+
+catalog_entries = sa.Table(
+    "catalog_entries",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    text("deployment"),
+    text("provider"),
+    text("model"),
+    text("upstream_model"),
+    text("region"),
+    sa.Column("price", JsonText),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
+"""Deployments as the catalog described and priced them when they were called, named by their content."""
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("job_id", Id, primary_key=True),
+    sa.Column("attempt_no", sa.Integer, primary_key=True),
+    sa.Column("worker_id", Id, nullable=False),
+    sa.Column("claim_no", sa.Integer, nullable=False),
+    text("entry_key"),
+    text("outcome"),
+    text("billed"),
+    sa.Column("late", sa.Boolean, nullable=False, default=False),
+    sa.Column("failure", JsonText),
+    text("provider_model", null=True),
+    text("provider_request_id", null=True),
+    sa.Column("input_tokens", sa.Integer),
+    sa.Column("cached_tokens", sa.Integer),
+    sa.Column("cache_write_tokens", sa.Integer),
+    sa.Column("output_tokens", sa.Integer),
+    sa.Column("reasoning_tokens", sa.Integer),
+    sa.Column("reserved_picousd", Money),
+    sa.Column("cost_picousd", Money),
+    sa.Column("seconds", sa.Float),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime, nullable=False),
+)

@@ -1,0 +1,28 @@
+"""What is appended beside a job: its events, and what exporters are owed."""
+
+import sqlalchemy as sa
+
+from synthralos.store.sql.types import Id, Json, UtcTime
+from synthralos.store.tables.base import metadata, text
+
+event_logs = sa.Table(
+    "event_logs",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("job_id", Id, nullable=False),
+    text("organization"),
+    text("kind"),
+    text("actor"),
+    sa.Column("data", Json, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("event_logs_by_job", "job_id", "id"),
+    sa.Index("event_logs_by_organization", "organization", "id"),
+)
+
+export_backlog = sa.Table(
+    "export_backlog",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("job_id", Id, primary_key=True),
+    sa.Column("since", UtcTime, nullable=False),
+)
