@@ -52,7 +52,6 @@ daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr warn;
-worker_rlimit_nofile 65536;
 events {{ worker_connections 32768; }}
 http {{
   access_log off;

@@ -11,23 +11,23 @@ _WORDS = {
     "postgresql": {
         "same": "IS NOT DISTINCT FROM",
         "json": "CAST({} AS json)",
-        "lines": """string_agg(json_build_object('span_id', span_id, 'name', name, 'status', status,
-            'started_at', started_at, 'ended_at', ended_at, 'attributes', attributes)::text,
-            E'\\n' ORDER BY started_at)""",
-        "spans": "json_array_elements(CAST('[' || replace(spans, E'\\n', ',') || ']' AS json)) AS s",
-        "field": "s->>'{}'",
-        "attributes": "s->'attributes'",
+        "lines": """CAST(json_agg(json_build_array(span_id, name, status, started_at, ended_at, attributes)
+            ORDER BY started_at) AS text)""",
+        "spans": """json_array_elements(CAST('[' || replace(spans, E'\\n', ',') || ']' AS json)) AS line,
+            json_array_elements(line) AS s""",
+        "field": "s->>{}",
+        "attributes": "s->5",
         "time": "CAST({} AS timestamptz)",
         "now": "clock_timestamp()",
     },
     "sqlite": {
         "same": "IS",
         "json": "{}",
-        "lines": """group_concat(json_object('span_id', span_id, 'name', name, 'status', status,
-            'started_at', started_at, 'ended_at', ended_at, 'attributes', json(attributes)), char(10))""",
-        "spans": "json_each('[' || replace(spans, char(10), ',') || ']') AS s",
-        "field": "json_extract(s.value, '$.{}')",
-        "attributes": "json_extract(s.value, '$.attributes')",
+        "lines": "json_group_array(json_array(span_id, name, status, started_at, ended_at, json(attributes)))",
+        "spans": """json_each('[' || replace(spans, char(10), ',') || ']') AS line,
+            json_each(line.value) AS s""",
+        "field": "json_extract(s.value, '$[{}]')",
+        "attributes": "json_extract(s.value, '$[5]')",
         "time": "strftime('%Y-%m-%dT%H:%M:%f000Z', {})",
         "now": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
     },
@@ -105,8 +105,8 @@ def give_back(connection: sa.Connection) -> None:
         INSERT INTO model_cost_logs SELECT job_id, attempt_no, organization, workspace, user_id, trace_id, deployment,
           model, billed, {_TOKENS}, {w["json"].format("price")}, cost_picousd, logged_at
         FROM new_costs""")
-    fields = [w["field"].format(name) for name in ("span_id", "name", "status")]
-    times = [w["time"].format(w["field"].format(name)) for name in ("started_at", "ended_at")]
+    fields = [w["field"].format(place) for place in (0, 1, 2)]
+    times = [w["time"].format(w["field"].format(place)) for place in (3, 4)]
     connection.exec_driver_sql(f"""
         INSERT INTO spans SELECT j.id, {", ".join([*fields, *times])}, {w["attributes"]}
         FROM all_jobs j, {w["spans"]} WHERE j.spans IS NOT NULL""")

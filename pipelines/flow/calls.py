@@ -1,6 +1,6 @@
 """One call of a job: which deployment it goes to, how long it may take, and what its answer means for the ledger."""
 
-import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -26,9 +26,18 @@ class Calls:
     """Everything about calls that does not depend on how a job is run. Lives on the event loop."""
 
     def __init__(
-        self, catalog: Catalog, execute: ExecuteStage, now: Callable[[], datetime], call_timeout: float
+        self,
+        catalog: Catalog,
+        execute: ExecuteStage,
+        now: Callable[[], datetime],
+        call_timeout: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`call_timeout` in seconds bounds every call, besides the deployment's own and the job's deadline."""
+        """`call_timeout` in seconds bounds every call, besides the deployment's own and the job's deadline.
+
+        Not the loop's clock: asking for the running loop takes a system call, and every job asks several times.
+        """
+        self._clock = clock
         self._catalog = catalog
         self._execute = execute
         self._now = now
@@ -53,12 +62,12 @@ class Calls:
         """What is written before the call."""
         return Start(work.job, work.job.attempts + 1, deployment, step.estimated_cost, work.plan)
 
-    @staticmethod
-    def started(work: Work, start: Start) -> None:
+    def started(self, work: Work, start: Start) -> None:
         """The start is written: the claim is held, and the attempt open."""
         job = work.job
         job.claim, job.attempts, job.stage = job.claim.taken(), start.attempt_no, Stage.EXECUTE
-        work.attempt = OpenAttempt(start.attempt_no, start.deployment, asyncio.get_running_loop().time())
+        work.stored = start.plan, job.verdict
+        work.attempt = OpenAttempt(start.attempt_no, start.deployment, self._clock())
 
     def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
         """Begin the call of the open attempt; see `Provider.begin`."""
@@ -71,16 +80,15 @@ class Calls:
     def answered(self, work: Work, answer: Reply | Failure) -> None:
         """The call has ended: what it brought and cost is known."""
         attempt = _open(work)
-        seconds = asyncio.get_running_loop().time() - attempt.began
+        seconds = self._clock() - attempt.began
         attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds)
         ok = isinstance(answer, Reply)
         work.span("execute", self._now(), ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
 
-    @staticmethod
-    def cut(work: Work) -> None:
+    def cut(self, work: Work) -> None:
         """The call was cut while it ran."""
         attempt = _open(work)
-        attempt.end = cut_end(attempt.number, asyncio.get_running_loop().time() - attempt.began)
+        attempt.end = cut_end(attempt.number, self._clock() - attempt.began)
 
     @staticmethod
     def success(work: Work, reply: Reply) -> Ending:

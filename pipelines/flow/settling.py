@@ -78,7 +78,7 @@ class Settling:
     def settlement(self, work: Work, ending: Ending) -> Settlement:
         """All that is to be written of the job; an attempt that is still open is cut."""
         job, attempt = work.job, work.attempt
-        state = target(ending.transition)
+        state, (plan, verdict) = target(ending.transition), work.stored
         analyzed = self._analyzes and state in TERMINAL
         conclusion = [self._analyze.conclude(job, state, work.since, self._now())] if analyzed else []
         return Settlement(
@@ -87,8 +87,8 @@ class Settling:
             ending.stage,
             delay=ending.delay,
             attempt=None if attempt is None else attempt.end or cut_end(attempt.number, 0.0),
-            plan=job.plan,
-            verdict=job.verdict,
+            plan=None if job.plan is plan else job.plan,
+            verdict=None if job.verdict is verdict else job.verdict,
             failure=None if ending.failure is None else ending.failure.to_json(),
             result=ending.result,
             constraints=ending.constraints,

@@ -10,6 +10,7 @@ from synthralos.domain.attempts import AttemptEnd
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
 from synthralos.domain.failures import Failure
+from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.spans import Span
@@ -37,7 +38,7 @@ class Ending:
 
 @dataclass(slots=True)
 class OpenAttempt:
-    """An attempt that is booked and whose end is not written. `began` is in the event loop's seconds."""
+    """An attempt that is booked and whose end is not written. `began` is by the monotonic clock."""
 
     number: int
     deployment: Deployment
@@ -50,7 +51,7 @@ class Work:
     """One job in this process. At most one of `ending` and `failure` is set when it leaves the conveyor:
 
     `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready for its call.
-    `lane` is the one whose slot the job holds.
+    `lane` is the one whose slot the job holds. `stored` are the plan and the verdict that are written already.
     """
 
     job: Job
@@ -61,6 +62,7 @@ class Work:
     failure: Failure | None = None
     attempt: OpenAttempt | None = None
     lane: Lane = Lane.BULK
+    stored: tuple[RoutingPlan | None, Verdict | None] = (None, None)
 
     @property
     def key(self) -> tuple[str, int]:

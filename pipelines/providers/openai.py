@@ -70,13 +70,9 @@ class OpenAIProvider:
         await self._client.close()
 
     def _prepare(self, call: Call) -> tuple[_Endpoint, http.Request] | Failure:
-        missing = self._credentials.why_not_offered(call.deployment)
-        if missing is not None:
-            return Failure(FailureClass.CREDENTIAL, missing)
-        try:
-            endpoint = self._endpoint(call.deployment)
-        except ValueError as error:
-            return Failure(FailureClass.INTERNAL, f"the deployment cannot be called: {shown(str(error))}")
+        endpoint = self._endpoint(call.deployment)
+        if isinstance(endpoint, Failure):
+            return endpoint
         refused = check_options(call.request.provider_options.get(call.deployment.provider, {}))
         if refused:
             field, problem = refused[0]
@@ -87,10 +83,17 @@ class OpenAIProvider:
             return Failure(FailureClass.INVALID_REQUEST, f"the request cannot be written as JSON: {shown(str(error))}")
         return endpoint, http.Request(endpoint.http, _headers(call), body, _timeouts(call.timeout))
 
-    def _endpoint(self, deployment: Deployment) -> _Endpoint:
+    def _endpoint(self, deployment: Deployment) -> _Endpoint | Failure:
         endpoint = self._endpoints.get(deployment.id)
-        if endpoint is None or endpoint.deployment is not deployment:
+        if endpoint is not None and endpoint.deployment is deployment:
+            return endpoint
+        missing = self._credentials.why_not_offered(deployment)
+        if missing is not None:
+            return Failure(FailureClass.CREDENTIAL, missing)
+        try:
             endpoint = self._endpoints[deployment.id] = self._new_endpoint(deployment)
+        except ValueError as error:
+            return Failure(FailureClass.INTERNAL, f"the deployment cannot be called: {shown(str(error))}")
         return endpoint
 
     def _new_endpoint(self, deployment: Deployment) -> _Endpoint:

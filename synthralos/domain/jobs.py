@@ -1,6 +1,6 @@
 """The job: one LLM request to be done, as the stages see it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -117,7 +117,7 @@ class Claim:
 
     def taken(self) -> "Claim":
         """The same claim after the write that took it."""
-        return self if self.held else replace(self, held=True)
+        return self if self.held else Claim(self.worker_id, self.claim_no)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ def test_a_job_whose_deployment_is_full_goes_on_with_the_next_step_that_is_free(
         await second
         assert [call.deployment.id for call in scene.calls] == [FIRST, SECOND]
         await first
-        cursors = {s.job.id: s.plan.cursor for s in scene.settled if s.plan is not None}
+        cursors = {start.job.id: start.plan.cursor for start in scene.begun}
         assert cursors == {flying.id: 0, other.id: 1}
 
     asyncio.run(scenario())

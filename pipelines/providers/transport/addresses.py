@@ -1,6 +1,7 @@
 """URLs and header fields as they go on the wire."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, quote, urlsplit
 
 from pipelines.providers.transport.protocol import HeaderFields
@@ -50,12 +51,17 @@ def split(url: str) -> tuple[Origin, str]:
     return origin_of(parts), (quote(parts.path, safe=_KEPT) or "/") + query
 
 
+@lru_cache
+def _is_name(name: str) -> bool:
+    return name.replace("-", "_").isidentifier()
+
+
 def header_lines(fields: HeaderFields) -> bytes:
     """The fields as lines of a head; raises `ValueError` for what would break out of its line, or is not ASCII.
 
     Names are letters, digits, `-` and `_`, which is less than RFC 9110 allows.
     """
     for name, value in fields:
-        if not value.isprintable() or not name.replace("-", "_").isidentifier():
+        if not value.isprintable() or not _is_name(name):
             raise ValueError(f"the header field {name!r} holds a control character, or has a name that none may have")
     return "".join([f"{name}: {value}\r\n" for name, value in fields]).encode("ascii")

@@ -47,6 +47,7 @@ class Client:
         self._pool = Pool(keep_alive, limits)
         self._dialer = Dialer(tls)
         self._dials: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def endpoint(self, method: str, url: str, headers: HeaderFields) -> Endpoint:
         """What all requests to a URL have in common; raises `ValueError` for what cannot be called."""
@@ -66,7 +67,7 @@ class Client:
         `done` is called once, on the loop, and never before this returns. A request that was sent is never repeated;
         cancelling closes its connection.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         now = loop.time()
         exchange = Exchange(request, done, now + request.timeouts.total)
         endpoint = request.endpoint
@@ -93,9 +94,11 @@ class Client:
         await asyncio.gather(*dials, return_exceptions=True)
         self._dialer.close()
         await self._pool.close()
+        self._loop = None
 
     def _dial(self, exchange: Exchange, head: bytes) -> None:
-        dial = asyncio.get_running_loop().create_task(self._send_on_new_connection(exchange, head))
+        assert self._loop is not None
+        dial = self._loop.create_task(self._send_on_new_connection(exchange, head))
         exchange.stop = dial.cancel
         exchange.request.endpoint.route.dials += 1
         self._dials.add(dial)

@@ -90,6 +90,10 @@ class Connection(asyncio.Protocol):
         self._heard = False
         self._written(exchange)
 
+    def rest(self) -> None:
+        """It is idle from now on."""
+        self.idle_since = self._loop.time()
+
     def drop(self) -> None:
         """Close the connection at once; nobody is told about a request that it carries."""
         self._exchange = None

@@ -49,7 +49,7 @@ class Route:
         if waiting is not None:
             connection.carry(waiting.exchange, waiting.head)
             return
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.rest()
         self._idle.append(connection)
         self._pool.watch()
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.expression import FromClause
 
 from synthralos.domain.attempts import Billed, Outcome
-from synthralos.store.queue.rows import END_COLUMNS, SETTLE_COLUMNS
+from synthralos.store.queue.rows import END_COLUMNS, SETTLE_COLUMNS, counted_apart, usual
 from synthralos.store.sql.recordset import encode_rows, insert_ignoring, recordset
 from synthralos.store.sql.types import Id, utcnow, word
 from synthralos.store.tables import attempts, open_jobs
@@ -20,7 +20,14 @@ from synthralos.store.tables import attempts, open_jobs
 WAS = ("in_flight", "attempts", "entry_key", "reserved_picousd", "started_at")
 """What the end of an attempt needs of its open job; as `was_…` beside the settlement's row."""
 
-_ENDS = {"failure" if name == "attempt_failure" else name: name for name in END_COLUMNS}
+_APART = ("cached", "cache_write", "reasoning")
+
+
+def _ends(row: Any) -> dict[str, Any]:
+    """What a settlement's row says of the end of an attempt, by column."""
+    said = {"failure" if name == "attempt_failure" else name: row[name] for name in END_COLUMNS}
+    apart = {f"{kind}_tokens": counted_apart(row, kind) for kind in _APART}
+    return {**said, **apart, **{name: usual(name, row[name]) for name in ("outcome", "billed")}}
 
 
 def book_ends(dialect: str, settled: FromClause) -> sa.Insert:
@@ -33,7 +40,7 @@ def book_ends(dialect: str, settled: FromClause) -> sa.Insert:
         "claim_no": row.claim_no,
         "entry_key": row.was_entry_key,
         "late": sa.false(),
-        **{column: row[name] for column, name in _ENDS.items()},
+        **_ends(row),
         "reserved_picousd": row.was_reserved_picousd,
         "started_at": row.was_started_at,
         "ended_at": utcnow(),
@@ -52,7 +59,7 @@ def correct_lost(dialect: str) -> Any:
             attempts.c.attempt_no == rows.c.attempt_no,
             attempts.c.outcome == word(Outcome.LOST),
         )
-        .values({column: rows.c[name] for column, name in _ENDS.items()})
+        .values(_ends(rows.c))
         .values(late=sa.true(), ended_at=utcnow())
     )
 

@@ -88,6 +88,8 @@ class Operations:
             else:
                 self._ledger.write_off(connection, [job_id])
             values = {**_afresh(), "stage": stage, "state": target(transition)}
+            if stage is Stage.GUARD:
+                values["verdict"] = None
             if changes:
                 before = Constraints().to_json() if found.row.constraints is None else found.row.constraints
                 values["constraints"] = {**before, **changes}

@@ -1,18 +1,23 @@
-"""What workers write, as rows of one JSON array: flat, with payloads as text, so that they are unfolded once."""
+"""What workers write, as rows of one JSON array: flat, with payloads as text, so that they are unfolded once.
+
+Every field costs the database as much as everything else about it, so what is usual is left out; the statements know
+what is usual (`USUAL`).
+"""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from synthralos.domain.attempts import AttemptEnd
-from synthralos.domain.jobs import Job
+from synthralos.domain.attempts import AttemptEnd, Billed, Outcome
+from synthralos.domain.findings import PASSED
 from synthralos.domain.spans import Span
-from synthralos.domain.states import TERMINAL, TRANSITIONS, Transition
+from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition
 from synthralos.domain.writes import Settlement, Start
 from synthralos.store.sql.recordset import Columns, Row
-from synthralos.store.sql.types import Id, Money, encode_json, encode_money, encode_time
+from synthralos.store.sql.types import Id, Money, encode_json, encode_money, word
 
 FENCE_COLUMNS: Columns = {
     "no": sa.Integer(),
@@ -23,6 +28,15 @@ FENCE_COLUMNS: Columns = {
     "fresh": sa.Boolean(),
 }
 """`held`: the claim may be written already; `fresh`: it may be that this write takes it."""
+
+USUAL: Mapping[str, str] = {
+    "state": State.SUCCEEDED,
+    "stage": Stage.ANALYZE,
+    "outcome": Outcome.SUCCEEDED,
+    "billed": Billed.YES,
+}
+"""What a row means that does not say otherwise. Besides, a start is `fresh`, an end is `held` and analyzed, a plan is
+at its first step, and of the tokens that are counted apart there are none."""
 
 START_COLUMNS: Columns = {
     **FENCE_COLUMNS,
@@ -67,29 +81,46 @@ SETTLE_COLUMNS: Columns = {
 
 def start_row(no: int, start: Start, entry_key: str, in_doubt: bool) -> Row:
     """A start. `in_doubt`: it was sent before, and nobody knows whether it was written."""
-    verdict = start.job.verdict
-    return {
-        **_fence(no, start.job, in_doubt),
+    claim, verdict, plan = start.job.claim, start.job.verdict, start.plan
+    row = {
+        "no": no,
+        "id": start.job.id,
+        "worker_id": claim.worker_id,
+        "claim_no": claim.claim_no,
         "attempt_no": start.attempt_no,
         "entry_key": entry_key,
-        "reserved_picousd": encode_money(start.reserved),
-        "plan_key": start.plan.key,
-        "plan_cursor": start.plan.cursor,
-        "verdict": None if verdict is None else encode_json(verdict.to_json()),
+        "plan_key": plan.key,
     }
+    if claim.held:
+        row["held"], row["fresh"] = True, False
+    elif in_doubt:
+        row["held"] = True
+    if start.reserved is not None:
+        row["reserved_picousd"] = encode_money(start.reserved)
+    if plan.cursor:
+        row["plan_cursor"] = plan.cursor
+    if verdict is not None and verdict != PASSED:
+        row["verdict"] = encode_json(verdict.to_json())
+    return row
 
 
 def settle_row(no: int, s: Settlement) -> Row:
-    """A settlement; `ValueError` for a transition that is not a worker's. What it does not say is left out."""
-    rule = TRANSITIONS[s.transition]
+    """A settlement; `ValueError` for a transition that is not a worker's."""
+    rule, claim = TRANSITIONS[s.transition], s.job.claim
     if not rule.fenced and s.transition not in (Transition.CANCEL, Transition.EXPIRE):
         raise ValueError(f"{s.transition} is not a worker's transition")
-    row = {**_fence(no, s.job, False), "state": rule.target, "stage": s.stage, "analyzed": s.analyzed}
+    row: Row = {"no": no, "id": s.job.id, "worker_id": claim.worker_id, "claim_no": claim.claim_no}
+    if not claim.held:
+        row["held"], row["fresh"] = False, True
+    _say(row, "state", rule.target)
+    _say(row, "stage", s.stage)
+    if not s.analyzed:
+        row["analyzed"] = False
     if s.delay is not None:
         row["delay"] = s.delay
     if s.plan is not None:
         row["plan_key"], row["plan_cursor"] = s.plan.key, s.plan.cursor
-    if s.verdict is not None:
+    if s.verdict is not None and s.verdict != PASSED:
         row["verdict"] = encode_json(s.verdict.to_json())
     for name, payload in (("failure", s.failure), ("result", s.result), ("constraints", s.constraints)):
         if payload is not None:
@@ -97,7 +128,7 @@ def settle_row(no: int, s: Settlement) -> Row:
     if s.spans:
         row["spans"] = span_lines(s.spans)
     if s.attempt is not None:
-        row.update(_end(s.attempt))
+        _end(row, s.attempt)
     return row
 
 
@@ -106,54 +137,60 @@ def ends(settlement: Settlement) -> bool:
     return settlement.state in TERMINAL
 
 
-def _fence(no: int, job: Job, in_doubt: bool) -> Row:
-    claim = job.claim
-    return {
-        "no": no,
-        "id": job.id,
-        "worker_id": claim.worker_id,
-        "claim_no": claim.claim_no,
-        "held": claim.held or in_doubt,
-        "fresh": not claim.held,
-    }
+def _say(row: Row, name: str, value: str) -> None:
+    if value != USUAL[name]:
+        row[name] = value
 
 
-def _end(end: AttemptEnd) -> Row:
-    usage = end.usage
-    row: Row = {
-        "attempt_no": end.attempt_no,
-        "outcome": end.outcome,
-        "billed": end.billed,
-        "provider_model": end.provider_model,
-        "provider_request_id": end.provider_request_id,
-        "cost_picousd": encode_money(end.cost),
-        "seconds": end.seconds,
-    }
+def _end(row: Row, end: AttemptEnd) -> None:
+    row["attempt_no"], row["seconds"] = end.attempt_no, end.seconds
+    _say(row, "outcome", end.outcome)
+    _say(row, "billed", end.billed)
+    if end.provider_model is not None:
+        row["provider_model"] = end.provider_model
+    if end.provider_request_id is not None:
+        row["provider_request_id"] = end.provider_request_id
+    if end.cost is not None:
+        row["cost_picousd"] = encode_money(end.cost)
     if end.failure is not None:
         row["attempt_failure"] = encode_json(end.failure.to_json())
+    usage = end.usage
     if usage is not None:
         row["input_tokens"], row["output_tokens"] = usage.input, usage.output
-        row["cached_tokens"], row["cache_write_tokens"] = usage.cached, usage.cache_write
-        row["reasoning_tokens"] = usage.reasoning
-    return row
+        if usage.cached or usage.cache_write or usage.reasoning:
+            row["cached_tokens"], row["cache_write_tokens"] = usage.cached, usage.cache_write
+            row["reasoning_tokens"] = usage.reasoning
 
 
 def span_lines(spans: Iterable[Span]) -> str:
-    """Spans as they stand beside their job: JSON, one a line."""
-    return "\n".join(encode_json(_span(span)) or "" for span in spans)
+    """Spans as they stand beside their job: a line, which is a JSON array with an array for each span."""
+    fields = [[s.span_id, s.name, s.status, s.started_at, s.ended_at, s.attributes] for s in spans]
+    return encode_json(fields) or "[]"
 
 
-def _span(span: Span) -> dict[str, Any]:
-    return {
-        "span_id": span.span_id,
-        "name": span.name,
-        "status": span.status,
-        "started_at": encode_time(span.started_at),
-        "ended_at": encode_time(span.ended_at),
-        "attributes": span.attributes,
-    }
+def usual(name: str, column: "sa.ColumnElement[str]") -> "sa.ColumnElement[str]":
+    """A row's field, or what it means where it says nothing."""
+    return sa.func.coalesce(column, word(USUAL[name]))
 
 
-def read_spans(lines: str | None) -> list[Mapping[str, Any]]:
-    """The inverse of `span_lines`; times are text."""
-    return [orjson.loads(line) for line in (lines or "").split("\n") if line]
+def counted_apart(row: Any, kind: str) -> "sa.ColumnElement[int]":
+    """Tokens counted beside input and output: none where the row says nothing, unknown where no tokens are known."""
+    none = sa.case((row.input_tokens.is_not(None), sa.literal_column("0")))
+    return sa.func.coalesce(row[f"{kind}_tokens"], none)
+
+
+def read_spans(lines: str | None) -> list[dict[str, Any]]:
+    """The inverse of `span_lines`, over all lines that were put one behind the other."""
+    return [
+        {
+            "span_id": span_id,
+            "name": name,
+            "status": status,
+            "started_at": datetime.fromisoformat(started_at),
+            "ended_at": datetime.fromisoformat(ended_at),
+            "attributes": attributes,
+        }
+        for line in (lines or "").split("\n")
+        if line
+        for span_id, name, status, started_at, ended_at, attributes in orjson.loads(line)
+    ]

@@ -7,6 +7,7 @@ from sqlalchemy.sql.expression import FromClause
 
 from synthralos.domain.states import Stage, State
 from synthralos.store.queue.ledger import WAS
+from synthralos.store.queue.rows import usual
 from synthralos.store.sql.recordset import insert_ignoring
 from synthralos.store.sql.types import by_id_alone, one_of, utc_in, utcnow, word
 from synthralos.store.tables import open_jobs, processes, results
@@ -15,12 +16,19 @@ _CARRIED = ("retry_base", "losses", "plan_key", "plan_cursor", "verdict", "failu
 """What a finished job takes along from its open row, besides what its settlement says."""
 
 
-def fence(rows: FromClause) -> list[sa.ColumnElement[bool]]:
-    """The job is still active under the very claim that the row carries, or still queued as when it was read."""
+def fence(rows: FromClause, *, starts: bool = False) -> list[sa.ColumnElement[bool]]:
+    """The job is still active under the very claim that the row carries, or still queued as when it was read.
+
+    Where the row says nothing, a start (`starts`) is the first write about a job, and anything else is not.
+    """
     row, job = rows.c, open_jobs.c
     state = by_id_alone(job.state)
-    held = sa.and_(row.held, state == word(State.ACTIVE), job.worker_id == row.worker_id, job.claim_no == row.claim_no)
-    fresh = sa.and_(row.fresh, state == word(State.QUEUED), job.claim_no == row.claim_no - sa.literal_column("1"))
+    may_be_held = sa.func.coalesce(row.held, sa.false() if starts else sa.true())
+    may_be_fresh = sa.func.coalesce(row.fresh, sa.true() if starts else sa.false())
+    held = sa.and_(
+        may_be_held, state == word(State.ACTIVE), job.worker_id == row.worker_id, job.claim_no == row.claim_no
+    )
+    fresh = sa.and_(may_be_fresh, state == word(State.QUEUED), job.claim_no == row.claim_no - sa.literal_column("1"))
     return [job.id == row.id, sa.or_(held, fresh)]
 
 
@@ -44,10 +52,10 @@ def start_jobs(rows: FromClause) -> sa.Update:
         "reserved_picousd": row.reserved_picousd,
         "started_at": sa.case((job.in_flight, job.started_at), else_=utcnow()),
         "plan_key": row.plan_key,
-        "plan_cursor": row.plan_cursor,
+        "plan_cursor": sa.func.coalesce(row.plan_cursor, sa.literal_column("0")),
         "verdict": sa.func.coalesce(row.verdict, job.verdict),
     }
-    return sa.update(open_jobs).where(*fence(rows), worker_is("running", "draining")).values(values)
+    return sa.update(open_jobs).where(*fence(rows, starts=True), worker_is("running", "draining")).values(values)
 
 
 def was(names: tuple[str, ...] = (*WAS, *_CARRIED)) -> list[sa.Label[Any]]:
@@ -62,11 +70,12 @@ def move_jobs(rows: FromClause) -> sa.Update:
     """
     row, job = rows.c, open_jobs.c
     repeated = sa.and_(row.attempt_no.is_not(None), sa.not_(job.in_flight))
-    active, queued = row.state == word(State.ACTIVE), row.state == word(State.QUEUED)
+    state = usual("state", row.state)
+    active, queued = state == word(State.ACTIVE), state == word(State.QUEUED)
     kept = ("plan_key", "plan_cursor", "verdict", "failure", "constraints")
     values = {
-        "state": row.state,
-        "stage": row.stage,
+        "state": state,
+        "stage": usual("stage", row.stage),
         "worker_id": sa.case((active, row.worker_id), else_=sa.null()),
         "claim_no": row.claim_no,
         "in_flight": sa.false(),
@@ -82,10 +91,11 @@ def move_jobs(rows: FromClause) -> sa.Update:
 def keep_results(dialect: str, settled: FromClause) -> sa.Insert:
     """The finished jobs. `settled` has the columns of a settlement's row, and those of `was`."""
     row = settled.c
-    succeeded = row.state == word(State.SUCCEEDED)
+    state = usual("state", row.state)
+    succeeded = state == word(State.SUCCEEDED)
     values = {
         "job_id": row.id,
-        "state": row.state,
+        "state": state,
         "claim_no": row.claim_no,
         "attempts": row.was_attempts,
         "retry_base": row.was_retry_base,
@@ -98,7 +108,7 @@ def keep_results(dialect: str, settled: FromClause) -> sa.Insert:
         "constraints": sa.func.coalesce(row.constraints, row.was_constraints),
         "spans": lines(row.was_spans, row.spans),
         "finished_at": utcnow(),
-        "analyzed_at": sa.case((row.analyzed, utcnow()), else_=sa.null()),
+        "analyzed_at": sa.case((sa.func.coalesce(row.analyzed, sa.true()), utcnow()), else_=sa.null()),
     }
     return insert_ignoring(dialect, results, list(values), sa.select(*values.values()))
 

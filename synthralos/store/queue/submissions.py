@@ -170,23 +170,32 @@ def _answer(submission: Submission, holders: _Keys) -> Accepted | KeyReused:
 
 
 def _job_row(job: NewJob) -> dict[str, Any]:
+    """What is NULL is left out: every field costs the database something."""
     tenant = job.tenant
-    return {
+    row: dict[str, Any] = {
         "id": job.id,
         "organization": tenant.organization,
         "workspace": tenant.workspace,
-        "user_id": tenant.user,
         "account_plan": tenant.account_plan,
         "lane": job.lane,
-        "trace_id": None if job.trace_id == trace_id_of(job.id) else job.trace_id,
-        "parent_span_id": job.parent_span_id,
-        "run_id": job.run_id,
         "model": job.request.model,
         "request": encode_json({"body": job.request.body, "provider_options": job.request.provider_options}),
-        "constraints": None if job.constraints == _NO_CONSTRAINTS else encode_json(job.constraints.to_json()),
-        "metadata": encode_json(job.metadata) if job.metadata else None,
-        "deadline": encode_time(job.deadline),
     }
+    if tenant.user is not None:
+        row["user_id"] = tenant.user
+    if job.trace_id != trace_id_of(job.id):
+        row["trace_id"] = job.trace_id
+    if job.parent_span_id is not None:
+        row["parent_span_id"] = job.parent_span_id
+    if job.run_id is not None:
+        row["run_id"] = job.run_id
+    if job.constraints != _NO_CONSTRAINTS:
+        row["constraints"] = encode_json(job.constraints.to_json())
+    if job.metadata:
+        row["metadata"] = encode_json(job.metadata)
+    if job.deadline is not None:
+        row["deadline"] = encode_time(job.deadline)
+    return row
 
 
 def _is_new(answer: Accepted | KeyReused) -> bool:

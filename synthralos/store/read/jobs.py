@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.attempts import Billed
+from synthralos.domain.findings import PASSED
 from synthralos.domain.ids import job_id_of
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.states import OPEN, State
@@ -180,6 +181,9 @@ def _published(row: sa.RowMapping) -> Row:
     if "plan_body" in found:
         body, cursor = found.pop("plan_body"), found.pop("plan_cursor")
         found["plan"] = None if body is None else {"cursor": cursor or 0, **body}
+        # A job that was routed has passed the guards; what they decided is stored only where they had something to say.
+        if found["verdict"] is None and body is not None:
+            found["verdict"] = PASSED.to_json()
     return found
 
 

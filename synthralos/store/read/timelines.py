@@ -1,7 +1,6 @@
 """Reading what happened to jobs: attempts, spans and events."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,14 +69,5 @@ def _rows(
 
 def _spans(connection: sa.Connection, job_ids: Sequence[str]) -> list[Row]:
     query = sa.select(id_text(all_jobs.c.id), all_jobs.c.spans).where(all_jobs.c.id.in_(job_ids))
-    rows = [
-        {
-            "job_id": job_id,
-            **span,
-            "started_at": datetime.fromisoformat(span["started_at"]),
-            "ended_at": datetime.fromisoformat(span["ended_at"]),
-        }
-        for job_id, lines in connection.execute(query)
-        for span in read_spans(lines)
-    ]
+    rows = [{"job_id": job_id, **span} for job_id, lines in connection.execute(query) for span in read_spans(lines)]
     return sorted(rows, key=lambda row: row["started_at"])

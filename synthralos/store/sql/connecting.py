@@ -21,6 +21,8 @@ _SETTINGS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    # A batch of requests is unfolded in memory, not in a file.
+    "work_mem": "16MB",
     # A role or a database may have other ideas of how times are written.
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",

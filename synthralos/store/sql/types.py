@@ -56,10 +56,10 @@ def encode_json(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        text = orjson.dumps(value).decode()
+        text = orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
     except TypeError:
-        return orjson.dumps(storable(value)).decode()
-    return orjson.dumps(storable(value)).decode() if "\\u0000" in text else text
+        return orjson.dumps(storable(value), option=orjson.OPT_UTC_Z).decode()
+    return orjson.dumps(storable(value), option=orjson.OPT_UTC_Z).decode() if "\\u0000" in text else text
 
 
 def storable(value: Any) -> Any:
