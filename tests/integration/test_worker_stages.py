@@ -107,7 +107,7 @@ def test_a_deferred_job_waits_at_guard_and_goes_on_when_its_time_has_come(
     assert 50 < (parked["run_at"] - place.store.now()).total_seconds() <= 60
     place.wake(job_id)
     assert place.finished(job_id) == [State.SUCCEEDED]
-    assert place.store.job(job_id)["verdict"]["decision"] == Decision.ALLOW
+    assert place.store.view(job_id)["verdict"]["decision"] == Decision.ALLOW
     assert [span["name"] for span in place.store.spans(job_id)] == ["guard", "guard", "route", "execute", "analyze"]
 
 

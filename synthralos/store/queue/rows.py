@@ -35,8 +35,8 @@ USUAL: Mapping[str, str] = {
     "outcome": Outcome.SUCCEEDED,
     "billed": Billed.YES,
 }
-"""What a row means that does not say otherwise. Besides, a start is `fresh`, an end is `held` and analyzed, a plan is
-at its first step, and of the tokens that are counted apart there are none."""
+"""What a row means that does not say otherwise. Besides, a start is `fresh` and of a job that has passed the guards, an
+end is `held` and analyzed, a plan is at its first step, and of the tokens that are counted apart there are none."""
 
 START_COLUMNS: Columns = {
     **FENCE_COLUMNS,
@@ -46,6 +46,7 @@ START_COLUMNS: Columns = {
     "plan_key": sa.Text(),
     "plan_cursor": sa.Integer(),
     "verdict": sa.Text(),
+    "guarded": sa.Boolean(),
 }
 END_COLUMNS: Columns = {
     "outcome": sa.Text(),
@@ -99,7 +100,9 @@ def start_row(no: int, start: Start, entry_key: str, in_doubt: bool) -> Row:
         row["reserved_picousd"] = encode_money(start.reserved)
     if plan.cursor:
         row["plan_cursor"] = plan.cursor
-    if verdict is not None and verdict != PASSED:
+    if verdict is None:
+        row["guarded"] = False
+    elif verdict != PASSED:
         row["verdict"] = encode_json(verdict.to_json())
     return row
 
@@ -120,7 +123,7 @@ def settle_row(no: int, s: Settlement) -> Row:
         row["delay"] = s.delay
     if s.plan is not None:
         row["plan_key"], row["plan_cursor"] = s.plan.key, s.plan.cursor
-    if s.verdict is not None and s.verdict != PASSED:
+    if s.verdict is not None:
         row["verdict"] = encode_json(s.verdict.to_json())
     for name, payload in (("failure", s.failure), ("result", s.result), ("constraints", s.constraints)):
         if payload is not None:

@@ -53,7 +53,9 @@ def start_jobs(rows: FromClause) -> sa.Update:
         "started_at": sa.case((job.in_flight, job.started_at), else_=utcnow()),
         "plan_key": row.plan_key,
         "plan_cursor": sa.func.coalesce(row.plan_cursor, sa.literal_column("0")),
-        "verdict": sa.func.coalesce(row.verdict, job.verdict),
+        # A job that has passed leaves NULL, whatever was found in an earlier round; one that comes back from elsewhere
+        # was not guarded again.
+        "verdict": sa.case((sa.func.coalesce(row.guarded, sa.true()), row.verdict), else_=job.verdict),
     }
     return sa.update(open_jobs).where(*fence(rows, starts=True), worker_is("running", "draining")).values(values)
 
