@@ -7,7 +7,7 @@ from benchmarks.report import cpu_table, figure, say
 from benchmarks.system import Shape, check_books, running
 from benchmarks.throughput import run_jobs, warm_up
 
-CALLS, CALLS_SMOKE = 5_000, 200
+CALLS, CALLS_SMOKE = 10_000, 200
 CALL_SECONDS, CALL_SECONDS_SMOKE = 10.0, 1.0
 WARM_UP = 10
 
