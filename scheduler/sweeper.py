@@ -37,7 +37,7 @@ RESCUE_FOR = 12.0
 SHORTEST_PAUSE = 0.01
 """Seconds: what is due and was not moved has been locked by somebody."""
 
-LONGEST_PAUSE = 1.0
+LONGEST_PAUSE = 2.0
 """Seconds after which the processes of this machine are looked at again, whatever else there is to do."""
 
 
@@ -62,6 +62,7 @@ class Sweeper:
         self._clock = clock or self._sweeps.clock
         self._longest_pause = min(LONGEST_PAUSE, settings.worker_lost_after / 6)
         self._silence = _Watch(max(settings.worker_lost_after / 3, 3 * settings.sweep_interval))
+        self._listening = _Pace(settings.worker_lost_after / 6)
         self._rescuing = _Pace(RESCUE_EVERY)
         self._lost_a_worker = _Span(RESCUE_FOR)
         self._ringing_again = _Pace(settings.ring_again_after / 4)
@@ -120,7 +121,7 @@ class Sweeper:
     def _free(self, now: datetime) -> None:
         """Declare workers lost, and give their jobs to others; now and then look for what was overlooked."""
         lost = self._sweeps.declare_gone()
-        if self._silence.seconds(now) > self._lost_after:
+        if self._silence.seconds(now) > self._lost_after and self._listening.due(now):
             lost += self._sweeps.declare_silent(now - timedelta(seconds=self._lost_after))
         if lost:
             self._lost_a_worker.begin(now)

@@ -65,6 +65,31 @@ _NEXT_TIMES = sa.select(
 )
 
 
+def _unclaimed(stage: Stage, lane: Lane, ago: sa.ColumnElement[float]) -> list[sa.ColumnElement[bool]]:
+    return [
+        open_jobs.c.state == word(State.QUEUED),
+        open_jobs.c.stage == word(stage),
+        open_jobs.c.lane == word(lane),
+        open_jobs.c.notified_at < utc_in(ago),
+    ]
+
+
+def _unclaimed_queues() -> Any:
+    """The queues whose head was rung more than -`ago` seconds ago."""
+    ago = sa.bindparam("ago", type_=sa.Float())
+    heads = [
+        sa.select(word(stage).label("stage"), word(lane).label("lane")).where(
+            sa.exists().where(*_unclaimed(stage, lane, ago))
+        )
+        for stage in Stage
+        for lane in Lane
+    ]
+    return sa.union_all(*heads)
+
+
+_UNCLAIMED_QUEUES = _unclaimed_queues()
+
+
 class Sweeps:
     """Each sweep is one transaction, and any number of sweepers may run them at once."""
 
@@ -108,22 +133,16 @@ class Sweeps:
 
     def unclaimed_queues(self, after: float) -> list[tuple[Stage, Lane]]:
         """Where jobs wait that were rung more than `after` seconds ago: one look at the head of each queue."""
-        heads = [
-            sa.select(word(stage).label("stage"), word(lane).label("lane")).where(
-                sa.exists().where(*_unclaimed(word(stage), word(lane), after))
-            )
-            for stage in Stage
-            for lane in Lane
-        ]
         with self._database.snapshot() as connection:
-            return [(Stage(row.stage), Lane(row.lane)) for row in connection.execute(sa.union_all(*heads))]
+            found = connection.execute(_UNCLAIMED_QUEUES, {"ago": -after}).all()
+        return [(Stage(row.stage), Lane(row.lane)) for row in found]
 
     def unclaimed_jobs(self, stage: Stage, lane: Lane, after: float, limit: int) -> list[WorkItem]:
         """Jobs that were rung more than `after` seconds ago and are still queued, longest ago first.
 
         They count as rung again: whoever takes them next claims them before anything else.
         """
-        waiting = sa.select(open_jobs.c.id).where(*_unclaimed(word(stage), word(lane), after))
+        waiting = sa.select(open_jobs.c.id).where(*_unclaimed(stage, lane, sa.literal(-after)))
         values = {"notified_at": utcnow(), "rings": open_jobs.c.rings + 1}
         return self._move(waiting.order_by(open_jobs.c.notified_at), limit, values)
 
@@ -250,15 +269,6 @@ class Sweeps:
         with self._database.transaction() as connection:
             rows = connection.execute(statement).all()
         return [WorkItem(r.id, Stage(r.stage), Lane(r.lane)) for r in rows]
-
-
-def _unclaimed(stage: Any, lane: Any, after: float) -> list[sa.ColumnElement[bool]]:
-    return [
-        open_jobs.c.state == word(State.QUEUED),
-        open_jobs.c.stage == stage,
-        open_jobs.c.lane == lane,
-        open_jobs.c.notified_at < utc_in(sa.literal(-after)),
-    ]
 
 
 def _free(dialect: str) -> Any:
