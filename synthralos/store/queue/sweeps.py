@@ -19,7 +19,7 @@ from synthralos.store.queue.ledger import Ledger
 from synthralos.store.queue.suspects import fates_of
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, id_text, one_of, utc_in, utcnow, word
+from synthralos.store.sql.types import Id, asked_at, id_text, one_of, utc_in, utcnow, word
 from synthralos.store.tables import export_backlog, jobs, open_jobs, processes, results
 
 _ALIVE = ["running", "draining"]
@@ -70,7 +70,7 @@ def _unclaimed(stage: Stage, lane: Lane, ago: sa.ColumnElement[float]) -> list[s
         open_jobs.c.state == word(State.QUEUED),
         open_jobs.c.stage == word(stage),
         open_jobs.c.lane == word(lane),
-        open_jobs.c.notified_at < utc_in(ago),
+        open_jobs.c.notified_at < asked_at(ago),
     ]
 
 
@@ -112,7 +112,7 @@ class Sweeps:
 
     def wake_due(self, limit: int = 1000) -> list[WorkItem]:
         """Queue parked jobs whose `run_at` has come."""
-        due = sa.select(open_jobs.c.id).where(open_jobs.c.run_at <= utcnow(), _PARKED)
+        due = sa.select(open_jobs.c.id).where(open_jobs.c.run_at <= asked_at(sa.literal(0.0)), _PARKED)
         values = {"state": target(Transition.WAKE), "run_at": None, "notified_at": utcnow()}
         return self._move(due.order_by(open_jobs.c.run_at), limit, values)
 
@@ -120,7 +120,7 @@ class Sweeps:
         """End jobs that wait while their deadline has passed. Active ones are ended by their worker."""
         late = (
             sa.select(id_text(open_jobs.c.id), open_jobs.c.lane)
-            .where(open_jobs.c.deadline <= utcnow(), _WAITING)
+            .where(open_jobs.c.deadline <= asked_at(sa.literal(0.0)), _WAITING)
             .order_by(open_jobs.c.deadline)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -151,7 +151,7 @@ class Sweeps:
         open_traces = (
             sa.select(id_text(results.c.job_id), jobs.c.lane)
             .join(jobs, jobs.c.id == results.c.job_id)
-            .where(results.c.analyzed_at.is_(None), results.c.finished_at < utc_in(sa.literal(-after)))
+            .where(results.c.analyzed_at.is_(None), results.c.finished_at < asked_at(sa.literal(-after)))
             .order_by(results.c.finished_at)
             .limit(limit)
         )
@@ -161,7 +161,7 @@ class Sweeps:
     def backlog(self, after: float, limit: int = 1000) -> list[WorkItem]:
         """Analyzed jobs that wait for an exporter for more than `after` seconds."""
         waiting = (
-            sa.select(export_backlog.c.job_id).where(export_backlog.c.since < utc_in(sa.literal(-after))).limit(limit)
+            sa.select(export_backlog.c.job_id).where(export_backlog.c.since < asked_at(sa.literal(-after))).limit(limit)
         )
         with self._database.snapshot() as connection:
             found = dict.fromkeys(connection.execute(waiting).scalars())
