@@ -7,9 +7,12 @@ from benchmarks.report import cpu_table, figure, say
 from benchmarks.system import Shape, check_books, running
 from benchmarks.throughput import run_jobs, warm_up
 
-CALLS, CALLS_SMOKE = 5_000, 200
+CALLS, CALLS_SMOKE = 10_000, 200
 CALL_SECONDS, CALL_SECONDS_SMOKE = 10.0, 1.0
 WARM_UP = 10
+
+SLOTS = "12000"
+"""A tenth of them is kept for interactive jobs, and these are bulk."""
 
 
 def main(smoke: bool) -> None:
@@ -21,7 +24,7 @@ def main(smoke: bool) -> None:
         catalog_file(base_url) as catalog,
         postgresql_database() as database_url,
         rabbitmq_vhost() as broker,
-        running(database_url, broker, catalog, Shape(worker_processes=1)) as system,
+        running(database_url, broker, catalog, Shape(worker_processes=1), FLIGHT_SLOTS=SLOTS) as system,
     ):
         warm_up(system, WARM_UP)
         idle = cpu.peak_memory_mb(system.children["workers"].pid)

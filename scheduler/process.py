@@ -10,6 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
 from scheduler.outages import ResilientTask
+from scheduler.rounds import Rounds
 from scheduler.sweeper import Sweeper
 from synthralos.core import Core, build_core
 from synthralos.settings import Settings
@@ -37,10 +38,14 @@ class SchedulerProcess:
     def __init__(self, core: Core) -> None:
         self._settings = core.settings
         self._database = core.database
+        self._bus = core.bus
         self._processes = Processes(core.database)
         self._housekeeping = Housekeeping(core.database)
         self._sweeper = Sweeper(core.database, core.doorbell, core.bus, core.settings)
         self._sweeping_term: int | None = None
+        self._next_round = 0.0
+        self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep)
+        self._rounds: Rounds | None = None
         self._identity: tuple[str, Leader] | None = None
         self._scheduler: BackgroundScheduler | None = None
 
@@ -55,18 +60,22 @@ class SchedulerProcess:
         return self._term() is not None
 
     def start(self) -> None:
-        """Start the recurring jobs, each in APScheduler's threads. Returns at once."""
+        """Start the sweeper's thread, and the recurring jobs in APScheduler's. Returns at once."""
         _quiet_apscheduler()
         scheduler = BackgroundScheduler(timezone=UTC)
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
-        self._add(scheduler, "sweeper", self._sweep, self._settings.sweep_interval)
         self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
         scheduler.start()
         self._scheduler = scheduler
+        self._rounds = Rounds(self._round, self._bus, self._settings.sweep_interval)
+        self._rounds.start()
 
     def stop(self) -> None:
         """Finish the round that runs, let another process lead, and sign off."""
+        if self._rounds is not None:
+            self._rounds.stop()
+            self._rounds = None
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
@@ -115,6 +124,12 @@ class SchedulerProcess:
         self._identity[1].campaign()
         return True
 
+    def _round(self) -> float:
+        """A round of the sweeper, if this process leads; the seconds until the next."""
+        self._next_round = self._settings.sweep_interval
+        self._sweep_safely()
+        return self._next_round
+
     def _sweep(self) -> bool:
         term = self._term()
         if term is None:
@@ -123,7 +138,7 @@ class SchedulerProcess:
         if term != self._sweeping_term:
             self._sweeping_term = term
             self._sweeper.begin()
-        self._sweeper.round()
+        self._next_round = self._sweeper.round()
         return True
 
     def _keep_house(self) -> bool:

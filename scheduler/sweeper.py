@@ -5,7 +5,7 @@ the work is not done twice. Cron schedules get a file of their own beside this o
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from synthralos.broker.protocol import Doorbell
@@ -28,8 +28,17 @@ RING_AGAIN_LIMIT = 2000
 FEW_MESSAGES = 4
 """With this many messages waiting in the broker, workers are busy: no ring was lost."""
 
-ABANDON_EVERY = 10.0
-"""Seconds between looks for jobs of dead workers where no worker was just declared lost."""
+RESCUE_EVERY = 30.0
+"""Seconds between looks for jobs of dead workers where no worker was declared lost."""
+
+RESCUE_FOR = 12.0
+"""Seconds for which each round looks after a worker was declared lost: what its session has begun ends within."""
+
+SHORTEST_PAUSE = 0.01
+"""Seconds: what is due and was not moved has been locked by somebody."""
+
+LONGEST_PAUSE = 2.0
+"""Seconds after which the processes of this machine are looked at again, whatever else there is to do."""
 
 
 class Sweeper:
@@ -51,33 +60,46 @@ class Sweeper:
         self._lost_after = settings.worker_lost_after
         self._ring_again_after = settings.ring_again_after
         self._clock = clock or self._sweeps.clock
+        self._longest_pause = min(LONGEST_PAUSE, settings.worker_lost_after / 6)
         self._silence = _Watch(max(settings.worker_lost_after / 3, 3 * settings.sweep_interval))
-        self._abandoning = _Pace(ABANDON_EVERY)
+        self._listening = _Pace(settings.worker_lost_after / 6)
+        self._rescuing = _Pace(RESCUE_EVERY)
+        self._lost_a_worker = _Span(RESCUE_FOR)
         self._ringing_again = _Pace(settings.ring_again_after / 4)
+        self._left_some = False
 
     def begin(self) -> None:
         """Start anew, as at the start of a lead: nothing is known of what happened until now."""
         self._silence.reset()
-        self._abandoning.reset()
+        self._rescuing.reset()
         self._ringing_again.reset()
 
-    def round(self) -> None:
-        """Do everything that is due. Raises what the store raises, when every step had its turn.
+    def round(self) -> float:
+        """Do everything that is due; the seconds after which there is more to do. 0: some is left.
 
-        An outage ends the round at once: the database is away for all of them. A lock or a statement that took too
-        long ends its own step.
+        Raises what the store raises, when every step had its turn. An outage ends the round at once: the database is
+        away for all of them. A lock or a statement that took too long ends its own step.
         """
         errors: list[Exception] = []
+        self._left_some = False
         try:
             now = self._clock()
             self._silence.see(now)
-            for step in (self._wake, self._expire, self._free, self._ring_again):
+            due = self._due()
+            for step in (self._wake, self._expire) * (due <= 0) + (self._free, self._ring_again):
                 self._attempt(step, now, errors)
+            pause = self._due() if due <= 0 else due
         except Exception:
             self._silence.reset()
             raise
         if errors:
             raise errors[0]
+        return 0.0 if self._left_some else max(pause, SHORTEST_PAUSE)
+
+    def _due(self) -> float:
+        """Seconds until a job is due, as far as that is within the longest pause."""
+        due = self._sweeps.due()
+        return self._longest_pause if due is None else min(due, self._longest_pause)
 
     @staticmethod
     def _attempt(step: Callable[[datetime], None], now: datetime, errors: list[Exception]) -> None:
@@ -89,25 +111,24 @@ class Sweeper:
             errors.append(error)
 
     def _wake(self, now: datetime) -> None:
-        for woken in _batches(self._sweeps.wake_due):
+        for woken in self._batches(self._sweeps.wake_due):
             self._ring(woken)
 
     def _expire(self, now: datetime) -> None:
-        for expired in _batches(self._sweeps.expire):
+        for expired in self._batches(self._sweeps.expire):
             self._tell_and_ring(expired)
 
     def _free(self, now: datetime) -> None:
         """Declare workers lost, and give their jobs to others; now and then look for what was overlooked."""
         lost = self._sweeps.declare_gone()
-        if self._silence.seconds(now) > self._lost_after:
+        if self._silence.seconds(now) > self._lost_after and self._listening.due(now):
             lost += self._sweeps.declare_silent(now - timedelta(seconds=self._lost_after))
-        if not self._abandoning.due(now) and not lost:
-            return
-        for freed in _batches(self._sweeps.rescue):
-            self._tell_and_ring(freed)
         if lost:
-            # A dead worker's session may hold its rows for a moment longer: look again in the next round.
-            self._abandoning.reset()
+            self._lost_a_worker.begin(now)
+        # A dead worker's session may hold its rows for a moment longer.
+        if self._lost_a_worker.lasts(now) or self._rescuing.due(now):
+            for freed in self._batches(self._sweeps.rescue):
+                self._tell_and_ring(freed)
 
     def _ring_again(self, now: datetime) -> None:
         """Ring for jobs that nobody came for, unless the broker still has messages that say so."""
@@ -115,7 +136,10 @@ class Sweeper:
             return
         for stage, lane in self._sweeps.unclaimed_queues(self._ring_again_after):
             if self._answers_to_none(stage, lane):
-                self._ring(self._sweeps.unclaimed_jobs(stage, lane, self._ring_again_after, RING_AGAIN_LIMIT))
+                unclaimed = self._sweeps.unclaimed_jobs(stage, lane, self._ring_again_after, RING_AGAIN_LIMIT)
+                self._ring(unclaimed)
+                if len(unclaimed) == RING_AGAIN_LIMIT:
+                    self._ringing_again.reset()
         unfinished = self._sweeps.unanalyzed(self._ring_again_after) or self._sweeps.backlog(self._ring_again_after)
         if unfinished and self._answers_to_none(Stage.ANALYZE, Lane.BULK):
             self._ring([WorkItem(step.id, Stage.ANALYZE, Lane.BULK) for step in unfinished])
@@ -130,21 +154,22 @@ class Sweeper:
         self._bus.publish(Topic.FINISHED, [step.id for step in items if step.stage is Stage.ANALYZE])
         self._ring(items)
 
+    def _batches(self, sweep: Callable[[int], list[WorkItem]]) -> Iterator[list[WorkItem]]:
+        """Batch after batch, within bounds: what is left has its turn in the next round, which then comes at once."""
+        for _ in range(BATCHES_A_ROUND):
+            moved = sweep(BATCH)
+            if moved:
+                yield moved
+            if len(moved) < BATCH:
+                return
+        self._left_some = True
+
     def _ring(self, items: Iterable[WorkItem]) -> None:
         groups: defaultdict[tuple[Stage, Lane], list[str]] = defaultdict(list)
         for step in items:
             groups[step.stage, step.lane].append(step.id)
         for (stage, lane), ids in groups.items():
             self._doorbell.ring(stage, lane, ids)
-
-
-def _batches(sweep: Callable[[int], list[WorkItem]]) -> Iterable[list[WorkItem]]:
-    for _ in range(BATCHES_A_ROUND):
-        moved = sweep(BATCH)
-        if moved:
-            yield moved
-        if len(moved) < BATCH:
-            return
 
 
 class _Watch:
@@ -187,3 +212,19 @@ class _Pace:
     def reset(self) -> None:
         """Due at once."""
         self._last = None
+
+
+class _Span:
+    """Something that lasts for `seconds` from when it began."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = timedelta(seconds=seconds)
+        self._began: datetime | None = None
+
+    def begin(self, now: datetime) -> None:
+        """It begins (anew)."""
+        self._began = now
+
+    def lasts(self, now: datetime) -> bool:
+        """Whether it has begun, and is not over."""
+        return self._began is not None and timedelta(0) <= now - self._began < self._seconds

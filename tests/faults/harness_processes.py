@@ -77,6 +77,24 @@ class Process:
         if self.popen is not None:
             self.kill()
 
+    def resources(self) -> dict[str, int]:
+        """The threads, the file descriptors and the megabytes of the process that does the work."""
+        folder = Path(f"/proc/{self.child()}")
+        counts = {kind: len(list((folder / kind).iterdir())) for kind in ("task", "fd")}
+        pages = int((folder / "statm").read_text().split()[1])
+        return {**counts, "mb": pages * os.sysconf("SC_PAGE_SIZE") // 1_000_000}
+
+    def child(self) -> int:
+        """The pid of the process that does the work."""
+        return self.pid
+
+    def check_leaks(self, before: dict[str, int], pooled: int = 0, grown_mb: int = 100) -> None:
+        """Assert that it holds no more than `before`, but for up to `pooled` idle connections to the provider."""
+        now = self.resources()
+        assert now["task"] <= before["task"] + 5, f"threads: {before} {now}"
+        assert now["fd"] <= before["fd"] + pooled + 20, f"files: {before} {now}"
+        assert now["mb"] <= before["mb"] + grown_mb, f"memory: {before} {now}"
+
     def tail(self, characters: int = 3000) -> str:
         """The end of its output."""
         return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
@@ -125,17 +143,6 @@ class Worker(Process):
     def signal_child(self, number: signal.Signals) -> None:
         """Send a signal to the process that holds jobs."""
         os.kill(self.child(), number)
-
-    def resources(self) -> dict[str, int]:
-        """The threads and file descriptors of the process that holds jobs."""
-        folder = Path(f"/proc/{self.child()}")
-        return {kind: len(list((folder / kind).iterdir())) for kind in ("task", "fd")}
-
-    def check_leaks(self, before: dict[str, int], pooled: int) -> None:
-        """Assert that it holds no more than `before`, but for up to `pooled` idle connections to the provider."""
-        now = self.resources()
-        assert now["task"] <= before["task"] + 5, f"threads: {before} {now}"
-        assert now["fd"] <= before["fd"] + pooled + 20, f"files: {before} {now}"
 
     def supervise(self) -> None:
         """Start it again whenever it ends, like systemd would, until `close`."""

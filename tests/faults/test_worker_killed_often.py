@@ -1,10 +1,13 @@
 """20 kills with 2,000 jobs under way (scenario 3)."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from synthralos.domain.states import State
+from synthralos.store.tables import all_attempts, event_logs
 from tests.faults.harness import Site
 
 _JOBS, _KILLS, _SEATS = 2000, 20, 200
@@ -25,3 +28,33 @@ def test_twenty_kills_lose_no_job_and_no_call(make_site: Callable[..., Site]) ->
         workers[number % 2].kill()
     site.check_promises(timeout=120)
     assert site.states() == {State.SUCCEEDED: _JOBS}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_jobs_that_are_lost_again_and_again_are_called_again_soon(make_site: Callable[..., Site]) -> None:
+    """From the loss of a job, as the sweeper noted it, to its next call: 99 of 100 within 15 seconds."""
+    site = make_site(max_losses=2)
+    site.scheduler()
+    worker = site.worker()
+    worker.supervise()
+    site.provider.behave(delay=2.0)
+    site.submit(300)
+    for number in range(1, 6):
+        site.provider.wait_for_calls(250 * number)
+        worker.kill()
+    site.check_promises(timeout=150)
+    waits = sorted(_waits(site))
+    assert len(waits) > 500
+    assert waits[len(waits) * 99 // 100] <= 15.0
+
+
+def _waits(site: Site) -> Iterator[float]:
+    """Seconds between each loss that a job outlived and its next call."""
+    calls = defaultdict(list)
+    for attempt in site.query(sa.select(all_attempts)):
+        calls[attempt.job_id].append(attempt.started_at)
+    for event in site.query(sa.select(event_logs).where(event_logs.c.kind.in_(["lost", "isolated"]))):
+        later = [at for at in calls[event.job_id] if at > event.at]
+        if later:
+            yield (min(later) - event.at).total_seconds()

@@ -253,7 +253,7 @@ def test_a_job_that_slipped_past_the_declaration_is_found_later(scene: Scene) ->
     store.lose(worker)
     scene.sweeper.round()
     assert store.state(job.id) == "active"
-    scene.watch(12)
+    scene.watch(31)
     assert store.state(job.id) == "queued"
 
 

@@ -1,7 +1,8 @@
 """Whatever is done to jobs in whatever order, the store keeps its promises.
 
-The machine does to a real SQLite store what workers, sweepers and operators do, also with claims that were lost
-long ago, and compares each answer with a model that knows the transition table and nothing of SQL.
+The machine does to a real store (SQLite, and in fewer examples PostgreSQL) what workers, sweepers and operators do,
+also with claims that were lost long ago, and compares each answer with a model that knows the transition table and
+nothing of SQL.
 """
 
 import shutil
@@ -38,9 +39,14 @@ from synthralos.store.queue.operations import Changed, Refused
 from synthralos.store.queue.submissions import NewJob
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
-from synthralos.store.tables import all_attempts, all_jobs, event_logs, model_cost_logs
+from synthralos.store.tables import all_attempts, all_jobs, event_logs, metadata, model_cost_logs
 from tests.fakes.jobs import attempt_end, new_job, settlement, start, submission
 from tests.fakes.stores import Store
+
+UNHELD = [
+    t for t, row in TRANSITIONS.items() if row.fenced and State.QUEUED in sources(t) and t is not Transition.START
+]
+"""What a worker may write about a job that it has only read."""
 
 WORKERS_OWN = [t for t, row in TRANSITIONS.items() if row.fenced and t is not Transition.START]
 MAX_LOSSES = 3
@@ -63,6 +69,9 @@ class Model:
     ends: int = 0
 
     def held_by(self, job: Job) -> bool:
+        """Whether a write under the job's claim counts: it is the job's, or the next one of a job that is queued."""
+        if not job.claim.held:
+            return (self.state, self.claim_no) == (State.QUEUED, job.claim.claim_no - 1)
         return (self.state, self.worker, self.claim_no) == (State.ACTIVE, job.claim.worker_id, job.claim.claim_no)
 
     def move(self, transition: Transition) -> None:
@@ -92,15 +101,20 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        path = shutil.copy(self.template, self.folder.name)
-        self.database = Database(f"sqlite:///{path}")
-        for engine in (self.database.write, self.database.read):
-            sa.event.listen(engine, "connect", _forget_the_disk)
+        self.database = self.empty_database()
         self.store = Store(self.database)
         self.model: dict[str, Model] = {}
         self.alive: set[str] = set()
         self.results = 0
+
+    def empty_database(self) -> Database:
+        """A copy of the template."""
+        self.folder = tempfile.TemporaryDirectory()
+        path = shutil.copy(self.template, self.folder.name)
+        database = Database(f"sqlite:///{path}")
+        for engine in (database.write, database.read):
+            sa.event.listen(engine, "connect", _forget_the_disk)
+        return database
 
     def teardown(self) -> None:
         self.database.close()
@@ -143,14 +157,38 @@ class StoreMachine(RuleBasedStateMachine):
         in_order = list(self.model)
         return multiple(*sorted(claimed, key=lambda job: in_order.index(job.id)))
 
+    @rule(target=claims, worker=workers, near=job_ids, twice=st.booleans())
+    def take(self, worker: str, near: str, twice: bool) -> Any:
+        """A worker reads every job at a stage, perhaps for two messages; those that were lost before it claims."""
+        stage = Stage(self.store.job(near)["stage"])
+        taken = []
+        for _ in range(2 if twice else 1):
+            at_stage = {row["id"] for row in self.store.rows(all_jobs, all_jobs.c.stage == stage)}
+            queued = {i for i in at_stage if self.model[i].state is State.QUEUED}
+            suspects = {i for i in queued if self.model[i].losses}
+            read = self.store.claims.take(stage, list(self.model), worker)
+            assert {job.id for job in read if job.claim.held} == (suspects if worker in self.alive else set())
+            assert {job.id for job in read if not job.claim.held} == queued - suspects
+            for job in read:
+                model = self.model[job.id]
+                assert job.claim.claim_no == model.claim_no + 1
+                if job.claim.held:
+                    model.move(Transition.CLAIM)
+                    model.worker, model.claim_no = worker, job.claim.claim_no
+            taken += read
+        in_order = list(self.model)
+        return multiple(*sorted(taken, key=lambda job: in_order.index(job.id)))
+
     @rule(job=claims, again=st.booleans())
     def start(self, job: Job, again: bool) -> None:
         model, number = self.model[job.id], job.attempts + 1
         if Outcome.OPEN in model.books.values():
             return
-        held = model.held_by(job)
+        held = model.held_by(job) and job.claim.worker_id in self.alive
         for _ in range(2 if again else 1):
             assert self.store.settlements.start([start(job, number)]) == [Written.DONE if held else Written.CLAIM_LOST]
+            if held:
+                self.took(job, Transition.START)
         if held:
             model.books[number] = Outcome.OPEN
             job.attempts = number
@@ -164,6 +202,8 @@ class StoreMachine(RuleBasedStateMachine):
     ) -> None:
         """A worker, perhaps one that was lost long ago, says what became of its job and of the attempt it made."""
         model, number = self.model[job.id], job.attempts
+        if not job.claim.held and transition not in UNHELD:
+            return
         mine = number in model.books and self.attempt_of(job, number)
         outcome = Outcome.SUCCEEDED if transition is Transition.SUCCEED else Outcome.FAILED
         end = attempt_end(number, outcome, billed=billed, cost=cost) if mine else None
@@ -177,8 +217,17 @@ class StoreMachine(RuleBasedStateMachine):
         if end is not None and model.books[number] in (Outcome.OPEN, Outcome.LOST):
             model.books[number], model.costs[number] = outcome, cost
         if held:
+            model.claim_no = job.claim.claim_no
             model.move(transition)
             model.result = result or model.result
+
+    def took(self, job: Job, transition: Transition) -> None:
+        """A start took the claim, if it was not held before."""
+        model = self.model[job.id]
+        if not job.claim.held:
+            model.move(transition)
+            model.worker, model.claim_no = job.claim.worker_id, job.claim.claim_no
+            job.claim = job.claim.taken()
 
     def attempt_of(self, job: Job, number: int) -> bool:
         """Whether the attempt was begun under this very claim."""
@@ -291,24 +340,44 @@ def _forget_the_disk(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=OFF")
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> type[StoreMachine]:
-    template = tmp_path / "template.db"
-    with closing(Database(f"sqlite:///{template}")) as database:
-        upgrade(database)
+class PostgresMachine(StoreMachine):
+    """On one database, which is emptied for each example."""
 
-    class Machine(StoreMachine):
-        pass
+    shared: Database
 
-    Machine.template = template
-    return Machine
+    def empty_database(self) -> Database:
+        with self.shared.transaction() as connection:
+            for table in metadata.tables.values():
+                connection.execute(table.delete())
+        return self.shared
+
+    def teardown(self) -> None:
+        """The next example goes on with it."""
 
 
-@pytest.mark.timeout(600)
-def test_the_store_keeps_its_promises_whatever_is_done_to_jobs(machine: type[StoreMachine]) -> None:
+def run(machine: type[StoreMachine], examples: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=30, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+@pytest.mark.timeout(600)
+def test_the_store_keeps_its_promises_whatever_is_done_to_jobs(tmp_path: Path) -> None:
+    template = tmp_path / "template.db"
+    with closing(Database(f"sqlite:///{template}")) as database:
+        upgrade(database)
+    run(type("Machine", (StoreMachine,), {"template": template}), examples=30)
+
+
+@pytest.mark.timeout(600)
+def test_postgresql_keeps_them_too(postgres_database: str) -> None:
+    with closing(Database(postgres_database)) as database:
+        upgrade(database)
+        with database.transaction() as connection:
+            # Nothing is killed here, so nothing has to reach the disk.
+            name = sa.make_url(postgres_database).database
+            connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+        run(type("Machine", (PostgresMachine,), {"shared": database}), examples=8)

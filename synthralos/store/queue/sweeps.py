@@ -16,18 +16,20 @@ from synthralos.store.admin.processes import boot_id
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import end_jobs
 from synthralos.store.queue.ledger import Ledger
+from synthralos.store.queue.suspects import fates_of
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, id_text, one_of, utc_in, utcnow, word
+from synthralos.store.sql.types import Id, asked_at, id_text, one_of, utc_in, utcnow, word
 from synthralos.store.tables import export_backlog, jobs, open_jobs, processes, results
 
 _ALIVE = ["running", "draining"]
 _MOVED = (id_text(open_jobs.c.id), open_jobs.c.stage, open_jobs.c.lane)
-_WAITING = (State.QUEUED, State.PARKED)
+_PARKED = one_of(open_jobs.c.state, sources(Transition.WAKE))
+_WAITING = one_of(open_jobs.c.state, (State.QUEUED, State.PARKED))
 
-_APART, _SPREAD, _LONGEST_SPREAD = 0.05, 10.0, 300.0
-"""Seconds: between two of many jobs that are set apart; what few are spread over, which is longer than a worker takes
-to be started again; and what any number is spread over at most. Each further loss doubles the first two."""
+_ORPHANED = (
+    id_text(open_jobs.c.id), id_text(open_jobs.c.worker_id), open_jobs.c.stage, open_jobs.c.lane, open_jobs.c.losses,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,42 @@ def _holders() -> Any:
 _HOLDERS = _holders()
 
 
+def _first(column: sa.Column[datetime], condition: sa.ColumnElement[bool]) -> Any:
+    return sa.select(column).where(column.is_not(None), condition).order_by(column).limit(1).scalar_subquery()
+
+
+_NEXT_TIMES = sa.select(
+    utcnow().label("now"),
+    _first(open_jobs.c.run_at, _PARKED).label("wakes"),
+    _first(open_jobs.c.deadline, _WAITING).label("expires"),
+)
+
+
+def _unclaimed(stage: Stage, lane: Lane, ago: sa.ColumnElement[float]) -> list[sa.ColumnElement[bool]]:
+    return [
+        open_jobs.c.state == word(State.QUEUED),
+        open_jobs.c.stage == word(stage),
+        open_jobs.c.lane == word(lane),
+        open_jobs.c.notified_at < asked_at(ago),
+    ]
+
+
+def _unclaimed_queues() -> Any:
+    """The queues whose head was rung more than -`ago` seconds ago."""
+    ago = sa.bindparam("ago", type_=sa.Float())
+    heads = [
+        sa.select(word(stage).label("stage"), word(lane).label("lane")).where(
+            sa.exists().where(*_unclaimed(stage, lane, ago))
+        )
+        for stage in Stage
+        for lane in Lane
+    ]
+    return sa.union_all(*heads)
+
+
+_UNCLAIMED_QUEUES = _unclaimed_queues()
+
+
 class Sweeps:
     """Each sweep is one transaction, and any number of sweepers may run them at once."""
 
@@ -63,11 +101,18 @@ class Sweeps:
         self._ledger = Ledger(database.dialect)
         self._free = _free(database.dialect)
 
+    def due(self) -> float | None:
+        """Seconds until the next parked job is to be woken or a waiting one expires; negative: it was to be by now.
+
+        None: there is no such job. One look into the index of each, however many jobs there are.
+        """
+        with self._database.snapshot() as connection:
+            now, *times = connection.execute(_NEXT_TIMES).one()
+        return min(((time - now).total_seconds() for time in times if time is not None), default=None)
+
     def wake_due(self, limit: int = 1000) -> list[WorkItem]:
         """Queue parked jobs whose `run_at` has come."""
-        due = sa.select(open_jobs.c.id).where(
-            open_jobs.c.run_at <= utcnow(), one_of(open_jobs.c.state, sources(Transition.WAKE))
-        )
+        due = sa.select(open_jobs.c.id).where(open_jobs.c.run_at <= asked_at(sa.literal(0.0)), _PARKED)
         values = {"state": target(Transition.WAKE), "run_at": None, "notified_at": utcnow()}
         return self._move(due.order_by(open_jobs.c.run_at), limit, values)
 
@@ -75,7 +120,7 @@ class Sweeps:
         """End jobs that wait while their deadline has passed. Active ones are ended by their worker."""
         late = (
             sa.select(id_text(open_jobs.c.id), open_jobs.c.lane)
-            .where(open_jobs.c.deadline <= utcnow(), one_of(open_jobs.c.state, _WAITING))
+            .where(open_jobs.c.deadline <= asked_at(sa.literal(0.0)), _WAITING)
             .order_by(open_jobs.c.deadline)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -88,22 +133,16 @@ class Sweeps:
 
     def unclaimed_queues(self, after: float) -> list[tuple[Stage, Lane]]:
         """Where jobs wait that were rung more than `after` seconds ago: one look at the head of each queue."""
-        heads = [
-            sa.select(word(stage).label("stage"), word(lane).label("lane")).where(
-                sa.exists().where(*_unclaimed(word(stage), word(lane), after))
-            )
-            for stage in Stage
-            for lane in Lane
-        ]
         with self._database.snapshot() as connection:
-            return [(Stage(row.stage), Lane(row.lane)) for row in connection.execute(sa.union_all(*heads))]
+            found = connection.execute(_UNCLAIMED_QUEUES, {"ago": -after}).all()
+        return [(Stage(row.stage), Lane(row.lane)) for row in found]
 
     def unclaimed_jobs(self, stage: Stage, lane: Lane, after: float, limit: int) -> list[WorkItem]:
         """Jobs that were rung more than `after` seconds ago and are still queued, longest ago first.
 
         They count as rung again: whoever takes them next claims them before anything else.
         """
-        waiting = sa.select(open_jobs.c.id).where(*_unclaimed(word(stage), word(lane), after))
+        waiting = sa.select(open_jobs.c.id).where(*_unclaimed(stage, lane, sa.literal(-after)))
         values = {"notified_at": utcnow(), "rings": open_jobs.c.rings + 1}
         return self._move(waiting.order_by(open_jobs.c.notified_at), limit, values)
 
@@ -112,7 +151,7 @@ class Sweeps:
         open_traces = (
             sa.select(id_text(results.c.job_id), jobs.c.lane)
             .join(jobs, jobs.c.id == results.c.job_id)
-            .where(results.c.analyzed_at.is_(None), results.c.finished_at < utc_in(sa.literal(-after)))
+            .where(results.c.analyzed_at.is_(None), results.c.finished_at < asked_at(sa.literal(-after)))
             .order_by(results.c.finished_at)
             .limit(limit)
         )
@@ -122,20 +161,22 @@ class Sweeps:
     def backlog(self, after: float, limit: int = 1000) -> list[WorkItem]:
         """Analyzed jobs that wait for an exporter for more than `after` seconds."""
         waiting = (
-            sa.select(export_backlog.c.job_id)
-            .where(export_backlog.c.since < utc_in(sa.literal(-after)))
-            .distinct()
-            .limit(limit)
+            sa.select(export_backlog.c.job_id).where(export_backlog.c.since < asked_at(sa.literal(-after))).limit(limit)
         )
         with self._database.snapshot() as connection:
-            return [WorkItem(i, Stage.ANALYZE, Lane.BULK) for i in connection.execute(waiting).scalars()]
+            found = dict.fromkeys(connection.execute(waiting).scalars())
+        return [WorkItem(job_id, Stage.ANALYZE, Lane.BULK) for job_id in found]
 
     def declare_silent(self, since: datetime) -> list[str]:
         """Declare lost the processes that were not heard of since then.
 
         While the database is away nobody can beat: whoever calls this has itself seen it all the time until now.
         """
-        return self._declare(processes.c.heartbeat_at < since)
+        silent = processes.c.heartbeat_at < since
+        query = sa.select(processes.c.id).where(processes.c.state.in_(_ALIVE), silent).limit(1)
+        with self._database.snapshot() as connection:
+            found = connection.execute(query).first()
+        return self._declare(silent) if found else []
 
     def declare_gone(self) -> list[str]:
         """Declare lost the processes that no longer exist on this machine: no need to wait for silence."""
@@ -155,26 +196,18 @@ class Sweeps:
     def rescue(self, limit: int = 2000) -> list[WorkItem]:
         """Free the jobs whose worker is not alive; write off their open attempts as lost, maybe billed.
 
-        A job that was lost too often is buried when it was the only such job of its worker. Of several, any one may
-        have taken the worker down: they are set apart in time, further with each loss, until one of them is alone.
+        A job that was lost too often is a suspect, and buried when it was the only one of its worker. Of several, any
+        one may have taken the worker down: they are set apart in time until one of them is alone. A worker's suspects
+        are judged together, however many they are, and not before all of them can be locked.
         """
         dead = self._dead_holders()
         if not dead:
             return []
-        orphaned = (
-            sa.select(
-                id_text(open_jobs.c.id), open_jobs.c.worker_id, open_jobs.c.stage, open_jobs.c.lane, open_jobs.c.losses
-            )
-            .where(open_jobs.c.state == word(State.ACTIVE), open_jobs.c.worker_id.in_(dead))
-            .order_by(open_jobs.c.losses.desc(), open_jobs.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True, of=open_jobs)
-        )
         with self._database.transaction() as connection:
-            orphans = connection.execute(orphaned).all()
+            orphans = self._orphans(connection, dead, limit)
             if not orphans:
                 return []
-            fates = _fates(orphans, self._max_losses)
+            fates = fates_of(orphans, self._max_losses)
             self._ledger.write_off(connection, [row.id for row in orphans])
             connection.execute(self._free, {"rows": encode_rows(fates)})
             buried = {fate["id"] for fate in fates if fate["state"] == target(Transition.BURY)}
@@ -184,6 +217,18 @@ class Sweeps:
         return [
             WorkItem(row.id, Stage.ANALYZE if row.id in buried else Stage(row.stage), Lane(row.lane)) for row in orphans
         ]
+
+    def _orphans(self, connection: sa.Connection, dead: Sequence[str], limit: int) -> list[sa.Row[Any, Any, Any]]:
+        """Locked jobs of dead workers: whole sets of suspects, and up to `limit` of the others."""
+        held = sa.and_(open_jobs.c.state == word(State.ACTIVE), open_jobs.c.worker_id.in_(dead))
+        suspect = open_jobs.c.losses + 1 >= self._max_losses
+        locked = sa.select(*_ORPHANED).with_for_update(skip_locked=True, of=open_jobs).order_by(open_jobs.c.id)
+        counted = sa.select(id_text(open_jobs.c.worker_id), sa.func.count()).where(held, suspect)
+        of_worker = {row[0]: row[1] for row in connection.execute(counted.group_by(open_jobs.c.worker_id))}
+        suspects = connection.execute(locked.where(held, suspect)).all() if of_worker else []
+        found = Counter(row.worker_id for row in suspects)
+        whole = [row for row in suspects if found[row.worker_id] == of_worker.get(row.worker_id)]
+        return [*whole, *connection.execute(locked.where(held, ~suspect).limit(limit)).all()]
 
     def _dead_holders(self) -> list[str]:
         """Who holds jobs and is not alive: one look into the index for each holder, however many jobs there are."""
@@ -226,37 +271,8 @@ class Sweeps:
         return [WorkItem(r.id, Stage(r.stage), Lane(r.lane)) for r in rows]
 
 
-def _unclaimed(stage: Any, lane: Any, after: float) -> list[sa.ColumnElement[bool]]:
-    return [
-        open_jobs.c.state == word(State.QUEUED),
-        open_jobs.c.stage == stage,
-        open_jobs.c.lane == lane,
-        open_jobs.c.notified_at < utc_in(sa.literal(-after)),
-    ]
-
-
-def _fates(orphans: Sequence[sa.Row[Any, Any, Any]], max_losses: int) -> list[dict[str, Any]]:
-    """What becomes of jobs that were lost with their workers. Those that were lost most often wait longest."""
-    suspects = Counter(row.worker_id for row in orphans if row.losses + 1 >= max_losses)
-    ranks: Counter[str] = Counter()
-    fates: list[dict[str, Any]] = []
-    for row in sorted(orphans, key=lambda row: row.losses):
-        transition, delay, excess = Transition.RESCUE, None, row.losses + 1 - max_losses
-        if excess >= 0:
-            together = suspects[row.worker_id]
-            ranks[row.worker_id] += 1
-            transition = Transition.BURY if together == 1 else Transition.ISOLATE
-            delay = None if together == 1 else _spread(together, excess) * ranks[row.worker_id] / together
-        fates.append({"id": row.id, "state": target(transition), "delay": delay, "losses": row.losses + 1})
-    return fates
-
-
-def _spread(suspects: int, excess: int) -> float:
-    return min(max(_SPREAD, _APART * suspects) * 2.0 ** min(excess, 10), _LONGEST_SPREAD)
-
-
 def _free(dialect: str) -> Any:
-    """The statement; its parameter `rows` holds `_fates`. Those that are to be buried are ended afterwards."""
+    """The statement; its parameter `rows` holds `fates_of`. Those that are to be buried are ended afterwards."""
     columns = {"id": Id, "state": sa.Text(), "delay": sa.Float(), "losses": sa.Integer()}
     rows = recordset(dialect, "rows", columns)
     values = {

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.types import utc_in, word
+from synthralos.store.sql.types import asked_at, word
 from synthralos.store.tables import idempotency_keys, open_jobs, processes
 
 
@@ -19,7 +19,7 @@ class Housekeeping:
         key = tuple(idempotency_keys.primary_key.columns)
         old = (
             sa.select(*key)
-            .where(idempotency_keys.c.created_at < utc_in(sa.literal(-older_than)))
+            .where(idempotency_keys.c.created_at < asked_at(sa.literal(-older_than)))
             .order_by(idempotency_keys.c.created_at)
             .limit(limit)
         )
@@ -32,7 +32,7 @@ class Housekeeping:
             sa.select(processes.c.id)
             .where(
                 processes.c.state.in_(["stopped", "lost"]),
-                processes.c.heartbeat_at < utc_in(sa.literal(-older_than)),
+                processes.c.heartbeat_at < asked_at(sa.literal(-older_than)),
                 ~holds_job,
             )
             .limit(limit)

@@ -183,6 +183,27 @@ def _utc_in_postgresql(element: utc_in, compiler: Any, **kw: Any) -> str:
 
 
 @compiles(utc_in, "sqlite")
-def _utc_in_sqlite(element: utc_in, compiler: Any, **kw: Any) -> str:
+def _utc_in_sqlite(element: "utc_in | asked_at", compiler: Any, **kw: Any) -> str:
     seconds = compiler.process(element.clauses, **kw)
     return f"strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', ({seconds}) || ' seconds')"
+
+
+class asked_at(expression.FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock when the statement began, plus a number of seconds (negative: ago).
+
+    For conditions: PostgreSQL searches an index by it, but walks the whole index to compare with `clock_timestamp()`,
+    which may change from row to row.
+    """
+
+    type = UtcTime()
+    inherit_cache = True
+
+
+@compiles(asked_at, "postgresql")
+def _asked_at_postgresql(element: asked_at, compiler: Any, **kw: Any) -> str:
+    return f"(statement_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)}))"
+
+
+@compiles(asked_at, "sqlite")
+def _asked_at_sqlite(element: asked_at, compiler: Any, **kw: Any) -> str:
+    return _utc_in_sqlite(element, compiler, **kw)
