@@ -55,10 +55,12 @@ class JobWriter:
         return self._settlements.start(starts)
 
     def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[Written]:
-        results = self._settlements.settle(settlements)
+        urgent = [s for s in settlements if s.job.lane is Lane.INTERACTIVE]
+        notices = [notice for topic, ids in _news(urgent) for notice in self._bus.notices(topic, ids)]
+        results = self._settlements.settle(settlements, notices)
         written = [s for s, result in zip(settlements, results, strict=True) if result is Written.DONE]
-        self._bus.publish(Topic.FINISHED, [s.job.id for s in written if s.state in TERMINAL])
-        self._bus.publish(Topic.CHANGED, [s.job.id for s in written if s.state in (State.QUEUED, State.PARKED)])
+        for topic, ids in _news([s for s in written if not notices or s.job.lane is not Lane.INTERACTIVE]):
+            self._bus.publish(topic, ids)
         self._ring(written)
         return results
 
@@ -71,6 +73,17 @@ class JobWriter:
                 items[Stage.ANALYZE, Lane.BULK].append(s.job.id)
         for (stage, lane), ids in items.items():
             self._doorbell.ring(stage, lane, ids)
+
+
+def _news(settlements: Sequence[Settlement]) -> list[tuple[Topic, list[str]]]:
+    """Who has to be told of what. For interactive jobs the settling statement tells it, which is a round trip less.
+
+    Not for bulk: a commit that tells something holds a lock that is the whole server's.
+    """
+    return [
+        (Topic.FINISHED, [s.job.id for s in settlements if s.state in TERMINAL]),
+        (Topic.CHANGED, [s.job.id for s in settlements if s.state in (State.QUEUED, State.PARKED)]),
+    ]
 
 
 def _size(settlement: Settlement) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from synthralos.bus.protocol import Listener, Topic
+from synthralos.bus.protocol import Listener, Notice, Topic
 
 
 class MemoryBus:
@@ -16,6 +16,10 @@ class MemoryBus:
         ids = list(job_ids)
         for listener in list(self._listeners[topic]) if ids else ():
             listener(ids)
+
+    def notices(self, topic: Topic, job_ids: Iterable[str]) -> list[Notice]:
+        """None: nobody else could tell it."""
+        return []
 
     def subscribe(self, topic: Topic, listener: Listener) -> None:
         """Hear what is published from now on."""

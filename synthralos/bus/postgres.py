@@ -10,7 +10,7 @@ import psycopg
 import sqlalchemy as sa
 
 from synthralos.bus.memory import MemoryBus
-from synthralos.bus.protocol import Listener, Topic
+from synthralos.bus.protocol import Listener, Notice, Topic
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreError
 
@@ -34,17 +34,21 @@ class PostgresBus:
 
     def publish(self, topic: Topic, job_ids: Iterable[str]) -> None:
         """Tell all processes; what cannot be said now is found out by polling."""
-        ids = list(job_ids)
-        chunks = [ids[i : i + _PAYLOAD_IDS] for i in range(0, len(ids), _PAYLOAD_IDS)]
-        if not chunks:
+        notices = self.notices(topic, job_ids)
+        if not notices:
             return
-        notify = sa.select(sa.func.pg_notify(str(topic), sa.bindparam("payload")))
+        notify = sa.select(sa.func.pg_notify(sa.bindparam("channel"), sa.bindparam("payload")))
         try:
             with self._database.snapshot() as connection:
-                for chunk in chunks:
-                    connection.execute(notify, {"payload": ",".join(chunk)})
+                for channel, payload in notices:
+                    connection.execute(notify, {"channel": channel, "payload": payload})
         except StoreError as error:
             log.debug("could not notify: %s", error)
+
+    def notices(self, topic: Topic, job_ids: Iterable[str]) -> list[Notice]:
+        """What `publish` would say."""
+        ids = list(job_ids)
+        return [(str(topic), ",".join(ids[i : i + _PAYLOAD_IDS])) for i in range(0, len(ids), _PAYLOAD_IDS)]
 
     def subscribe(self, topic: Topic, listener: Listener) -> None:
         """Hear what any process publishes from now on."""

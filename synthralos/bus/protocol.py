@@ -28,11 +28,19 @@ Listener = Callable[[Sequence[str] | None], None]
 Runs in the bus's thread, or in the publisher's: it must be quick and must not raise."""
 
 
+Notice = tuple[str, str]
+"""A channel of PostgreSQL's NOTIFY, and what is said on it."""
+
+
 class Bus(Protocol):
     """Carries job ids between processes."""
 
     def publish(self, topic: Topic, job_ids: Iterable[str]) -> None:
         """Tell everybody; never raises."""
+        ...
+
+    def notices(self, topic: Topic, job_ids: Iterable[str]) -> list[Notice]:
+        """The same, for a statement of the database that tells it when it is committed; none where that cannot be."""
         ...
 
     def subscribe(self, topic: Topic, listener: Listener) -> None:

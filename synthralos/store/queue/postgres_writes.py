@@ -24,7 +24,7 @@ _PG = "postgresql"
 
 
 class PostgresWrites:
-    """The statements, made once. Most batches append nothing, and those have a shorter one."""
+    """The statements, made once. Most batches append and tell nothing, and those have a shorter one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -36,25 +36,23 @@ class PostgresWrites:
         """Attempts of one worker begin."""
         return self._run(self._start, {"rows": encode_rows(rows), "worker": worker_id})
 
-    def finish(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+    def finish(self, rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
         """Jobs end."""
-        return self._settle(self._finish, rows, appended)
+        return self._settle(self._finish, rows, beside)
 
-    def move(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+    def move(self, rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
         """Jobs go on."""
-        return self._settle(self._move, rows, appended)
+        return self._settle(self._move, rows, beside)
 
-    def _settle(
-        self, statements: dict[bool, Prepared], rows: Sequence[Row], appended: dict[str, list[Row]]
-    ) -> set[int]:
-        whole = any(appended.values())
+    def _settle(self, statements: dict[bool, Prepared], rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
+        whole = any(beside.values())
         parameters = {"rows": encode_rows(rows)}
         if whole:
-            parameters.update({name: encode_rows(more) for name, more in appended.items()})
+            parameters.update({name: encode_rows(more) for name, more in beside.items()})
         return self._run(statements[whole], parameters)
 
     def _run(self, statement: Prepared, parameters: dict[str, str]) -> set[int]:
-        return {no for (no,) in statement.run(self._database, parameters)}
+        return {row[0] for row in statement.run(self._database, parameters)}
 
 
 def _start() -> Any:
@@ -66,17 +64,26 @@ def _finish(whole: bool) -> Any:
     rows = recordset(_PG, "rows", SETTLE_COLUMNS)
     gone = sa.delete(open_jobs).where(*fence(rows)).returning(*rows.c, *was()).cte("gone")
     kept = keep_results(_PG, gone).cte("kept")
-    return sa.select(gone.c.no).add_cte(kept, book_ends(_PG, gone).cte("booked"), *_beside(gone, whole))
+    return _told(gone, whole).add_cte(kept, book_ends(_PG, gone).cte("booked"), *_beside(gone, whole))
 
 
 def _move(whole: bool) -> Any:
     rows = recordset(_PG, "rows", SETTLE_COLUMNS)
     moved = move_jobs(rows).returning(*rows.c, sa.true().label("was_in_flight"), *was(_LEFT)).cte("moved")
-    return sa.select(moved.c.no).add_cte(book_ends(_PG, moved).cte("booked"), *_beside(moved, whole))
+    return _told(moved, whole).add_cte(book_ends(_PG, moved).cte("booked"), *_beside(moved, whole))
 
 
 _LEFT = ("attempts", "entry_key", "reserved_picousd", "started_at")
 """What a move leaves as it was, so that it can be read afterwards."""
+
+
+def _told(changed: CTE, whole: bool) -> Any:
+    """The numbers of the jobs that were changed; where there are any, what is to be told is told with the commit."""
+    if not whole:
+        return sa.select(changed.c.no)
+    notices = recordset(_PG, "notices", {"channel": sa.Text(), "payload": sa.Text()})
+    told = sa.select(sa.func.count(sa.func.pg_notify(notices.c.channel, notices.c.payload))).scalar_subquery()
+    return sa.select(changed.c.no, told.label("told"))
 
 
 def _beside(changed: CTE, whole: bool) -> list[CTE]:

@@ -30,11 +30,11 @@ class Writes(Protocol):
         """Attempts of one worker begin."""
         ...
 
-    def finish(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
-        """Jobs end."""
+    def finish(self, rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
+        """Jobs end; `beside` them are rows of `APPENDED`, and `notices` that are told if any job was written."""
         ...
 
-    def move(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+    def move(self, rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
         """Jobs go on."""
         ...
 
@@ -81,16 +81,20 @@ class Settlements:
         self._in_doubt -= doubtful
         return won
 
-    def settle(self, settlements: Sequence[Settlement]) -> list[Written]:
-        """Write what became of the jobs, or correct the ledger alone where the claim was lost."""
+    def settle(self, settlements: Sequence[Settlement], notices: Sequence[tuple[str, str]] = ()) -> list[Written]:
+        """Write what became of the jobs, or correct the ledger alone where the claim was lost.
+
+        `notices`: (channel, payload) that PostgreSQL's NOTIFY tells with the commit.
+        """
         self._plans.store(plan_rows(settlement.plan for settlement in settlements))
         rows = [settle_row(no, s) for no, s in enumerate(settlements)]
         won: set[int] = set()
         for write, last in ((self._writes.finish, True), (self._writes.move, False)):
             numbers = [no for no, s in enumerate(settlements) if ends(s) is last]
             if numbers:
-                appended = self._appended([(no, settlements[no]) for no in numbers])
-                won |= write([rows[no] for no in numbers], appended)
+                beside = self._appended([(no, settlements[no]) for no in numbers])
+                beside["notices"] = [{"channel": channel, "payload": payload} for channel, payload in notices]
+                won |= write([rows[no] for no in numbers], beside)
         self._correct_lost([rows[no] for no, s in enumerate(settlements) if no not in won and s.attempt is not None])
         return _written(len(settlements), won)
 

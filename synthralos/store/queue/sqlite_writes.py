@@ -40,23 +40,23 @@ class SqliteWrites:
         claims = {(row.id, row.claim_no) for row in found}
         return {row["no"] for row in rows if (row["id"], row["claim_no"]) in claims}
 
-    def finish(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+    def finish(self, rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
         """Jobs end."""
-        return self._settle(rows, appended, (self._book, self._keep, self._remove))
+        return self._settle(rows, beside, (self._book, self._keep, self._remove))
 
-    def move(self, rows: Sequence[Row], appended: dict[str, list[Row]]) -> set[int]:
+    def move(self, rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
         """Jobs go on."""
-        return self._settle(rows, appended, (self._book, self._move))
+        return self._settle(rows, beside, (self._book, self._move))
 
-    def _settle(self, rows: Sequence[Row], appended: dict[str, list[Row]], statements: Sequence[Any]) -> set[int]:
+    def _settle(self, rows: Sequence[Row], beside: dict[str, list[Row]], statements: Sequence[Any]) -> set[int]:
         with self._database.transaction() as connection:
             won = set(connection.execute(self._won, {"rows": encode_rows(rows)}).scalars())
             if won:
                 held = {"rows": encode_rows(row for row in rows if row["no"] in won)}
                 for statement in statements:
                     connection.execute(statement, held)
-            for name, more in appended.items():
-                chosen = [row for row in more if row["no"] in won]
+            for name, append in self._append.items():
+                chosen = [row for row in beside[name] if row["no"] in won]
                 if chosen:
-                    connection.execute(self._append[name], {"rows": encode_rows(chosen)})
+                    connection.execute(append, {"rows": encode_rows(chosen)})
         return won
