@@ -41,7 +41,8 @@ def grown(request: pytest.FixtureRequest, postgres_database: str) -> Iterator[St
             # As many that are open, so that every way to them but the shortest is long.
             connection.exec_driver_sql(
                 "INSERT INTO open_jobs"
-                " (id, state, stage, lane, claim_no, attempts, retry_base, losses, rings, in_flight, notified_at) SELECT md5(n::text)::uuid, 'queued', 'guard', 'bulk', 0, 0, 0, 0, 0, false, now()"
+                " (id, state, stage, lane, claim_no, attempts, retry_base, losses, rings, in_flight, notified_at)"
+                " SELECT md5(n::text)::uuid, 'queued', 'guard', 'bulk', 0, 0, 0, 0, 0, false, now()"
                 f" FROM generate_series(1, {GROWN}) n"
             )
             if request.param == "fresh":
