@@ -1,7 +1,5 @@
 """The application: all routes, and the edge at which every error becomes a problem document."""
 
-import logging
-import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -13,20 +11,18 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route, compile_path
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import events, health, jobs, operations, traces
 from api.docs import page
+from api.edge import Edge
 from api.openapi import describe
-from api.problems import FieldError, Problem, http_error, internal, invalid, unavailable
+from api.problems import FieldError, Problem, http_error, invalid, refusal
 from api.room import Room
 from api.submit import JOBS_PATH, submit
 from api.validation import field_errors
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core
-from synthralos.store.sql.errors import StoreError, is_transient
-
-log = logging.getLogger(__name__)
+from synthralos.store.sql.errors import StoreError
 
 API_VERSION = "1.0.0"
 """Of the HTTP interface, as the OpenAPI document names it."""
@@ -53,7 +49,6 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    # Before FastAPI's own routes: it is the hot path, and the framework's share would be half of it.
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     for room_router in (jobs.router, events.router, operations.router, traces.router, health.router):
         app.include_router(room_router)
@@ -82,9 +77,9 @@ def _add_documents(app: FastAPI, document: dict[str, Any]) -> None:
 
 
 def _add_problems(app: FastAPI, allowed: Callable[[str], str]) -> None:
-    async def on_problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        return error.response()
+    async def on_refusal(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem | StoreError)
+        return refusal(error)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -95,16 +90,10 @@ def _add_problems(app: FastAPI, allowed: Callable[[str], str]) -> None:
         headers = {"Allow": allowed(request.url.path)} if error.status_code == 405 else None
         return http_error(error.status_code, headers).response()
 
-    async def on_database(request: Request, error: Exception) -> Response:
-        if not is_transient(error):
-            raise error
-        log.warning("the database is away: %s", error)
-        return unavailable().response()
-
-    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(Problem, on_refusal)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_refused)
-    app.add_exception_handler(StoreError, on_database)
+    app.add_exception_handler(StoreError, on_refusal)
 
 
 def _parameters(error: RequestValidationError) -> list[FieldError]:
@@ -128,34 +117,3 @@ def _allowed_methods(document: dict[str, Any]) -> Callable[[str], str]:
         return ", ".join(sorted(set().union(*found) or {"GET", "HEAD"}))
 
     return allowed
-
-
-class Edge:
-    """The outermost layer: what nobody caught becomes a 500.
-
-    The log gets the kind of the error and where it came from, never its message: a database's messages quote
-    the data that they are about.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        except Exception as error:  # noqa: BLE001 - the edge of the process: a bug must not show itself to callers
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("%s %r failed with %s\n%s", scope["method"], scope["path"], type(error).__name__, where)
-            if not begun:
-                await internal().response()(scope, receive, send)

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
 
+from api.call import Call
 from api.problems import FieldError, Problem, invalid, invalid_field, not_json, too_large
 
 MOST_MEMBERS = 5_000
@@ -23,14 +24,19 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(call: Call, limit: int) -> bytes:
     """The body's bytes; raises a 413 as soon as more than `limit` bytes are announced or have come."""
-    announced = request.headers.get("content-length")
+    announced = call.header(b"content-length")
     if announced is not None and announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise too_large(limit)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    more = True
+    while more:
+        message = await call.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size > limit:
             raise too_large(limit)
@@ -38,10 +44,12 @@ async def read_body(request: Request, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def require_json(request: Request) -> None:
+def require_json(call: Call) -> None:
     """Raise a 415 for a body that is declared to be something else than JSON."""
-    declared = request.headers.get("content-type")
-    if declared is not None and not _JSON_TYPE.fullmatch(declared.strip()):
+    declared = call.header(b"content-type")
+    if declared is None or declared == "application/json":
+        return
+    if not _JSON_TYPE.fullmatch(declared.strip()):
         detail = "Send JSON, with Content-Type: application/json."
         raise Problem(415, "unsupported-media-type", "The body must be JSON", detail)
 

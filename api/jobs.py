@@ -1,18 +1,17 @@
 """Reading jobs: one, waited for if need be, and lists."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.answers import answer
+from api.answers import JsonAnswer, answer
+from api.call import Call
 from api.openapi import documented
 from api.queries import JobQuery, WaitQuery, encode_cursor
 from api.room import admit
 from api.views import JobPage, JobView
 from pipelines.analyze.trace import job_view
-from synthralos.domain.states import TERMINAL
 from synthralos.store.admin.keys import Role
 
 router = APIRouter(tags=["jobs"])
@@ -32,14 +31,11 @@ async def list_jobs(request: Request, query: Annotated[JobQuery, Query()]) -> Re
 @router.get("/api/v1/jobs/{job_id}", **documented(JobView, "The job", found=True, validated=True))
 async def get_job(request: Request, job_id: str, query: Annotated[WaitQuery, Query()]) -> Response:
     """Get one job with all its details; with `wait`, as soon as it is over or the time is."""
-    room, caller = await admit(request, Role.VIEWER)
-    if not query.wait:
-        return answer(job_view(await room.job(job_id, caller), detail=True))
-    clock = asyncio.get_running_loop().time
-    until = clock() + query.wait
-    with room.waiters.expecting(job_id.lower()) as its_end:
-        job = await room.job(job_id, caller)
-        if job["state"] not in TERMINAL:
-            await its_end(max(0.0, until - clock()))
-            job = await room.job(job_id, caller)
-    return answer(job_view(job, detail=True))
+    return await show_job(Call.of(request), job_id, query.wait)
+
+
+async def show_job(call: Call, job_id: str, wait: float) -> Response:
+    """The job as it is, or as it is when it is over or `wait` seconds are."""
+    room, caller = call.room, await call.admit(Role.VIEWER)
+    looks = room.when_over(job_id, caller.scope, wait) if wait else room.look(job_id, caller.scope)
+    return JsonAnswer((await looks).body)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api.answers import answer
 from api.auth import Caller
 from api.bodies import parse_json, read_body, require_json
+from api.call import Call
 from api.openapi import documented, takes
 from api.problems import FieldError, conflict, invalid, not_found
 from api.room import Room, admit
@@ -96,10 +97,11 @@ def _tell(room: Room, topics: tuple[Topic, ...], job_id: str) -> None:
 
 
 async def _body(request: Request, room: Room, model: type[Body]) -> Body:
-    raw = await read_body(request, room.core.settings.max_body_bytes)
+    call = Call.of(request)
+    raw = await read_body(call, room.core.settings.max_body_bytes)
     if not raw.strip():
         return model()
-    require_json(request)
+    require_json(call)
     data = parse_json(raw, room.core.settings.max_depth, "")
     try:
         return model.model_validate(data)

@@ -3,12 +3,17 @@
 A document never echoes what was sent beyond the path of the field, and never shows what went wrong inside.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from starlette.responses import Response
+
+from synthralos.store.sql.errors import StoreError, is_transient
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
@@ -105,6 +110,16 @@ def conflict(detail: str) -> Problem:
 def unavailable(detail: str = "The database cannot be reached: try again.") -> Problem:
     """503: the database is away. Nothing was promised."""
     return Problem(503, "unavailable", "Temporarily unavailable", detail, headers=RETRY_AFTER)
+
+
+def refusal(error: Problem | StoreError) -> Response:
+    """The answer to a request that ended so; raises the store's error where it is a bug."""
+    if isinstance(error, Problem):
+        return error.response()
+    if not is_transient(error):
+        raise error
+    log.warning("the database is away: %s", error)
+    return unavailable().response()
 
 
 def internal() -> Problem:

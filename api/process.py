@@ -12,6 +12,7 @@ import uvicorn
 
 from api.app import build_app
 from api.room import Room
+from api.shortcut import Shortcut
 from pipelines.providers.table import check_catalog
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core, build_core
@@ -28,13 +29,18 @@ _BACKLOG = 2048
 class ApiServer:
     """Serves the API in a thread of its own. The core stays its owner's to close, after `stop`."""
 
-    def __init__(self, core: Core, host: str, port: int, *, poll_seconds: float = POLL_SECONDS) -> None:
-        """Port 0 picks a free one. `poll_seconds`: how often those who wait look without having been told."""
+    def __init__(
+        self, core: Core, host: str, port: int, *, poll_seconds: float = POLL_SECONDS, shortcut: bool = True
+    ) -> None:
+        """Port 0 picks a free one. `poll_seconds`: how often those who wait look without having been told.
+
+        Without the `shortcut` the hot routes are FastAPI's, too.
+        """
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
         self._app = build_app(core, poll_seconds=poll_seconds)
         config = uvicorn.Config(
-            self._app,
+            Shortcut(self._app) if shortcut else self._app,
             http="httptools",
             lifespan="on",
             access_log=False,

@@ -19,6 +19,9 @@ def _storable(text: str) -> str:
     return text
 
 
+LONGEST_WAIT = 120.0
+"""Seconds that one request may wait for a job's end."""
+
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
 
 
@@ -63,7 +66,9 @@ class WaitQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    wait: Annotated[float, Field(ge=0, le=120, allow_inf_nan=False, description="seconds to wait for its end")] = 0.0
+    wait: Annotated[
+        float, Field(ge=0, le=LONGEST_WAIT, allow_inf_nan=False, description="seconds to wait for its end")
+    ] = 0.0
 
 
 def encode_cursor(job_id: str) -> str:

@@ -6,22 +6,29 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
 from starlette.requests import Request
 
 from api.auth import Authenticator, BriefCache, Caller
-from api.problems import not_found
+from api.open_here import OpenHere
+from api.problems import Problem, not_found
 from api.terms import Terms
 from api.waiting import Waiters
 from migrations import runner
-from synthralos.bus.protocol import POLL_SECONDS
+from pipelines.analyze.trace import job_view
+from synthralos.bus.protocol import POLL_SECONDS, Topic
 from synthralos.core import Core
 from synthralos.domain.ids import is_id
+from synthralos.domain.states import TERMINAL
 from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
+from synthralos.store.read.whole import WholeJobs
+from synthralos.store.scope import Scope
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.group_commit import GroupCommit
+from synthralos.store.sql.group_read import GroupRead
 
 Result = TypeVar("Result")
 
@@ -41,8 +48,18 @@ class _Weighed(NamedTuple):
     size: int
 
 
+class Seen(NamedTuple):
+    """A job as it was read: whose it is, its state, and the bytes of its published form."""
+
+    organization: str
+    workspace: str
+    user: str | None
+    state: str
+    body: bytes
+
+
 class Room:
-    """Holds the store, the group commits, the waiters and the threads. Lives on one event loop."""
+    """Holds the store, the group commits, the group read, the waiters and the threads. Lives on one event loop."""
 
     def __init__(self, core: Core, poll_seconds: float = POLL_SECONDS) -> None:
         self.core = core
@@ -55,7 +72,14 @@ class Room:
         self._plans: BriefCache[str] = BriefCache()
         self.reports: BriefCache[dict[str, Any]] = BriefCache(REPORT_SECONDS)
         self.head = functools.cache(runner.head)
-        self.waiters = Waiters(lambda ids: self.read(lambda: self.reader.states(ids)), poll_seconds)
+        self.whole = WholeJobs(core.database)
+        self.looks: GroupRead[Seen] = GroupRead("jobs", self._see)
+        self.open_here = OpenHere()
+        # On SQLite other processes are not heard, and an array's jobs would drive out those that are waited for.
+        self._hears_of_all = core.database.dialect == "postgresql"
+        self.waiters: Waiters[Seen] = Waiters(
+            lambda ids: self.read(lambda: self.reader.states(ids)), self.looks.ask, poll_seconds
+        )
         submissions = Submissions(core.database)
         patience = core.settings.submit_timeout
 
@@ -73,14 +97,21 @@ class Room:
         """Begin to hear of changed jobs."""
         loop = asyncio.get_running_loop()
         self.waiters.attach(loop)
+        self.looks.attach(loop)
         # Subscribing waits for the bus's connection, for some seconds where the database is away.
-        await loop.run_in_executor(self.threads, self.waiters.subscribe_to, self.core.bus)
+        await loop.run_in_executor(self.threads, self._subscribe)
+
+    def _subscribe(self) -> None:
+        # Before the waiters: who begins to wait in between finds the job not open any more, and looks.
+        self.core.bus.subscribe(Topic.FINISHED, self.open_here.heard_end)
+        self.waiters.subscribe_to(self.core.bus)
 
     async def close(self) -> None:
         """Commit what is pending and give back the threads; the core stays its owner's to close."""
         self.waiters.release()
         await self._small.close()
         await self._large.close()
+        await asyncio.get_running_loop().run_in_executor(self.threads, self.looks.close)
         self.threads.shutdown(wait=True)
 
     async def accept(self, submission: Submission, body_bytes: int) -> Accepted | KeyReused:
@@ -89,7 +120,19 @@ class Room:
         Raises `StoreBusy` at once where too many submissions wait already.
         """
         commits = self._large if body_bytes >= LARGE_BODY else self._small
-        return await commits.commit(_Weighed(submission, body_bytes))
+        weighed = _Weighed(submission, body_bytes)
+        if len(submission.jobs) > 1 or not self._hears_of_all:
+            return await commits.commit(weighed)
+        [job] = submission.jobs
+        self.open_here.add(job.id, job.tenant)
+        stored = False
+        try:
+            answer = await commits.commit(weighed)
+            stored = isinstance(answer, Accepted) and not answer.replayed
+        finally:
+            if not stored:
+                self.open_here.forget([job.id])
+        return answer
 
     async def read(self, query: Callable[[], Result]) -> Result:
         """Run a read in a thread. A connection that was found dead is replaced, once."""
@@ -115,7 +158,45 @@ class Room:
             found = await self.read(lambda: self.reader.jobs([wanted], caller.scope))
             if wanted in found:
                 return found[wanted]
-        raise not_found("There is no such job, or none that this key may see.")
+        raise _no_job()
+
+    async def look(self, job_id: str, scope: Scope) -> Seen:
+        """The job as it is now; raises a 404 where there is none within the scope."""
+        if is_id(job_id):
+            seen = await self.looks.get(job_id.lower())
+            if seen is not None and scope.admits(seen.organization, seen.workspace, seen.user):
+                return seen
+        raise _no_job()
+
+    async def when_over(self, job_id: str, scope: Scope, seconds: float) -> Seen:
+        """The job as it is when it is over, or after so many seconds; raises a 404 as `look` does.
+
+        Who waits for a job that this process accepted reads once, at the end; for another one, before it as well.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        job_id = job_id.lower()
+        with self.waiters.expecting(job_id) as its_end:
+            if not self.open_here.shows(job_id, scope):
+                seen = await self.look(job_id, scope)
+                if seen.state in TERMINAL:
+                    return seen
+            return await its_end(max(0.0, until - clock())) or await self.look(job_id, scope)
+
+    def _see(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """In the reading thread: the answers are written there, so that the loop only sends them."""
+        rows = self.whole.read(job_ids)
+        self.open_here.forget(job_id for job_id, row in rows.items() if row["state"] in TERMINAL)
+        return {job_id: _seen(row) for job_id, row in rows.items()}
+
+
+def _seen(row: Row) -> Seen:
+    body = orjson.dumps(job_view(row, detail=True))
+    return Seen(row["organization"], row["workspace"], row["user_id"], row["state"], body)
+
+
+def _no_job() -> Problem:
+    return not_found("There is no such job, or none that this key may see.")
 
 
 def room_of(request: Request) -> Room:
@@ -127,4 +208,4 @@ def room_of(request: Request) -> Room:
 async def admit(request: Request, role: Role) -> tuple[Room, Caller]:
     """The room, and the caller who has at least `role`; raises 401 or 403."""
     room = room_of(request)
-    return room, await room.auth.admit(request, role)
+    return room, await room.auth.admit(request.headers.get("authorization"), role)

@@ -11,10 +11,12 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.answers import JsonAnswer
 from api.bodies import parse_json, read_body, require_json
+from api.call import Call
 from api.intake import Parsed, build, parse, utc_now
 from api.problems import FieldError, Problem, invalid, invalid_field, unavailable
-from api.room import LARGE_BODY, Room, admit
+from api.room import LARGE_BODY, Room
 from synthralos.domain.ids import trace_id_of
 from synthralos.domain.spans import parse_traceparent
 from synthralos.domain.states import Stage
@@ -32,15 +34,20 @@ Result = TypeVar("Result")
 
 
 async def submit(request: Request) -> Response:
+    """The route of `submit_jobs` in the framework."""
+    return await submit_jobs(Call.of(request))
+
+
+async def submit_jobs(call: Call) -> Response:
     """Accept one job, or an array of them: all or none."""
-    room, caller = await admit(request, Role.SERVICE)
-    key = _idempotency_key(request)
-    require_json(request)
-    raw = await read_body(request, room.core.settings.max_body_bytes)
+    room, caller = call.room, await call.admit(Role.SERVICE)
+    key = _idempotency_key(call)
+    require_json(call)
+    raw = await read_body(call, room.core.settings.max_body_bytes)
     now = utc_now()
     document, parsed = await _in_thread_if_large(room, raw, lambda: _understand(room, raw, now))
     plans = await _plans(room, parsed, caller.scope, caller.key.plan)
-    trace = parse_traceparent(request.headers.get("traceparent", ""))
+    trace = parse_traceparent(call.header(b"traceparent") or "")
 
     def prepare() -> Submission:
         jobs = build(parsed, caller.scope, plans, trace, now)
@@ -78,34 +85,38 @@ async def _store(room: Room, submission: Submission, size: int, *, many: bool) -
         raise invalid_field(_KEY_FIELD, "was used before with another body", "use a new key for a new request")
     if answer.replayed:
         return await _replay(room, answer.job_ids, many=many)
+    _ring(room, submission)
+    return _accepted([(job.id, job.trace_id) for job in submission.jobs], [], many=many)
+
+
+def _ring(room: Room, submission: Submission) -> None:
     lanes: dict[Any, list[str]] = {}
     for job in submission.jobs:
         lanes.setdefault(job.lane, []).append(job.id)
     for lane, ids in lanes.items():
         room.core.doorbell.ring(Stage.GUARD, lane, ids)
-    return _accepted([(job.id, job.trace_id) for job in submission.jobs], {}, many=many)
 
 
 async def _replay(room: Room, job_ids: list[str], *, many: bool) -> Response:
     """The answer to a key that was used before. The key belongs to the caller's tenant, and so do its jobs."""
     rows = await room.read(lambda: room.reader.jobs(job_ids, EVERYTHING))
     traces = [(i, rows[i]["trace_id"] if i in rows else trace_id_of(i)) for i in job_ids]
-    return _accepted(traces, {"Idempotent-Replayed": "true"}, many=many)
+    return _accepted(traces, [(b"idempotent-replayed", b"true")], many=many)
 
 
-def _accepted(jobs: list[tuple[str, str]], headers: dict[str, str], *, many: bool) -> Response:
+def _accepted(jobs: list[tuple[str, str]], headers: list[tuple[bytes, bytes]], *, many: bool) -> Response:
     receipts = [
         {"id": job_id, "state": "queued", "trace_id": trace_id, "url": f"{JOBS_PATH}/{job_id}"}
         for job_id, trace_id in jobs
     ]
     if many:
-        return Response(orjson.dumps({"jobs": receipts}), 202, headers, "application/json")
-    headers["Location"] = receipts[0]["url"]
-    return Response(orjson.dumps(receipts[0]), 202, headers, "application/json")
+        return JsonAnswer(orjson.dumps({"jobs": receipts}), 202, headers)
+    [receipt] = receipts
+    return JsonAnswer(orjson.dumps(receipt), 202, [*headers, (b"location", receipt["url"].encode())])
 
 
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
+def _idempotency_key(call: Call) -> str | None:
+    key = call.header(b"idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise invalid_field(_KEY_FIELD, "must be 1 to 255 printable ASCII characters", "send a UUID, for example")
     return key

@@ -1,6 +1,7 @@
 """Waiting for jobs without polling: one subscription to the bus, one query for all that were woken.
 
-The bus says which jobs changed; a round of looking asks the database about all of them at once. Because the bus
+Where the bus says that a job is over, its thread asks for it to be read, and who waits is woken with what was read.
+Of what else changed, a round of looking asks the database about all jobs at once. Because the bus
 may lose a message, every `poll_seconds` one more round looks at everything that is waited for.
 """
 
@@ -10,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.domain.states import TERMINAL
@@ -20,28 +22,42 @@ log = logging.getLogger(__name__)
 JobState = tuple[str, str, datetime | None]
 """(state, stage, finished_at), as `Reader.states` gives it."""
 
+Ask = Callable[[str, Callable[[str, Any], None]], None]
+"""Reads a job and calls back on the loop, as `GroupRead.ask` does. May be called from any thread."""
+
+Found = TypeVar("Found")
+
 _MOST_AT_ONCE = 1_000
 
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    """Somebody who waits. `seen`: wake on any state but this one; None: wake when the job is over."""
+    """Somebody who waits. `seen`: wake on any state but this one; None: wake when the job is over.
 
-    future: asyncio.Future[None]
+    `future` gets the job where it was read for who waits, else None.
+    """
+
+    future: asyncio.Future[Any]
     seen: JobState | None = field(default=None)
 
     def wants(self, state: JobState) -> bool:
         return state[0] in TERMINAL if self.seen is None else state != self.seen
 
 
-class Waiters:
+class Waiters(Generic[Found]):
     """All who wait in this process, by job. Lives on one event loop; `heard` may be called from any thread.
 
     `rounds` counts the queries that were made, for metrics and tests.
     """
 
-    def __init__(self, look_up: Callable[[Sequence[str]], Awaitable[dict[str, JobState]]], poll_seconds: float) -> None:
+    def __init__(
+        self,
+        look_up: Callable[[Sequence[str]], Awaitable[dict[str, JobState]]],
+        ask: Ask,
+        poll_seconds: float,
+    ) -> None:
         self.rounds = 0
+        self._ask = ask
         self._look_up = look_up
         self._poll_seconds = poll_seconds
         self._by_job: dict[str, set[_Waiter]] = {}
@@ -69,16 +85,19 @@ class Waiters:
             self._loop.call_soon_threadsafe(self._wake, job_ids)
 
     def heard_end(self, job_ids: Sequence[str] | None) -> None:
-        """The bus's listener for jobs that are over: those who wait need not look first."""
-        if job_ids is not None and self._loop is not None and not self._released and self._by_job:
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                self._loop.call_soon_threadsafe(self._wake_all, job_ids)
+        """The bus's listener for jobs that are over: they are read at once, without asking the loop."""
+        if job_ids is None or self._released:
+            return
+        for job_id in job_ids:
+            if job_id in self._by_job:
+                self._ask(job_id, self._wake_all)
 
     @contextlib.contextmanager
-    def expecting(self, job_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
+    def expecting(self, job_id: str) -> Iterator[Callable[[float], Awaitable[Found | None]]]:
         """Listen for the job's end before looking at it, so that it is not missed in between.
 
-        Gives what waits: for so many seconds, until the job is in a terminal state, or until shutdown.
+        Gives what waits: for so many seconds, until the job is in a terminal state, or until shutdown. It gives the
+        job where it was read meanwhile, else None.
         """
         waiter = self._register(job_id, None)
         try:
@@ -126,12 +145,15 @@ class Waiters:
             self._polling = asyncio.create_task(self._poll())
         return waiter
 
-    async def _until(self, waiter: _Waiter, seconds: float) -> None:
+    async def _until(self, waiter: _Waiter, seconds: float) -> Found | None:
         if self._released:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await waiter.future
+            return None
+        timer = asyncio.get_running_loop().call_later(seconds, _wake, waiter)
+        try:
+            found: Found | None = await waiter.future
+        finally:
+            timer.cancel()
+        return found
 
     def _forget(self, job_id: str, waiter: _Waiter) -> None:
         waiters = self._by_job[job_id]
@@ -148,10 +170,10 @@ class Waiters:
         self._wake_watchers(job_ids)
         self._look_at([job_id for job_id in job_ids if job_id in self._by_job])
 
-    def _wake_all(self, job_ids: Sequence[str]) -> None:
-        for job_id in job_ids:
-            for waiter in self._by_job.get(job_id, ()):
-                _wake(waiter)
+    def _wake_all(self, job_id: str, found: Any) -> None:
+        """Wake all who wait for the job; where it could not be read, they look themselves."""
+        for waiter in self._by_job.get(job_id, ()):
+            _wake(waiter, None if isinstance(found, Exception) else found)
 
     def _wake_watchers(self, job_ids: Sequence[str]) -> None:
         """Wake those who want to hear of everything, whatever it was."""
@@ -193,6 +215,6 @@ class Waiters:
             self._look_at(self._by_job)
 
 
-def _wake(waiter: _Waiter) -> None:
+def _wake(waiter: _Waiter, found: Any = None) -> None:
     if not waiter.future.done():
-        waiter.future.set_result(None)
+        waiter.future.set_result(found)

@@ -13,6 +13,14 @@ class Scope:
     workspace: str | None = None
     user: str | None = None
 
+    def admits(self, organization: str, workspace: str, user: str | None) -> bool:
+        """Whether what belongs to that tenant is within."""
+        return (
+            (self.organization is None or self.organization == organization)
+            and (self.workspace is None or self.workspace == workspace)
+            and (self.user is None or self.user == user)
+        )
+
     def conditions(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
         """The WHERE conditions for a table with the tenant's columns."""
         wanted = {"organization": self.organization, "workspace": self.workspace, "user_id": self.user}

@@ -11,6 +11,7 @@ import httpx
 from dramatiq.brokers.stub import StubBroker
 
 from api.process import ApiServer
+from api.room import Seen
 from api.waiting import JobState
 from pipelines.execute.stage import result_json
 from synthralos.bus.build import build_bus
@@ -24,7 +25,6 @@ from synthralos.domain.states import Transition
 from synthralos.domain.writes import Written
 from synthralos.settings import Settings
 from synthralos.store.admin.keys import Keys, Role
-from synthralos.store.read.jobs import Row
 from synthralos.store.scope import Scope
 from synthralos.store.sql.database import Database
 from tests.fakes.doorbell import RecordingDoorbell
@@ -61,8 +61,8 @@ class Place:
         self.server = server
         self.url = server.url
         self.waiters = server.room.waiters
-        self.reads = threading.Semaphore(0)
-        self._note_reads()
+        self.waits = threading.Semaphore(0)
+        self._note_waits()
         self.looks = threading.Semaphore(0)
         self._note_looks()
         self.store = Store(core.database)
@@ -102,10 +102,10 @@ class Place:
         assert self.store.settle(done)
         self.core.bus.publish(Topic.FINISHED, [job_id])
 
-    def await_reads(self, count: int = 1) -> None:
-        """Return when jobs were read that often. Who waits listens before reading: from then on an event wakes him."""
+    def await_waits(self, count: int = 1) -> None:
+        """Return when so many wait for a job's end: from then on an event wakes them."""
         for _ in range(count):
-            assert self.reads.acquire(timeout=30)
+            assert self.waits.acquire(timeout=30)
 
     def await_looks(self, count: int = 1) -> None:
         """Return when those who follow a job have looked that often: from then on an event wakes them."""
@@ -122,15 +122,15 @@ class Place:
 
         self.waiters._look_up = noting
 
-    def _note_reads(self) -> None:
-        read = self.server.room.reader.jobs
+    def _note_waits(self) -> None:
+        until = self.waiters._until
 
-        def noting(job_ids: Sequence[str], scope: Scope) -> dict[str, Row]:
-            found = read(job_ids, scope)
-            self.reads.release(len(job_ids))
-            return found
+        async def noting(waiter: Any, seconds: float) -> Seen | None:
+            if waiter.seen is None:
+                self.waits.release()
+            return await until(waiter, seconds)
 
-        self.server.room.reader.jobs = noting
+        self.waiters._until = noting
 
     def close(self) -> None:
         """Close the clients."""
@@ -138,9 +138,9 @@ class Place:
 
 
 @contextmanager
-def api_over(core: Core, *, poll_seconds: float = NEVER) -> Iterator[Place]:
+def api_over(core: Core, *, poll_seconds: float = NEVER, shortcut: bool = True) -> Iterator[Place]:
     """The API served over `core`, which is closed at the end but for its database."""
-    server = ApiServer(core, "127.0.0.1", 0, poll_seconds=poll_seconds)
+    server = ApiServer(core, "127.0.0.1", 0, poll_seconds=poll_seconds, shortcut=shortcut)
     server.start()
     place = Place(core, server)
     try:

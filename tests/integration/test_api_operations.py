@@ -50,7 +50,7 @@ def test_a_cancelled_job_is_over_for_all_who_care(place: Place, client: httpx.Cl
     place.started(job_id)
 
     def cancel() -> None:
-        place.await_reads()
+        place.await_waits()
         answer = client.post(f"{JOBS}/{job_id}/cancel", json={"reason": "not needed"})
         assert answer.json()["state"] == "cancelled"
         JobView.model_validate_json(answer.content)

@@ -56,7 +56,7 @@ def test_who_waits_is_woken_by_the_event(place: Place, client: httpx.Client) -> 
     job_id = submitted(client)
 
     def finish() -> None:
-        place.await_reads()
+        place.await_waits()
         place.finish(job_id)
 
     # Nobody looks by himself for an hour here, so nothing but the event can end the wait before its time.
@@ -75,7 +75,7 @@ def test_many_who_wait_are_woken_without_another_look(place: Place, client: http
 
     with ThreadPoolExecutor(len(job_ids)) as threads:
         answers = threads.map(wait_for, job_ids)
-        place.await_reads(len(job_ids))
+        place.await_waits(len(job_ids))
         before = place.waiters.rounds
         ended = [settlement(job, result=RESULT) for job in place.store.claim(job_ids)]
         assert set(place.store.settlements.settle(ended)) == {Written.DONE}
@@ -97,7 +97,7 @@ def test_a_lost_event_costs_a_look_and_not_the_result(database: Database) -> Non
         job_id = submitted(client)
 
         def finish_silently() -> None:
-            place.await_reads()
+            place.await_waits()
             [job] = place.store.claim([job_id])
             place.store.settle(settlement(job, result=RESULT))
 
@@ -110,7 +110,7 @@ def test_a_server_that_stops_lets_those_go_who_wait(place: Place, client: httpx.
     job_id = submitted(client)
 
     def stop() -> None:
-        place.await_reads()
+        place.await_waits()
         place.server.stop()
 
     with meanwhile(stop):
