@@ -22,7 +22,7 @@ PostgreSQL would keep that plan until the table is analyzed, which on a new one 
 _READ_ONLY = "25006"
 """PostgreSQL, while another server takes over: this one takes no writes (any more)."""
 
-POOLS = {"write": (2, 2), "read": (6, 0), "quick": (8, 0)}
+POOLS = {"write": (2, 2), "read": (4, 0), "quick": (6, 0)}
 """Connections that each pool keeps, and how many more it opens for as long as they are needed."""
 
 
