@@ -13,6 +13,7 @@ from synthralos.domain.attempts import Outcome
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.store.exports.backlog import Analysis
+from synthralos.store.read.whole import WholeJobs
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
@@ -176,3 +177,11 @@ def test_hot_statements_find_their_rows_by_primary_key_alone(grown: Store, monke
     work(grown)
     assert len(overheard.plans) == 5
     assert overheard.indexes() == {"jobs_pkey", "open_jobs_pkey", "processes_pkey"}
+
+
+def test_a_whole_job_is_found_by_primary_keys_alone(grown: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = grown.submit(*[new_job() for _ in range(3)])
+    overheard = OverheardHot(monkeypatch)
+    assert WholeJobs(grown.database).read(wanted).keys() == set(wanted)
+    tables = ("jobs", "open_jobs", "results", "attempts", "routing_plans")
+    assert overheard.indexes() == {f"{table}_pkey" for table in tables}
