@@ -179,12 +179,19 @@ def _published(row: sa.RowMapping) -> Row:
         found["constraints"] = found["constraints"] or Constraints().to_json()
     found["maybe_billed"] = int(found["maybe_billed"] or 0)
     if "plan_body" in found:
-        body, cursor = found.pop("plan_body"), found.pop("plan_cursor")
-        found["plan"] = None if body is None else {"cursor": cursor or 0, **body}
-        # A job that was routed has passed the guards; what they decided is stored only where they had something to say.
-        if found["verdict"] is None and body is not None:
-            found["verdict"] = PASSED.to_json()
+        set_plan(found, found.pop("plan_body"))
     return found
+
+
+def set_plan(found: Row, body: dict[str, Any] | None) -> None:
+    """Put the `plan` of that body into the row, for its cursor, and the `verdict` that goes without saying.
+
+    A job that was routed has passed the guards; what they decided is stored only where they had something to say.
+    """
+    cursor = found.pop("plan_cursor")
+    found["plan"] = None if body is None else {"cursor": cursor or 0, **body}
+    if found["verdict"] is None and body is not None:
+        found["verdict"] = PASSED.to_json()
 
 
 def _trace_row(connection: sa.Connection, trace_id: str, newest_match: str, scope: Scope) -> TraceRow:

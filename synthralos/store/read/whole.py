@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from synthralos.domain.attempts import Billed
 from synthralos.domain.jobs import Constraints
-from synthralos.store.read.jobs import Reader, Row
+from synthralos.store.read.jobs import Reader, Row, set_plan
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
@@ -79,8 +79,8 @@ def _row(values: tuple[Any, ...]) -> Row:
     row["request"] = orjson.loads(row["request"])
     row["cost"] = decode_money(row["cost"]) or Decimal(0)
     row["cost_known"] = not row.pop("cost_unknown")
-    body, cursor = row.pop("plan_body"), row.pop("plan_cursor")
-    row["plan"] = None if body is None else {"cursor": cursor or 0, **orjson.loads(body)}
+    body = row.pop("plan_body")
+    set_plan(row, None if body is None else orjson.loads(body))
     return row
 
 
