@@ -30,7 +30,7 @@ async def trickles(line: Line) -> None:
     await line.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{")
     while not line.writer.is_closing():
         await line.send(b" ")
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -33,7 +32,7 @@ from hypothesis.stateful import (
 from migrations.runner import upgrade
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Job
-from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition, sources, target
+from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition, sources
 from synthralos.domain.writes import Written
 from synthralos.store.queue.operations import Changed, Refused
 from synthralos.store.queue.submissions import NewJob
@@ -41,6 +40,7 @@ from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import all_attempts, all_jobs, event_logs, metadata, model_cost_logs
 from tests.fakes.jobs import attempt_end, new_job, settlement, start, submission
+from tests.fakes.store_model import Model
 from tests.fakes.stores import Store
 
 UNHELD = [
@@ -53,41 +53,6 @@ MAX_LOSSES = 3
 
 FEW = 2
 """So many workers and jobs, that they meet again and again."""
-
-
-@dataclass
-class Model:
-    """What a job should be. `books` holds, by attempt number, how it ended: open, lost, or the outcome."""
-
-    state: State = State.QUEUED
-    worker: str | None = None
-    claim_no: int = 0
-    losses: int = 0
-    result: dict[str, Any] | None = None
-    books: dict[int, str] = field(default_factory=dict)
-    costs: dict[int, Decimal | None] = field(default_factory=dict)
-    ends: int = 0
-
-    def held_by(self, job: Job) -> bool:
-        """Whether a write under the job's claim counts: it is the job's, or the next one of a job that is queued."""
-        if not job.claim.held:
-            return (self.state, self.claim_no) == (State.QUEUED, job.claim.claim_no - 1)
-        return (self.state, self.worker, self.claim_no) == (State.ACTIVE, job.claim.worker_id, job.claim.claim_no)
-
-    def move(self, transition: Transition) -> None:
-        """As the table says."""
-        assert self.state in sources(transition)
-        was, self.state = self.state, target(transition)
-        if self.state is not State.ACTIVE:
-            self.worker = None
-        if self.state in TERMINAL:
-            assert was not in TERMINAL
-            self.ends += 1
-
-    def write_off(self) -> None:
-        for number, outcome in self.books.items():
-            if outcome == Outcome.OPEN:
-                self.books[number], self.costs[number] = Outcome.LOST, None
 
 
 class StoreMachine(RuleBasedStateMachine):

@@ -56,8 +56,8 @@ class Line:
     def fail(self, message: str, late: Callable[[Waiting], bool] = lambda _: True) -> None:
         """Everybody, or everybody who is `late`, leaves without a connection: nothing was sent."""
         failed = [waiting for waiting in self._waiting if late(waiting)]
-        self._waiting = deque(waiting for waiting in self._waiting if not late(waiting)) if failed else self._waiting
-        for waiting in failed:
+        self._waiting = deque(waiting for waiting in self._waiting if not late(waiting))
+        for waiting in failed:  # who is told may join the line again at once
             waiting.exchange.end(TransportFailure(Kind.CONNECT, message, sent=False))
 
     def _look(self) -> None:

@@ -6,9 +6,9 @@ catalog's entry, with the price, that it was called under.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -23,12 +23,16 @@ from synthralos.store.tables import catalog_entries, routing_plans
 
 _REMEMBERED = 4096
 
+Content = TypeVar("Content")
 
-class Contents:
+
+class Contents(Generic[Content]):
     """Writes the rows of one table that the database does not have yet."""
 
-    def __init__(self, database: Database, table: sa.Table) -> None:
+    def __init__(self, database: Database, table: sa.Table, row: Callable[[Content], Row]) -> None:
+        """`row` makes a row of a content; only of those that are new, because a plan may have some kilobytes."""
         self._database = database
+        self._row = row
         columns = {column.name: sa.Text() for column in table.c if column.name != "created_at"}
         rows = recordset(database.dialect, "rows", columns)
         select = sa.select(*(rows.c[name] for name in columns), utcnow())
@@ -36,14 +40,14 @@ class Contents:
         self._stored: set[str] = set()
         self._lock = threading.Lock()
 
-    def store(self, wanted: Mapping[str, Row]) -> None:
-        """Store the rows that are not known to be there, by key. A row without a job does no harm."""
+    def store(self, wanted: Mapping[str, Content]) -> None:
+        """Store the contents that are not known to be there, by key. A row without a job does no harm."""
         new = sorted(wanted.keys() - self._stored)
         if not new:
             return
         # In one order everywhere, so that two processes with the same rows cannot wait for each other.
         with self._database.one_statement() as connection:
-            connection.execute(self._insert, {"rows": encode_rows(wanted[key] for key in new)})
+            connection.execute(self._insert, {"rows": encode_rows(self._row(wanted[key]) for key in new)})
         self._remember(new)
 
     def _remember(self, keys: Collection[str]) -> None:
@@ -53,17 +57,26 @@ class Contents:
             self._stored |= set(keys)
 
 
-def plan_rows(plans: Iterable[RoutingPlan | None]) -> dict[str, Row]:
-    """Plans as `Contents` of `routing_plans` take them."""
-    by_key = {plan.key: plan for plan in plans if plan is not None}
-    return {key: {"key": key, "body": encode_json(plan.body())} for key, plan in by_key.items()}
+class StoredPlans:
+    """Routing plans, each stored once for all jobs that share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._contents = Contents(database, routing_plans, _plan)
+
+    def store(self, plans: Iterable[RoutingPlan | None]) -> None:
+        """Store the plans that are not known to be there."""
+        self._contents.store({plan.key: plan for plan in plans if plan is not None})
+
+
+def _plan(plan: RoutingPlan) -> Row:
+    return {"key": plan.key, "body": encode_json(plan.body())}
 
 
 class CatalogEntries:
     """Deployments as they were described and priced when they were called."""
 
     def __init__(self, database: Database) -> None:
-        self._contents = Contents(database, catalog_entries)
+        self._contents = Contents(database, catalog_entries, _entry)
         self._keys: dict[str, tuple[Deployment, str]] = {}
 
     def key(self, deployment: Deployment) -> str:
@@ -75,7 +88,7 @@ class CatalogEntries:
 
     def store(self, deployments: Iterable[Deployment]) -> None:
         """Store the entries that are not known to be there."""
-        self._contents.store({self.key(d): _entry(d) for d in {d.id: d for d in deployments}.values()})
+        self._contents.store({self.key(deployment): deployment for deployment in deployments})
 
 
 def _entry(deployment: Deployment) -> dict[str, Any]:

@@ -10,12 +10,9 @@ import sqlalchemy as sa
 
 from synthralos.domain.states import Stage, State
 from synthralos.store.sql.types import utcnow
-from synthralos.store.tables import jobs, open_jobs, results
+from synthralos.store.tables import CARRIED, jobs, open_jobs, results
 
-_SHARED = (
-    "claim_no", "attempts", "retry_base", "losses", "plan_key", "plan_cursor", "verdict", "failure", "constraints",
-    "spans",
-)  # fmt: skip
+_SHARED = ("claim_no", "attempts", *CARRIED)
 
 
 def end_jobs(

@@ -171,17 +171,6 @@ def span_lines(spans: Iterable[Span]) -> str:
     return encode_json(fields) or "[]"
 
 
-def usual(name: str, column: "sa.ColumnElement[str]") -> "sa.ColumnElement[str]":
-    """A row's field, or what it means where it says nothing."""
-    return sa.func.coalesce(column, word(USUAL[name]))
-
-
-def counted_apart(row: Any, kind: str) -> "sa.ColumnElement[int]":
-    """Tokens counted beside input and output: none where the row says nothing, unknown where no tokens are known."""
-    none = sa.case((row.input_tokens.is_not(None), sa.literal_column("0")))
-    return sa.func.coalesce(row[f"{kind}_tokens"], none)
-
-
 def read_spans(lines: str | None) -> list[dict[str, Any]]:
     """The inverse of `span_lines`, over all lines that were put one behind the other."""
     return [
@@ -197,3 +186,14 @@ def read_spans(lines: str | None) -> list[dict[str, Any]]:
         if line
         for span_id, name, status, started_at, ended_at, attributes in orjson.loads(line)
     ]
+
+
+def usual(name: str, column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A row's field, or what it means where it says nothing."""
+    return sa.func.coalesce(column, word(USUAL[name]))
+
+
+def counted_apart(row: Any, kind: str) -> sa.ColumnElement[int]:
+    """Tokens counted beside input and output: none where the row says nothing, unknown where no tokens are known."""
+    none = sa.case((row.input_tokens.is_not(None), sa.literal_column("0")))
+    return sa.func.coalesce(row[f"{kind}_tokens"], none)

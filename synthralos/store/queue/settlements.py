@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from synthralos.store.queue.appended import APPENDED
-from synthralos.store.queue.content import CatalogEntries, Contents, plan_rows
+from synthralos.store.queue.content import CatalogEntries, StoredPlans
 from synthralos.store.queue.ledger import correct_lost
 from synthralos.store.queue.postgres_writes import PostgresWrites
 from synthralos.store.queue.rows import ends, settle_row, start_row
@@ -18,7 +18,6 @@ from synthralos.store.queue.sqlite_writes import SqliteWrites
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.recordset import Row, encode_rows
-from synthralos.store.tables import routing_plans
 
 _Item = TypeVar("_Item", Start, Settlement)
 
@@ -46,7 +45,7 @@ class Settlements:
         """`destinations`: the exporters that finished jobs are put on the backlog of."""
         self._database = database
         self._destinations = destinations
-        self._plans = Contents(database, routing_plans)
+        self._plans = StoredPlans(database)
         self._entries = CatalogEntries(database)
         self._writes: Writes = PostgresWrites(database) if database.dialect == "postgresql" else SqliteWrites(database)
         self._correct = correct_lost(database.dialect)
@@ -58,7 +57,7 @@ class Settlements:
         Where the connection breaks during the commit, nobody knows whether it was done: the same start, written
         again, is done if it was.
         """
-        self._plans.store(plan_rows(start.plan for start in starts))
+        self._plans.store(start.plan for start in starts)
         self._entries.store(start.deployment for start in starts)
         won: set[int] = set()
         for worker_id, numbered in _by_worker(starts):
@@ -86,7 +85,7 @@ class Settlements:
 
         `notices`: (channel, payload) that PostgreSQL's NOTIFY tells with the commit.
         """
-        self._plans.store(plan_rows(settlement.plan for settlement in settlements))
+        self._plans.store(settlement.plan for settlement in settlements)
         rows = [settle_row(no, s) for no, s in enumerate(settlements)]
         won: set[int] = set()
         for write, last in ((self._writes.finish, True), (self._writes.move, False)):

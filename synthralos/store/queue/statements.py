@@ -10,10 +10,7 @@ from synthralos.store.queue.ledger import WAS
 from synthralos.store.queue.rows import usual
 from synthralos.store.sql.recordset import insert_ignoring
 from synthralos.store.sql.types import by_id_alone, one_of, utc_in, utcnow, word
-from synthralos.store.tables import open_jobs, processes, results
-
-_CARRIED = ("retry_base", "losses", "plan_key", "plan_cursor", "verdict", "failure", "constraints", "spans")
-"""What a finished job takes along from its open row, besides what its settlement says."""
+from synthralos.store.tables import CARRIED, open_jobs, processes, results
 
 
 def fence(rows: FromClause, *, starts: bool = False) -> list[sa.ColumnElement[bool]]:
@@ -60,7 +57,7 @@ def start_jobs(rows: FromClause) -> sa.Update:
     return sa.update(open_jobs).where(*fence(rows, starts=True), worker_is("running", "draining")).values(values)
 
 
-def was(names: tuple[str, ...] = (*WAS, *_CARRIED)) -> list[sa.Label[Any]]:
+def was(names: tuple[str, ...] = (*WAS, *CARRIED)) -> list[sa.Label[Any]]:
     """Columns of the open job under names that a settlement's row does not have."""
     return [open_jobs.c[name].label(f"was_{name}") for name in names]
 

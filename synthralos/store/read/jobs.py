@@ -17,7 +17,7 @@ from synthralos.store.read.timelines import Timelines
 from synthralos.store.scope import Scope
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, id_text
+from synthralos.store.sql.types import Id, id_text, word
 from synthralos.store.tables import all_jobs, attempts, open_jobs, routing_plans
 
 Row = dict[str, Any]
@@ -33,14 +33,15 @@ def _spent(label: str, amount: sa.ColumnElement[Any]) -> sa.Label[Any]:
     return sa.select(sa.func.sum(amount)).where(attempts.c.job_id == job.id).scalar_subquery().label(label)
 
 
-_COST_MISSING = sa.and_(attempts.c.billed != Billed.NO, attempts.c.cost_picousd.is_(None))
+COST_MISSING = sa.and_(attempts.c.billed != word(Billed.NO), attempts.c.cost_picousd.is_(None))
+MAYBE_BILLED = attempts.c.billed == word(Billed.MAYBE)
 _SUMMARY = (
     id_text(job.id), job.organization, job.workspace, job.user_id, job.lane, job.state, job.stage,
     job.trace_id, job.parent_span_id, job.run_id, job.model, job.metadata, job.attempts,
     job.failure, job.created_at, job.run_at, job.deadline, job.finished_at,
     _spent("cost", attempts.c.cost_picousd),
-    _spent("cost_unknown", sa.case((_COST_MISSING, 1), else_=0)),
-    _spent("maybe_billed", sa.case((attempts.c.billed == Billed.MAYBE, 1), else_=0)),
+    _spent("cost_unknown", sa.case((COST_MISSING, 1), else_=0)),
+    _spent("maybe_billed", sa.case((MAYBE_BILLED, 1), else_=0)),
 )  # fmt: skip
 _DETAIL = (
     *_SUMMARY, job.request, job.constraints, job.verdict, job.result, job.losses,
@@ -90,7 +91,7 @@ class Reader(Timelines):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        # Made once: whoever waits for a job reads it twice, and building a statement costs as much as running it.
+        # Made once: building a statement costs as much as running it.
         ids = recordset(database.dialect, "ids", {"id": Id})
         joined = ids.join(all_jobs, ids.c.id == job.id)
         self._jobs = sa.select(*_DETAIL).select_from(
@@ -224,8 +225,8 @@ def _spending() -> "sa.Select[*tuple[Any, ...]]":
     """Sums over attempts: `cost` (the known part), how many of `unknown` cost, how many `maybe` billed."""
     return sa.select(
         sa.func.sum(attempts.c.cost_picousd).label("cost"),
-        sa.func.sum(sa.case((_COST_MISSING, 1), else_=0)).label("unknown"),
-        sa.func.sum(sa.case((attempts.c.billed == Billed.MAYBE, 1), else_=0)).label("maybe"),
+        sa.func.sum(sa.case((COST_MISSING, 1), else_=0)).label("unknown"),
+        sa.func.sum(sa.case((MAYBE_BILLED, 1), else_=0)).label("maybe"),
     )
 
 

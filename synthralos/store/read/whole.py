@@ -9,23 +9,21 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from synthralos.domain.attempts import Billed
 from synthralos.domain.jobs import Constraints
-from synthralos.store.read.jobs import Reader, Row, set_plan
+from synthralos.store.read.jobs import COST_MISSING, MAYBE_BILLED, Reader, Row, set_plan
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
-from synthralos.store.sql.types import Id, decode_money, id_text, word
+from synthralos.store.sql.types import Id, decode_money, id_text
 from synthralos.store.tables import all_jobs, attempts, routing_plans
 
 job = all_jobs.c
 
-_UNKNOWN = sa.and_(attempts.c.billed != word(Billed.NO), attempts.c.cost_picousd.is_(None))
 _SPENT = (
     sa.select(
         sa.func.sum(attempts.c.cost_picousd).label("cost"),
-        sa.func.count().filter(_UNKNOWN).label("cost_unknown"),
-        sa.func.count().filter(attempts.c.billed == word(Billed.MAYBE)).label("maybe_billed"),
+        sa.func.count().filter(COST_MISSING).label("cost_unknown"),
+        sa.func.count().filter(MAYBE_BILLED).label("maybe_billed"),
     )
     .where(attempts.c.job_id == job.id)
     .lateral("spent")

@@ -2,12 +2,13 @@
 
 from synthralos.store.tables.admin import api_keys, leaders, organizations, processes
 from synthralos.store.tables.base import metadata
-from synthralos.store.tables.jobs import idempotency_keys, jobs, open_jobs, results, routing_plans
+from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
 
 __all__ = [
+    "CARRIED",
     "all_attempts",
     "all_jobs",
     "api_keys",

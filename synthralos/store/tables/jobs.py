@@ -97,6 +97,9 @@ results = sa.Table(
     sa.Index("results_to_analyze", "finished_at", **where("analyzed_at IS NULL")),
 )
 
+CARRIED = ("retry_base", "losses", "plan_key", "plan_cursor", "verdict", "failure", "constraints", "spans")
+"""What a job takes along between `open_jobs` and `results` besides the numbers of its claim and its attempts."""
+
 routing_plans = sa.Table(
     "routing_plans",
     metadata,

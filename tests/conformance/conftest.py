@@ -1,0 +1,54 @@
+"""Brokers of each kind, for what every broker must do for us."""
+
+import os
+from collections.abc import Iterator
+
+import dramatiq.worker
+import pytest
+
+from tests.fakes.broker_sites import MemorySite, RabbitSite, Site, rabbitmq_vhost, redis_site
+
+
+@pytest.fixture
+def consumers_restart_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dramatiq.worker, "CONSUMER_RESTART_DELAY_SECS", 0.05)
+
+
+@pytest.fixture(scope="module")
+def vhost() -> Iterator[str]:
+    if os.environ.get("SYNTHRALOS_TEST_EMBEDDED_ONLY") == "1":
+        pytest.skip("only the embedded default is tested: RabbitMQ is left out")
+    with rabbitmq_vhost() as url:
+        yield url
+
+
+@pytest.fixture
+def amqp(vhost: str) -> Site:
+    return RabbitSite(vhost)
+
+
+@pytest.fixture
+def redis() -> Iterator[Site]:
+    if os.environ.get("SYNTHRALOS_TEST_EMBEDDED_ONLY") == "1":
+        pytest.skip("only the embedded default is tested: Redis is left out")
+    with redis_site() as site:
+        yield site
+
+
+@pytest.fixture
+def memory() -> Site:
+    return MemorySite("memory://")
+
+
+@pytest.fixture(params=["amqp", "redis", "memory"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """Each kind of broker."""
+    found: Site = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["amqp", "redis"])
+def remote(request: pytest.FixtureRequest) -> Site:
+    """Each kind of broker that is a server."""
+    found: Site = request.getfixturevalue(request.param)
+    return found
