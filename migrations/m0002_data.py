@@ -3,35 +3,41 @@
 SQL that is the same on PostgreSQL and SQLite, but for the few expressions of `_WORDS`.
 """
 
-from hashlib import blake2b
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b, sha256
+from typing import Any
 
 import sqlalchemy as sa
+
+from migrations.m0002_tables import ID, TIME
 
 _WORDS = {
     "postgresql": {
         "same": "IS NOT DISTINCT FROM",
         "json": "CAST({} AS json)",
-        "lines": """CAST(json_agg(json_build_array(span_id, name, status, started_at, ended_at, attributes)
+        "lines": """CAST(json_agg(json_build_array(name, status, started_at,
+            CAST(extract(epoch FROM ended_at - started_at) * 1000000 AS bigint), attributes, span_id)
             ORDER BY started_at) AS text)""",
-        "spans": """json_array_elements(CAST('[' || replace(spans, E'\\n', ',') || ']' AS json)) AS line,
-            json_array_elements(line) AS s""",
-        "field": "s->>{}",
-        "attributes": "s->5",
-        "time": "CAST({} AS timestamptz)",
         "now": "clock_timestamp()",
     },
     "sqlite": {
         "same": "IS",
         "json": "{}",
-        "lines": "json_group_array(json_array(span_id, name, status, started_at, ended_at, json(attributes)))",
-        "spans": """json_each('[' || replace(spans, char(10), ',') || ']') AS line,
-            json_each(line.value) AS s""",
-        "field": "json_extract(s.value, '$[{}]')",
-        "attributes": "json_extract(s.value, '$[5]')",
-        "time": "strftime('%Y-%m-%dT%H:%M:%f000Z', {})",
+        "lines": """json_group_array(json_array(name, status, started_at,
+            (strftime('%s', ended_at) - strftime('%s', started_at)) * 1000000
+            + substr(ended_at, 21, 6) - substr(started_at, 21, 6), json(attributes), span_id))""",
         "now": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
     },
 }
+
+_SPANS = sa.table(
+    "spans",
+    *(sa.column(name, kind) for name, kind in (("job_id", ID), ("started_at", TIME), ("ended_at", TIME))),
+    *(sa.column(name, sa.Text()) for name in ("span_id", "name", "status")),
+    sa.column("attributes", sa.JSON()),
+)
 
 _TOKENS = "input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens"
 _ENTRY = "a.deployment, a.provider, a.model, a.region, CAST(l.price AS text) AS price"
@@ -105,8 +111,35 @@ def give_back(connection: sa.Connection) -> None:
         INSERT INTO model_cost_logs SELECT job_id, attempt_no, organization, workspace, user_id, trace_id, deployment,
           model, billed, {_TOKENS}, {w["json"].format("price")}, cost_picousd, logged_at
         FROM new_costs""")
-    fields = [w["field"].format(place) for place in (0, 1, 2)]
-    times = [w["time"].format(w["field"].format(place)) for place in (3, 4)]
-    connection.exec_driver_sql(f"""
-        INSERT INTO spans SELECT j.id, {", ".join([*fields, *times])}, {w["attributes"]}
-        FROM all_jobs j, {w["spans"]} WHERE j.spans IS NOT NULL""")
+    _give_spans_back(connection)
+
+
+def _give_spans_back(connection: sa.Connection) -> None:
+    """A row for each span of the jobs' lines."""
+    query = sa.text("SELECT CAST(id AS text) AS id, spans FROM all_jobs WHERE spans IS NOT NULL")
+    for jobs in connection.execute(query.execution_options(yield_per=1000)).partitions():
+        rows = [row for job_id, lines in jobs for row in _span_rows(job_id, lines)]
+        if connection.dialect.name == "sqlite":
+            rows = [{**row, **{name: _time_text(row[name]) for name in ("started_at", "ended_at")}} for row in rows]
+        connection.execute(sa.insert(_SPANS), rows)
+
+
+def _span_rows(job_id: str, lines: str) -> Iterator[dict[str, Any]]:
+    written = [fields for line in lines.split("\n") if line for fields in json.loads(line)]
+    ended_at = None
+    for number, (name, status, start, microseconds, attributes, *own_id) in enumerate(written):
+        started_at = ended_at if start is None else datetime.fromisoformat(start)
+        ended_at = started_at + timedelta(microseconds=microseconds)
+        yield {
+            "job_id": job_id,
+            "span_id": own_id[0] if own_id else sha256(f"{job_id}/stage/{number}".encode()).hexdigest()[:16],
+            "name": name,
+            "status": status,
+            "started_at": started_at,
+            "ended_at": ended_at,
+            "attributes": attributes,
+        }
+
+
+def _time_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"

@@ -1,9 +1,9 @@
 """Spans: the steps of a job's timeline, and the `traceparent` that links it to the caller's."""
 
-import random
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -18,17 +18,16 @@ class Span:
     ended_at: datetime
     status: str = "ok"
     attributes: dict[str, Any] = field(default_factory=dict)
-    span_id: str = field(default_factory=lambda: new_span_id())
-
-
-def new_span_id() -> str:
-    """A random W3C span id: 16 hex digits, not all zero. It must be unique within its trace, not secret."""
-    return f"{random.getrandbits(64) or 1:016x}"
 
 
 def root_span_id(job_id: str) -> str:
     """The span id of the job itself: derived from its id, so that every export names it alike."""
     return job_id.replace("-", "")[16:]
+
+
+def stage_span_id(job_id: str, number: int) -> str:
+    """The span id of a stage: derived from the job and the place (from 0) among its stages' spans, so never stored."""
+    return sha256(f"{job_id}/stage/{number}".encode()).hexdigest()[:16]
 
 
 def parse_traceparent(header: str) -> tuple[str, str] | None:

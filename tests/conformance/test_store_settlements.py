@@ -300,5 +300,20 @@ def test_the_times_of_a_span_come_back_as_they_were(store: Store) -> None:
     store.settle(settlement(job, spans=[span]))
     [row] = store.spans(job.id)
     assert (row["started_at"], row["ended_at"]) == (began, ended)
-    assert (row["span_id"], row["status"], row["attributes"]) == (span.span_id, "error", span.attributes)
-    assert row["job_id"] == job.id
+    assert (row["job_id"], row["status"], row["attributes"]) == (job.id, "error", span.attributes)
+
+
+def test_every_span_of_a_job_has_its_times_and_an_id_that_stays(store: Store) -> None:
+    job = store.claimed()
+    began = store.now().astimezone(UTC)
+    times = [began + timedelta(milliseconds=number) for number in (0, 1, 5, 6, 9, 9)]
+    guard, route, late, heal = (Span("stage", times[i], times[j]) for i, j in ((0, 1), (1, 2), (3, 4), (4, 5)))
+    store.settle(settlement(job, Transition.CONTINUE, spans=[guard, route]))
+    before = store.spans(job.id)
+    store.settle(settlement(job, spans=[late, heal]))
+    after = store.spans(job.id)
+    assert [(row["started_at"], row["ended_at"]) for row in after] == [
+        (span.started_at, span.ended_at) for span in (guard, route, late, heal)
+    ]
+    assert after[:2] == before
+    assert len({row["span_id"] for row in after}) == len(after)

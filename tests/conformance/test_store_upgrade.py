@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,10 +12,14 @@ import sqlalchemy as sa
 
 from migrations.runner import downgrade, upgrade
 from synthralos.domain.ids import new_id, trace_id_of
+from synthralos.domain.spans import Span
+from synthralos.store.queue.spans import span_line
+from synthralos.store.queue.statements import lines
 from synthralos.store.read.jobs import Reader
 from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
-from synthralos.store.tables import all_attempts, model_cost_logs
+from synthralos.store.sql.types import encode_time
+from synthralos.store.tables import all_attempts, model_cost_logs, results
 
 WORKER, ACTIVE, PARKED, DONE, DEAD = (new_id() for _ in range(5))
 THEN = "2026-01-31T12:00:00.000000Z"
@@ -136,6 +141,26 @@ def test_the_way_back_restores_every_row(first: Database) -> None:
         if row["outcome"] != "open":
             row["provider_model"] = row["provider_model"] or "m-2026"
     assert after == before
+
+
+def test_spans_of_both_revisions_are_rows_on_the_way_back(first: Database) -> None:
+    upgrade(first)
+    began = datetime(2026, 1, 31, 12, 0, 10, 123456, tzinfo=UTC)
+    more = [Span("heal", began, began + timedelta(microseconds=1), "error"), Span("heal", began, began)]
+    following = Span("analyze", began, began + timedelta(seconds=1), attributes={"attempts": 2})
+    with first.transaction() as connection:
+        spans = lines(results.c.spans, sa.literal(span_line([*more, following])))
+        connection.execute(sa.update(results).where(results.c.job_id == DONE).values(spans=spans))
+    shown = Reader(first).timeline(DONE)["spans"]
+    assert [span["name"] for span in shown] == ["guard", "execute", "heal", "heal", "analyze"]
+    downgrade(first, "0001")
+    assert {tuple(map(str, row.values())) for row in everything(first)["spans"]} == {
+        tuple(str(_stored(first, value)) for value in span.values()) for span in shown
+    }
+
+
+def _stored(database: Database, value: Any) -> Any:
+    return encode_time(value) if isinstance(value, datetime) and database.dialect == "sqlite" else value
 
 
 def everything(database: Database) -> dict[str, list[dict[str, Any]]]:

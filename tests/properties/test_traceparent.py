@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthralos.domain.ids import is_id, new_id, trace_id_of
-from synthralos.domain.spans import new_span_id, parse_traceparent, root_span_id
+from synthralos.domain.spans import parse_traceparent, root_span_id, stage_span_id
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -51,5 +51,5 @@ def test_no_header_is_an_error(header: str) -> None:
 def test_our_own_ids_make_a_valid_header() -> None:
     job_id = new_id()
     assert is_id(job_id)
-    for span in (root_span_id(job_id), new_span_id()):
+    for span in (root_span_id(job_id), stage_span_id(job_id, 0)):
         assert parse_traceparent(f"00-{trace_id_of(job_id)}-{span}-01") == (trace_id_of(job_id), span)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.spans import Span
 from synthralos.store.queue.appended import BACKLOG, backlog_rows
-from synthralos.store.queue.rows import span_lines
+from synthralos.store.queue.spans import span_line
 from synthralos.store.queue.statements import lines
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
@@ -34,7 +34,7 @@ class Analysis:
         """Write each job's analyze span and mark it analyzed; jobs that somebody closed before stay as they are."""
         if not spans_by_job:
             return
-        rows = [{"id": job_id, "spans": span_lines([span])} for job_id, span in spans_by_job.items()]
+        rows = [{"id": job_id, "spans": span_line([span])} for job_id, span in spans_by_job.items()]
         with self._database.transaction() as connection:
             closed = list(connection.execute(self._close, {"rows": encode_rows(rows)}).scalars())
             owed = [row for job_id in closed for row in backlog_rows(job_id, self._destinations)]

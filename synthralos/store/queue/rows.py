@@ -4,18 +4,16 @@ Every field costs the database as much as everything else about it, so what is u
 what is usual (`USUAL`).
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome
 from synthralos.domain.findings import PASSED
-from synthralos.domain.spans import Span
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition
 from synthralos.domain.writes import Settlement, Start
+from synthralos.store.queue.spans import span_line
 from synthralos.store.sql.recordset import Columns, Row
 from synthralos.store.sql.types import Id, Money, encode_json, encode_money, word
 
@@ -129,7 +127,7 @@ def settle_row(no: int, s: Settlement) -> Row:
         if payload is not None:
             row[name] = encode_json(payload)
     if s.spans:
-        row["spans"] = span_lines(s.spans)
+        row["spans"] = span_line(s.spans)
     if s.attempt is not None:
         _end(row, s.attempt)
     return row
@@ -163,29 +161,6 @@ def _end(row: Row, end: AttemptEnd) -> None:
         if usage.cached or usage.cache_write or usage.reasoning:
             row["cached_tokens"], row["cache_write_tokens"] = usage.cached, usage.cache_write
             row["reasoning_tokens"] = usage.reasoning
-
-
-def span_lines(spans: Iterable[Span]) -> str:
-    """Spans as they stand beside their job: a line, which is a JSON array with an array for each span."""
-    fields = [[s.span_id, s.name, s.status, s.started_at, s.ended_at, s.attributes] for s in spans]
-    return encode_json(fields) or "[]"
-
-
-def read_spans(lines: str | None) -> list[dict[str, Any]]:
-    """The inverse of `span_lines`, over all lines that were put one behind the other."""
-    return [
-        {
-            "span_id": span_id,
-            "name": name,
-            "status": status,
-            "started_at": datetime.fromisoformat(started_at),
-            "ended_at": datetime.fromisoformat(ended_at),
-            "attributes": attributes,
-        }
-        for line in (lines or "").split("\n")
-        if line
-        for span_id, name, status, started_at, ended_at, attributes in orjson.loads(line)
-    ]
 
 
 def usual(name: str, column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.failures import Failure
-from synthralos.store.queue.rows import read_spans
+from synthralos.store.queue.spans import read_spans
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import id_text
 from synthralos.store.tables import all_attempts, all_jobs, event_logs
@@ -69,5 +69,6 @@ def _rows(
 
 def _spans(connection: sa.Connection, job_ids: Sequence[str]) -> list[Row]:
     query = sa.select(id_text(all_jobs.c.id), all_jobs.c.spans).where(all_jobs.c.id.in_(job_ids))
-    rows = [{"job_id": job_id, **span} for job_id, lines in connection.execute(query) for span in read_spans(lines)]
+    found = connection.execute(query)
+    rows = [{"job_id": job_id, **span} for job_id, lines in found for span in read_spans(job_id, lines)]
     return sorted(rows, key=lambda row: row["started_at"])
