@@ -23,6 +23,7 @@ from api.validation import field_errors
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core
 from synthralos.store.sql.errors import StoreError
+from synthralos.telemetry.outages import Outages
 
 API_VERSION = "1.0.0"
 """Of the HTTP interface, as the OpenAPI document names it."""
@@ -54,7 +55,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
         app.include_router(room_router)
     document = describe(app, API_VERSION)
     _add_documents(app, document)
-    _add_problems(app, _allowed_methods(document))
+    _add_problems(app, core.outages, _allowed_methods(document))
     app.add_middleware(Edge)
     return app
 
@@ -76,10 +77,10 @@ def _add_documents(app: FastAPI, document: dict[str, Any]) -> None:
         app.router.routes.append(Route(path, endpoint, include_in_schema=False))
 
 
-def _add_problems(app: FastAPI, allowed: Callable[[str], str]) -> None:
+def _add_problems(app: FastAPI, outages: Outages, allowed: Callable[[str], str]) -> None:
     async def on_refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem | StoreError)
-        return refusal(error)
+        return refusal(error, outages)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

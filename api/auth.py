@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from api.problems import forbidden, unauthorized
 from synthralos.store.admin.keys import PREFIX, ApiKey, Role, digest
 from synthralos.store.scope import Scope
+from synthralos.telemetry.context import note
 
 CACHE_SECONDS = 2.0
 """How long a revoked key may go on working, at most."""
@@ -89,6 +90,7 @@ class Authenticator:
         key = await self._keys.get(digest(secret), lambda: self._find(secret))
         if key is None or key.revoked_at is not None:
             raise unauthorized("The API key is unknown or revoked.")
+        note(organization=key.scope.organization)
         if RANK[key.role] < RANK[role]:
             raise forbidden(f"This needs a key with the role {role} or above; this one is of the role {key.role}.")
         return Caller(key)

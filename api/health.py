@@ -1,6 +1,5 @@
 """Health: whether the process lives, and whether it can accept jobs. Open to anybody, so it says little."""
 
-import logging
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,9 +11,9 @@ from api.room import Room, room_of
 from api.views import Live, Ready
 from migrations import runner
 from synthralos.store.admin.processes import Processes
+from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError
-
-log = logging.getLogger(__name__)
+from synthralos.telemetry.outages import DATABASE
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -46,10 +45,11 @@ def examine(room: Room) -> dict[str, Any]:
     try:
         checks["schema"] = "ok" if runner.current(room.core.database) == room.head() else "outdated"
         checks["database"] = "ok"
+        room.core.outages.works(DATABASE)
         if checks["schema"] == "ok":
             checks |= _processes(room)
     except StoreError as error:
-        log.warning("not ready: %s", type(error).__name__)
+        outage.tell(room.core.outages, error)
     checks["broker"] = "ok" if room.core.doorbell.healthy else "degraded"
     well = checks["database"] == "ok" and checks["schema"] == "ok"
     return {"status": "ready" if well else "unready", "checks": checks}

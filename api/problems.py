@@ -3,7 +3,6 @@
 A document never echoes what was sent beyond the path of the field, and never shows what went wrong inside.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError, is_transient
-
-log = logging.getLogger(__name__)
+from synthralos.telemetry.outages import Outages
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
@@ -112,13 +111,13 @@ def unavailable(detail: str = "The database cannot be reached: try again.") -> P
     return Problem(503, "unavailable", "Temporarily unavailable", detail, headers=RETRY_AFTER)
 
 
-def refusal(error: Problem | StoreError) -> Response:
-    """The answer to a request that ended so; raises the store's error where it is a bug."""
+def refusal(error: Problem | StoreError, outages: Outages) -> Response:
+    """The answer to a request that ended so; raises the store's error where it is a bug. `outages` hear of it."""
     if isinstance(error, Problem):
         return error.response()
     if not is_transient(error):
         raise error
-    log.warning("the database is away: %s", error)
+    outage.tell(outages, error)
     return unavailable().response()
 
 

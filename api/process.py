@@ -10,12 +10,14 @@ from types import FrameType
 
 import uvicorn
 
+from api.access import Access
 from api.app import build_app
 from api.room import Room
 from api.shortcut import Shortcut
 from pipelines.providers.table import check_catalog
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core, build_core
+from synthralos.logs import log_as
 from synthralos.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,8 +41,15 @@ class ApiServer:
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
         self._app = build_app(core, poll_seconds=poll_seconds)
-        config = uvicorn.Config(
+        settings = core.settings
+        access = Access(
             Shortcut(self._app) if shortcut else self._app,
+            lambda *_: None,
+            lines=settings.access_log,
+            sample=settings.access_log_sample,
+        )
+        config = uvicorn.Config(
+            access,
             http="httptools",
             lifespan="on",
             access_log=False,
@@ -131,6 +140,7 @@ def run_api(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    log_as("api", settings)
     core = build_core(settings)
     try:
         check_catalog(core.catalog)

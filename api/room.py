@@ -29,6 +29,7 @@ from synthralos.store.scope import Scope
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.group_commit import GroupCommit
 from synthralos.store.sql.group_read import GroupRead
+from synthralos.telemetry.outages import DATABASE
 
 Result = TypeVar("Result")
 
@@ -87,10 +88,19 @@ class Room:
             return submissions.accept([each.submission for each in weighed])
 
         self._small: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
-            "accept", accept, give_up_after=patience, size_of=lambda weighed: weighed.size
+            "accept",
+            accept,
+            give_up_after=patience,
+            size_of=lambda weighed: weighed.size,
+            outages=core.outages,
         )
         self._large: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
-            "accept-large", accept, batch=_LARGE_BATCH, give_up_after=patience, size_of=lambda weighed: weighed.size
+            "accept-large",
+            accept,
+            batch=_LARGE_BATCH,
+            give_up_after=patience,
+            size_of=lambda weighed: weighed.size,
+            outages=core.outages,
         )
 
     async def open(self) -> None:
@@ -137,11 +147,13 @@ class Room:
     async def read(self, query: Callable[[], Result]) -> Result:
         """Run a read in a thread. A connection that was found dead is replaced, once."""
         try:
-            return await self.write(query)
+            found = await self.write(query)
         except Exception as error:
             if not is_transient(error):
                 raise
-            return await self.write(query)
+            found = await self.write(query)
+        self.core.outages.works(DATABASE)
+        return found
 
     async def plan_of(self, organization: str) -> str:
         """The organization's plan."""
@@ -186,6 +198,7 @@ class Room:
     def _see(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         """In the reading thread: the answers are written there, so that the loop only sends them."""
         rows = self.whole.read(job_ids)
+        self.core.outages.works(DATABASE)
         self.open_here.forget(job_id for job_id, row in rows.items() if row["state"] in TERMINAL)
         return {job_id: _seen(row) for job_id, row in rows.items()}
 

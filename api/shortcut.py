@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.access import JOB_PATH, ROUTE
 from api.call import Call
 from api.edge import Edge
 from api.jobs import show_job
@@ -43,13 +44,14 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         scope[_HANDLER] = handler
+        scope[ROUTE] = JOBS_PATH if scope["method"] == "POST" else JOB_PATH
         await self._hot(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await scope[_HANDLER](Call(self._app.state.room, scope, receive))
         except (Problem, StoreError) as error:
-            response = refusal(error)
+            response = refusal(error, self._app.state.room.core.outages)
         await response(scope, receive, send)
 
     def _is_observed(self) -> bool:

@@ -24,6 +24,7 @@ from synthralos.store.admin.keys import Role
 from synthralos.store.queue.submissions import Idempotency, KeyReused, NewJob, Submission
 from synthralos.store.scope import EVERYTHING, Scope
 from synthralos.store.sql.errors import StoreBusy, StoreUnavailable
+from synthralos.telemetry.context import note
 
 JOBS_PATH = "/api/v1/jobs"
 
@@ -54,6 +55,7 @@ async def submit_jobs(call: Call) -> Response:
         return Submission(jobs, None if key is None else _idempotency(key, caller.scope, document, jobs))
 
     submission = await _in_thread_if_large(room, raw, prepare)
+    note(trace_id=submission.jobs[0].trace_id)
     return await _store(room, submission, len(raw), many=parsed.many)
 
 

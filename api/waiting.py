@@ -202,7 +202,7 @@ class Waiters(Generic[Found]):
         try:
             states = await self._look_up(job_ids)
         except StoreError as error:
-            log.warning("could not look at %d jobs that are waited for: %s", len(job_ids), type(error).__name__)
+            log.debug("could not look at %d jobs that are waited for: %s", len(job_ids), type(error).__name__)
             return
         for job_id, state in states.items():
             for waiter in self._by_job.get(job_id, ()):

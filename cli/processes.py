@@ -1,15 +1,10 @@
 """`synthralos api | worker | scheduler`: one process of its own each, for systems of several."""
 
-import logging
-
 import typer
 
 from cli.exits import Exit
 from cli.options import Host, Port, settings
 from synthralos.settings import Settings
-
-QUIET = ("alembic", "apscheduler", "dramatiq", "uvicorn.access", "uvicorn.error", "httpx", "pika")
-"""Loggers of libraries that say at INFO what an operator does not need."""
 
 
 def api(host: Host = None, port: Port = None) -> None:
@@ -18,7 +13,6 @@ def api(host: Host = None, port: Port = None) -> None:
     Example: `DATABASE_URL=postgresql://… BROKER_URL=amqp://… synthralos api --port 8080`
     """
     chosen = settings(host=host, port=port)
-    set_up_logging(chosen)
     from api.process import run_api  # noqa: PLC0415 - only this command needs the web server
 
     run_api(chosen)
@@ -41,18 +35,9 @@ def scheduler() -> None:
     Example: `BROKER_URL=amqp://… DATABASE_URL=postgresql://… synthralos scheduler`
     """
     chosen = settings()
-    set_up_logging(chosen)
     from scheduler.process import run_scheduler  # noqa: PLC0415 - only this command needs the scheduler
 
     run_scheduler(chosen)
-
-
-def set_up_logging(chosen: Settings) -> None:
-    """Log to standard error at the level that the settings ask for."""
-    logging.basicConfig(level=chosen.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if chosen.log_level != "DEBUG":
-        for name in QUIET:
-            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _shared_broker(chosen: Settings) -> Settings:

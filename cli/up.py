@@ -5,7 +5,6 @@ from rich.text import Text
 
 from cli.options import DatabaseUrl, Host, Json, Port, output, settings
 from cli.output import Output, command_name
-from cli.processes import set_up_logging
 from cli.signals import stop_requested
 
 
@@ -23,11 +22,12 @@ def up(
     Examples: `synthralos up`; `synthralos up --port 9000 --database-url sqlite:////var/lib/synthralos/jobs.db`
     """
     chosen = settings(host=host, port=port, database_url=database_url)
-    set_up_logging(chosen)
     from cli.embedded import embedded, first_admin_key  # noqa: PLC0415 - imports every part of the system
     from synthralos.core import build_core  # noqa: PLC0415
+    from synthralos.logs import log_as  # noqa: PLC0415
 
     out = output(context, as_json)
+    log_as("up", chosen)
     core = build_core(chosen)
     with stop_requested() as stop, embedded(core) as url:
         key = first_admin_key(core)

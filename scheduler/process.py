@@ -13,6 +13,7 @@ from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
 from scheduler.sweeper import Sweeper
 from synthralos.core import Core, build_core
+from synthralos.logs import log_as
 from synthralos.settings import Settings
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.retention.housekeeping import Housekeeping
@@ -39,12 +40,13 @@ class SchedulerProcess:
         self._settings = core.settings
         self._database = core.database
         self._bus = core.bus
+        self._outages = core.outages
         self._processes = Processes(core.database)
         self._housekeeping = Housekeeping(core.database)
         self._sweeper = Sweeper(core.database, core.doorbell, core.bus, core.settings)
         self._sweeping_term: int | None = None
         self._next_round = 0.0
-        self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep)
+        self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)
         self._rounds: Rounds | None = None
         self._identity: tuple[str, Leader] | None = None
         self._scheduler: BackgroundScheduler | None = None
@@ -91,10 +93,9 @@ class SchedulerProcess:
                 raise
             log.warning("could not sign off, the term and the heartbeat run out by themselves: %s", error)
 
-    @staticmethod
-    def _add(scheduler: BackgroundScheduler, name: str, job: Callable[[], bool], seconds: float) -> None:
+    def _add(self, scheduler: BackgroundScheduler, name: str, job: Callable[[], bool], seconds: float) -> None:
         scheduler.add_job(
-            ResilientTask(f"the scheduler's {name}", job),
+            ResilientTask(f"the scheduler's {name}", job, self._outages),
             "interval",
             id=name,
             seconds=seconds,
@@ -156,6 +157,7 @@ class SchedulerProcess:
 
 def run_scheduler(settings: Settings) -> None:
     """Run a scheduler until SIGTERM or SIGINT. Must be called in the main thread."""
+    log_as("scheduler", settings)
     if settings.embedded:
         log.warning("BROKER_URL is memory://, which reaches no other process: the rings of this scheduler are lost")
     stopping = threading.Event()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dramatiq
 
@@ -16,6 +16,7 @@ from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog
 from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
+from synthralos.telemetry.outages import Outages
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Core:
     doorbell: Doorbell
     catalog: Catalog
     credentials: Credentials
+    outages: Outages = field(default_factory=Outages)
 
     def close(self, timeout: float = 2.0) -> None:
         """Ring what is still to be rung, then give back all connections."""
@@ -40,6 +42,7 @@ class Core:
 
 def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = ()) -> Core:
     """Connects to nothing yet: databases and brokers are connected to when they are first used."""
+    outages = Outages()
     database = Database(settings.database_url)
     broker = build_broker(settings.broker_url, settings.broker_namespace, list(middleware))
     catalog = load_catalog(settings.catalog_file)
@@ -48,7 +51,8 @@ def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = (
         database=database,
         bus=build_bus(database),
         broker=broker,
-        doorbell=BrokerDoorbell(broker, settings.broker_namespace),
+        doorbell=BrokerDoorbell(broker, settings.broker_namespace, outages=outages),
         catalog=catalog,
         credentials=Credentials.from_settings(settings, os.environ, catalog),
+        outages=outages,
     )

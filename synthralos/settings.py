@@ -78,7 +78,19 @@ class Settings(BaseSettings):
     leader_term: Positive = Field(6.0, description="seconds a scheduler leads before it must renew")
 
     trace_export_file: Path | None = Field(None, description="JSON-lines file that finished traces are appended to")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="the least level that is logged"
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="form of a log line; auto: text on a terminal, JSON elsewhere"
+    )
+    access_log: bool = Field(True, description="log a line for each request that the API answers")
+    access_log_sample: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of successful submissions, reads of a job and probes that get a line; the rest always do",
+    )
 
     @field_validator("database_url")
     @classmethod

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from synthralos.store.admin.processes import Processes
+from synthralos.store.sql import outage
 from synthralos.store.sql.clock import DatabaseClock
 from synthralos.store.sql.errors import StoreError
 from synthralos.store.sql.retrying import keep_trying
+from synthralos.telemetry.outages import DATABASE, Outages
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class Heartbeat:
         interval: float,
         lost_after: float = 15.0,
         monotonic: Callable[[], float] = time.monotonic,
+        outages: Outages | None = None,
     ) -> None:
         """`interval` in seconds between two beats; after `lost_after` seconds of silence others declare us lost."""
         self._processes = processes
@@ -39,14 +42,14 @@ class Heartbeat:
         self._last_beat = monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self._healthy = True
+        self._outages = outages or Outages()
         self.clock = DatabaseClock()
         self.process_id = ""
 
     def start(self, patience: float = 60.0) -> None:
         """Register, waiting up to `patience` seconds for the database, learn its time, and begin to beat."""
-        _when_it_works(self._register, patience)
-        _when_it_works(self._beat, patience)
+        self._when_it_works(self._register, patience)
+        self._when_it_works(self._beat, patience)
         self._thread.start()
 
     @property
@@ -73,11 +76,10 @@ class Heartbeat:
         while not self._stop.wait(self._interval):
             try:
                 self._beat()
-                self._healthy = True
             except Exception as error:  # noqa: BLE001 - the edge of a thread without which this worker is declared lost
-                if self._healthy:
-                    log.error("the heartbeat does not reach the database: %s", type(error).__name__)
-                self._healthy = False
+                self._report(error)
+            else:
+                self._outages.works(DATABASE)
 
     def _beat(self) -> None:
         began = self._monotonic()
@@ -91,12 +93,10 @@ class Heartbeat:
         self._last_beat = began
         log.error("process %s was declared lost; going on as %s", lost, self.process_id)
 
+    def _when_it_works(self, action: Callable[[], None], patience: float) -> None:
+        """A schema that is not there yet is waited for too: whoever migrates may be about to."""
+        keep_trying(action, patience=patience, passes=lambda error: isinstance(error, StoreError), tell=self._report)
+        self._outages.works(DATABASE)
 
-def _when_it_works(action: Callable[[], None], patience: float) -> None:
-    """A schema that is not there yet is waited for too: whoever migrates may be about to."""
-    keep_trying(
-        action,
-        patience=patience,
-        passes=lambda error: isinstance(error, StoreError),
-        tell=lambda error: log.warning("waiting for the database: %s", error),
-    )
+    def _report(self, error: Exception) -> None:
+        self._outages.failed(DATABASE, *outage.DIAGNOSES.of(error))

@@ -12,6 +12,7 @@ from synthralos.broker.actors import declare_actors
 from synthralos.catalog import load_catalog
 from synthralos.core import build_core
 from synthralos.domain.states import Stage
+from synthralos.logs import log_as
 from synthralos.settings import Settings, load_settings
 from workers.runtime import WorkerRuntime
 
@@ -43,6 +44,7 @@ class Lifecycle(dramatiq.Middleware):
 def boot() -> None:
     """What each process of the process manager calls first: makes the broker with its actors."""
     settings = load_settings()
+    log_as("worker", settings)
     core = build_core(settings)
     runtime = WorkerRuntime(core)
     declare_actors(core.broker, settings.broker_namespace, map(Stage, settings.worker_stages), runtime.handle)
@@ -81,9 +83,10 @@ def run_workers(settings: Settings) -> None:
     }
     shutdown = int((settings.drain_timeout + 15) * 1000)
     arguments = [
-        sys.executable, "-m", "dramatiq", "workers.process:boot",
+        sys.executable, "-m", "workers.manager", "workers.process:boot",
         "--processes", str(settings.worker_processes),
         "--threads", str(settings.worker_threads),
         "--worker-shutdown-timeout", str(shutdown),
+        "--skip-logging",
     ]  # fmt: skip
     os.execve(sys.executable, arguments, environment)  # noqa: S606 - our own interpreter, no shell

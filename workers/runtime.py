@@ -62,11 +62,18 @@ class WorkerRuntime:
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
         self.heartbeat = Heartbeat(
-            Processes(database), "worker", sorted(stages), settings.heartbeat_interval, settings.worker_lost_after
+            Processes(database),
+            "worker",
+            sorted(stages),
+            settings.heartbeat_interval,
+            settings.worker_lost_after,
+            outages=core.outages,
         )
         self._thread = EventLoopThread("calls")
         exporters = build_exporters(settings)
-        self._writer = JobWriter(Settlements(database, list(exporters)), core.bus, core.doorbell, ships=bool(exporters))
+        self._writer = JobWriter(
+            Settlements(database, list(exporters)), core.bus, core.doorbell, ships=bool(exporters), outages=core.outages
+        )
         self._execute = ExecuteStage(build_providers(core.credentials, settings))
         self.slots = Slots(
             settings.flight_slots,
@@ -87,7 +94,7 @@ class WorkerRuntime:
         batch = self._build_batch(core, stages)
         return Conveyor(
             stages,
-            Taking(claims, self.heartbeat, self._stopping, settings.slot_timeout).take,
+            Taking(claims, self.heartbeat, self._stopping, settings.slot_timeout, outages=core.outages).take,
             build_guard_stage(settings, core.catalog),
             RouteStage(core.catalog, STRATEGIES, core.credentials.why_not_offered),
             self.slots,

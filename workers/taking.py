@@ -8,7 +8,9 @@ from typing import Protocol
 
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Stage
+from synthralos.store.sql import outage
 from synthralos.store.sql.retrying import Stopped, keep_trying, pauses
+from synthralos.telemetry.outages import DATABASE, Outages
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Taking:
         stopping: threading.Event,
         patience: float,
         clock: Callable[[], float] = time.monotonic,
+        outages: Outages | None = None,
     ) -> None:
         """`patience`: seconds to wait for a heartbeat that has stopped, before the jobs are left to others."""
         self._store = store
@@ -49,6 +52,7 @@ class Taking:
         self._stopping = stopping
         self._patience = patience
         self._clock = clock
+        self._outages = outages or Outages()
 
     def take(self, stage: Stage, job_ids: Sequence[str], doubtful: bool) -> list[Job]:
         """The jobs that this worker got; none while it shuts down, or where its own heart has stopped.
@@ -63,9 +67,11 @@ class Taking:
             return self._store.take(stage, job_ids, self._pulse.process_id, doubtful=doubtful)
 
         try:
-            return keep_trying(take, stopping=self._stopping)
+            taken = keep_trying(take, stopping=self._stopping, tell=lambda error: outage.tell(self._outages, error))
         except Stopped:
             return []
+        self._outages.works(DATABASE)
+        return taken
 
     def _heart_beats(self) -> bool:
         """A worker that is declared lost would call what another one calls too."""

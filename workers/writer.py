@@ -9,12 +9,15 @@ from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.sql.group_commit import GroupCommit
+from synthralos.telemetry.outages import Outages
 
 
 class JobWriter:
     """Writes in batches; after each, rings for the next stage and tells those who wait. Lives on the loop."""
 
-    def __init__(self, settlements: Settlements, bus: Bus, doorbell: Doorbell, *, ships: bool) -> None:
+    def __init__(
+        self, settlements: Settlements, bus: Bus, doorbell: Doorbell, *, ships: bool, outages: Outages | None = None
+    ) -> None:
         """`ships`: analyzed jobs have to be rung for, because exporters are configured.
 
         Nothing is ever refused: answers are paid for, and the slots bound how many there are.
@@ -24,10 +27,10 @@ class JobWriter:
         self._doorbell = doorbell
         self._ships = ships
         self._starts: GroupCommit[Start, StartResult] = GroupCommit(
-            "start", self._write_starts, max_pending=None, max_pending_bytes=None
+            "start", self._write_starts, max_pending=None, max_pending_bytes=None, outages=outages
         )
         self._ends: GroupCommit[Settlement, Written] = GroupCommit(
-            "settle", self._write_settlements, size_of=_size, max_pending=None, max_pending_bytes=None
+            "settle", self._write_settlements, size_of=_size, max_pending=None, max_pending_bytes=None, outages=outages
         )
 
     async def start(self, start: Start) -> StartResult:

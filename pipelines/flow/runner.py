@@ -25,6 +25,7 @@ from synthralos.domain.events import Event
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
+from synthralos.telemetry.context import Facts, begin
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class JobRunner:
         await self._leave_after(running, self._run_safely(running))
 
     async def _leave_after(self, running: RunningJob, last: Awaitable[None]) -> None:
+        begin(Facts(job_id=running.work.job.id, trace_id=running.work.job.trace_id))
         try:
             await last
         finally:

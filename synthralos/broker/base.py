@@ -11,12 +11,18 @@ from typing import Any
 
 import dramatiq
 
+from synthralos.telemetry.outages import Outages
+
 
 class DoorbellBroker(dramatiq.Broker, ABC):
-    """A Dramatiq broker without delays and dead letters that can count what waits."""
+    """A Dramatiq broker without delays and dead letters that can count what waits.
+
+    `outages` hears of consumers that cannot consume; whoever builds the process puts its own there.
+    """
 
     def __init__(self, **options: Any) -> None:
         self._consumed: set[str] = set()
+        self.outages = Outages()
         super().__init__(**options)
 
     @abstractmethod

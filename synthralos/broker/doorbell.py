@@ -12,10 +12,12 @@ from collections.abc import Sequence
 
 import dramatiq
 
+from synthralos.broker import outage
 from synthralos.broker.base import DoorbellBroker
 from synthralos.broker.pending import Bell, PendingIds
 from synthralos.broker.queues import actor_name, queue_name
 from synthralos.domain.states import Lane, Stage
+from synthralos.telemetry.outages import Outages
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +41,11 @@ class BrokerDoorbell:
         max_pending: int = 100_000,
         first_backoff: float = 0.1,
         max_backoff: float = 5.0,
+        outages: Outages | None = None,
     ) -> None:
         self.rung_ids = self.messages = self.dropped_ids = self.failures = 0
         self._broker, self._namespace = broker, namespace
+        self._outages = broker.outages = outages or Outages()
         self._first_backoff, self._max_backoff = first_backoff, max_backoff
         self._pending = PendingIds(max_pending)
         self._changed = threading.Condition()
@@ -112,7 +116,7 @@ class BrokerDoorbell:
             except Exception as error:  # noqa: BLE001 - the edge of a thread that must outlive whatever a driver raises
                 self._failed(bell, ids, error)
             else:
-                self._succeeded(ids)
+                self._succeeded(bell, ids)
         self._broker.hang_up()
 
     def _next(self) -> tuple[Bell, list[str]] | None:
@@ -133,19 +137,17 @@ class BrokerDoorbell:
             options={},
         )
 
-    def _succeeded(self, ids: list[str]) -> None:
+    def _succeeded(self, bell: Bell, ids: list[str]) -> None:
         with self._changed:
             self.messages += 1
             self.rung_ids += len(ids)
-            failures, self._failures_in_a_row = self._failures_in_a_row, 0
+            self._failures_in_a_row = 0
             self._publishing = False
             self._changed.notify_all()
-        if failures:
-            log.warning("the broker is back after %d failed attempts; %d ids to ring", failures, len(self._pending))
+        outage.works(self._outages, queue_name(self._namespace, *bell))
 
     def _failed(self, bell: Bell, ids: list[str], error: Exception) -> None:
-        if self._failures_in_a_row == 0:
-            log.warning("cannot ring, will keep trying: %s: %s", type(error).__name__, error)
+        outage.tell(self._outages, error, queue_name(self._namespace, *bell))
         with self._changed:
             self.failures += 1
             self._failures_in_a_row += 1

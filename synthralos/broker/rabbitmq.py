@@ -12,10 +12,11 @@ from typing import Any
 import dramatiq
 import pika  # type: ignore[import-untyped]
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
-from dramatiq.errors import BrokerConnectionError
+from dramatiq.errors import BrokerConnectionError, ConnectionClosed
 from pika.adapters.utils.connection_workflow import AMQPConnectorException  # type: ignore[import-untyped]
 from pika.exceptions import AMQPError, ChannelClosedByBroker  # type: ignore[import-untyped]
 
+from synthralos.broker import outage
 from synthralos.broker.base import DoorbellBroker
 
 _NOT_FOUND = 404
@@ -68,7 +69,13 @@ class RabbitDoorbellBroker(DoorbellBroker, RabbitmqBroker):
         # A consumer begins, and begins again, when the connection or the queue was lost: never trust the memory.
         self.queues_pending.add(queue_name)
         try:
-            return super().consume(queue_name, prefetch, timeout)
+            consumer = super().consume(queue_name, prefetch, timeout)
+        except (*_LOST, BrokerConnectionError) as error:
+            outage.tell(self.outages, error, queue_name)
+            raise ConnectionClosed(error) from None  # what Dramatiq says of it is left out of the log
+        else:
+            outage.works(self.outages, queue_name)
+            return consumer
         finally:
             # The consumer has a connection of its own; nobody would send heartbeats on this one.
             self.hang_up()

@@ -17,6 +17,7 @@ from dramatiq.errors import ConnectionClosed, DecodeError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from synthralos.broker import outage
 from synthralos.broker.base import DoorbellBroker
 
 CONNECT_TIMEOUT = 3.0
@@ -67,11 +68,13 @@ class _Consumer(_RedisConsumer):
     def __next__(self) -> dramatiq.MessageProxy | None:
         try:
             message: dramatiq.MessageProxy | None = super().__next__()
-        except redis.RedisError as error:
-            raise ConnectionClosed(error) from None
+        except (ConnectionClosed, redis.RedisError) as error:
+            outage.tell(self.broker.outages, error, self.queue_name)
+            raise ConnectionClosed(error) from None  # what Dramatiq says of it is left out of the log
         except DecodeError:
             log.warning("dropped a message of %s that cannot be decoded", self.queue_name)
             return None
+        outage.works(self.broker.outages, self.queue_name)
         return message
 
     def ack(self, message: dramatiq.MessageProxy) -> None:

@@ -24,6 +24,7 @@ from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import leaders, processes
+from synthralos.telemetry.outages import Outages
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import settlement
 from tests.fakes.stores import Store
@@ -177,7 +178,9 @@ def test_a_scheduler_starts_without_its_database_and_works_when_it_is_there(sqli
     mine.close()
 
 
-def test_a_failing_job_is_logged_once_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_job_is_told_at_its_start_and_end_and_not_again_within_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     transient = DatabaseFailed(psycopg.OperationalError("connection refused"))
     runs: list[Exception | bool] = [True, transient, transient, False, True, transient, True, ValueError("a bug"), True]
 
@@ -187,11 +190,11 @@ def test_a_failing_job_is_logged_once_an_outage(caplog: pytest.LogCaptureFixture
             raise now
         return now
 
-    persistent = ResilientTask("job", job)
+    persistent = ResilientTask("job", job, Outages())
     levels = []
     with caplog.at_level("INFO"):
         while runs:
             caplog.clear()
             persistent()
             levels.append([record.levelname for record in caplog.records])
-    assert levels == [[], ["WARNING"], [], [], ["INFO"], ["WARNING"], ["INFO"], ["ERROR"], ["INFO"]]
+    assert levels == [[], ["WARNING"], [], [], ["WARNING"], [], [], ["ERROR"], ["WARNING"]]

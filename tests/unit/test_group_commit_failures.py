@@ -14,6 +14,7 @@ from synthralos.store.sql.commit_lanes import PARTS_IN_A_ROW, SideLane
 from synthralos.store.sql.commit_parts import Entry, Part
 from synthralos.store.sql.errors import StoreUnavailable
 from synthralos.store.sql.group_commit import GroupCommit
+from synthralos.telemetry.outages import Outages
 from tests.fakes.flushes import AWAY, LOCKED, Failing, Gate, Told, ten_times, without_pauses
 
 TOO_LARGE = psycopg.errors.ProgramLimitExceeded()
@@ -185,7 +186,7 @@ def test_the_main_lane_goes_on_while_a_held_row_is_waited_for() -> None:
 
 def test_an_item_that_failed_alone_has_its_turn_among_many_parts() -> None:
     told: queue.Queue[int] = queue.Queue()
-    lane = SideLane("test", ten_times, lambda entries, _: told.put(entries[0].item))
+    lane = SideLane("test", ten_times, lambda entries, _: told.put(entries[0].item), Outages())
     held, *others = [Part([Entry(item, print, 0, 0.0)], "test") for item in range(3 * PARTS_IN_A_ROW)]
     held.failed(LOCKED, away=False)
     lane.ring([held, *others])
@@ -212,7 +213,7 @@ def test_too_few_results_are_an_error_of_that_flush_alone() -> None:
     asyncio.run(scenario())
 
 
-def test_a_write_that_keeps_failing_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_that_is_away_is_told_when_it_goes_and_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         tries = 0
 
@@ -228,7 +229,7 @@ def test_a_write_that_keeps_failing_is_logged_once(caplog: pytest.LogCaptureFixt
         await group.close()
 
     asyncio.run(scenario())
-    assert len(caplog.records) == 1
+    assert ["remedy" in record.__dict__ for record in caplog.records] == [True, False]
 
 
 def test_after_the_time_to_give_up_the_store_is_unavailable_and_what_comes_then_is_tried_at_once(

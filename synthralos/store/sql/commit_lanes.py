@@ -17,8 +17,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from synthralos.store.sql import outage
 from synthralos.store.sql.commit_parts import Entry, Part, Pending
 from synthralos.store.sql.errors import Kind, classify
+from synthralos.telemetry.outages import DATABASE, Outages
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,9 @@ def _nobody_asks() -> None:
 class Lane(ABC):
     """A thread that flushes. It is started with the first thing that it has to do."""
 
-    def __init__(self, name: str, flush: Flush, told: Told) -> None:
+    def __init__(self, name: str, flush: Flush, told: Told, outages: Outages) -> None:
         self._name = name
+        self._outages = outages
         self._flush = flush
         self._told = told
         self._thread: threading.Thread | None = None
@@ -97,6 +100,7 @@ class Lane(ABC):
             results = self._flushed([entry.item for entry in attempt])
         except Exception as error:  # noqa: BLE001 - the edge of a flush: its callers get the error
             return self._after(part, attempt, error)
+        self._outages.works(DATABASE)
         self._told(attempt, results)
         return part.without(attempt)
 
@@ -113,6 +117,7 @@ class Lane(ABC):
     def _after(self, part: Part, attempt: list[Entry], error: Exception) -> list[Part]:
         kind = classify(error)
         if kind is Kind.AGAIN:
+            outage.tell(self._outages, error)
             part.failed(error, away=True)
             return [part]
         if len(attempt) > 1:
@@ -131,8 +136,8 @@ class Lane(ABC):
 class SideLane(Lane):
     """Parts of batches that failed, and items that failed alone, each until it is written or refused for good."""
 
-    def __init__(self, name: str, flush: Flush, told: Told) -> None:
-        super().__init__(f"{name}-aside", flush, told)
+    def __init__(self, name: str, flush: Flush, told: Told, outages: Outages) -> None:
+        super().__init__(f"{name}-aside", flush, told, outages)
         self._fresh: deque[Part] = deque()
         self._later: list[tuple[float, int, Part]] = []
         self._numbers = itertools.count()
@@ -163,8 +168,8 @@ class SideLane(Lane):
 class MainLane(Lane):
     """Whatever waits, in batches, one after the other; the next one is taken without asking the loop."""
 
-    def __init__(self, name: str, flush: Flush, told: Told, pending: Pending, side: SideLane) -> None:
-        super().__init__(name, flush, told)
+    def __init__(self, name: str, flush: Flush, told: Told, outages: Outages, pending: Pending, side: SideLane) -> None:
+        super().__init__(name, flush, told, outages)
         self._pending = pending
         self._side = side
         self.rests = True

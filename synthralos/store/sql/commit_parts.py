@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from synthralos.store.sql.retrying import pauses
+from synthralos.telemetry.outages import Reminder
 
 log = logging.getLogger(__name__)
 
@@ -18,9 +19,6 @@ learn whether it is the database, or something in the part that breaks each conn
 
 ONE_BY_ONE = 32
 """So many items, or fewer, are not parted further but tried singly: each try with a locked row costs its time-out."""
-
-SAY_AGAIN = 60.0
-"""Seconds after which a write that still fails is logged once more."""
 
 
 class Entry:
@@ -81,8 +79,7 @@ class Part:
         self.away = False
         self._name = name
         self._pauses = pauses()
-        self._since = time.monotonic()
-        self._said = -math.inf
+        self._reminder = Reminder()
 
     @property
     def is_wanted(self) -> bool:
@@ -98,13 +95,11 @@ class Part:
         return self.entries[-1:]
 
     def failed(self, error: Exception, *, away: bool) -> None:
-        """It is to be tried again, `pause` seconds from now; `away` says whether the database seems to be."""
+        """It is to be tried again, `pause` seconds from now; `away`: the database seems to be, which the lane tells."""
         self.away = away
         self.tries += 1
         self.pause = next(self._pauses)
-        seconds = time.monotonic() - self._since
-        if seconds - self._said >= SAY_AGAIN:
-            self._said = seconds
+        if not away and self._reminder.due(time.monotonic()):
             log.warning("%s: a write of %d items fails, trying again: %s", self._name, len(self.entries), error)
 
     def without(self, written: Sequence[Entry]) -> list["Part"]:

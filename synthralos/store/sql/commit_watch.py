@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from synthralos.store.sql.commit_lanes import Lane
 from synthralos.store.sql.commit_parts import Entry
+from synthralos.telemetry.outages import Reminder
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Deadlines:
 
 
 class Watchdog:
-    """Says once of a flush that it is stuck, and tries to end it."""
+    """Says of a flush that it is stuck, at once and once a minute, and tries to end it."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Watchdog:
         self._stuck_after = stuck_after
         self._abort = abort
         self._timer: asyncio.TimerHandle | None = None
-        self._said: set[tuple[float, int]] = set()
+        self._said: dict[tuple[float, int], Reminder] = {}
 
     @property
     def sleeps(self) -> bool:
@@ -88,14 +89,13 @@ class Watchdog:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()
         flushes = {flush for lane in self._lanes if (flush := lane.flushing) is not None}
-        self._said &= flushes
-        for flush in flushes - self._said:
-            if now - flush[0] >= self._stuck_after:
-                self._said.add(flush)
+        self._said = {flush: reminder for flush, reminder in self._said.items() if flush in flushes}
+        for flush in flushes:
+            if now - flush[0] >= self._stuck_after and self._said.setdefault(flush, Reminder()).due(now):
                 self._say(now - flush[0], flush[1])
         self._timer = None
         if flushes or self._needed():
-            young = [began for began, _ in flushes - self._said]
+            young = [flush[0] for flush in flushes - self._said.keys()]
             self._timer = loop.call_later(self._stuck_after - (now - min(young, default=now)), self._look, loop)
 
     def _say(self, seconds: float, items: int) -> None:

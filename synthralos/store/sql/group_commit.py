@@ -17,6 +17,7 @@ from synthralos.store.sql.commit_lanes import Lane, MainLane, SideLane
 from synthralos.store.sql.commit_parts import Entry, Pending
 from synthralos.store.sql.commit_watch import Deadlines, Watchdog
 from synthralos.store.sql.errors import StoreBusy, StoreUnavailable
+from synthralos.telemetry.outages import DATABASE, Outages
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +58,15 @@ class GroupCommit(Generic[Item, Result]):
         max_pending_bytes: int | None = MAX_PENDING_BYTES,
         stuck_after: float = STUCK_AFTER,
         abort: Callable[[], None] | None = None,
+        outages: Outages | None = None,
     ) -> None:
         """`max_pending` items and `max_pending_bytes` may be unanswered; what comes then is refused (None: nothing is).
 
         `abort` is called, on the loop, when a flush has taken `stuck_after` seconds, and may end its connection.
+        `outages` are the process's own, which hear of a database that is away.
         """
         self._name = name
+        self._outages = outages or Outages()
         self._size_of = size_of
         self._patience = give_up_after
         self._max_pending = math.inf if max_pending is None else max_pending
@@ -70,8 +74,8 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting = 0
         self._bytes = 0
         self._pending = Pending(batch, max_bytes)
-        self._side = SideLane(name, flush, self._told)
-        self._main = MainLane(name, flush, self._told, self._pending, self._side)
+        self._side = SideLane(name, flush, self._told, self._outages)
+        self._main = MainLane(name, flush, self._told, self._outages, self._pending, self._side)
         self._deadlines = Deadlines(self._give_up)
         self._watchdog = Watchdog(name, (self._main, self._side), lambda: self._waiting > 0, stuck_after, abort)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -159,7 +163,8 @@ class GroupCommit(Generic[Item, Result]):
         return done
 
     def _give_up(self, entries: Sequence[Entry]) -> None:
-        log.warning("%s: gave up a write of %d items", self._name, len(entries))
+        reason = f"{self._name}: writes are given up that were not confirmed in time"
+        self._outages.failed(DATABASE, reason, "look at the database's load, and for what its statements wait")
         self._tell(entries, itertools.repeat(StoreUnavailable(f"{self._name}: not written in time")))
         self._pending.prune()
         self._main.ring()

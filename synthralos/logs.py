@@ -1,0 +1,19 @@
+"""The log of a process, as its settings want it. Called once, where the process begins."""
+
+import os
+
+from synthralos.settings import Settings, SettingsError
+from synthralos.store.sql.errors import StoreError
+from synthralos.telemetry.logs import set_up_logging
+from synthralos.telemetry.redaction import secrets_of
+
+FRANK = (OSError, StoreError, SettingsError)
+"""Errors whose messages quote nothing that a tenant sent."""
+
+
+def log_as(process: str, settings: Settings) -> None:
+    """Log to standard error as a process of this kind (`api`, `worker` …)."""
+    urls = (settings.database_url, settings.broker_url, settings.redis_url)
+    keys = (settings.openai_api_key, settings.anthropic_api_key, settings.google_api_key)
+    secrets = secrets_of(urls, os.environ) | {key.get_secret_value() for key in keys if key is not None}
+    set_up_logging(process, settings.log_level, settings.log_format, secrets, frank=FRANK)

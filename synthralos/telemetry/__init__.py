@@ -1,0 +1,1 @@
+"""What a process tells about itself: metrics, log lines, outages. Each is built once per process and passed on."""

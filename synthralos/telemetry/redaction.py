@@ -1,0 +1,95 @@
+"""What never reaches a log: keys, passwords, and what tenants send and get.
+
+Two nets. The secrets that this process knows are looked for as they stand; whatever else has the form of a key, of an
+`Authorization` header or of a URL with a password is found by its form.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+HIDDEN = "[redacted]"
+
+SHORTEST_SECRET = 6
+"""Characters. What is shorter would be found in ordinary words."""
+
+PRIVATE = frozenset(
+    {"answer", "body", "constraints", "content", "input", "messages", "metadata", "output", "payload", "prompt",
+     "provider_options", "request", "result", "system", "text", "tool_calls", "tools"}
+)  # fmt: skip
+"""Names of fields that hold what a tenant sent or got: their values are not logged, whatever they are."""
+
+SECRET_NAME = re.compile(
+    r"(?i)(pass(word|wd|phrase)?|secret|token|api[_-]?key|private[_-]?key|credential|authorization|cookie)s?$"
+)
+"""Names of fields, of headers and of environment variables whose values are secrets."""
+
+_WORD = r"[^\s\"'\\,;&<>(){}\[\]]"
+_FORMS = re.compile(
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*):(?P<password>[^\s\"']*)@(?=[^\s@\"']*)"
+    rf"|(?P<bearer>(?i:\b(?:bearer|basic))\s+)(?P<credential>{_WORD}{{6,}})"
+    r"|(?P<named>(?i:\b[\w-]*(?:api[_-]?key|authorization|password|passwd|secret|token|cookie)"
+    rf"[\"']?\s*[:=]\s*[\"']?))(?!(?i:bearer|basic)\s)(?P<value>{_WORD}{{4,}})"
+    r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}"
+    r"|\bAIza[A-Za-z0-9_-]{20,}"
+    r"|\bAKIA[A-Z0-9]{12,}"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
+)
+
+
+class Redactor:
+    """Hides secrets in texts and in fields. Thread-safe: it never changes."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """`secrets` are hidden wherever they stand, in the spelling of a URL too."""
+        known = {form for secret in secrets for form in (secret, unquote(secret)) if len(form) >= SHORTEST_SECRET}
+        longest_first = sorted(known, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        return _FORMS.sub(_hide, text)
+
+    def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields without secrets and without what belongs to tenants, however deep."""
+        return {name: self._field(name, value) for name, value in fields.items()}
+
+    def _field(self, name: str, value: Any) -> Any:
+        if name.lower() in PRIVATE or SECRET_NAME.search(name):
+            return HIDDEN
+        return self._value(value)
+
+    def _value(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {str(key): self._field(str(key), inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._value(inner) for inner in value]
+        return self.text(str(value))
+
+
+def secrets_of(urls: Iterable[str | None], environ: Mapping[str, str]) -> set[str]:
+    """The passwords in the URLs (several may be in one, separated by `;`), and the secrets of the environment."""
+    found = {value for name, value in environ.items() if SECRET_NAME.search(name)}
+    for url in urls:
+        for part in (url or "").split(";"):
+            found |= _passwords(part)
+    return {secret for secret in found if len(secret) >= SHORTEST_SECRET}
+
+
+def _passwords(url: str) -> set[str]:
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return set()
+    return {password, unquote(password)} if password else set()
+
+
+def _hide(found: re.Match[str]) -> str:
+    if found["scheme"]:
+        return f"{found['scheme']}:{HIDDEN}@"
+    return (found["bearer"] or found["named"] or "") + HIDDEN

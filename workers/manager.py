@@ -1,0 +1,19 @@
+"""Dramatiq's process manager, with log lines of our form. `workers.process.run_workers` becomes this program."""
+
+import sys
+
+from dramatiq.cli import main
+
+from synthralos.logs import log_as
+from synthralos.settings import load_settings
+
+
+def manage() -> int:
+    """Run the manager with the arguments of the command line; its exit code."""
+    log_as("worker-manager", load_settings())
+    exit_code: int = main()  # type: ignore[no-untyped-call]
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(manage())
