@@ -76,7 +76,7 @@ class BrokerDoorbell:
             self._changed.notify_all()
 
     def depth(self, stage: Stage, lane: Lane) -> int | None:
-        """Messages (of up to 64 ids) that wait in the broker; None when it cannot be asked. Never raises.
+        """Messages (of up to 256 ids) that wait in the broker; None when it cannot be asked. Never raises.
 
         It asks in the calling thread. A broker that is down answers so at once; one that fell silent takes up
         to 25 seconds to be found out, and is not asked again before a ring has got through.

@@ -27,7 +27,7 @@ class PendingIds:
         return self._shrink()
 
     def take(self) -> tuple[Bell, list[str]]:
-        """Up to 64 ids of one bell; all bells that have some get their turn. `KeyError` when empty."""
+        """Up to `BATCH` ids of one bell; all bells that have some get their turn. `KeyError` when empty."""
         bell = next(iter(self._waiting), None)
         if bell is None:
             raise KeyError("nothing is pending")

@@ -22,7 +22,7 @@ class Doorbell(Protocol):
         ...
 
     def depth(self, stage: Stage, lane: Lane) -> int | None:
-        """Messages (of up to 64 ids) that wait in the broker; None when it cannot be asked. Never raises."""
+        """Messages (of up to 256 ids) that wait in the broker; None when it cannot be asked. Never raises."""
         ...
 
     def close(self, timeout: float) -> None:

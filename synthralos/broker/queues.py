@@ -2,8 +2,8 @@
 
 from synthralos.domain.states import Lane, Stage
 
-BATCH = 64
-"""The most job ids that one message carries."""
+BATCH = 256
+"""The most job ids that one message carries: what a message and a batch cost each is shared by so many."""
 
 
 def queue_name(namespace: str, stage: Stage, lane: Lane) -> str:
