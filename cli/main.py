@@ -1,6 +1,8 @@
 """The `synthralos` command, put together. Each group of commands has a file; heavy imports wait until they run."""
 
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -19,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(up.up)
 app.command()(demo.demo)
@@ -31,8 +34,19 @@ app.command()(processes.scheduler)
 app.command()(check.check)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"synthralos {metadata.version('synthralos')}")
+        raise typer.Exit
+
+
 @app.callback()
-def everywhere(as_json: Json = False) -> None:
+def everywhere(
+    as_json: Json = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
     """Options that go before any command."""
 
 

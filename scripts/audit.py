@@ -16,7 +16,7 @@ def audit(lock: Path) -> dict[str, list[dict[str, Any]]] | None:
     command = [sys.executable, "-m", "pip_audit", "-r", str(lock), "--require-hashes", "--disable-pip"]
     command += ["--format", "json", "--progress-spinner", "off", "--desc", "off", "--timeout", "10"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - ours
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
         return None
     if not done.stdout.startswith("{"):

@@ -84,7 +84,9 @@ def run_workers(settings: Settings) -> None:
     }
     shutdown = int((settings.drain_timeout + 15) * 1000)
     arguments = [
-        sys.executable, "-m", "workers.manager", "workers.process:boot",
+        # -P and an empty --path: folders named `workers`, `api`, `cli` where this is started are not ours.
+        sys.executable, "-P", "-m", "workers.manager", "workers.process:boot",
+        "--path",
         "--processes", str(settings.worker_processes),
         "--threads", str(settings.worker_threads),
         "--worker-shutdown-timeout", str(shutdown),

@@ -1,3 +1,8 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from pipelines.tokens import TokenCounter, encoding_for, estimate, measure, prompt_texts, upper_bound
@@ -67,3 +72,48 @@ def test_everything_that_the_model_reads_is_counted() -> None:
     texts = prompt_texts(Request("auto", body))
     assert texts[0] == "look"
     assert [word in "".join(texts) for word in ("call-1", "weather", "answer")] == [True, True, True]
+
+
+# Made with tiktoken 0.14, whose vocabularies have the checksums that it asks for: [text, cl100k_base, o200k_base].
+TIKTOKEN = json.loads((Path(__file__).parent / "tiktoken_counts.json").read_text())
+
+MEGABYTE = 1_000_000
+
+LONG_RUNS = {
+    "a": ("a" * MEGABYTE, 125_000, 125_000),
+    "spaces": (" " * MEGABYTE, 7_813, 7_813),
+    "tabs": ("\t " * (MEGABYTE // 2), 500_000, 500_000),
+    "line ends": ("\n" * MEGABYTE, 31_250, 62_500),
+    "digits": ("7" * MEGABYTE, 333_334, 333_334),
+    "dashes": ("-" * MEGABYTE, 15_625, 15_625),
+    "quotes": ("'" * MEGABYTE, 500_000, 250_000),
+    "emoji": ("😀" * (MEGABYTE // 4), 500_000, 250_000),
+}
+"""Each is one word to a byte-level encoding: where others are quadratic, overflow their stack or end the process."""
+
+
+@pytest.mark.parametrize(("text", "cl100k", "o200k"), TIKTOKEN)
+def test_counts_are_those_of_tiktoken(text: str, cl100k: int, o200k: int) -> None:
+    counter = TokenCounter()
+    assert counter.count([text], "cl100k_base") == cl100k + 3 + 3
+    assert counter.count([text], "o200k_base") == o200k + 3 + 3
+
+
+@pytest.mark.parametrize("name", LONG_RUNS)
+def test_a_megabyte_of_the_same_is_counted_like_any_text(name: str) -> None:
+    text, cl100k, o200k = LONG_RUNS[name]
+    counter = TokenCounter()
+    assert counter.count([text], "cl100k_base") == cl100k + 3 + 3
+    assert counter.count([text], "o200k_base") == o200k + 3 + 3
+
+
+def test_counting_opens_neither_a_connection_nor_a_file_of_a_vocabulary() -> None:
+    code = """if True:
+        import sys
+        from pipelines.tokens import TokenCounter
+        asked = []
+        sys.addaudithook(lambda event, args: asked.append(event) if event.startswith(("socket.", "open")) else None)
+        assert TokenCounter().count(["hello world"]) == 8
+        assert asked == [], asked
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
