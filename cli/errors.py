@@ -24,7 +24,7 @@ from synthralos_client import (
 
 
 class Told(NamedTuple):
-    """What the user is told about an error."""
+    """What the user is told about an error: a line, or one for each of several."""
 
     line: str
     code: Exit
@@ -39,7 +39,7 @@ def explain(error: Exception) -> Told | None:
 
 
 def _setting(error: Exception) -> Told:
-    return Told(f"{error} (settings come from the environment)", Exit.SETTING)
+    return Told(str(error), Exit.SETTING)
 
 
 def _client_setting(error: Exception) -> Told:

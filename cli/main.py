@@ -60,5 +60,7 @@ def run() -> None:
         told = explain(error)
         if told is None:
             raise
-        Output(as_json=False).warn(f"synthralos: {told.line}")
+        out = Output(as_json=False)
+        for line in told.line.splitlines():
+            out.warn(f"synthralos: {line}")
         sys.exit(told.code)

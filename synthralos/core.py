@@ -14,7 +14,7 @@ from synthralos.bus.protocol import Bus
 from synthralos.catalog import load_catalog
 from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog
-from synthralos.settings import Settings
+from synthralos.settings import Settings, SettingsError
 from synthralos.store.sql.database import Database
 from synthralos.telemetry.outages import Outages
 
@@ -41,10 +41,16 @@ class Core:
 
 
 def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = ()) -> Core:
-    """Connects to nothing yet: databases and brokers are connected to when they are first used."""
+    """Connects to nothing yet: databases and brokers are connected to when they are first used.
+
+    Raises `SettingsError` and `CatalogError`.
+    """
     outages = Outages()
     database = Database(settings.database_url)
-    broker = build_broker(settings.broker_url, settings.broker_namespace, list(middleware))
+    try:
+        broker = build_broker(settings.broker_url, settings.broker_namespace, list(middleware))
+    except ValueError as error:
+        raise SettingsError(f"BROKER_URL: {error}") from None
     catalog = load_catalog(settings.catalog_file)
     return Core(
         settings=settings,

@@ -1,30 +1,38 @@
 """Every setting, typed, in one place, read from the environment once per process.
 
-A wrong setting stops the start with one line that names it: `load_settings` raises `SettingsError`.
+Wrong settings stop the start with a line each that names it: `load_settings` raises `SettingsError`. An empty variable
+counts as not set: that is what `${VARIABLE:-}` of a compose file means.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from synthralos.setting_urls import checked_address, checked_url
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 _DATABASES = ("sqlite", "postgresql", "postgres")
 _BROKERS = ("memory", "amqp", "amqps", "redis", "rediss")
+_REDIS = ("redis", "rediss")
+_STAGES = ("guard", "route", "execute", "heal", "analyze")
 
 
 class SettingsError(Exception):
-    """A setting is wrong. The message is one line: which one, why, and what it should look like."""
+    """Settings are wrong. The message has one line for each: which one, why, and what it should look like."""
 
 
 class Settings(BaseSettings):
     """All settings. The environment variable of a field is its name in capitals."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True, str_strip_whitespace=True
+    )
 
     database_url: str = Field(
         "sqlite:///synthralos.db", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
@@ -50,8 +58,8 @@ class Settings(BaseSettings):
 
     worker_processes: Count = Field(2, description="worker processes of `synthralos worker`")
     worker_threads: Count = Field(8, description="Dramatiq threads per worker process")
-    worker_stages: tuple[str, ...] = Field(
-        ("guard", "route", "execute", "heal", "analyze"), description="stages that this worker serves (JSON list)"
+    worker_stages: Annotated[tuple[str, ...], NoDecode] = Field(
+        _STAGES, description="stages that this worker serves, separated by commas"
     )
     flight_slots: Count = Field(10_000, description="provider calls in flight per worker process")
     flight_bytes: Annotated[int, Field(ge=1_000_000)] = Field(
@@ -95,29 +103,53 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if urlsplit(url).scheme.split("+")[0] not in _DATABASES:
-            raise ValueError("must start with sqlite:/// or postgresql://")
+        parts = checked_url(url, _DATABASES, hosts_by_comma=True)
+        if parts.scheme.startswith("sqlite") and (parts.netloc or parts.path in ("", "/")):
+            raise ValueError("must name a file: sqlite:///jobs.db in this folder, sqlite:////var/lib/jobs.db elsewhere")
         return url
 
     @field_validator("broker_url")
     @classmethod
     def _known_broker(cls, url: str) -> str:
-        if urlsplit(url).scheme not in _BROKERS:
-            raise ValueError("must start with memory://, amqp:// or redis://")
+        for one in url.split(";"):
+            checked_url(one, _BROKERS)
         return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, url: str | None) -> str | None:
+        if url is not None:
+            checked_url(url, _REDIS)
+        return url
+
+    @field_validator("host")
+    @classmethod
+    def _known_host(cls, host: str) -> str:
+        return checked_address(host)
+
+    @field_validator("worker_stages", mode="before")
+    @classmethod
+    def _listed_stages(cls, stages: object) -> object:
+        if not isinstance(stages, str):
+            return stages
+        try:
+            return json.loads(stages)
+        except ValueError:
+            return [stage.strip() for stage in stages.split(",") if stage.strip()]
 
     @field_validator("worker_stages")
     @classmethod
     def _known_stages(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = set(stages) - {"guard", "route", "execute", "heal", "analyze"}
+        unknown = sorted(set(stages) - set(_STAGES))
         if unknown or not stages:
-            raise ValueError(f"unknown stages {sorted(unknown)}; choose from guard, route, execute, heal, analyze")
+            named = f"knows no stage {', '.join(unknown)}" if unknown else "names no stage"
+            raise ValueError(f"{named}: choose from {', '.join(_STAGES)}")
         return stages
 
     @model_validator(mode="after")
     def _silence_outlasts_heartbeats(self) -> "Settings":
         if self.worker_lost_after < 3 * self.heartbeat_interval:
-            raise ValueError("worker_lost_after must be at least 3 times heartbeat_interval")
+            raise ValueError("WORKER_LOST_AFTER: must be at least 3 times HEARTBEAT_INTERVAL")
         return self
 
     @property
@@ -127,10 +159,14 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings from the environment, with `overrides` on top; raises `SettingsError`."""
+    """The settings from the environment, with `overrides` on top; raises `SettingsError`, telling of all at once."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates them
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]).upper() or "settings"
-        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        raise SettingsError("\n".join(dict.fromkeys(map(_told, problems)))) from None
+
+
+def _told(problem: ErrorDetails) -> str:
+    reason = problem["msg"].removeprefix("Value error, ")
+    return f"{str(problem['loc'][0]).upper()}: {reason}" if problem["loc"] else reason
