@@ -16,7 +16,7 @@ from api.terms import Terms
 from api.validation import field_errors
 from pipelines.guard.prompt_size import PLAN_LIMITS
 from synthralos.domain.ids import new_id, trace_id_of
-from synthralos.domain.jobs import Constraints, Request, Tenant
+from synthralos.domain.jobs import UNCONSTRAINED, Constraints, Request, Tenant
 from synthralos.domain.states import Lane
 from synthralos.store.queue.submissions import NewJob
 from synthralos.store.scope import Scope
@@ -29,7 +29,6 @@ DEFAULT_ORGANIZATION = DEFAULT_WORKSPACE = "default"
 _PARAMETERS = (
     "max_output_tokens", "temperature", "top_p", "stop", "seed", "tools", "tool_choice", "response_format",
 )  # fmt: skip
-_NO_CONSTRAINTS = Constraints()
 _validate = JobIn.__pydantic_validator__.validate_python
 
 
@@ -166,7 +165,7 @@ def _new_job(
         lane=lane if job.lane is None else Lane(job.lane),
         trace_id=trace_id,
         request=Request(job.model, _body(data), data.get("provider_options") or {}),
-        constraints=_NO_CONSTRAINTS if job.constraints is None else _constraints(job.constraints),
+        constraints=UNCONSTRAINED if job.constraints is None else _constraints(job.constraints),
         parent_span_id=parent_span_id,
         run_id=job.run_id,
         metadata=data.get("metadata") or {},

@@ -5,7 +5,7 @@ The call is made exactly once here: what to do after a failure is heal's busines
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from urllib.parse import urlsplit
 
 import orjson
@@ -133,6 +133,7 @@ def _headers(call: Call) -> http.HeaderFields:
     )
 
 
+@lru_cache
 def _timeouts(seconds: float) -> http.Timeouts:
     """An answer that is not streamed comes in one piece: how long the model thinks is all that there is to wait for."""
     return http.Timeouts(min(CONNECT_TIMEOUT, seconds / 2), first_byte=seconds, idle=seconds, total=seconds)

@@ -67,6 +67,10 @@ class Constraints:
         )
 
 
+UNCONSTRAINED = Constraints()
+"""What most jobs are: one for all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the model is asked: OpenAI chat messages and parameters, in `body`.

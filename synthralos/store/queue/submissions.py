@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.expression import FromClause
 
 from synthralos.domain.ids import trace_id_of
-from synthralos.domain.jobs import Constraints, Request, Tenant
+from synthralos.domain.jobs import UNCONSTRAINED, Constraints, Request, Tenant
 from synthralos.domain.states import Lane, Stage, State
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
@@ -33,7 +33,6 @@ _JOB_COLUMNS: Columns = {
     "metadata": sa.Text(),
     "deadline": UtcTime(),
 }
-_NO_CONSTRAINTS = Constraints()
 _KEY_COLUMNS: Columns = {
     "organization": sa.Text(),
     "workspace": sa.Text(),
@@ -189,7 +188,7 @@ def _job_row(job: NewJob) -> dict[str, Any]:
         row["parent_span_id"] = job.parent_span_id
     if job.run_id is not None:
         row["run_id"] = job.run_id
-    if job.constraints != _NO_CONSTRAINTS:
+    if job.constraints != UNCONSTRAINED:
         row["constraints"] = encode_json(job.constraints.to_json())
     if job.metadata:
         row["metadata"] = encode_json(job.metadata)

@@ -1,6 +1,7 @@
 """Reading jobs for a worker: all that the stages need of them, by id."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from synthralos.domain.ids import trace_id_of
-from synthralos.domain.jobs import Claim, Constraints, Job, Request, Tenant
+from synthralos.domain.jobs import UNCONSTRAINED, Claim, Constraints, Job, Request, Tenant
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.queue.content import PlanShelf
@@ -34,6 +35,8 @@ _COLUMNS = (
 _NAMES = [column.name for column in _COLUMNS]
 
 OpenRow = dict[str, Any]
+
+_tenant = lru_cache(1024)(Tenant)
 
 
 class OpenJobs:
@@ -73,12 +76,12 @@ def _job(row: OpenRow, claim: Claim, plans: dict[str, RoutingPlan]) -> Job:
     plan, request, constraints = plans.get(row["plan_key"]), orjson.loads(row["request"]), row["constraints"]
     return Job(
         id=row["id"],
-        tenant=Tenant(row["organization"], row["workspace"], row["user_id"], row["account_plan"]),
+        tenant=_tenant(row["organization"], row["workspace"], row["user_id"], row["account_plan"]),
         stage=Stage(row["stage"]),
         lane=Lane(row["lane"]),
         trace_id=row["trace_id"] or trace_id_of(row["id"]),
         request=Request(row["model"], request["body"], request["provider_options"]),
-        constraints=Constraints() if constraints is None else Constraints.from_json(orjson.loads(constraints)),
+        constraints=UNCONSTRAINED if constraints is None else Constraints.from_json(orjson.loads(constraints)),
         claim=claim,
         created_at=row["created_at"],
         parent_span_id=row["parent_span_id"],
