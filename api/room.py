@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import orjson
 from starlette.requests import Request
 
+from api.arrivals import Arrivals
 from api.auth import Authenticator, BriefCache, Caller
 from api.open_here import OpenHere
 from api.problems import Problem, not_found
@@ -81,11 +82,12 @@ class Room:
         self.waiters: Waiters[Seen] = Waiters(
             lambda ids: self.read(lambda: self.reader.states(ids)), self.looks.ask, poll_seconds
         )
-        submissions = Submissions(core.database)
+        self.announcer = core.announcer()
+        arrivals = Arrivals(Submissions(core.database), self.announcer)
         patience = core.settings.submit_timeout
 
         def accept(weighed: Sequence[_Weighed]) -> Sequence[Accepted | KeyReused]:
-            return submissions.accept([each.submission for each in weighed])
+            return arrivals.accept([each.submission for each in weighed])
 
         self._small: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
             "accept",
@@ -115,13 +117,16 @@ class Room:
         # Before the waiters: who begins to wait in between finds the job not open any more, and looks.
         self.core.bus.subscribe(Topic.FINISHED, self.open_here.heard_end)
         self.waiters.subscribe_to(self.core.bus)
+        self.announcer.start(self.core.bus)
 
     async def close(self) -> None:
         """Commit what is pending and give back the threads; the core stays its owner's to close."""
         self.waiters.release()
         await self._small.close()
         await self._large.close()
-        await asyncio.get_running_loop().run_in_executor(self.threads, self.looks.close)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.threads, self.announcer.close)
+        await loop.run_in_executor(self.threads, self.looks.close)
         self.threads.shutdown(wait=True)
 
     async def accept(self, submission: Submission, body_bytes: int) -> Accepted | KeyReused:

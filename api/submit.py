@@ -1,4 +1,4 @@
-"""`POST /api/v1/jobs`: the hot path. Durable first, then the doorbell, then 202."""
+"""`POST /api/v1/jobs`: the hot path. Durable first, then made known (`arrivals`), then 202."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,6 @@ from api.problems import FieldError, Problem, invalid, invalid_field, unavailabl
 from api.room import LARGE_BODY, Room
 from synthralos.domain.ids import trace_id_of
 from synthralos.domain.spans import parse_traceparent
-from synthralos.domain.states import Stage
 from synthralos.store.admin.keys import Role
 from synthralos.store.queue.submissions import Idempotency, KeyReused, NewJob, Submission
 from synthralos.store.scope import EVERYTHING, Scope
@@ -87,16 +86,7 @@ async def _store(room: Room, submission: Submission, size: int, *, many: bool) -
         raise invalid_field(_KEY_FIELD, "was used before with another body", "use a new key for a new request")
     if answer.replayed:
         return await _replay(room, answer.job_ids, many=many)
-    _ring(room, submission)
     return _accepted([(job.id, job.trace_id) for job in submission.jobs], [], many=many)
-
-
-def _ring(room: Room, submission: Submission) -> None:
-    lanes: dict[Any, list[str]] = {}
-    for job in submission.jobs:
-        lanes.setdefault(job.lane, []).append(job.id)
-    for lane, ids in lanes.items():
-        room.core.doorbell.ring(Stage.GUARD, lane, ids)
 
 
 async def _replay(room: Room, job_ids: list[str], *, many: bool) -> Response:

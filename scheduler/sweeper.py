@@ -4,12 +4,12 @@ Any number of sweepers may run at once: every move is one fenced statement in th
 the work is not done twice. Cron schedules get a file of their own beside this one.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
+from synthralos.control.ringing import ring_for
 from synthralos.domain.states import Lane, Stage
 from synthralos.settings import Settings
 from synthralos.store.queue.sweeps import Sweeps, WorkItem
@@ -165,11 +165,7 @@ class Sweeper:
         self._left_some = True
 
     def _ring(self, items: Iterable[WorkItem]) -> None:
-        groups: defaultdict[tuple[Stage, Lane], list[str]] = defaultdict(list)
-        for step in items:
-            groups[step.stage, step.lane].append(step.id)
-        for (stage, lane), ids in groups.items():
-            self._doorbell.ring(stage, lane, ids)
+        ring_for(self._doorbell, ((step.stage, step.lane, step.id) for step in items))
 
 
 class _Watch:

@@ -10,8 +10,11 @@ from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.build import build_bus
+from synthralos.bus.line import Line
+from synthralos.bus.postgres import PostgresBus
 from synthralos.bus.protocol import Bus
 from synthralos.catalog import load_catalog
+from synthralos.control.announcer import Announcer, direct_announcer
 from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog
 from synthralos.settings import Settings, SettingsError
@@ -31,6 +34,18 @@ class Core:
     catalog: Catalog
     credentials: Credentials
     outages: Outages = field(default_factory=Outages)
+
+    @property
+    def line(self) -> Line | None:
+        """What direct rings come by; None where they are no gain, or cannot be had (SQLite)."""
+        bus = self.bus
+        return bus.line if isinstance(bus, PostgresBus) and not self.settings.embedded else None
+
+    def announcer(self) -> Announcer:
+        """Who makes accepted jobs known: the caller's to start and to close."""
+        if self.line is None:
+            return Announcer(self.doorbell)
+        return direct_announcer(self.doorbell, self.database, self.settings)
 
     def close(self, timeout: float = 2.0) -> None:
         """Ring what is still to be rung, then give back all connections."""

@@ -31,8 +31,13 @@ class Heartbeat:
         lost_after: float = 15.0,
         monotonic: Callable[[], float] = time.monotonic,
         outages: Outages | None = None,
+        identified: Callable[[str], None] = lambda process_id: None,
     ) -> None:
-        """`interval` in seconds between two beats; after `lost_after` seconds of silence others declare us lost."""
+        """`interval` in seconds between two beats; after `lost_after` seconds of silence others declare us lost.
+
+        `identified` is called with each identity that this process gets; it must not block.
+        """
+        self._identified = identified
         self._processes = processes
         self._kind = kind
         self._stages = stages
@@ -71,6 +76,7 @@ class Heartbeat:
 
     def _register(self) -> None:
         self.process_id = self._processes.register(self._kind, self._stages)
+        self._identified(self.process_id)
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):

@@ -38,6 +38,7 @@ from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
 from workers.heartbeat import Heartbeat
+from workers.inbox import Inbox
 from workers.taking import Taking
 from workers.writer import JobWriter
 
@@ -61,6 +62,7 @@ class WorkerRuntime:
         self._turned_away: list[tuple[Stage, Lane, Sequence[str]]] = []
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
+        self._inbox = None if core.line is None else Inbox(core.line, stages, self.handle, core.doorbell.ring)
         self.heartbeat = Heartbeat(
             Processes(database),
             "worker",
@@ -68,6 +70,7 @@ class WorkerRuntime:
             settings.heartbeat_interval,
             settings.worker_lost_after,
             outages=core.outages,
+            identified=self._on_identified,
         )
         self._thread = EventLoopThread("calls")
         exporters = build_exporters(settings)
@@ -129,6 +132,8 @@ class WorkerRuntime:
         self.heartbeat.start()
         self._exporter.start()
         self._thread.spawn(self._audit.run)
+        if self._inbox is not None:
+            self._inbox.start()
         log.info("worker %s is ready", self.heartbeat.process_id)
 
     def handle(self, stage: Stage, job_ids: Sequence[str], *, doubtful: bool = False, lane: Lane = Lane.BULK) -> None:
@@ -157,6 +162,8 @@ class WorkerRuntime:
 
     def drain(self) -> None:
         """Finish what is under way until the drain's deadline, and give the rest back without counting it."""
+        if self._inbox is not None:
+            self._inbox.stop()
         self._ring_for_others()
         if not self._empty_within(self._settings.drain_timeout):
             log.warning("releasing %d jobs that are still under way", len(self.registry.under_way()))
@@ -183,6 +190,8 @@ class WorkerRuntime:
         return True
 
     def _close(self) -> None:
+        if self._inbox is not None:
+            self._inbox.leave()
         for closing in (self._writer.close(), self._execute.close()):
             try:
                 self._thread.run(closing, _RELEASE_SECONDS)
@@ -196,6 +205,10 @@ class WorkerRuntime:
     async def _histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
         """What heal looks back on, waiting for the database where it is away: the answer must not be lost."""
         return await keep_trying_async(lambda: asyncio.to_thread(self._reader.histories, job_ids))
+
+    def _on_identified(self, worker_id: str) -> None:
+        if self._inbox is not None:
+            self._inbox.move_to(worker_id)
 
     def _on_revoked(self, job_ids: Sequence[str] | None) -> None:
         """The claim of these jobs (of any, where None) may have been revoked: cut those calls of ours that lost it."""

@@ -1,10 +1,10 @@
 """The books of one worker process: group commits of starts and settlements, and who is told afterwards."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
+from synthralos.control.ringing import Place, ring_for
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from synthralos.store.queue.settlements import Settlements
@@ -68,14 +68,13 @@ class JobWriter:
         return results
 
     def _ring(self, settlements: Sequence[Settlement]) -> None:
-        items: defaultdict[tuple[Stage, Lane], list[str]] = defaultdict(list)
+        places: list[Place] = []
         for s in settlements:
             if s.state is State.QUEUED:
-                items[s.stage, s.job.lane].append(s.job.id)
+                places.append((s.stage, s.job.lane, s.job.id))
             elif s.stage is Stage.ANALYZE and (self._ships or not s.analyzed):
-                items[Stage.ANALYZE, Lane.BULK].append(s.job.id)
-        for (stage, lane), ids in items.items():
-            self._doorbell.ring(stage, lane, ids)
+                places.append((Stage.ANALYZE, Lane.BULK, s.job.id))
+        ring_for(self._doorbell, places)
 
 
 def _news(settlements: Sequence[Settlement]) -> list[tuple[Topic, list[str]]]:

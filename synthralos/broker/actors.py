@@ -21,7 +21,16 @@ class Handle(Protocol):
 PRIORITIES = {Lane.INTERACTIVE: 0, Lane.BULK: 10}
 """Dramatiq priorities: the lower number goes first among the messages that a worker has fetched."""
 
+DIRECT_QUEUE = "direct"
+"""The one queue of what is rung directly at a process. It exists in that process alone."""
+
 log = logging.getLogger(__name__)
+
+
+def declare_direct_actors(broker: dramatiq.Broker, stages: Iterable[Stage], handle: Handle) -> None:
+    """As `declare_actors`, for the interactive lane alone: all stages by one queue, on a broker of their own."""
+    for stage in dict.fromkeys(stages):
+        _declare(broker, stage, Lane.INTERACTIVE, DIRECT_QUEUE, handle)
 
 
 def declare_actors(broker: dramatiq.Broker, namespace: str, stages: Iterable[Stage], handle: Handle) -> None:
@@ -32,14 +41,18 @@ def declare_actors(broker: dramatiq.Broker, namespace: str, stages: Iterable[Sta
     """
     for stage in dict.fromkeys(stages):
         for lane in Lane:
-            dramatiq.Actor(
-                _receiver(stage, lane, handle),
-                broker=broker,
-                actor_name=actor_name(stage, lane),
-                queue_name=queue_name(namespace, stage, lane),
-                priority=PRIORITIES[lane],
-                options={"max_retries": 0},
-            )
+            _declare(broker, stage, lane, queue_name(namespace, stage, lane), handle)
+
+
+def _declare(broker: dramatiq.Broker, stage: Stage, lane: Lane, queue: str, handle: Handle) -> None:
+    dramatiq.Actor(
+        _receiver(stage, lane, handle),
+        broker=broker,
+        actor_name=actor_name(stage, lane),
+        queue_name=queue,
+        priority=PRIORITIES[lane],
+        options={"max_retries": 0},
+    )
 
 
 def _receiver(stage: Stage, lane: Lane, handle: Handle) -> Callable[..., None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import dramatiq
 from dramatiq.brokers.stub import StubBroker, _StubConsumer
+from dramatiq.common import iter_queue
 
 from synthralos.broker.base import DoorbellBroker
 
@@ -39,6 +40,10 @@ class MemoryDoorbellBroker(DoorbellBroker, StubBroker):
         """Messages in the queue."""
         queue: Queue[bytes] | None = self.queues.get(queue_name)
         return 0 if queue is None else queue.qsize()
+
+    def drain(self, queue_name: str) -> "list[dramatiq.Message[Any]]":
+        """Take all messages out of a queue that nobody consumes any more."""
+        return [dramatiq.Message.decode(data) for data in iter_queue(self.queues[queue_name])]
 
     def _make(self, queue_name: str) -> None:
         self.queues.setdefault(queue_name, Queue())

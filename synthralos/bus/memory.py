@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from synthralos.bus.protocol import Listener, Notice, Topic
+from synthralos.bus.protocol import Listener, Topic
+from synthralos.store.sql.notices import Notice
 
 
 class MemoryBus:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from synthralos.store.sql.notices import Notice
+
 POLL_SECONDS = 1.0
 """How often a waiter looks by itself where nothing was heard: the price of a lost message."""
 
@@ -26,10 +28,6 @@ class Topic(StrEnum):
 Listener = Callable[[Sequence[str] | None], None]
 """Called with the ids of changed jobs, or None when any job may have changed (after a lost connection).
 Runs in the bus's thread, or in the publisher's: it must be quick and must not raise."""
-
-
-Notice = tuple[str, str]
-"""A channel of PostgreSQL's NOTIFY, and what is said on it."""
 
 
 class Bus(Protocol):

@@ -16,6 +16,7 @@ from synthralos.store.queue.ledger import book_ends
 from synthralos.store.queue.rows import SETTLE_COLUMNS, START_COLUMNS
 from synthralos.store.queue.statements import fence, keep_results, move_jobs, start_jobs, was
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.notices import told_beside
 from synthralos.store.sql.prepared import Prepared
 from synthralos.store.sql.recordset import Row, RowFilter, encode_rows, recordset
 from synthralos.store.tables import open_jobs
@@ -81,9 +82,7 @@ def _told(changed: CTE, whole: bool) -> Any:
     """The numbers of the jobs that were changed; where there are any, what is to be told is told with the commit."""
     if not whole:
         return sa.select(changed.c.no)
-    notices = recordset(_PG, "notices", {"channel": sa.Text(), "payload": sa.Text()})
-    told = sa.select(sa.func.count(sa.func.pg_notify(notices.c.channel, notices.c.payload))).scalar_subquery()
-    return sa.select(changed.c.no, told.label("told"))
+    return sa.select(changed.c.no, told_beside().label("told"))
 
 
 def _beside(changed: CTE, whole: bool) -> list[CTE]:

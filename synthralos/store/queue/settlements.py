@@ -17,6 +17,7 @@ from synthralos.store.queue.rows import ends, settle_row, start_row
 from synthralos.store.queue.sqlite_writes import SqliteWrites
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_transient
+from synthralos.store.sql.notices import Notice
 from synthralos.store.sql.recordset import Row, encode_rows
 
 _Item = TypeVar("_Item", Start, Settlement)
@@ -80,10 +81,10 @@ class Settlements:
         self._in_doubt -= doubtful
         return won
 
-    def settle(self, settlements: Sequence[Settlement], notices: Sequence[tuple[str, str]] = ()) -> list[Written]:
+    def settle(self, settlements: Sequence[Settlement], notices: Sequence[Notice] = ()) -> list[Written]:
         """Write what became of the jobs, or correct the ledger alone where the claim was lost.
 
-        `notices`: (channel, payload) that PostgreSQL's NOTIFY tells with the commit.
+        `notices` are said with the commit, on PostgreSQL alone.
         """
         self._plans.store(settlement.plan for settlement in settlements)
         rows = [settle_row(no, s) for no, s in enumerate(settlements)]
@@ -92,7 +93,7 @@ class Settlements:
             numbers = [no for no, s in enumerate(settlements) if ends(s) is last]
             if numbers:
                 beside = self._appended([(no, settlements[no]) for no in numbers])
-                beside["notices"] = [{"channel": channel, "payload": payload} for channel, payload in notices]
+                beside["notices"] = [notice._asdict() for notice in notices]
                 won |= write([rows[no] for no in numbers], beside)
         self._correct_lost([rows[no] for no, s in enumerate(settlements) if no not in won and s.attempt is not None])
         return _written(len(settlements), won)

@@ -12,6 +12,7 @@ from synthralos.domain.ids import trace_id_of
 from synthralos.domain.jobs import UNCONSTRAINED, Constraints, Request, Tenant
 from synthralos.domain.states import Lane, Stage, State
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.notices import Notice, encode_notices, tell
 from synthralos.store.sql.prepared import Prepared
 from synthralos.store.sql.recordset import Columns, encode_rows, insert_ignoring, recordset
 from synthralos.store.sql.types import Id, Json, UtcTime, encode_json, encode_time, id_text, utcnow, word
@@ -94,20 +95,27 @@ class Submissions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._whole = Prepared(_accept()) if database.dialect == "postgresql" else None
+        self._tells = database.dialect == "postgresql"
+        self._whole = {told: Prepared(_accept(told)) for told in (False, True)} if self._tells else None
         self._parts = (insert_jobs(database.dialect), open_for_work(database.dialect))
         self._insert_keys = _insert_keys(database.dialect)
 
-    def accept(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReused]:
-        """Store all submissions in one transaction; one answer each, in order. Safe to repeat as it is."""
+    def accept(self, submissions: Sequence[Submission], notices: Sequence[Notice] = ()) -> list[Accepted | KeyReused]:
+        """Store all submissions in one transaction; one answer each, in order. Safe to repeat as it is.
+
+        `notices` are said with the commit, on PostgreSQL alone; also about jobs that turn out to be replayed.
+        """
+        told = {"notices": encode_notices(notices)} if notices else {}
         if self._whole is not None and all(submission.idempotency is None for submission in submissions):
             rows = [_job_row(job) for submission in submissions for job in submission.jobs]
-            self._whole.run(self._database, {"rows": encode_rows(rows)})
+            self._whole[bool(notices)].run(self._database, {"rows": encode_rows(rows), **told})
             return [Accepted([job.id for job in submission.jobs]) for submission in submissions]
         with self._database.transaction() as connection:
             earlier = self._take_keys(connection, submissions)
             answers = [_answer(submission, earlier) for submission in submissions]
             self._insert(connection, [s for s, a in zip(submissions, answers, strict=True) if _is_new(a)])
+            if told and self._tells:
+                connection.execute(tell(), told)
         return answers
 
     def _insert(self, connection: sa.Connection, submissions: Sequence[Submission]) -> None:
@@ -206,12 +214,12 @@ def _known(connection: sa.Connection, job_ids: Sequence[str]) -> set[str]:
     return set(found.scalars())
 
 
-def _accept() -> Any:
-    """Both tables in one statement: only jobs that were not there before are opened."""
+def _accept(told: bool) -> Any:
+    """Both tables in one statement: only jobs that were not there before are opened. `told`: it says notices too."""
     rows = recordset("postgresql", "rows", _JOB_COLUMNS)
     stored = insert_jobs("postgresql", rows).returning(jobs.c.id, jobs.c.lane, jobs.c.deadline).cte("stored")
     opened = open_for_work("postgresql", stored).cte("opened")
-    return sa.select(stored.c.id).add_cte(opened)
+    return (tell() if told else sa.select(stored.c.id)).add_cte(stored, opened)
 
 
 def insert_jobs(dialect: str, rows: FromClause | None = None) -> Any:

@@ -1,0 +1,1 @@
+"""What follows a commit: who is rung, by which way, and who is told."""
