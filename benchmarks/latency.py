@@ -10,7 +10,7 @@ from time import perf_counter
 import uvloop
 
 from benchmarks.client import Connection
-from benchmarks.places import postgresql_database, rabbitmq_vhost, redis_prefix
+from benchmarks.places import no_broker, postgresql_database, rabbitmq_vhost, redis_prefix
 from benchmarks.provider import catalog_file, nginx
 from benchmarks.report import BenchmarkError, cpu_table, figure, percentile, say
 from benchmarks.system import Shape, System, check_books, running
@@ -21,7 +21,7 @@ RATE = 100
 SECONDS, SECONDS_SMOKE = 20, 2
 WARM_UP = 200
 
-_PLACES = {"rabbitmq": rabbitmq_vhost, "redis": redis_prefix}
+_PLACES = {"rabbitmq": rabbitmq_vhost, "redis": redis_prefix, "no_broker": no_broker}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Pool:
 
 
 def main(smoke: bool) -> None:
-    """RabbitMQ, then Redis."""
+    """RabbitMQ, then Redis, then the database alone."""
     for broker in _PLACES:
         added = _on(broker, RATE * (SECONDS_SMOKE if smoke else SECONDS))
         for percent in (50, 95):

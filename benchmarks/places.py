@@ -49,6 +49,12 @@ def rabbitmq_vhost() -> Iterator[BrokerPlace]:
 
 
 @contextlib.contextmanager
+def no_broker() -> Iterator[BrokerPlace]:
+    """The system's own database."""
+    yield BrokerPlace("postgresql://", "bench")
+
+
+@contextlib.contextmanager
 def redis_prefix() -> Iterator[BrokerPlace]:
     """A key prefix."""
     prefix = f"bench-{uuid.uuid4().hex}"

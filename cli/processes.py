@@ -43,8 +43,8 @@ def scheduler() -> None:
 def _shared_broker(chosen: Settings) -> Settings:
     if chosen.embedded:
         typer.echo(
-            "synthralos: BROKER_URL is memory://, which reaches no other process: set it to amqp://… or redis://…, "
-            "or run everything in one process with `synthralos up`",
+            "synthralos: BROKER_URL is memory://, which reaches no other process: set it to amqp://…, redis://… or "
+            "postgresql://, or run everything in one process with `synthralos up`",
             err=True,
         )
         raise typer.Exit(Exit.SETTING)

@@ -15,9 +15,12 @@ from synthralos.bus.postgres import PostgresBus
 from synthralos.bus.protocol import Bus
 from synthralos.catalog import load_catalog
 from synthralos.control.announcer import Announcer, direct_announcer
+from synthralos.control.database_rings import DatabaseCarrier
+from synthralos.control.direct_rings import DirectRings
 from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog
 from synthralos.settings import Settings, SettingsError
+from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.database import Database
 from synthralos.telemetry.outages import Outages
 
@@ -34,22 +37,24 @@ class Core:
     catalog: Catalog
     credentials: Credentials
     outages: Outages = field(default_factory=Outages)
+    direct: DirectRings | None = None
 
     @property
     def line(self) -> Line | None:
-        """What direct rings come by; None where they are no gain, or cannot be had (SQLite)."""
-        bus = self.bus
-        return bus.line if isinstance(bus, PostgresBus) and not self.settings.embedded else None
+        """What direct rings come in by; None where there are none."""
+        return self.bus.line if isinstance(self.bus, PostgresBus) and self.direct is not None else None
 
     def announcer(self) -> Announcer:
         """Who makes accepted jobs known: the caller's to start and to close."""
-        if self.line is None:
+        if self.direct is None:
             return Announcer(self.doorbell)
-        return direct_announcer(self.doorbell, self.database, self.settings)
+        return direct_announcer(self.doorbell, self.direct, self.database)
 
     def close(self, timeout: float = 2.0) -> None:
         """Ring what is still to be rung, then give back all connections."""
         self.doorbell.close(timeout)
+        if self.direct is not None:
+            self.direct.close()
         self.bus.close()
         self.broker.close()
         self.database.close()
@@ -67,13 +72,25 @@ def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = (
     except ValueError as error:
         raise SettingsError(f"BROKER_URL: {error}") from None
     catalog = load_catalog(settings.catalog_file)
+    direct = direct_rings(database, settings)
+    carrier = DatabaseCarrier(database, direct) if direct is not None and settings.brokerless else broker
     return Core(
         settings=settings,
         database=database,
         bus=build_bus(database),
         broker=broker,
-        doorbell=BrokerDoorbell(broker, settings.broker_namespace, outages=outages),
+        doorbell=BrokerDoorbell(carrier, settings.broker_namespace, outages=outages),
         catalog=catalog,
         credentials=Credentials.from_settings(settings, os.environ, catalog),
         outages=outages,
+        direct=direct,
     )
+
+
+def direct_rings(database: Database, settings: Settings) -> DirectRings | None:
+    """Who is rung directly; None where that is no gain (all in one process), or cannot be had (SQLite)."""
+    if database.dialect != "postgresql" or settings.embedded:
+        return None
+    # Late enough that a busy machine makes nobody look dead, and early enough that the dead are rung for a moment only.
+    fresh = max(settings.worker_lost_after / 3, 2 * settings.heartbeat_interval + 1)
+    return DirectRings(lambda: Processes(database).living("worker"), fresh)

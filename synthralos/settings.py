@@ -18,7 +18,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 _DATABASES = ("sqlite", "postgresql", "postgres")
-_BROKERS = ("memory", "amqp", "amqps", "redis", "rediss")
+_BROKERS = ("memory", "amqp", "amqps", "redis", "rediss", "postgresql", "postgres")
 _REDIS = ("redis", "rediss")
 _STAGES = ("guard", "route", "execute", "heal", "analyze")
 
@@ -37,7 +37,10 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///synthralos.db", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
     )
-    broker_url: str = Field("memory://", description="memory://, amqp://… (several hosts with ;) or redis://…")
+    broker_url: str = Field(
+        "memory://",
+        description="memory://, amqp://… (several hosts with ;), redis://…, or postgresql:// for DATABASE_URL itself",
+    )
     broker_namespace: str = Field("synthralos", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="prefix of all queues")
     redis_url: str | None = Field(None, description="for shared rate limits and breakers; optional")
 
@@ -112,7 +115,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_broker(cls, url: str) -> str:
         for one in url.split(";"):
-            checked_url(one, _BROKERS)
+            checked_url(one, _BROKERS, hosts_by_comma=one.startswith("postgres"))
         return url
 
     @field_validator("redis_url")
@@ -151,6 +154,24 @@ class Settings(BaseSettings):
         if self.worker_lost_after < 3 * self.heartbeat_interval:
             raise ValueError("WORKER_LOST_AFTER: must be at least 3 times HEARTBEAT_INTERVAL")
         return self
+
+    @model_validator(mode="after")
+    def _database_rings_for_its_own_jobs(self) -> "Settings":
+        if self.brokerless and not (self.broker_url in (self.database_url, "postgresql://") and self._on_postgresql):
+            raise ValueError(
+                "BROKER_URL: postgresql:// stands for the database of DATABASE_URL, which has to be PostgreSQL;"
+                " no other database can ring"
+            )
+        return self
+
+    @property
+    def _on_postgresql(self) -> bool:
+        return self.database_url.startswith("postgres")
+
+    @property
+    def brokerless(self) -> bool:
+        """Whether the database rings for its jobs itself, so that no broker is needed."""
+        return self.broker_url.startswith("postgres")
 
     @property
     def embedded(self) -> bool:

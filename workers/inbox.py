@@ -6,13 +6,12 @@ Actors, middleware and threads are Dramatiq's, as with the other broker; nothing
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import dramatiq
 
-from synthralos.broker.actors import DIRECT_QUEUE, Handle, declare_direct_actors
+from synthralos.broker.actors import Handle, declare_direct_actors
 from synthralos.broker.memory import MemoryDoorbellBroker
-from synthralos.broker.queues import actor_name
+from synthralos.broker.queues import actor_name, bell_of, direct_queue
 from synthralos.bus.line import Line
 from synthralos.control.ring_channels import channel_of, decode_ring
 from synthralos.domain.states import Lane, Stage
@@ -41,16 +40,23 @@ class Inbox:
         stages: Iterable[Stage],
         handle: Handle,
         pass_on: Callable[[Stage, Lane, Sequence[str]], None],
+        *,
+        threads: int = THREADS,
+        alone: bool = False,
     ) -> None:
-        """`pass_on` rings for others; it gets what comes when the worker takes no more, or when too much waits here."""
+        """`pass_on` rings for others; it gets what comes when the worker takes no more, or when too much waits here.
+
+        `alone`: nothing else rings, so that others are as full; what is too much is left to the sweeper.
+        """
         self._line = line
         self._pass_on = pass_on
+        self._alone = alone
         self._channel: str | None = None
         self._lock = threading.Lock()
         self._open = True
         self._broker = MemoryDoorbellBroker([])
         declare_direct_actors(self._broker, stages, handle)
-        self._worker = dramatiq.Worker(self._broker, worker_threads=THREADS, worker_timeout=_IDLE_WAKE_UP)
+        self._worker = dramatiq.Worker(self._broker, worker_threads=threads, worker_timeout=_IDLE_WAKE_UP)
 
     def move_to(self, worker_id: str) -> None:
         """Listen to the channel of this identity from soon on, and to no other."""
@@ -69,8 +75,9 @@ class Inbox:
         with self._lock:
             self._open = False
         self._worker.stop()
-        for message in self._broker.drain(DIRECT_QUEUE):
-            self._give_away(message)
+        for lane in Lane:
+            for message in self._broker.drain(direct_queue(lane)):
+                self._pass_on(*bell_of(message.actor_name), message.args[0])
 
     def leave(self) -> None:
         """Hear nothing more."""
@@ -80,25 +87,25 @@ class Inbox:
     def _hear(self, payloads: list[str] | None) -> None:
         for payload in payloads or ():
             try:
-                stage, ids = decode_ring(payload)
+                stage, lane, ids = decode_ring(payload)
             except ValueError:
                 log.warning("dropped a direct ring for a stage that is not known here")
                 continue
-            self._put(stage, ids)
+            self._put(stage, lane, ids)
 
-    def _put(self, stage: Stage, ids: list[str]) -> None:
+    def _put(self, stage: Stage, lane: Lane, ids: list[str]) -> None:
         with self._lock:
-            if self._open and self._broker.depth(DIRECT_QUEUE) < MOST_WAITING:
-                self._broker.enqueue(_message(stage, ids))
+            full = self._broker.depth(direct_queue(lane)) >= MOST_WAITING
+            if self._open and not full:
+                self._broker.enqueue(_message(stage, lane, ids))
                 return
-        self._pass_on(stage, Lane.INTERACTIVE, ids)
+        if self._open and self._alone:
+            log.debug("%d jobs at %s are too many here; the sweeper will ring again", len(ids), stage)
+            return
+        self._pass_on(stage, lane, ids)
 
-    def _give_away(self, message: "dramatiq.Message[Any]") -> None:
-        stage = Stage(message.actor_name.partition(".")[0])
-        self._pass_on(stage, Lane.INTERACTIVE, message.args[0])
 
-
-def _message(stage: Stage, ids: list[str]) -> "dramatiq.Message[None]":
+def _message(stage: Stage, lane: Lane, ids: list[str]) -> "dramatiq.Message[None]":
     return dramatiq.Message(
-        queue_name=DIRECT_QUEUE, actor_name=actor_name(stage, Lane.INTERACTIVE), args=(ids,), kwargs={}, options={}
+        queue_name=direct_queue(lane), actor_name=actor_name(stage, lane), args=(ids,), kwargs={}, options={}
     )

@@ -78,7 +78,7 @@ def run_workers(settings: Settings) -> None:
         # Dramatiq reads these at import. Prefetch hoards messages that other workers could take; Redis is
         # polled at this interval; a cut connection is tried again after this delay (milliseconds).
         "dramatiq_queue_prefetch": str(settings.worker_threads),
-        "dramatiq_worker_timeout": "100",
+        "dramatiq_worker_timeout": "1000" if settings.brokerless else "100",
         "dramatiq_restart_delay": "500",
         **os.environ,
     }
@@ -88,7 +88,8 @@ def run_workers(settings: Settings) -> None:
         sys.executable, "-P", "-m", "workers.manager", "workers.process:boot",
         "--path",
         "--processes", str(settings.worker_processes),
-        "--threads", str(settings.worker_threads),
+        # Where the database rings, another part of the worker has the threads, and these find nothing to do.
+        "--threads", str(1 if settings.brokerless else settings.worker_threads),
         "--worker-shutdown-timeout", str(shutdown),
         "--skip-logging",
     ]  # fmt: skip

@@ -38,7 +38,7 @@ from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
 from workers.heartbeat import Heartbeat
-from workers.inbox import Inbox
+from workers.inbox import THREADS, Inbox
 from workers.taking import Taking
 from workers.writer import JobWriter
 
@@ -62,7 +62,7 @@ class WorkerRuntime:
         self._turned_away: list[tuple[Stage, Lane, Sequence[str]]] = []
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
-        self._inbox = None if core.line is None else Inbox(core.line, stages, self.handle, core.doorbell.ring)
+        self._inbox = self._build_inbox(core, stages)
         self.heartbeat = Heartbeat(
             Processes(database),
             "worker",
@@ -91,6 +91,13 @@ class WorkerRuntime:
         )
         self._audit = ClaimAudit(claims, self.registry, lambda: self.heartbeat.process_id, core.doorbell.ring)
         core.bus.subscribe(Topic.CLAIM_REVOKED, self._on_revoked)
+
+    def _build_inbox(self, core: Core, stages: frozenset[Stage]) -> Inbox | None:
+        if core.line is None:
+            return None
+        alone = self._settings.brokerless
+        threads = self._settings.worker_threads if alone else THREADS
+        return Inbox(core.line, stages, self.handle, core.doorbell.ring, threads=threads, alone=alone)
 
     def _build_conveyor(self, core: Core, stages: frozenset[Stage], claims: Claims) -> Conveyor:
         settings, now = self._settings, self.heartbeat.clock.now

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeGuard
 
 import dramatiq
 
-from synthralos.broker.queues import actor_name, queue_name
+from synthralos.broker.queues import actor_name, direct_queue, queue_name
 from synthralos.domain.states import Lane, Stage
 
 
@@ -21,16 +21,14 @@ class Handle(Protocol):
 PRIORITIES = {Lane.INTERACTIVE: 0, Lane.BULK: 10}
 """Dramatiq priorities: the lower number goes first among the messages that a worker has fetched."""
 
-DIRECT_QUEUE = "direct"
-"""The one queue of what is rung directly at a process. It exists in that process alone."""
-
 log = logging.getLogger(__name__)
 
 
 def declare_direct_actors(broker: dramatiq.Broker, stages: Iterable[Stage], handle: Handle) -> None:
-    """As `declare_actors`, for the interactive lane alone: all stages by one queue, on a broker of their own."""
+    """As `declare_actors`, with one queue a lane (`direct_queue`) for all stages, on a broker of their own."""
     for stage in dict.fromkeys(stages):
-        _declare(broker, stage, Lane.INTERACTIVE, DIRECT_QUEUE, handle)
+        for lane in Lane:
+            _declare(broker, stage, lane, direct_queue(lane), handle)
 
 
 def declare_actors(broker: dramatiq.Broker, namespace: str, stages: Iterable[Stage], handle: Handle) -> None:

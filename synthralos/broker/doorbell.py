@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import dramatiq
 
 from synthralos.broker import outage
-from synthralos.broker.base import DoorbellBroker
 from synthralos.broker.pending import Bell, PendingIds
+from synthralos.broker.protocol import Carrier
 from synthralos.broker.queues import actor_name, queue_name
 from synthralos.domain.states import Lane, Stage
 from synthralos.telemetry.outages import Outages
@@ -35,7 +35,7 @@ class BrokerDoorbell:
 
     def __init__(
         self,
-        broker: DoorbellBroker,
+        broker: Carrier,
         namespace: str,
         *,
         max_pending: int = 100_000,

@@ -1,9 +1,27 @@
 """What everybody who puts a job at a stage knows of the broker: one doorbell."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
+
+import dramatiq
 
 from synthralos.domain.states import Lane, Stage
+
+
+class Carrier(Protocol):
+    """What brings a doorbell's messages to a worker: a Dramatiq broker, or the database."""
+
+    def enqueue(self, message: "dramatiq.Message[Any]") -> object:
+        """Publish the message; raises whatever a driver raises."""
+        ...
+
+    def depth(self, queue_name: str) -> int | None:
+        """Messages that wait in the queue; None when that cannot be asked. Never raises."""
+        ...
+
+    def hang_up(self) -> None:
+        """Give back what the calling thread holds; it may go on using the carrier."""
+        ...
 
 
 class Doorbell(Protocol):

@@ -16,6 +16,17 @@ def actor_name(stage: Stage, lane: Lane) -> str:
     return f"{stage}.{lane}"
 
 
+def direct_queue(lane: Lane) -> str:
+    """The queue of what is rung directly at a process. It exists in that process alone."""
+    return f"direct.{lane}"
+
+
+def bell_of(actor: str) -> tuple[Stage, Lane]:
+    """The inverse of `actor_name`; `ValueError` for a stage or lane that this version does not know."""
+    stage, _, lane = actor.partition(".")
+    return Stage(stage), Lane(lane)
+
+
 def all_queues(namespace: str) -> list[str]:
     """Every queue that a namespace can have."""
     return [queue_name(namespace, stage, lane) for stage in Stage for lane in Lane]

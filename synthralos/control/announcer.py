@@ -8,8 +8,6 @@ from synthralos.control.direct_rings import DirectRings
 from synthralos.control.ringing import Place, ring_for
 from synthralos.control.second_way import SecondWay
 from synthralos.domain.states import Lane, State
-from synthralos.settings import Settings
-from synthralos.store.admin.processes import Processes
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.notices import Notice
@@ -49,17 +47,12 @@ class Announcer:
 
     def close(self) -> None:
         """Ring over the broker for everything that was rung directly and not heard of since."""
-        if self._direct is not None:
-            self._direct.close()
         if self._second_way is not None:
             self._second_way.close()
 
 
-def direct_announcer(doorbell: Doorbell, database: Database, settings: Settings) -> Announcer:
-    """An announcer that rings directly, once it is started."""
-    # Late enough that a busy machine makes nobody look dead, and early enough that the dead are rung for a moment only.
-    fresh = max(settings.worker_lost_after / 3, 2 * settings.heartbeat_interval + 1)
-    direct = DirectRings(lambda: Processes(database).living("worker"), fresh)
+def direct_announcer(doorbell: Doorbell, direct: DirectRings, database: Database) -> Announcer:
+    """An announcer that rings directly, once it is started; `direct` stays the caller's to close."""
     return Announcer(doorbell, direct, SecondWay(doorbell, _still_queued(Reader(database))))
 
 

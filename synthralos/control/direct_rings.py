@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 
 from synthralos.broker.queues import BATCH
 from synthralos.control.ring_channels import channel_of, encode_ring
-from synthralos.control.ringing import Place
-from synthralos.domain.states import Stage
+from synthralos.control.ringing import Place, grouped
 from synthralos.store.admin.processes import ProcessRow
 from synthralos.store.sql.errors import StoreError
 from synthralos.store.sql.notices import Notice
@@ -33,13 +32,18 @@ class DirectRings:
         self._turn = itertools.count()
         self._seen: dict[str, list[str]] = {}
         self._seen_at = -_KNOWN_FOR
+        self._starting = threading.Lock()
+        self._begun = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="direct-rings", daemon=True)
 
     def start(self) -> None:
-        """Look at once, then again and again."""
-        self.look()
-        self._thread.start()
+        """Look at once, then again and again. It may be said more than once; what was closed stays closed."""
+        with self._starting:
+            if not self._begun and not self._stop.is_set():
+                self._begun = True
+                self.look()
+                self._thread.start()
 
     def close(self) -> None:
         """Look no more, and ring nobody."""
@@ -49,21 +53,19 @@ class DirectRings:
             self._thread.join(5)
 
     def notices(self, places: Sequence[Place]) -> list[Notice]:
-        """What rings for these jobs, one worker for each 64 of a stage; empty where any stage has no known worker."""
-        stages: dict[Stage, list[str]] = {}
-        for stage, _, job_id in places:
-            stages.setdefault(stage, []).append(job_id)
+        """What rings for these jobs, a worker for each 64 of a stage and lane; empty where one has no known worker."""
+        groups = grouped(places)
         seen = self._seen if time.monotonic() - self._seen_at <= _KNOWN_FOR else {}
-        if not all(seen.get(stage) for stage in stages):
+        if not all(seen.get(stage) for stage, _ in groups):
             return []
         return [
-            self._notice(seen[stage], stage, ids[i : i + BATCH])
-            for stage, ids in stages.items()
+            Notice(self._channel(seen[stage]), encode_ring(stage, lane, ids[i : i + BATCH]))
+            for (stage, lane), ids in groups.items()
             for i in range(0, len(ids), BATCH)
         ]
 
-    def _notice(self, workers: Sequence[str], stage: Stage, ids: Sequence[str]) -> Notice:
-        return Notice(channel_of(workers[next(self._turn) % len(workers)]), encode_ring(stage, ids))
+    def _channel(self, workers: Sequence[str]) -> str:
+        return channel_of(workers[next(self._turn) % len(workers)])
 
     def look(self) -> None:
         """See who lives now."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from synthralos.domain.states import Stage
+from synthralos.broker.queues import actor_name, bell_of
+from synthralos.domain.states import Lane, Stage
 
 
 def channel_of(worker_id: str) -> str:
@@ -10,12 +11,12 @@ def channel_of(worker_id: str) -> str:
     return f"synthralos_ring_{worker_id.replace('-', '')}"
 
 
-def encode_ring(stage: Stage, ids: Sequence[str]) -> str:
-    """A ring as a payload: the stage, then ids of 36 characters each, separated by commas."""
-    return ",".join((stage, *ids))
+def encode_ring(stage: Stage, lane: Lane, ids: Sequence[str]) -> str:
+    """A ring as a payload: such as `guard.bulk`, then ids of 36 characters each, separated by commas."""
+    return ",".join((actor_name(stage, lane), *ids))
 
 
-def decode_ring(payload: str) -> tuple[Stage, list[str]]:
-    """The inverse of `encode_ring`; `ValueError` for a stage that this version does not know."""
-    stage, *ids = payload.split(",")
-    return Stage(stage), ids
+def decode_ring(payload: str) -> tuple[Stage, Lane, list[str]]:
+    """The inverse of `encode_ring`; `ValueError` for a stage or lane that this version does not know."""
+    actor, *ids = payload.split(",")
+    return *bell_of(actor), ids

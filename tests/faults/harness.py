@@ -16,9 +16,13 @@ import sqlalchemy as sa
 from migrations.runner import upgrade
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
+from synthralos.broker.protocol import Carrier
 from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
+from synthralos.control.database_rings import DatabaseCarrier
+from synthralos.control.direct_rings import DirectRings
 from synthralos.domain.states import Lane, Stage
+from synthralos.store.admin.processes import Processes
 from synthralos.store.queue.submissions import Accepted, NewJob, Submissions
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreError, is_transient
@@ -96,7 +100,10 @@ class Site:
         self.accepted: list[str] = []
         self._processes: list[Process] = []
         self.broker = build_broker(broker_url, NAMESPACE, [])
-        self.doorbell = BrokerDoorbell(self.broker, NAMESPACE)
+        self._direct = DirectRings(lambda: Processes(self.database).living("worker"), fresh=5.0)
+        alone = broker_url.startswith("postgresql")
+        carrier: Carrier = DatabaseCarrier(self.database, self._direct) if alone else self.broker
+        self.doorbell = BrokerDoorbell(carrier, NAMESPACE)
 
     def open(self) -> None:
         """Make the schema, and begin to record what happens to jobs."""
@@ -109,6 +116,7 @@ class Site:
         for process in self._processes:
             process.close()
         self.doorbell.close(1.0)
+        self._direct.close()
         self.broker.close()
         self._bus.close()
         self.database.close()

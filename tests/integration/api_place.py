@@ -17,7 +17,7 @@ from pipelines.execute.stage import result_json
 from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
 from synthralos.catalog import load_catalog
-from synthralos.core import Core
+from synthralos.core import Core, direct_rings
 from synthralos.credentials import Credentials
 from synthralos.domain.attempts import Reply
 from synthralos.domain.jobs import Job
@@ -47,7 +47,8 @@ def core_over(database: Database, **settings: Any) -> Core:
     catalog = load_catalog(None)
     broker: dramatiq.Broker = StubBroker(middleware=[])
     credentials = Credentials.from_settings(chosen, {}, catalog)
-    return Core(chosen, database, build_bus(database), broker, RecordingDoorbell(), catalog, credentials)
+    direct = direct_rings(database, chosen)
+    return Core(chosen, database, build_bus(database), broker, RecordingDoorbell(), catalog, credentials, direct=direct)
 
 
 class Place:
@@ -148,6 +149,8 @@ def api_over(core: Core, *, poll_seconds: float = NEVER, shortcut: bool = True) 
     finally:
         place.close()
         server.stop()
+        if core.direct is not None:
+            core.direct.close()
         core.bus.close()
 
 

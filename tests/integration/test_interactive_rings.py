@@ -97,7 +97,7 @@ def test_a_worker_that_stops_passes_on_what_still_comes(
     inbox._pass_on = bell.ring
     inbox.stop()
     [job_id] = workers.store.submit(new_job(lane=Lane.INTERACTIVE))
-    say(database, channel_of(worker.runtime.heartbeat.process_id), encode_ring(Stage.GUARD, [job_id]))
+    say(database, channel_of(worker.runtime.heartbeat.process_id), encode_ring(Stage.GUARD, Lane.INTERACTIVE, [job_id]))
     assert bell.wait_for(job_id, Stage.GUARD)
 
 
@@ -106,7 +106,8 @@ def test_nonsense_on_the_channel_is_dropped_and_the_worker_goes_on(
 ) -> None:
     channel = channel_of(worker.runtime.heartbeat.process_id)
     [job_id] = workers.store.submit(new_job(lane=Lane.INTERACTIVE))
-    for payload in ("", "teleport,x", "guard", "guard,nobody", encode_ring(Stage.GUARD, [new_id(), job_id])):
+    wanted = encode_ring(Stage.GUARD, Lane.INTERACTIVE, [new_id(), job_id])
+    for payload in ("", "teleport.bulk,x", "guard", "guard.bulk,nobody", wanted):
         say(database, channel, payload)
     assert workers.finished(job_id) == [State.SUCCEEDED]
 
@@ -123,7 +124,7 @@ def test_a_worker_that_was_declared_lost_is_rung_under_its_new_name(
     assert inbox is not None
     assert inbox._line.ready(30)
     [job_id] = workers.store.submit(new_job(lane=Lane.INTERACTIVE))
-    say(database, channel_of(heartbeat.process_id), encode_ring(Stage.GUARD, [job_id]))
+    say(database, channel_of(heartbeat.process_id), encode_ring(Stage.GUARD, Lane.INTERACTIVE, [job_id]))
     assert workers.finished(job_id) == [State.SUCCEEDED]
 
 

@@ -9,7 +9,7 @@ from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
 from synthralos.bus.build import build_bus
 from synthralos.catalog import load_catalog
-from synthralos.core import Core
+from synthralos.core import Core, direct_rings
 from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.ids import new_id
@@ -64,7 +64,8 @@ class WorkerPlace:
         broker = build_broker(chosen.broker_url, chosen.broker_namespace, [])
         doorbell = BrokerDoorbell(broker, chosen.broker_namespace)
         credentials = Credentials.from_settings(chosen, {}, catalog)
-        core = Core(chosen, self.store.database, self.bus, broker, doorbell, catalog, credentials)
+        direct = direct_rings(self.store.database, chosen)
+        core = Core(chosen, self.store.database, self.bus, broker, doorbell, catalog, credentials, direct=direct)
         self._stack.callback(broker.close)
         self._stack.callback(doorbell.close, 2.0)
         self._cores.append(core)

@@ -12,6 +12,7 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.processes import ProcessRow
 from synthralos.store.sql.errors import StoreUnavailable
+from synthralos.store.sql.notices import PAYLOAD_BYTES
 
 FRESH = 5.0
 
@@ -41,16 +42,15 @@ def test_sixty_four_jobs_share_a_ring_and_none_is_left_out() -> None:
     wanted = places(130)
     notices = knowing(worker()).notices(wanted)
     rung = [decode_ring(notice.payload) for notice in notices]
-    assert [len(ids) for _, ids in rung] == [64, 64, 2]
-    assert [job_id for _, ids in rung for job_id in ids] == [job_id for _, _, job_id in wanted]
+    assert [len(ids) for _, _, ids in rung] == [64, 64, 2]
+    assert [job_id for _, _, ids in rung for job_id in ids] == [job_id for _, _, job_id in wanted]
 
 
-def test_each_stage_is_rung_by_itself() -> None:
-    guard, route = places(1), places(1, Stage.ROUTE)
-    notices = knowing(worker()).notices(guard + route)
+def test_each_stage_and_lane_is_rung_by_itself() -> None:
+    wanted = [(Stage.GUARD, Lane.INTERACTIVE, "a"), (Stage.ROUTE, Lane.INTERACTIVE, "b"), (Stage.GUARD, Lane.BULK, "c")]
+    notices = knowing(worker()).notices(wanted)
     assert [decode_ring(notice.payload) for notice in notices] == [
-        (Stage.GUARD, [guard[0][2]]),
-        (Stage.ROUTE, [route[0][2]]),
+        (stage, lane, [job_id]) for stage, lane, job_id in wanted
     ]
 
 
@@ -90,16 +90,23 @@ def test_what_was_seen_is_not_trusted_for_long_while_the_database_is_away(monkey
     assert rings.notices(places(1)) == []
 
 
-def test_a_closed_one_rings_nobody() -> None:
-    rings = knowing(worker())
+def test_a_closed_one_rings_nobody_and_begins_no_more() -> None:
+    looks = []
+    rings = DirectRings(lambda: looks.append(1) or [worker()], FRESH)  # type: ignore[func-returns-value]
+    rings.start()
+    rings.start()
     rings.close()
-    assert rings.notices(places(1)) == []
+    assert (rings.notices(places(1)), len(looks)) == ([], 1)
+    rings.start()
+    assert len(looks) == 1
 
 
 def test_a_ring_survives_its_journey_and_an_unknown_stage_is_refused() -> None:
     ids = [new_id() for _ in range(64)]
-    assert decode_ring(encode_ring(Stage.EXECUTE, ids)) == (Stage.EXECUTE, ids)
-    assert len(encode_ring(Stage.EXECUTE, ids)) < 8000
-    with pytest.raises(ValueError, match="teleport"):
-        decode_ring("teleport,x")
+    payload = encode_ring(Stage.EXECUTE, Lane.INTERACTIVE, ids)
+    assert decode_ring(payload) == (Stage.EXECUTE, Lane.INTERACTIVE, ids)
+    assert len(payload) < PAYLOAD_BYTES
+    for nonsense in ("teleport.bulk,x", "guard.slow,x", "guard,x", ""):
+        with pytest.raises(ValueError, match="is not a valid"):
+            decode_ring(nonsense)
     assert len(channel_of(new_id())) <= 63
