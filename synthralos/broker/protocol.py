@@ -6,10 +6,16 @@ from typing import Any, Protocol
 import dramatiq
 
 from synthralos.domain.states import Lane, Stage
+from synthralos.telemetry.outages import Outages
 
 
 class Carrier(Protocol):
-    """What brings a doorbell's messages to a worker: a Dramatiq broker, or the database."""
+    """What brings a doorbell's messages to a worker: a Dramatiq broker, or the database.
+
+    `outages` is told of what cannot be used; whoever builds the process puts its own there.
+    """
+
+    outages: Outages
 
     def enqueue(self, message: "dramatiq.Message[Any]") -> object:
         """Publish the message; raises whatever a driver raises."""

@@ -13,6 +13,7 @@ from synthralos.broker.queues import bell_of
 from synthralos.control.direct_rings import DirectRings
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.notices import encode_notices, tell
+from synthralos.telemetry.outages import Outages
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class DatabaseCarrier:
     """A `Carrier` of the doorbell's messages."""
 
     def __init__(self, database: Database, direct: DirectRings) -> None:
+        self.outages = Outages()
         self._database = database
         self._direct = direct
 
