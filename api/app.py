@@ -16,10 +16,11 @@ from api import events, health, jobs, operations, traces
 from api.docs import page
 from api.edge import Edge
 from api.openapi import describe
-from api.problems import FieldError, Problem, http_error, invalid, refusal
+from api.problems import Problem, http_error, invalid, refusal
 from api.room import Room
 from api.submit import JOBS_PATH, submit
-from api.validation import field_errors
+from pipelines.intake.errors import FieldError
+from pipelines.intake.validation import field_errors
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core
 from synthralos.store.sql.errors import StoreError

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from api.problems import forbidden, unauthorized
+from synthralos.domain.scope import Scope
 from synthralos.store.admin.keys import PREFIX, ApiKey, Role, digest
-from synthralos.store.scope import Scope
 from synthralos.telemetry.context import note
 
 CACHE_SECONDS = 2.0

@@ -14,7 +14,8 @@ import orjson
 from starlette.requests import ClientDisconnect
 
 from api.call import Call
-from api.problems import FieldError, Problem, invalid, invalid_field, not_json, too_large
+from api.problems import Problem, invalid, invalid_field, not_json, too_large
+from pipelines.intake.errors import FieldError, join
 
 MOST_MEMBERS = 5_000
 """Members that one JSON object may have: nothing that makes sense has more, and each costs memory in an error."""
@@ -67,19 +68,6 @@ def parse_json(raw: bytes, max_depth: int, root: str = "body") -> Any:
         # As floats they have lost digits; only the exact integers tell what was sent.
         _refuse(json.loads(raw, parse_int=_integer), root, _too_big)
     return document
-
-
-def join(path: str, part: str | int) -> str:
-    """The path of a member or an element of what is at `path`."""
-    if isinstance(part, int):
-        return f"{path}[{part}]"
-    return f"{path}.{shown(part)}" if path else shown(part)
-
-
-def shown(name: str) -> str:
-    """A member's name as a path shows it: bounded, and without characters that a reader or a log chokes on."""
-    printable = "".join(c if c.isprintable() else "?" for c in name[:64])
-    return printable + ("…" if len(name) > 64 else "")
 
 
 def _explain(raw: bytes, error: orjson.JSONDecodeError, root: str) -> Problem:

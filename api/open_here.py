@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from synthralos.domain.jobs import Tenant
-from synthralos.store.scope import Scope
+from synthralos.domain.scope import Scope
 
 MOST = 10_000
 """Jobs that are remembered; beyond it the oldest is forgotten, and who waits for it looks first."""

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.problems import MEDIA_TYPE
-from api.schemas import MOST_JOBS, JobIn, ReasonIn, RerouteIn
 from api.submit import JOBS_PATH
 from api.views import ProblemDocument, Receipt, Receipts
+from pipelines.intake.schema import MOST_JOBS, JobIn, ReasonIn, RerouteIn
 
 _REF = "#/components/schemas/{model}"
 _TAKEN = (JobIn, ReasonIn, RerouteIn)

@@ -12,12 +12,13 @@ from api.auth import Caller
 from api.bodies import parse_json, read_body, require_json
 from api.call import Call
 from api.openapi import documented, takes
-from api.problems import FieldError, conflict, invalid, not_found
+from api.problems import conflict, invalid, not_found
 from api.room import Room, admit
-from api.schemas import ReasonIn, RerouteIn
-from api.validation import field_errors
 from api.views import JobView
 from pipelines.analyze.trace import job_view
+from pipelines.intake.errors import FieldError
+from pipelines.intake.schema import ReasonIn, RerouteIn
+from pipelines.intake.validation import field_errors
 from synthralos.bus.protocol import Topic
 from synthralos.domain.states import Stage, Transition, sources
 from synthralos.store.admin.keys import Role
@@ -64,7 +65,7 @@ async def reroute(request: Request, job_id: str) -> Response:
     body = await _body(request, room, RerouteIn)
     job = await room.job(job_id, caller)
     classification = job["constraints"].get("classification")
-    errors = [*room.terms.check_constraints(body, ""), *room.terms.check_residency(classification, body)]
+    errors = [*room.checks.check_constraints(body, ""), *room.checks.check_residency(classification, body)]
     if errors:
         raise invalid(errors)
     changes = _changes(body)

@@ -10,25 +10,14 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob
 from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.telemetry.outages import Outages
 
 MEDIA_TYPE = "application/problem+json"
-MOST_ERRORS = 20
-"""Field errors that one document lists at most."""
-
 RETRY_AFTER = {"Retry-After": "1"}
 """Seconds to wait before asking again when the database is away."""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """What is wrong with one field. `field` is a path such as `jobs[3].messages[0].content` or `query.limit`."""
-
-    field: str
-    problem: str
-    remedy: str
 
 
 @dataclass(slots=True)
@@ -66,6 +55,14 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
 def invalid_field(field: str, problem: str, remedy: str) -> Problem:
     """422 about a single field."""
     return invalid([FieldError(field, problem, remedy)])
+
+
+def of_document(error: InvalidJob) -> Problem:
+    """422, or 403 where the document names a tenant that the key is not for."""
+    if isinstance(error, ForeignTenant):
+        fields = ", ".join(e.field for e in error.errors)
+        return forbidden(f"The key is bound to one tenant, and {fields} names another.", error.errors)
+    return invalid(error.errors)
 
 
 def not_json(detail: str) -> Problem:

@@ -13,20 +13,20 @@ from api.arrivals import Arrivals
 from api.auth import Authenticator, BriefCache, Caller
 from api.open_here import OpenHere
 from api.problems import Problem, not_found
-from api.terms import Terms
 from api.waiting import Waiters
 from migrations import runner
 from pipelines.analyze.trace import job_view
+from pipelines.intake.catalog_checks import CatalogChecks
 from synthralos.bus.protocol import POLL_SECONDS, Topic
 from synthralos.core import Core
 from synthralos.domain.ids import is_id
+from synthralos.domain.scope import Scope
 from synthralos.domain.states import TERMINAL
 from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
 from synthralos.store.read.whole import WholeJobs
-from synthralos.store.scope import Scope
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.group_commit import GroupCommit
 from synthralos.store.sql.group_read import GroupRead
@@ -68,7 +68,7 @@ class Room:
         self.reader = Reader(core.database)
         self.operations = Operations(core.database)
         self.keys = Keys(core.database)
-        self.terms = Terms(core.catalog)
+        self.checks = CatalogChecks(core.catalog)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
         self.auth = Authenticator(lambda secret: self.read(lambda: self.keys.find(secret)))
         self._plans: BriefCache[str] = BriefCache()

@@ -14,14 +14,16 @@ from starlette.responses import Response
 from api.answers import JsonAnswer
 from api.bodies import parse_json, read_body, require_json
 from api.call import Call
-from api.intake import Parsed, build, parse, utc_now
-from api.problems import FieldError, Problem, invalid, invalid_field, unavailable
+from api.problems import Problem, invalid, invalid_field, of_document, unavailable
 from api.room import LARGE_BODY, Room
+from pipelines.intake.errors import FieldError, ForeignTenant, InvalidJob
+from pipelines.intake.parse import Parsed, build, parse, utc_now
 from synthralos.domain.ids import trace_id_of
+from synthralos.domain.jobs import NewJob
+from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.spans import parse_traceparent
 from synthralos.store.admin.keys import Role
-from synthralos.store.queue.submissions import Idempotency, KeyReused, NewJob, Submission
-from synthralos.store.scope import EVERYTHING, Scope
+from synthralos.store.queue.submissions import Idempotency, KeyReused, Submission
 from synthralos.store.sql.errors import StoreBusy, StoreUnavailable
 from synthralos.telemetry.context import note
 
@@ -50,7 +52,10 @@ async def submit_jobs(call: Call) -> Response:
     trace = parse_traceparent(call.header(b"traceparent") or "")
 
     def prepare() -> Submission:
-        jobs = build(parsed, caller.scope, plans, trace, now)
+        try:
+            jobs = build(parsed, caller.scope, plans, trace, now)
+        except ForeignTenant as error:
+            raise of_document(error) from None
         return Submission(jobs, None if key is None else _idempotency(key, caller.scope, document, jobs))
 
     submission = await _in_thread_if_large(room, raw, prepare)
@@ -60,7 +65,10 @@ async def submit_jobs(call: Call) -> Response:
 
 def _understand(room: Room, raw: bytes, now: datetime) -> tuple[Any, Parsed]:
     document = parse_json(raw, room.core.settings.max_depth, "jobs" if raw[:64].lstrip().startswith(b"[") else "")
-    return document, parse(document, room.terms, now)
+    try:
+        return document, parse(document, room.checks, now)
+    except InvalidJob as error:
+        raise of_document(error) from None
 
 
 async def _in_thread_if_large(room: Room, raw: bytes, work: Callable[[], Result]) -> Result:

@@ -45,8 +45,8 @@ def create(
     Example: `synthralos keys create --name billing --organization acme --plan pro`
     """
     _check_scope(organization, workspace, user, plan)
+    from synthralos.domain.scope import Scope  # noqa: PLC0415
     from synthralos.store.admin.keys import Role  # noqa: PLC0415 - the database layer is slow to import
-    from synthralos.store.scope import Scope  # noqa: PLC0415
 
     with _keys(database_url) as keys:
         secret, key = keys.create(name, Role(role), Scope(organization, workspace, user), plan)
@@ -60,7 +60,7 @@ def list_keys(
     context: typer.Context, organization: Organization = None, database_url: DatabaseUrl = None, as_json: Json = False
 ) -> None:
     """List the keys, newest first, without the keys themselves."""
-    from synthralos.store.scope import Scope  # noqa: PLC0415 - the database layer is slow to import
+    from synthralos.domain.scope import Scope  # noqa: PLC0415 - the database layer is slow to import
 
     with _keys(database_url) as keys:
         found = keys.all(Scope(organization))
@@ -78,7 +78,7 @@ def revoke(
 
     Example: `synthralos keys revoke sk-syn-Ab3d`
     """
-    from synthralos.store.scope import EVERYTHING  # noqa: PLC0415 - the database layer is slow to import
+    from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415 - the database layer is slow to import
 
     with _keys(database_url) as keys:
         revoked = keys.revoke(key, EVERYTHING)

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pipelines.analyze.protocol import Exporter, Trace
 from pipelines.analyze.stage import conclusion
 from pipelines.analyze.trace import assemble
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import State
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.read.jobs import Reader
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.clock import DatabaseClock
 
 log = logging.getLogger(__name__)

@@ -149,3 +149,19 @@ class Job:
     failure: dict[str, Any] | None = None
     queued_at: datetime | None = None
     size: int = 0
+
+
+@dataclass(slots=True)
+class NewJob:
+    """A job as it was handed in and validated. `deadline` is absolute."""
+
+    id: str
+    tenant: Tenant
+    lane: Lane
+    trace_id: str
+    request: Request
+    constraints: Constraints
+    parent_span_id: str | None = None
+    run_id: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    deadline: datetime | None = None

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from migrations.runner import upgrade
+from synthralos.domain.scope import EVERYTHING
 from synthralos.store.read.jobs import Reader
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed, is_contention, is_transient
 from synthralos.store.sql.group_commit import GroupCommit

@@ -12,9 +12,9 @@ import pytest
 
 from migrations.runner import upgrade
 from synthralos.domain.jobs import Job
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Stage
 from synthralos.domain.writes import Written
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed, Kind, classify
 from synthralos.store.sql.group_commit import GroupCommit

@@ -2,8 +2,8 @@
 
 import pytest
 
+from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.store.admin.keys import PREFIX, Keys, Role
-from synthralos.store.scope import EVERYTHING, Scope
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import api_keys
 

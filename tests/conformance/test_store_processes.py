@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Transition
 from synthralos.store.admin.processes import Leadership
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.submissions import Accepted
 from synthralos.store.retention.housekeeping import Housekeeping
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import idempotency_keys, leaders, processes

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from migrations.runner import upgrade
 from synthralos.domain.attempts import Outcome
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.read.whole import WholeJobs
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
 from tests.fakes.jobs import attempt_end, ids, new_job, settlement, start

@@ -10,9 +10,9 @@ import pytest
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Tenant
+from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.store.read.jobs import Filters
-from synthralos.store.scope import EVERYTHING, Scope
 from tests.fakes.jobs import attempt_end, failure, new_job, settlement, start
 from tests.fakes.stores import Store
 

@@ -10,9 +10,9 @@ from synthralos.domain.attempts import Outcome
 from synthralos.domain.findings import Decision, Verdict
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Claim
+from synthralos.domain.scope import EVERYTHING as ANYWHERE
 from synthralos.domain.states import Transition
 from synthralos.domain.writes import Written
-from synthralos.store.scope import EVERYTHING as ANYWHERE
 from tests.fakes.jobs import deployment, new_job, plan, settlement, start
 from tests.fakes.stores import Store
 

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Tenant
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.processes import Processes
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.submissions import Accepted, Idempotency, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import idempotency_keys, jobs

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from migrations.runner import downgrade, upgrade
 from synthralos.domain.ids import new_id, trace_id_of
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.store.queue.spans import span_line
 from synthralos.store.queue.statements import lines
 from synthralos.store.read.jobs import Reader
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import encode_time
 from synthralos.store.tables import all_attempts, model_cost_logs, results

@@ -13,12 +13,12 @@ from synthralos.domain.attempts import AttemptEnd, Billed, Outcome
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.ids import new_id, trace_id_of
-from synthralos.domain.jobs import Constraints, Job, Request, Tenant
+from synthralos.domain.jobs import Constraints, Job, NewJob, Request, Tenant
 from synthralos.domain.money import Price, Usage
 from synthralos.domain.plans import RoutingPlan, Step
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.writes import Settlement, Start
-from synthralos.store.queue.submissions import Idempotency, NewJob, Submission
+from synthralos.store.queue.submissions import Idempotency, Submission
 
 ACME = Tenant("acme", "main", "ann", "pro")
 PRICE = Price(Decimal("0.15"), Decimal("0.6"), Decimal("0.075"), "2026-01-01")

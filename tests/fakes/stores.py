@@ -7,17 +7,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Job, NewJob
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Stage
 from synthralos.domain.writes import Settlement, Written
 from synthralos.store.admin.processes import Processes
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.settlements import Settlements
-from synthralos.store.queue.submissions import NewJob, Submissions
+from synthralos.store.queue.submissions import Submissions
 from synthralos.store.queue.sweeps import Sweeps
 from synthralos.store.read.jobs import Reader
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import all_attempts, all_jobs, jobs, model_cost_logs, open_jobs, processes, results

@@ -21,9 +21,10 @@ from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
 from synthralos.control.database_rings import DatabaseCarrier
 from synthralos.control.direct_rings import DirectRings
+from synthralos.domain.jobs import NewJob
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.processes import Processes
-from synthralos.store.queue.submissions import Accepted, NewJob, Submissions
+from synthralos.store.queue.submissions import Accepted, Submissions
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.store.tables import all_attempts, all_jobs, open_jobs

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
 from synthralos.domain.attempts import Billed, Outcome
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import State
 from synthralos.store.queue.operations import Changed, Operations, Refused
 from synthralos.store.queue.sweeps import Sweeps
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import all_attempts, all_jobs
 from tests.faults.harness import Site

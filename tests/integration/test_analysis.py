@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from pipelines.analyze.exporters.jsonl import JsonLinesExporter
 from pipelines.analyze.protocol import Exporter, Trace
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import State, Transition
 from synthralos.store.exports.backlog import Analysis
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.clock import DatabaseClock
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import export_backlog, jobs

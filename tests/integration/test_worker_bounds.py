@@ -10,9 +10,9 @@ import pytest
 from synthralos.bus.protocol import Topic
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Constraints
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Lane, Stage, State
 from synthralos.store.queue.operations import Changed
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.tables import processes
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job

@@ -13,10 +13,10 @@ from synthralos.core import Core, direct_rings
 from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.ids import new_id
+from synthralos.domain.jobs import NewJob
 from synthralos.domain.money import Price
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.settings import Settings
-from synthralos.store.queue.submissions import NewJob
 from tests.fakes.heard import Heard
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store

@@ -31,12 +31,11 @@ from hypothesis.stateful import (
 
 from migrations.runner import upgrade
 from synthralos.domain.attempts import Billed, Outcome
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Job, NewJob
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition, sources
 from synthralos.domain.writes import Written
 from synthralos.store.queue.operations import Changed, Refused
-from synthralos.store.queue.submissions import NewJob
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import all_attempts, all_jobs, event_logs, metadata, model_cost_logs
 from tests.fakes.jobs import attempt_end, new_job, settlement, start, submission

@@ -2,7 +2,7 @@
 
 from api.open_here import OpenHere
 from synthralos.domain.jobs import Tenant
-from synthralos.store.scope import EVERYTHING, Scope
+from synthralos.domain.scope import EVERYTHING, Scope
 
 TENANT = Tenant("acme", "main", "ann")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api.problems import Problem
 from api.queries import decode_cursor, encode_cursor
-from api.schemas import parse_time
+from pipelines.intake.schema import parse_time
 
 
 @given(st.uuids())

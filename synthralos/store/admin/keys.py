@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.ids import is_id, new_id
-from synthralos.store.scope import Scope
+from synthralos.domain.scope import Scope
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import insert_ignoring
+from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import api_keys, organizations
 
@@ -89,14 +90,14 @@ class Keys:
 
     def all(self, scope: Scope) -> list[ApiKey]:
         """All keys within the scope, newest first."""
-        return self._select(*scope.conditions(api_keys))
+        return self._select(*within(scope, api_keys))
 
     def revoke(self, key_id: str, scope: Scope) -> bool:
         """Revoke a key by its id or its prefix; False where there is no such key within the scope."""
         statement = (
             sa.update(api_keys)
             .where(sa.or_(api_keys.c.id == key_id if is_id(key_id) else sa.false(), api_keys.c.prefix == key_id))
-            .where(api_keys.c.revoked_at.is_(None), *scope.conditions(api_keys))
+            .where(api_keys.c.revoked_at.is_(None), *within(scope, api_keys))
             .values(revoked_at=utcnow())
         )
         with self._database.transaction() as connection:

@@ -7,14 +7,15 @@ import sqlalchemy as sa
 
 from synthralos.domain.events import Event
 from synthralos.domain.jobs import Constraints
+from synthralos.domain.scope import Scope
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import end_jobs, reopen_jobs
 from synthralos.store.queue.ledger import Ledger
 from synthralos.store.queue.sweeps import WorkItem
-from synthralos.store.scope import Scope
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
+from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import all_jobs, jobs, open_jobs, results
 
@@ -101,7 +102,7 @@ class Operations:
         self, connection: sa.Connection, transition: Transition, job_id: str, scope: Scope
     ) -> "_Before | Refused | None":
         """The job, locked, if the transition is possible."""
-        visible = sa.select(jobs.c.id).where(jobs.c.id == job_id, *scope.conditions(jobs))
+        visible = sa.select(jobs.c.id).where(jobs.c.id == job_id, *within(scope, jobs))
         if connection.execute(visible).one_or_none() is None:
             return None
         while not _locked(connection, job_id):

@@ -1,16 +1,15 @@
 """Accepting jobs: one transaction for whatever arrived while the last one was being committed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql.expression import FromClause
 
 from synthralos.domain.ids import trace_id_of
-from synthralos.domain.jobs import UNCONSTRAINED, Constraints, Request, Tenant
-from synthralos.domain.states import Lane, Stage, State
+from synthralos.domain.jobs import UNCONSTRAINED, NewJob
+from synthralos.domain.states import Stage, State
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.notices import Notice, encode_notices, tell
 from synthralos.store.sql.prepared import Prepared
@@ -41,22 +40,6 @@ _KEY_COLUMNS: Columns = {
     "fingerprint": sa.Text(),
     "job_ids": Json,
 }
-
-
-@dataclass(slots=True)
-class NewJob:
-    """A job as it was handed in and validated. `deadline` is absolute."""
-
-    id: str
-    tenant: Tenant
-    lane: Lane
-    trace_id: str
-    request: Request
-    constraints: Constraints
-    parent_span_id: str | None = None
-    run_id: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    deadline: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

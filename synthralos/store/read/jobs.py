@@ -12,11 +12,12 @@ from synthralos.domain.attempts import Billed
 from synthralos.domain.findings import PASSED
 from synthralos.domain.ids import job_id_of
 from synthralos.domain.jobs import Constraints
+from synthralos.domain.scope import Scope
 from synthralos.domain.states import OPEN, State
 from synthralos.store.read.timelines import Timelines
-from synthralos.store.scope import Scope
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
+from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import Id, id_text, word
 from synthralos.store.tables import all_jobs, attempts, open_jobs, routing_plans
 
@@ -125,14 +126,14 @@ class Reader(Timelines):
 
     def page(self, filters: Filters, scope: Scope) -> list[Row]:
         """A page of jobs, newest first, without requests and results."""
-        query = sa.select(*_SUMMARY).where(*_conditions(filters), *scope.conditions(all_jobs))
+        query = sa.select(*_SUMMARY).where(*_conditions(filters), *within(scope, all_jobs))
         query = query.order_by(job.id.desc()).limit(filters.limit)
         with self._database.snapshot() as connection:
             return [_published(row) for row in connection.execute(query).mappings()]
 
     def by_trace(self, trace_id: str, scope: Scope) -> list[str]:
         """The ids of the jobs of a trace, oldest first (a caller's `traceparent` may hold several)."""
-        query = sa.select(id_text(job.id)).where(of_trace(trace_id), *scope.conditions(all_jobs))
+        query = sa.select(id_text(job.id)).where(of_trace(trace_id), *within(scope, all_jobs))
         with self._database.snapshot() as connection:
             return list(connection.execute(query.order_by(job.id)).scalars())
 
@@ -144,9 +145,9 @@ class Reader(Timelines):
             later.c.given_trace_id == job.trace_id,
             later.c.id > job.id,
             *_conditions(replace(filters, before=None), later),
-            *scope.conditions(later),
+            *within(scope, later),
         )
-        query = sa.select(job.trace_id, job.id).where(*_conditions(filters), *scope.conditions(all_jobs), ~newer)
+        query = sa.select(job.trace_id, job.id).where(*_conditions(filters), *within(scope, all_jobs), ~newer)
         with self._database.snapshot() as connection:
             page = connection.execute(query.order_by(job.id.desc()).limit(filters.limit)).all()
             return [_trace_row(connection, row.trace_id, row.id, scope) for row in page]
@@ -196,7 +197,7 @@ def set_plan(found: Row, body: dict[str, Any] | None) -> None:
 
 
 def _trace_row(connection: sa.Connection, trace_id: str, newest_match: str, scope: Scope) -> TraceRow:
-    mine = (of_trace(trace_id), *scope.conditions(all_jobs))
+    mine = (of_trace(trace_id), *within(scope, all_jobs))
     by_state = sa.select(
         job.state, sa.func.count().label("jobs"), sa.func.min(job.created_at).label("started"),
         sa.func.max(job.finished_at).label("ended"),

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from synthralos.domain.jobs import Constraints
+from synthralos.domain.scope import EVERYTHING
 from synthralos.store.read.jobs import COST_MISSING, MAYBE_BILLED, Reader, Row, set_plan
-from synthralos.store.scope import EVERYTHING
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
 from synthralos.store.sql.types import Id, decode_money, id_text

@@ -1,6 +1,6 @@
 """From the body of a submission to the jobs that the store takes: pure, so that large bodies can go through a thread.
 
-The models of `schemas` say yes or no; what is stored is the body as it was sent, since validation converts nothing.
+The models of `schema` say yes or no; what is stored is the body as it was sent, since validation converts nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,16 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from api.problems import MOST_ERRORS, FieldError, Problem, forbidden, invalid, invalid_field
-from api.schemas import MOST_JOBS, MOST_SECONDS, ConstraintsIn, JobIn
-from api.terms import Terms
-from api.validation import field_errors
 from pipelines.guard.prompt_size import PLAN_LIMITS
+from pipelines.intake.catalog_checks import CatalogChecks
+from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob, invalid_field
+from pipelines.intake.schema import MOST_JOBS, MOST_SECONDS, ConstraintsIn, JobIn
+from pipelines.intake.validation import field_errors
 from synthralos.domain.ids import new_id, trace_id_of
-from synthralos.domain.jobs import UNCONSTRAINED, Constraints, Request, Tenant
+from synthralos.domain.jobs import UNCONSTRAINED, Constraints, NewJob, Request, Tenant
+from synthralos.domain.scope import Scope
 from synthralos.domain.states import Lane
-from synthralos.store.queue.submissions import NewJob
-from synthralos.store.scope import Scope
 
 MOST_CHARACTERS = max(limits.characters for limits in PLAN_LIMITS.values())
 """Characters of prompt that no plan allows more of: what is longer is refused here, not stored and then denied."""
@@ -45,8 +44,8 @@ class Parsed:
         return {scope.organization or job.organization or DEFAULT_ORGANIZATION for job in self.understood}
 
 
-def parse(document: Any, terms: Terms, now: datetime) -> Parsed:
-    """The jobs in the body of a submission; raises a 422 that names every field that is wrong."""
+def parse(document: Any, checks: CatalogChecks, now: datetime) -> Parsed:
+    """The jobs in the body of a submission; raises `InvalidJob`, which names every field that is wrong."""
     many = isinstance(document, list)
     sent = document if many else [document]
     if not 1 <= len(sent) <= MOST_JOBS:
@@ -62,18 +61,18 @@ def parse(document: Any, terms: Terms, now: datetime) -> Parsed:
             errors += [_rooted(e) for e in field_errors(details, data, root)]
         else:
             understood.append(job)
-            errors += _check(job, terms, now, f"{root}." if many else "")
+            errors += _check(job, checks, now, f"{root}." if many else "")
         if len(errors) >= MOST_ERRORS:
             break
     if errors:
-        raise invalid(errors)
+        raise InvalidJob(errors)
     return Parsed(sent, understood, many)
 
 
 def build(
     parsed: Parsed, scope: Scope, plans: Mapping[str, str], trace: tuple[str, str] | None, now: datetime
 ) -> list[NewJob]:
-    """The jobs for the store; raises a 403 where one is for another tenant than the key's."""
+    """The jobs for the store; raises `ForeignTenant` where one is for another than `scope`."""
     lane = Lane.BULK if parsed.many else Lane.INTERACTIVE
     tenants: dict[tuple[str | None, str | None, str | None], Tenant] = {}
     jobs = []
@@ -90,7 +89,7 @@ def _rooted(error: FieldError) -> FieldError:
     return error if error.field else FieldError("body", error.problem, error.remedy)
 
 
-def _check(job: JobIn, terms: Terms, now: datetime, path: str) -> Iterator[FieldError]:
+def _check(job: JobIn, checks: CatalogChecks, now: datetime, path: str) -> Iterator[FieldError]:
     if (job.prompt is None) == (job.messages is None):
         problem = "is missing" if job.prompt is None else "is given beside messages"
         yield FieldError(f"{path}prompt", problem, "send either prompt or messages")
@@ -108,7 +107,7 @@ def _check(job: JobIn, terms: Terms, now: datetime, path: str) -> Iterator[Field
             for name, value in job.metadata.items()
             if type(value) is int and not -(2**63) <= value < 2**63
         )
-    yield from terms.check_job(job, path)
+    yield from checks.check_job(job, path)
 
 
 def _check_texts(job: JobIn, path: str) -> Iterator[FieldError]:
@@ -142,13 +141,8 @@ def _tenant(job: JobIn, scope: Scope, plans: Mapping[str, str], path: str) -> Te
 
 def _bound(name: str, wanted: str | None, bound: str | None, path: str) -> str | None:
     if bound is not None and wanted is not None and wanted != bound:
-        error = FieldError(f"{path}{name}", "is not the key's", "leave it out, or use another key")
-        raise _foreign(error)
+        raise ForeignTenant([FieldError(f"{path}{name}", "is not the key's", "leave it out, or use another key")])
     return bound if wanted is None else wanted
-
-
-def _foreign(error: FieldError) -> Problem:
-    return forbidden(f"The key is bound to one tenant, and {error.field} names another.", [error])
 
 
 def _new_job(

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -20,11 +18,6 @@ class Scope:
             and (self.workspace is None or self.workspace == workspace)
             and (self.user is None or self.user == user)
         )
-
-    def conditions(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-        """The WHERE conditions for a table with the tenant's columns."""
-        wanted = {"organization": self.organization, "workspace": self.workspace, "user_id": self.user}
-        return [table.c[name] == value for name, value in wanted.items() if value is not None]
 
 
 EVERYTHING = Scope()

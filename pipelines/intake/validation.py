@@ -5,8 +5,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from api.bodies import join
-from api.problems import MOST_ERRORS, FieldError
+from pipelines.intake.errors import MOST_ERRORS, FieldError, join
 
 _REMEDIES: Mapping[str, tuple[str, str]] = {
     "extra_forbidden": ("is not a known field", "remove it, or check its spelling"),

@@ -3,15 +3,15 @@
 import difflib
 from collections.abc import Collection, Iterable, Iterator
 
-from api.problems import FieldError
-from api.schemas import ConstraintsIn, JobIn, RerouteIn
+from pipelines.intake.errors import FieldError
+from pipelines.intake.schema import ConstraintsIn, JobIn, RerouteIn
 from pipelines.providers.table import check_provider_options
 from pipelines.route.filters import REGION_OF_CLASSIFICATION
 from pipelines.route.strategies import STRATEGIES
 from synthralos.domain.deployments import Catalog
 
 
-class Terms:
+class CatalogChecks:
     """Checks names against the catalog and the strategies."""
 
     def __init__(self, catalog: Catalog) -> None:

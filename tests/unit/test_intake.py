@@ -1,0 +1,85 @@
+"""From a document to jobs without any HTTP: what every door may rely on."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pipelines.intake.catalog_checks import CatalogChecks
+from pipelines.intake.errors import MOST_ERRORS, ForeignTenant, InvalidJob
+from pipelines.intake.parse import MOST_CHARACTERS, build, parse
+from synthralos.catalog import load_catalog
+from synthralos.domain.jobs import NewJob
+from synthralos.domain.scope import EVERYTHING, Scope
+from synthralos.domain.states import Lane
+
+NOW = datetime(2030, 1, 31, tzinfo=UTC)
+CHECKS = CatalogChecks(load_catalog(None))
+PLANS = {"default": "free", "acme": "pro"}
+
+
+def jobs_of(document: Any, scope: Scope = EVERYTHING) -> list[NewJob]:
+    return build(parse(document, CHECKS, NOW), scope, PLANS, None, NOW)
+
+
+def errors_of(document: Any) -> dict[str, str]:
+    with pytest.raises(InvalidJob) as raised:
+        parse(document, CHECKS, NOW)
+    assert all(error.remedy for error in raised.value.errors)
+    return {error.field: error.problem for error in raised.value.errors}
+
+
+def test_one_document_is_one_interactive_job_and_many_are_bulk() -> None:
+    [one] = jobs_of({"prompt": "Hello"})
+    assert (one.lane, one.request.body) == (Lane.INTERACTIVE, {"messages": [{"role": "user", "content": "Hello"}]})
+    assert [job.lane for job in jobs_of([{"prompt": "a"}, {"prompt": "b", "lane": "interactive"}])] == [
+        Lane.BULK,
+        Lane.INTERACTIVE,
+    ]
+
+
+def test_a_deadline_counts_from_now_and_no_two_jobs_share_an_id() -> None:
+    first, second = jobs_of([{"prompt": "a", "deadline_seconds": 60}, {"prompt": "a"}])
+    assert (first.deadline, second.deadline) == (NOW + timedelta(seconds=60), None)
+    assert first.id != second.id
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({}, "prompt"),
+        ({"prompt": " "}, "prompt"),
+        ({"prompt": "x" * (MOST_CHARACTERS + 1)}, "prompt"),
+        ({"prompt": "a", "messages": [{"role": "user", "content": "b"}]}, "prompt"),
+        ({"prompt": "a", "colour": "red"}, "colour"),
+        ({"prompt": "a", "model": "gpt-9"}, "model"),
+        ({"prompt": "a", "deadline": "2029-01-01T00:00:00Z"}, "deadline"),
+        ({"prompt": "a", "constraints": {"region": "moon"}}, "constraints.region"),
+        ({"prompt": "a", "metadata": {"n": 2**64}}, "metadata.n"),
+        ([{"prompt": "a"}, {"prompt": 7}], "jobs[1].prompt"),
+        ([], "jobs"),
+        ("a job", "body"),
+        (None, "body"),
+        ([[]], "jobs[0]"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(document: Any, field: str) -> None:
+    assert list(errors_of(document)) == [field]
+
+
+def test_all_that_is_wrong_is_told_at_once_within_a_bound() -> None:
+    assert set(errors_of({"prompt": 1, "lane": "slow", "colour": "red"})) == {"prompt", "lane", "colour"}
+    assert len(errors_of([{"prompt": 1}] * 1000)) <= MOST_ERRORS
+
+
+def test_a_job_for_another_tenant_is_told_apart_from_one_that_is_wrong() -> None:
+    with pytest.raises(ForeignTenant) as raised:
+        jobs_of([{"prompt": "a"}, {"prompt": "b", "organization": "other"}], Scope("acme"))
+    [error] = raised.value.errors
+    assert error.field == "jobs[1].organization"
+
+
+def test_the_exception_reads_well_in_a_log_and_repeats_no_value() -> None:
+    with pytest.raises(InvalidJob) as raised:
+        parse({"prompt": "a", "model": 12345678}, CHECKS, NOW)
+    assert str(raised.value) == "model must be a string: send a string"
