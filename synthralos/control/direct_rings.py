@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from synthralos.broker.queues import BATCH
 from synthralos.control.ring_channels import channel_of, encode_ring
 from synthralos.control.ringing import Place, grouped
 from synthralos.store.admin.processes import ProcessRow
@@ -17,6 +16,9 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the living workers."""
+
+MOST_IDS = 200
+"""Jobs of one ring: an id has 36 characters, and a notification takes less than 8,000 bytes."""
 
 _KNOWN_FOR = 5.0
 """Seconds after which what was seen is not trusted any more, because the database did not answer since."""
@@ -53,15 +55,15 @@ class DirectRings:
             self._thread.join(5)
 
     def notices(self, places: Sequence[Place]) -> list[Notice]:
-        """What rings for these jobs, a worker for each 64 of a stage and lane; empty where one has no known worker."""
+        """What rings for these jobs, a worker for each 200 of a stage and lane; empty where one has no known worker."""
         groups = grouped(places)
         seen = self._seen if time.monotonic() - self._seen_at <= _KNOWN_FOR else {}
         if not all(seen.get(stage) for stage, _ in groups):
             return []
         return [
-            Notice(self._channel(seen[stage]), encode_ring(stage, lane, ids[i : i + BATCH]))
+            Notice(self._channel(seen[stage]), encode_ring(stage, lane, ids[i : i + MOST_IDS]))
             for (stage, lane), ids in groups.items()
-            for i in range(0, len(ids), BATCH)
+            for i in range(0, len(ids), MOST_IDS)
         ]
 
     def _channel(self, workers: Sequence[str]) -> str:

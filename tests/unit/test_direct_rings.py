@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from synthralos.control import direct_rings
-from synthralos.control.direct_rings import DirectRings
+from synthralos.control.direct_rings import MOST_IDS, DirectRings
 from synthralos.control.ring_channels import channel_of, decode_ring, encode_ring
 from synthralos.domain.ids import new_id
 from synthralos.domain.states import Lane, Stage
@@ -38,11 +38,11 @@ def test_workers_are_rung_in_turn() -> None:
     assert channels == [channel_of(workers[turn % 2].id) for turn in range(4)]
 
 
-def test_sixty_four_jobs_share_a_ring_and_none_is_left_out() -> None:
-    wanted = places(130)
+def test_two_hundred_jobs_share_a_ring_and_none_is_left_out() -> None:
+    wanted = places(2 * MOST_IDS + 2)
     notices = knowing(worker()).notices(wanted)
     rung = [decode_ring(notice.payload) for notice in notices]
-    assert [len(ids) for _, _, ids in rung] == [64, 64, 2]
+    assert [len(ids) for _, _, ids in rung] == [MOST_IDS, MOST_IDS, 2]
     assert [job_id for _, _, ids in rung for job_id in ids] == [job_id for _, _, job_id in wanted]
 
 
@@ -102,7 +102,7 @@ def test_a_closed_one_rings_nobody_and_begins_no_more() -> None:
 
 
 def test_a_ring_survives_its_journey_and_an_unknown_stage_is_refused() -> None:
-    ids = [new_id() for _ in range(64)]
+    ids = [new_id() for _ in range(MOST_IDS)]
     payload = encode_ring(Stage.EXECUTE, Lane.INTERACTIVE, ids)
     assert decode_ring(payload) == (Stage.EXECUTE, Lane.INTERACTIVE, ids)
     assert len(payload) < PAYLOAD_BYTES
