@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml client/pyproject.toml scripts/install
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
-.PHONY: help demo up test test-embedded check bench migrate lock clean ci
+.PHONY: help demo up test test-embedded check bench migrate contracts lock clean ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ bench: $(DEV) ## list the benchmarks, or run one: make bench NAME=throughput
 
 migrate: $(RUNTIME) ## bring the database of DATABASE_URL to the newest schema
 	@$(BIN)/synthralos migrate $(ARGS)
+
+contracts: $(DEV) ## write contracts/: the OpenAPI document and the schemas of events
+	@$(BIN)/python -m scripts.contracts
 
 lock: ## resolve the lock files again, keeping what still fits; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)

@@ -21,7 +21,7 @@ from pipelines.heal.protocol import Case, NextDeployment
 from pipelines.heal.stage import HealStage
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.events import Event
+from synthralos.domain.events import Event, FailureFields, Healed
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
@@ -233,7 +233,7 @@ class JobRunner:
         [(remedy, treatment)] = self._heal.treat([Case(job, failure, history, now)])
         named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
         work.span("heal", self._now(), failure=failure.failure_class, **named)
-        work.events.append(Event("healed", "heal", {**named, "failure": failure.to_json()}))
+        work.events.append(Event.of(Healed(**named, failure=FailureFields(**failure.to_json())), "heal"))
         if isinstance(treatment, NextDeployment):
             return await self._continue(work, treatment)
         return await self._leave(work, ending_of(treatment, job, failure))

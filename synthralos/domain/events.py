@@ -1,9 +1,96 @@
-"""Events: what happens to a job besides its spans."""
+"""Events: what happens to a job besides its spans. Their kinds and payloads are a contract: `contracts/events/`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from synthralos.domain.failures import FailureClass
 from synthralos.domain.ids import new_id
+from synthralos.domain.states import State
+
+
+class FailureFields(BaseModel):
+    """A classified failure as it is published (`Failure.to_json`)."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    failure_class: Annotated[FailureClass, Field(alias="class")]
+    message: str
+    retry_after: Annotated[float | None, Field(description="seconds, as the provider asked")] = None
+    http_status: int | None = None
+    provider_code: Annotated[str | None, Field(description="the provider's own word")] = None
+
+
+class Payload(BaseModel):
+    """What an event of one kind says. Closed: a member that is not in its schema is a bug."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    kind: ClassVar[str]
+
+
+class Healed(Payload):
+    """Heal decided what is to be done about a failure."""
+
+    kind = "healed"
+
+    remedy: Annotated[str, Field(description="the name of the remedy")]
+    treatment: Annotated[str, Field(description="what it decided, such as `Wait`, `NextDeployment` or `GiveUp`")]
+    reason: str
+    failure: FailureFields
+
+
+class Cancelled(Payload):
+    """Somebody called the job off."""
+
+    kind = "cancel"
+
+    reason: str
+    before: Annotated[State, Field(alias="from", description="the state that it had")]
+
+
+class Retried(Cancelled):
+    """Somebody sent the job through again from the start."""
+
+    kind = "retry"
+
+    failure: Annotated[FailureFields | None, Field(description="what it had ended of")] = None
+
+
+class Rerouted(Retried):
+    """Somebody had the job routed anew."""
+
+    kind = "reroute"
+
+    changes: Annotated[dict[str, Any], Field(description="what was laid over its constraints")]
+
+
+class Lost(Payload):
+    """The job's worker died; the job waits for another one."""
+
+    kind = "lost"
+
+    losses: Annotated[int, Field(description="workers that died while they had it")]
+
+
+class Isolated(Lost):
+    """The job's worker died; the job is worked on alone next, because it may be the cause."""
+
+    kind = "isolated"
+
+
+class Buried(Lost):
+    """Too many workers died while they had the job: it is a dead letter."""
+
+    kind = "buried"
+
+
+EVENTS: Mapping[str, type[Payload]] = {
+    model.kind: model for model in (Healed, Cancelled, Retried, Rerouted, Lost, Isolated, Buried)
+}
+"""Every kind of event, with what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +101,8 @@ class Event:
     actor: str = "system"
     data: dict[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=new_id)
+
+    @classmethod
+    def of(cls, payload: Payload, actor: str) -> "Event":
+        """An event of the payload's kind, in the form that is stored and published."""
+        return cls(payload.kind, actor, payload.model_dump(mode="json", by_alias=True, exclude_unset=True))

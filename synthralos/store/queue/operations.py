@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.events import Event
+from synthralos.domain.events import Cancelled, Event, Rerouted, Retried
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
@@ -52,12 +52,12 @@ class Operations:
                 return found
             self._ledger.write_off(connection, [job_id])
             end_jobs(connection, [job_id], target(Transition.CANCEL))
-            self._note(connection, found, Event(Transition.CANCEL, actor, {"reason": reason, "from": found.state}))
+            self._note(connection, found, Event.of(Cancelled(reason=reason, before=found.state), actor))
         return Changed(target(Transition.CANCEL), WorkItem(job_id, Stage.ANALYZE, Lane(found.row.lane)))
 
     def retry(self, job_id: str, scope: Scope, actor: str, reason: str = "") -> Changed | Refused | None:
         """Send a dead, denied, cancelled or expired job through again from the start; its history is kept."""
-        return self._again(Transition.RETRY, job_id, scope, actor, {"reason": reason}, Stage.GUARD)
+        return self._again(Transition.RETRY, job_id, scope, actor, reason, Stage.GUARD)
 
     def reroute(
         self, job_id: str, scope: Scope, actor: str, changes: dict[str, Any], reason: str = ""
@@ -66,8 +66,7 @@ class Operations:
 
         An active job is taken from its worker: a result of the running call is booked, and not used.
         """
-        data = {"reason": reason, "changes": changes}
-        return self._again(Transition.REROUTE, job_id, scope, actor, data, Stage.ROUTE, changes)
+        return self._again(Transition.REROUTE, job_id, scope, actor, reason, Stage.ROUTE, changes)
 
     def _again(
         self,
@@ -75,7 +74,7 @@ class Operations:
         job_id: str,
         scope: Scope,
         actor: str,
-        data: dict[str, Any],
+        reason: str,
         stage: Stage,
         changes: dict[str, Any] | None = None,
     ) -> Changed | Refused | None:
@@ -83,9 +82,10 @@ class Operations:
             found = self._found(connection, transition, job_id, scope)
             if not isinstance(found, _Before):
                 return found
+            said: dict[str, Any] = {"reason": reason, "before": found.state}
             if found.state in TERMINAL:
                 reopen_jobs(connection, [job_id])
-                data = {**data, "failure": found.row.failure}
+                said["failure"] = found.row.failure
             else:
                 self._ledger.write_off(connection, [job_id])
             values = {**_afresh(), "stage": stage, "state": target(transition)}
@@ -95,7 +95,8 @@ class Operations:
                 before = Constraints().to_json() if found.row.constraints is None else found.row.constraints
                 values["constraints"] = {**before, **changes}
             connection.execute(sa.update(open_jobs).where(open_jobs.c.id == job_id).values(values))
-            self._note(connection, found, Event(transition, actor, {**data, "from": found.state}))
+            payload = Retried(**said) if changes is None else Rerouted(**said, changes=changes)
+            self._note(connection, found, Event.of(payload, actor))
         return Changed(target(transition), WorkItem(job_id, stage, Lane(found.row.lane)))
 
     def _found(

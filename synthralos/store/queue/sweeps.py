@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.events import Event
+from synthralos.domain.events import Buried, Event, Isolated, Lost
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.states import Lane, Stage, State, Transition, sources, target
 from synthralos.store.admin.processes import boot_id
@@ -240,10 +240,10 @@ class Sweeps:
     def _note_losses(self, connection: sa.Connection, fates: Sequence[dict[str, Any]]) -> None:
         query = sa.select(id_text(jobs.c.id), jobs.c.organization).where(jobs.c.id.in_([fate["id"] for fate in fates]))
         organizations = {row.id: row.organization for row in connection.execute(query)}
-        kinds = {State.FAILED: "buried", State.PARKED: "isolated"}
+        kinds: dict[State, type[Lost]] = {State.FAILED: Buried, State.PARKED: Isolated}
         rows = []
         for fate in fates:
-            event = Event(kinds.get(fate["state"], "lost"), "sweeper", {"losses": fate["losses"]})
+            event = Event.of(kinds.get(fate["state"], Lost)(losses=fate["losses"]), "sweeper")
             rows.append(event_row(fate["id"], organizations[fate["id"]], event))
         connection.execute(self._insert_events, {"rows": encode_rows(rows)})
 

@@ -1,0 +1,51 @@
+"""`make contracts` writes `contracts/`: the OpenAPI document, and a JSON Schema for each kind of event.
+
+What programs outside of this repository rely on is read from there; `tests/unit/test_contracts.py` holds it current.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from api.app import build_app
+from synthralos.core import build_core
+from synthralos.domain.events import EVENTS
+from synthralos.settings import Settings
+
+FOLDER = Path(__file__).resolve().parents[1] / "contracts"
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def contracts() -> dict[str, dict[str, Any]]:
+    """Every contract by its path within the folder."""
+    core = build_core(Settings(database_url="sqlite:///:contracts:", broker_url="memory://", catalog_file=None))
+    try:
+        found: dict[str, dict[str, Any]] = {"openapi.json": build_app(core).openapi()}
+    finally:
+        core.close()
+    for kind, model in EVENTS.items():
+        schema = model.model_json_schema(by_alias=True)
+        found[f"events/{kind}.schema.json"] = {"$schema": _DIALECT, **schema, "title": kind}
+    return found
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """A contract as it is written: sorted, so that a change shows as what changed."""
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write all of them, and remove what is one no more."""
+    written = contracts()
+    for old in FOLDER.rglob("*.json"):
+        if str(old.relative_to(FOLDER)) not in written:
+            old.unlink()
+    for path, document in written.items():
+        target = FOLDER / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text_of(document), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

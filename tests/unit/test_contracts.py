@@ -1,0 +1,60 @@
+"""The contracts that are committed are those of this code, and what is written keeps to them."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from scripts.contracts import FOLDER, contracts, text_of
+from synthralos.domain.events import (
+    EVENTS,
+    Buried,
+    Cancelled,
+    Event,
+    FailureFields,
+    Healed,
+    Isolated,
+    Lost,
+    Payload,
+    Rerouted,
+    Retried,
+)
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.states import State
+
+FAILURE = FailureFields(**Failure(FailureClass.RATE_LIMITED, "slow down", 1.5, 429, "rate_limit").to_json())
+EXAMPLES: list[Payload] = [
+    Healed(remedy="backoff", treatment="Wait", reason="it asked for 1.5 s", failure=FAILURE),
+    Cancelled(reason="", before=State.ACTIVE),
+    Retried(reason="again", before=State.FAILED, failure=FAILURE),
+    Retried(reason="again", before=State.CANCELLED, failure=None),
+    Rerouted(reason="", before=State.PARKED, changes={"region": "eu"}),
+    Lost(losses=1),
+    Isolated(losses=2),
+    Buried(losses=3),
+]
+
+
+@pytest.fixture(scope="module")
+def current() -> dict[str, dict[str, Any]]:
+    return contracts()
+
+
+def test_what_is_committed_is_current(current: dict[str, dict[str, Any]]) -> None:
+    committed = {str(p.relative_to(FOLDER)): p.read_text(encoding="utf-8") for p in FOLDER.rglob("*.json")}
+    stale = [path for path, document in current.items() if committed.get(path) != text_of(document)]
+    assert not stale, f"run `make contracts`: {stale}"
+    assert set(committed) == set(current)
+
+
+def test_every_kind_of_event_has_an_example_here() -> None:
+    assert {type(example).kind for example in EXAMPLES} == set(EVENTS)
+
+
+@pytest.mark.parametrize("payload", EXAMPLES, ids=lambda payload: payload.kind)
+def test_what_an_event_says_fits_its_schema(payload: Payload, current: dict[str, dict[str, Any]]) -> None:
+    event = Event.of(payload, "somebody")
+    schema = current[f"events/{event.kind}.schema.json"]
+    assert jsonschema_rs.is_valid(schema, event.data)
+    assert type(payload).model_validate(event.data) == payload
+    assert not jsonschema_rs.is_valid(schema, {**event.data, "more": 1})
