@@ -104,7 +104,7 @@ class WorkerRuntime:
         batch = self._build_batch(core, stages)
         return Conveyor(
             stages,
-            Taking(claims, self.heartbeat, self._stopping, settings.slot_timeout, outages=core.outages).take,
+            Taking(claims, self.heartbeat, self._stopping, settings.slot_timeout, outages=core.outages),
             build_guard_stage(settings, core.catalog),
             RouteStage(core.catalog, STRATEGIES, core.credentials.why_not_offered),
             self.slots,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Claim, Job
 from synthralos.domain.states import Stage
 from synthralos.store.sql import outage
 from synthralos.store.sql.retrying import Stopped, keep_trying, pauses
@@ -20,6 +20,14 @@ class Store(Protocol):
 
     def take(self, stage: Stage, job_ids: Sequence[str], worker_id: str, *, doubtful: bool = False) -> list[Job]:
         """Those of `job_ids` that are queued at `stage`, for this worker."""
+        ...
+
+    def claim(self, stage: Stage, job_ids: Sequence[str], worker_id: str) -> list[Job]:
+        """Claim those of `job_ids` that are queued at `stage`."""
+        ...
+
+    def let_go(self, claims: Sequence[tuple[str, Claim]]) -> None:
+        """Queue the jobs that are held under exactly these claims."""
         ...
 
 
@@ -66,12 +74,31 @@ class Taking:
         def take() -> list[Job]:  # as whoever this worker is by then
             return self._store.take(stage, job_ids, self._pulse.process_id, doubtful=doubtful)
 
+        return self._patiently(take)
+
+    def hold(self, stage: Stage, job_ids: Sequence[str]) -> dict[str, Claim]:
+        """Claim those of `job_ids` that are queued at `stage`: the claim of each that this worker got."""
+        jobs = self._patiently(lambda: self._store.claim(stage, job_ids, self._pulse.process_id))
+        return {job.id: job.claim for job in jobs}
+
+    def let_go(self, claims: Sequence[tuple[str, Claim]]) -> None:
+        """Leave claimed jobs to whoever claims them next; tried once more where this worker shuts down."""
         try:
-            taken = keep_trying(take, stopping=self._stopping, tell=lambda error: outage.tell(self._outages, error))
+            keep_trying(lambda: self._store.let_go(claims), stopping=self._stopping, tell=self._tell)
+        except Stopped:
+            keep_trying(lambda: self._store.let_go(claims), patience=self._patience, tell=self._tell)
+
+    def _patiently(self, ask: Callable[[], list[Job]]) -> list[Job]:
+        """The store's answer, however long the database is away; nothing where this worker shuts down before."""
+        try:
+            answer = keep_trying(ask, stopping=self._stopping, tell=self._tell)
         except Stopped:
             return []
         self._outages.works(DATABASE)
-        return taken
+        return answer
+
+    def _tell(self, error: Exception) -> None:
+        outage.tell(self._outages, error)
 
     def _heart_beats(self) -> bool:
         """A worker that is declared lost would call what another one calls too."""

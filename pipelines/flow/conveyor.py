@@ -8,6 +8,7 @@ the claim in the database keeps the jobs safe, and a stage that is run again dec
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from pipelines.flow.registry import Registry
 from pipelines.flow.slots import Lease, Slots
@@ -16,14 +17,31 @@ from pipelines.guard.stage import GuardStage
 from pipelines.route.stage import RouteStage
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.findings import Decision, Verdict
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Claim, Job
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Lane, Stage, Transition
 
 log = logging.getLogger(__name__)
 
-Take = Callable[[Stage, Sequence[str], bool], list[Job]]
-"""(stage, ids, doubtful): the jobs that were got for this worker; see `workers.taking`."""
+
+class Source(Protocol):
+    """Where the jobs come from; see `workers.taking`."""
+
+    def take(self, stage: Stage, job_ids: Sequence[str], doubtful: bool) -> list[Job]:
+        """The jobs that were got for this worker. Those that were lost before are held."""
+        ...
+
+    def hold(self, stage: Stage, job_ids: Sequence[str]) -> dict[str, Claim]:
+        """Claim jobs anew that were let go: the claims that this worker got."""
+        ...
+
+    def let_go(self, claims: Sequence[tuple[str, Claim]]) -> None:
+        """Hold these jobs no longer."""
+        ...
+
+
+_SHARED = (Stage.GUARD, Stage.ROUTE)
+"""Stages that see a whole batch at once: a job that kills its worker there would be lost with all the others."""
 
 Launch = Callable[[Sequence[Work]], None]
 
@@ -37,7 +55,7 @@ class Conveyor:
     def __init__(
         self,
         serves: frozenset[Stage],
-        take: Take,
+        source: Source,
         guard: GuardStage,
         route: RouteStage,
         slots: Slots,
@@ -52,7 +70,7 @@ class Conveyor:
         A message waits for slots `slot_timeout` seconds at most; what found none is told to `turn_away`.
         """
         self._serves = serves
-        self._take = take
+        self._source = source
         self._guard = guard
         self._route = route
         self._slots = slots
@@ -86,20 +104,59 @@ class Conveyor:
 
     def _carry(self, stage: Stage, job_ids: Sequence[str], doubtful: bool, lease: Lease) -> int:
         try:
-            jobs = self._take(stage, job_ids, doubtful)
+            jobs = self._source.take(stage, job_ids, doubtful)
             works = [Work(job, self._now(), lane=lease.lane) for job in jobs]
             self._registry.taken(works)
             lease.keep([job.size for job in jobs])
         finally:
             lease.give_back()
         try:
-            self._run_safely(stage, works)
+            self._run_stages(stage, works)
             if works:
                 self._launch(works)
         except BaseException:
             self._drop(works)
             raise
         return len(works)
+
+    def _run_stages(self, stage: Stage, works: list[Work]) -> None:
+        lost = [work for work in works if work.job.losses] if stage in _SHARED else []
+        if len(lost) <= 1:
+            self._run_safely(stage, works)
+            return
+        self._run_safely(stage, [work for work in works if not work.job.losses])
+        gone = self._run_apart(stage, lost)
+        works[:] = [work for work in works if work.job.id not in gone]
+
+    def _run_apart(self, stage: Stage, works: Sequence[Work]) -> set[str]:
+        """Hold each job alone while it is in the stages, so that one that kills this worker there is lost alone.
+
+        Afterwards all are held again. The ids of those that somebody else has taken meanwhile.
+        """
+        gone: set[str] = set()
+        self._let_go(works)
+        for work in works:
+            gone |= self._hold(stage, [work])
+            if work.job.id not in gone:
+                self._run_safely(stage, [work])
+                self._let_go([work])
+        return gone | self._hold(stage, [work for work in works if work.job.id not in gone])
+
+    def _let_go(self, works: Sequence[Work]) -> None:
+        self._registry.dropped(works)
+        self._source.let_go([(work.job.id, work.job.claim) for work in works])
+
+    def _hold(self, stage: Stage, works: Sequence[Work]) -> set[str]:
+        """Hold these jobs again; the ids of those that could not be had any more, whose slots are given back."""
+        claims = self._source.hold(stage, [work.job.id for work in works])
+        gone = [work for work in works if work.job.id not in claims]
+        for work in gone:
+            self._slots.release(work.lane, 1, work.job.size)
+        held = [work for work in works if work.job.id in claims]
+        for work in held:
+            work.job.claim = claims[work.job.id]
+        self._registry.taken(held)
+        return {work.job.id for work in gone}
 
     def _drop(self, works: Sequence[Work]) -> None:
         """This thread was interrupted: the audit of the claims will give the jobs back."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeGuard
 
 import dramatiq
+from dramatiq.middleware import CurrentMessage
 
 from synthralos.broker.queues import actor_name, direct_queue, queue_name
 from synthralos.domain.states import Lane, Stage
@@ -37,6 +38,8 @@ def declare_actors(broker: dramatiq.Broker, namespace: str, stages: Iterable[Sta
     What `handle` raises is logged by Dramatiq and the message is done with; no retry, no dead letter: the
     sweeper rings again. Raises `ValueError` for a stage that the broker serves already.
     """
+    if not any(isinstance(middleware, CurrentMessage) for middleware in broker.middleware):
+        broker.add_middleware(CurrentMessage())
     for stage in dict.fromkeys(stages):
         for lane in Lane:
             _declare(broker, stage, lane, queue_name(namespace, stage, lane), handle)
@@ -58,9 +61,17 @@ def _receiver(stage: Stage, lane: Lane, handle: Handle) -> Callable[..., None]:
         if len(args) != 1 or kwargs or not _are_ids(args[0]):
             log.warning("dropped a malformed message of %s", actor_name(stage, lane))
             return
-        handle(stage, args[0], doubtful=False, lane=lane)
+        handle(stage, args[0], doubtful=_was_delivered_before(), lane=lane)
 
     return receive
+
+
+def _was_delivered_before() -> bool:
+    """Whether the broker says that the message at hand was delivered to a worker that did not acknowledge it.
+
+    RabbitMQ does. With Redis and in memory nothing tells such a message from a new one.
+    """
+    return bool(getattr(CurrentMessage.get_current_message(), "redelivered", False))
 
 
 def _are_ids(value: Any) -> TypeGuard[list[str]]:

@@ -128,8 +128,8 @@ class Claim:
 class Job:
     """A job in a worker's hands: what the stages need of it.
 
-    `attempts` counts the provider calls made so far. `size` is that of the stored request, in
-    characters of its JSON: about its bytes; 0 where unknown.
+    `attempts` counts the provider calls made so far, `losses` the workers that were lost while they held the job.
+    `size` is that of the stored request, in characters of its JSON: about its bytes; 0 where unknown.
     """
 
     id: str
@@ -144,6 +144,7 @@ class Job:
     parent_span_id: str | None = None
     deadline: datetime | None = None
     attempts: int = 0
+    losses: int = 0
     plan: RoutingPlan | None = None
     verdict: Verdict | None = None
     failure: dict[str, Any] | None = None

@@ -2,14 +2,15 @@
 
 import threading
 import time
+from queue import Queue
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from synthralos.broker.doorbell import BrokerDoorbell
-from synthralos.broker.queues import BATCH
-from synthralos.domain.states import Stage
+from synthralos.broker.queues import BATCH, queue_name
+from synthralos.domain.states import Lane, Stage
 from tests.fakes.broker_sites import (
     RabbitSite,
     Site,
@@ -164,3 +165,22 @@ def test_a_vhost_that_is_made_anew_gets_its_queues_back(vhost: str) -> None:
             make_vhost(name)
             doorbell.ring(GUARD, BULK, after)
             arrivals.wait_for(GUARD, after)
+
+
+def test_a_message_that_a_worker_did_not_acknowledge_comes_again_as_a_doubtful_one(amqp: Site) -> None:
+    came: Queue[tuple[list[str], bool]] = Queue()
+
+    def handle(stage: Stage, ids: list[str], *, doubtful: bool, lane: Lane) -> None:
+        came.put((ids, doubtful))
+
+    dropped, fresh = some_ids(1), some_ids(1)
+    with opened(amqp.broker()) as broker, doorbell_on(broker, amqp) as doorbell:
+        doorbell.ring(GUARD, BULK, dropped)
+        assert doorbell.flush(PATIENCE)
+        consumer = broker.consume(queue_name(amqp.namespace, GUARD, BULK))
+        assert next(consumer) is not None
+        consumer.close()
+        with serving(broker, amqp, [GUARD], handle):
+            assert came.get(timeout=PATIENCE) == (dropped, True)
+            doorbell.ring(GUARD, BULK, fresh)
+            assert came.get(timeout=PATIENCE) == (fresh, False)

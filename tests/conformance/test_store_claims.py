@@ -12,11 +12,13 @@ import sqlalchemy as sa
 
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.ids import new_id
+from synthralos.domain.jobs import Claim
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.writes import Written
 from synthralos.store.queue.claims import MOST_GIVEN_BACK, Claims
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed, is_transient
+from synthralos.store.tables import open_jobs
 from tests.fakes.jobs import ids, new_job, settlement, start
 from tests.fakes.stores import Store
 
@@ -196,3 +198,16 @@ def test_a_claimed_job_says_how_large_its_request_is(store: Store) -> None:
     sizes = {job.id: job.size for job in store.claim([small, large])}
     assert 0 < sizes[small] < 1_000
     assert 100_000 < sizes[large] < 101_000
+
+
+def test_a_job_that_is_let_go_is_queued_as_if_nobody_had_claimed_it(store: Store) -> None:
+    job, other = store.claimed(), store.claimed()
+    [before] = store.rows(open_jobs, open_jobs.c.id == job.id)
+    store.claims.let_go([(job.id, job.claim), (other.id, Claim(other.claim.worker_id, other.claim.claim_no + 1))])
+    [after] = store.rows(open_jobs, open_jobs.c.id == job.id)
+    assert after == {**before, "state": "queued", "worker_id": None}
+    assert store.state(other.id) == "active"
+    assert not store.settle(settlement(job))
+    [again] = store.claim([job.id])
+    assert again.claim.claim_no > job.claim.claim_no
+    assert store.settle(settlement(again))

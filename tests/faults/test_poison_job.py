@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.states import State
+from synthralos.store.tables import processes
 from tests.fakes.jobs import new_job
 from tests.faults.harness import Site
+from tests.faults.harness_deadly import DEADLY, DeadlyWorker
 from tests.faults.harness_processes import Worker
 
 _LOSSES = 2
@@ -38,6 +41,30 @@ def test_neighbors_that_are_lost_with_a_poison_job_each_time_are_unharmed(make_s
     assert site.states() == {State.SUCCEEDED: 15, State.FAILED: 1}
     assert site.job(poison.id).failure["provider_code"] == "poison"
     assert max(site.job(job.id).losses for job in neighbors) >= _LOSSES
+
+
+@pytest.mark.parametrize("max_losses", [2, 3])
+def test_a_job_that_kills_its_worker_in_a_guard_is_found_among_its_batch(
+    make_site: Callable[..., Site], max_losses: int
+) -> None:
+    """The first death counts against nobody, because nothing was written yet; each further one does."""
+    site = make_site(max_losses=max_losses, ring_again_after=600)
+    poison = new_job(DEADLY, model="fake/small")
+    neighbors = [new_job(model="fake/small") for _ in range(63)]
+    site.accept([*neighbors[:32], poison, *neighbors[32:]])
+    site.scheduler()
+    site.start(DeadlyWorker(site)).supervise()
+    site.check_promises()
+    assert site.states() == {State.SUCCEEDED: 63, State.FAILED: 1}
+    buried = site.job(poison.id)
+    assert (buried.losses, buried.failure["provider_code"]) == (max_losses, "poison")
+    assert _deaths(site) <= max_losses + 1
+
+
+def _deaths(site: Site) -> int:
+    """The workers that were declared lost."""
+    lost = sa.select(sa.func.count()).where(processes.c.kind == "worker", processes.c.state == "lost")
+    return int(site.query(lost)[0][0])
 
 
 def _with_poison(make_site: Callable[..., Site]) -> Site:

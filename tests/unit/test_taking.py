@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import psycopg
 import pytest
 
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Claim, Job
 from synthralos.domain.states import Stage
 from synthralos.store.sql.errors import DatabaseFailed
 from tests.fakes.stage_jobs import a_job
@@ -20,6 +20,7 @@ class Store:
         self.errors = list(errors)
         self.asked: list[tuple[str, bool]] = []
         self.jobs = [a_job()]
+        self.gone: list[tuple[str, Claim]] = []
 
     def take(self, stage: Stage, job_ids: Sequence[str], worker_id: str, *, doubtful: bool = False) -> list[Job]:
         """See `Claims.take`."""
@@ -27,6 +28,16 @@ class Store:
         if self.errors:
             raise self.errors.pop(0)
         return self.jobs
+
+    def claim(self, stage: Stage, job_ids: Sequence[str], worker_id: str) -> list[Job]:
+        """See `Claims.claim`."""
+        return self.take(stage, job_ids, worker_id)
+
+    def let_go(self, claims: Sequence[tuple[str, Claim]]) -> None:
+        """See `Claims.let_go`."""
+        if self.errors:
+            raise self.errors.pop(0)
+        self.gone += claims
 
 
 class Pulse:
@@ -101,3 +112,20 @@ def test_a_worker_whose_heart_stays_silent_leaves_the_jobs_to_others(caplog: pyt
     assert taking(store, Pulse(False), stopping).take(Stage.GUARD, ["a"], False) == []
     assert (store.asked, stopping.now >= 30.0) == ([], True)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_jobs_are_held_again_under_new_claims_but_not_by_a_worker_that_stops() -> None:
+    store, stopping = Store(away()), Impatient()
+    [job] = store.jobs
+    assert taking(store, Pulse(True), stopping).hold(Stage.GUARD, [job.id]) == {job.id: job.claim}
+    stopping.set()
+    assert taking(store, Pulse(True), stopping).hold(Stage.GUARD, [job.id]) == {}
+
+
+def test_jobs_are_let_go_by_a_worker_that_stops_too() -> None:
+    store, stopping = Store(away(), away()), Impatient()
+    claims = [("a", Claim("me", 1))]
+    taking(store, Pulse(True), stopping).let_go(claims)
+    stopping.set()
+    taking(store, Pulse(True), stopping).let_go(claims)
+    assert store.gone == [*claims, *claims]

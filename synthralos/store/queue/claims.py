@@ -39,6 +39,7 @@ class Claims:
         self._confirm = _confirm(database.dialect)
         self._hold = _hold(database.dialect)
         self._give_back = _give_back(database.dialect)
+        self._let_go = _let_go(database.dialect)
         self._ledger = Ledger(database.dialect)
         self._in_doubt: set[tuple[str, Claim]] = set()
         self._lock = threading.Lock()
@@ -119,6 +120,11 @@ class Claims:
             self._ledger.write_off(connection, held)
             freed = connection.execute(self._give_back, {"rows": encode_rows({"id": i} for i in held)}).all()
         return [(row.id, Stage(row.stage), Lane(row.lane)) for row in freed]
+
+    def let_go(self, claims: Sequence[tuple[str, Claim]]) -> None:
+        """Queue the jobs that are held under exactly these claims, as if nobody had claimed them. No call has begun."""
+        with self._database.transaction() as connection:
+            connection.execute(self._let_go, {"rows": encode_rows(map(_fence, claims))})
 
     def _doubt(self, claims: set[tuple[str, Claim]]) -> None:
         with self._lock:
@@ -204,6 +210,12 @@ def _give_back(dialect: str) -> Any:
     }
     returned = (id_text(open_jobs.c.id), open_jobs.c.stage, open_jobs.c.lane)
     return sa.update(open_jobs).where(open_jobs.c.id == rows.c.id).values(values).returning(*returned)
+
+
+def _let_go(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _FENCE)
+    values = {"state": word(target(Transition.RELEASE)), "worker_id": None}
+    return sa.update(open_jobs).where(*_under(rows)).values(values)
 
 
 def _under(rows: Any) -> list[sa.ColumnElement[bool]]:

@@ -87,6 +87,7 @@ def _job(row: OpenRow, claim: Claim, plans: dict[str, RoutingPlan]) -> Job:
         parent_span_id=row["parent_span_id"],
         deadline=row["deadline"],
         attempts=row["attempts"],
+        losses=row["losses"],
         plan=None if plan is None else plan.at(row["plan_cursor"] or 0),
         failure=None if row["failure"] is None else orjson.loads(row["failure"]),
         queued_at=row["notified_at"],
