@@ -11,8 +11,9 @@ from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.control.ringing import ring_for
 from synthralos.domain.states import Lane, Stage
+from synthralos.domain.work_items import WorkItem
 from synthralos.settings import Settings
-from synthralos.store.queue.sweeps import Sweeps, WorkItem
+from synthralos.store.queue.sweeps import Sweeps
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_contention, is_transient
 

@@ -1,1 +1,1 @@
-"""Worker processes: the Dramatiq actors, the flight of calls, the heartbeat, and how they start and stop."""
+"""Worker processes: the Dramatiq actors, the calls in flight, the heartbeat, and how they start and stop."""

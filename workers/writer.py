@@ -1,4 +1,4 @@
-"""The books of one worker process: group commits of starts and settlements, and who is told afterwards."""
+"""What one worker process writes: group commits of starts and settlements, and who is told afterwards."""
 
 from collections.abc import Callable, Sequence
 

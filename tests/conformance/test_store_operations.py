@@ -11,9 +11,9 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Tenant
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources
+from synthralos.domain.work_items import WorkItem
 from synthralos.domain.writes import Written
 from synthralos.store.queue.operations import Changed, Operations, Refused
-from synthralos.store.queue.sweeps import WorkItem
 from tests.fakes.jobs import ACME, attempt_end, failure, new_job, settlement, start
 from tests.fakes.stores import Store
 

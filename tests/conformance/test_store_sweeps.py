@@ -8,9 +8,9 @@ import pytest
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Lane, Stage, Transition
+from synthralos.domain.work_items import WorkItem
 from synthralos.domain.writes import Written
 from synthralos.store.exports.backlog import Analysis
-from synthralos.store.queue.sweeps import WorkItem
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import processes
 from tests.fakes.jobs import attempt_end, deployment, failure, new_job, settlement, start

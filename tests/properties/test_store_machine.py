@@ -227,10 +227,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.sweeps.rescue()
         orphans = [i for i, m in self.model.items() if m.state is State.ACTIVE and m.worker not in self.alive]
         for job_id in orphans:
-            self.abandoned(self.model[job_id], State(self.store.state(job_id)))
+            self.rescued(self.model[job_id], State(self.store.state(job_id)))
 
     @staticmethod
-    def abandoned(model: Model, now: State) -> None:
+    def rescued(model: Model, now: State) -> None:
         model.losses += 1
         model.worker = None
         model.write_off()

@@ -9,10 +9,10 @@ from synthralos.domain.events import Cancelled, Event, Rerouted, Retried
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
+from synthralos.domain.work_items import WorkItem
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import end_jobs, reopen_jobs
 from synthralos.store.queue.ledger import Ledger
-from synthralos.store.queue.sweeps import WorkItem
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.scoping import within

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from synthralos.domain.events import Buried, Event, Isolated, Lost
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.states import Lane, Stage, State, Transition, sources, target
+from synthralos.domain.work_items import WorkItem
 from synthralos.store.admin.processes import boot_id
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import end_jobs
@@ -30,15 +30,6 @@ _WAITING = one_of(open_jobs.c.state, (State.QUEUED, State.PARKED))
 _ORPHANED = (
     id_text(open_jobs.c.id), id_text(open_jobs.c.worker_id), open_jobs.c.stage, open_jobs.c.lane, open_jobs.c.losses,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """A job that has work at a stage, for the doorbell."""
-
-    id: str
-    stage: Stage
-    lane: Lane
 
 
 def _holders() -> Any:
