@@ -20,7 +20,7 @@ from pipelines.intake.errors import FieldError
 from pipelines.intake.schema import ReasonIn, RerouteIn
 from pipelines.intake.validation import field_errors
 from synthralos.bus.protocol import Topic
-from synthralos.domain.states import Stage, Transition, sources
+from synthralos.domain.states import Stage, State, Transition, sources
 from synthralos.store.admin.keys import Role
 from synthralos.store.queue.operations import Changed, Refused
 
@@ -87,6 +87,8 @@ async def _operate(
         allowed = ", ".join(sorted(sources(transition)))
         raise conflict(f"Cannot {transition} a job that is {outcome.state}; it must be one of: {allowed}.")
     work_item = outcome.work_item
+    if transition is Transition.CANCEL:
+        room.counts.ended(work_item.lane, State.CANCELLED)
     room.core.doorbell.ring(Stage(work_item.stage), work_item.lane, [work_item.id])
     await room.write(lambda: _tell(room, topics, work_item.id))
     return answer(job_view(await room.job(work_item.id, caller), detail=True))

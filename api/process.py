@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from api.access import Access
+from api.access import Access, clock_of
 from api.app import build_app
 from api.room import Room
 from api.shortcut import Shortcut
@@ -19,6 +19,7 @@ from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
 from synthralos.settings import Settings
+from synthralos.telemetry.serving import MetricsPort
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class ApiServer:
         settings = core.settings
         access = Access(
             Shortcut(self._app) if shortcut else self._app,
-            lambda *_: None,
+            clock_of(core.metrics),
             lines=settings.access_log,
             sample=settings.access_log_sample,
         )
@@ -142,13 +143,16 @@ def run_api(settings: Settings) -> None:
         signal.signal(number, on_signal)
     log_as("api", settings)
     core = build_core(settings)
+    core.metrics.describe("api")
     try:
         check_catalog(core.catalog)
+        port = MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports())
         server = ApiServer(core, settings.host, settings.port)
         server.start()
         _spare_the_collector()
         print(f"SynthralOS API on {server.url}", flush=True)  # noqa: T201 - the process's one line for people
         stopped.wait()
         server.stop()
+        port.close()
     finally:
         core.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,7 +21,7 @@ from synthralos.bus.protocol import POLL_SECONDS, Topic
 from synthralos.core import Core
 from synthralos.domain.ids import is_id
 from synthralos.domain.scope import Scope
-from synthralos.domain.states import TERMINAL
+from synthralos.domain.states import TERMINAL, Lane
 from synthralos.store.admin.keys import Keys, Role
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
@@ -30,7 +30,9 @@ from synthralos.store.read.whole import WholeJobs
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.group_commit import GroupCommit
 from synthralos.store.sql.group_read import GroupRead
+from synthralos.telemetry.families import WAITED_FOR
 from synthralos.telemetry.outages import DATABASE
+from synthralos.telemetry.writes import JobCounts, measured
 
 Result = TypeVar("Result")
 
@@ -84,21 +86,25 @@ class Room:
         )
         self.announcer = core.announcer()
         arrivals = Arrivals(Submissions(core.database), self.announcer)
+        self.counts = JobCounts(core.metrics)
+        core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)
         patience = core.settings.submit_timeout
 
         def accept(weighed: Sequence[_Weighed]) -> Sequence[Accepted | KeyReused]:
-            return arrivals.accept([each.submission for each in weighed])
+            answers = arrivals.accept([each.submission for each in weighed])
+            self.counts.accepted(_lanes(weighed, answers))
+            return answers
 
         self._small: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
             "accept",
-            accept,
+            measured(core.metrics, "accept", accept),
             give_up_after=patience,
             size_of=lambda weighed: weighed.size,
             outages=core.outages,
         )
         self._large: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
             "accept-large",
-            accept,
+            measured(core.metrics, "accept-large", accept),
             batch=_LARGE_BATCH,
             give_up_after=patience,
             size_of=lambda weighed: weighed.size,
@@ -206,6 +212,14 @@ class Room:
         self.core.outages.works(DATABASE)
         self.open_here.forget(job_id for job_id, row in rows.items() if row["state"] in TERMINAL)
         return {job_id: _seen(row) for job_id, row in rows.items()}
+
+
+def _lanes(weighed: Sequence[_Weighed], answers: Sequence[Accepted | KeyReused]) -> Iterator[Lane]:
+    """The lanes of the jobs that were accepted, a job for each."""
+    for each, answer in zip(weighed, answers, strict=True):
+        if isinstance(answer, Accepted) and not answer.replayed:
+            for job in each.submission.jobs:
+                yield job.lane
 
 
 def _seen(row: Row) -> Seen:

@@ -11,6 +11,7 @@ from scheduler.process import SchedulerProcess
 from synthralos.core import Core
 from synthralos.domain.scope import EVERYTHING
 from synthralos.store.admin.keys import Keys, Role
+from synthralos.telemetry.serving import MetricsPort
 from workers.embedded import EmbeddedWorker
 
 
@@ -23,6 +24,9 @@ def embedded(core: Core) -> Iterator[str]:
     with ExitStack() as stack:
         stack.callback(core.close)
         check_catalog(core.catalog)
+        core.metrics.describe("up")
+        settings = core.settings
+        stack.callback(MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports()).close)
         upgrade(core.database)
         api, scheduler, worker = _parts(core)
         stack.callback(api.stop)

@@ -11,6 +11,7 @@ from cli.exits import Exit
 from synthralos.catalog import CatalogError
 from synthralos.settings import SettingsError
 from synthralos.store.sql.errors import StoreError
+from synthralos.telemetry.serving import PortTaken
 from synthralos_client import (
     ApiError,
     AuthenticationError,
@@ -100,6 +101,11 @@ def _operating_system(error: Exception) -> Told | None:
     return Told(f"{error.filename}: {error.strerror}", Exit.USAGE)
 
 
+def _metrics_port(error: Exception) -> Told:
+    assert isinstance(error, PortTaken)
+    return Told(f"{error.strerror}; each process of a host needs a port of its own, 0 is none", Exit.UNREACHABLE)
+
+
 def _said(error: Exception) -> str:
     return str(error).rstrip(".")
 
@@ -123,6 +129,7 @@ _EXPECTED: tuple[tuple[type[Exception], Callable[[Exception], Told | None]], ...
     (ArgumentError, _database_url),
     (StoreError, _database),
     (SQLAlchemyError, _database),
+    (PortTaken, _metrics_port),
     (OSError, _operating_system),
 )
 """The first row whose kind fits counts."""

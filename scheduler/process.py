@@ -11,6 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
 from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
+from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.sweeper import Sweeper
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
@@ -18,6 +19,7 @@ from synthralos.settings import Settings
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient
+from synthralos.telemetry.serving import MetricsPort
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ class SchedulerProcess:
         self._outages = core.outages
         self._processes = Processes(core.database)
         self._housekeeping = Housekeeping(core.database)
-        self._sweeper = Sweeper(core.database, core.doorbell, core.bus, core.settings)
+        self._sweeper = Sweeper(core.database, core.doorbell, core.bus, core.settings, metrics=core.metrics)
+        self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         self._sweeping_term: int | None = None
         self._next_round = 0.0
         self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)
@@ -68,6 +71,7 @@ class SchedulerProcess:
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
         self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
+        self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
         scheduler.start()
         self._scheduler = scheduler
         self._rounds = Rounds(self._round, self._bus, self._settings.sweep_interval)
@@ -163,12 +167,15 @@ def run_scheduler(settings: Settings) -> None:
     stopping = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     core = build_core(settings)
+    core.metrics.describe("scheduler")
     process = SchedulerProcess(core)
     try:
+        port = MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports())
         process.start()
         log.info("the scheduler runs")
         stopping.wait()
         log.info("the scheduler stops")
+        port.close()
     finally:
         process.stop()
         core.close()

@@ -4,18 +4,21 @@ Any number of sweepers may run at once: every move is one fenced statement in th
 the work is not done twice. Cron schedules get a file of their own beside this one.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.control.ringing import ring_for
-from synthralos.domain.states import Lane, Stage
+from synthralos.domain.states import Lane, Stage, State
 from synthralos.domain.work_items import WorkItem
 from synthralos.settings import Settings
 from synthralos.store.queue.sweeps import Sweeps
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_contention, is_transient
+from synthralos.telemetry import families
+from synthralos.telemetry.metrics import Metrics
 
 BATCH = 1000
 """Jobs that one transaction moves."""
@@ -53,9 +56,13 @@ class Sweeper:
         settings: Settings,
         *,
         clock: Callable[[], datetime] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """`clock` is the database's, by which heartbeats are judged."""
         self._sweeps = Sweeps(database, settings.max_losses)
+        metrics = metrics or Metrics()
+        self._moved = metrics.counter(families.SWEPT)
+        self._ended = metrics.counter(families.ENDED)
         self._doorbell = doorbell
         self._bus = bus
         self._lost_after = settings.worker_lost_after
@@ -113,10 +120,13 @@ class Sweeper:
 
     def _wake(self, now: datetime) -> None:
         for woken in self._batches(self._sweeps.wake_due):
+            self._moved.labels("woken").inc(len(woken))
             self._ring(woken)
 
     def _expire(self, now: datetime) -> None:
         for expired in self._batches(self._sweeps.expire):
+            self._moved.labels("expired").inc(len(expired))
+            self._count_ends(State.EXPIRED, expired)
             self._tell_and_ring(expired)
 
     def _free(self, now: datetime) -> None:
@@ -129,6 +139,8 @@ class Sweeper:
         # A dead worker's session may hold its rows for a moment longer.
         if self._lost_a_worker.lasts(now) or self._rescuing.due(now):
             for freed in self._batches(self._sweeps.rescue):
+                self._moved.labels("freed").inc(len(freed))
+                self._count_ends(State.FAILED, freed)
                 self._tell_and_ring(freed)
 
     def _ring_again(self, now: datetime) -> None:
@@ -138,6 +150,7 @@ class Sweeper:
         for stage, lane in self._sweeps.unclaimed_queues(self._ring_again_after):
             if self._answers_to_none(stage, lane):
                 unclaimed = self._sweeps.unclaimed_jobs(stage, lane, self._ring_again_after, RING_AGAIN_LIMIT)
+                self._moved.labels("rung_again").inc(len(unclaimed))
                 self._ring(unclaimed)
                 if len(unclaimed) == RING_AGAIN_LIMIT:
                     self._ringing_again.reset()
@@ -149,6 +162,11 @@ class Sweeper:
         """Whether the stage's queue is all but empty, so that jobs that wait there have no message any more."""
         depth = self._doorbell.depth(stage, lane)
         return depth is not None and depth < FEW_MESSAGES
+
+    def _count_ends(self, state: State, items: list[WorkItem]) -> None:
+        """Those that are at analyze by now have ended."""
+        for lane, count in Counter(item.lane for item in items if item.stage is Stage.ANALYZE).items():
+            self._ended.labels(lane, state).inc(count)
 
     def _tell_and_ring(self, items: list[WorkItem]) -> None:
         """What is over by now is at analyze: say so to those who wait for it."""

@@ -1,4 +1,4 @@
-"""Writes the tables of the documentation that stand in the code: transitions, remedies, settings.
+"""Writes the tables of the documentation that stand in the code: transitions, remedies, settings, metrics.
 
 `python -m scripts.doc_tables` says which files are behind and exits 1; `--write` brings them up to date.
 """
@@ -12,6 +12,7 @@ from pipelines.heal.table import build_remedies
 from synthralos.catalog import load_catalog
 from synthralos.domain.states import TRANSITIONS
 from synthralos.settings import Settings
+from synthralos.telemetry.families import FAMILIES
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -42,10 +43,20 @@ def settings() -> str:
     return "\n".join(["| variable | default | what |", "|---|---|---|", *rows])
 
 
+def metrics() -> str:
+    """The metrics of `synthralos/telemetry/families.py`."""
+    rows = [
+        f"| `{family.name}` | {family.kind} | {', '.join(family.labels)} | {family.shown_by} | {family.meaning} |"
+        for family in FAMILIES
+    ]
+    return "\n".join(["| metric | kind | labels | shown by | what |", "|---|---|---|---|---|", *rows])
+
+
 TABLES = {
     "transitions": (DOCS / "internals.md", transitions),
     "remedies": (DOCS / "internals.md", remedies),
     "settings": (DOCS / "operations.md", settings),
+    "metrics": (DOCS / "operations.md", metrics),
 }
 
 

@@ -22,6 +22,8 @@ from synthralos.domain.deployments import Catalog
 from synthralos.settings import Settings, SettingsError
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.database import Database
+from synthralos.telemetry import families
+from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.outages import Outages
 
 
@@ -38,6 +40,7 @@ class Core:
     credentials: Credentials
     outages: Outages = field(default_factory=Outages)
     direct: DirectRings | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def line(self) -> Line | None:
@@ -74,7 +77,7 @@ def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = (
     catalog = load_catalog(settings.catalog_file)
     direct = direct_rings(database, settings)
     carrier = DatabaseCarrier(database, direct) if direct is not None and settings.brokerless else broker
-    return Core(
+    core = Core(
         settings=settings,
         database=database,
         bus=build_bus(database),
@@ -85,6 +88,8 @@ def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = (
         outages=outages,
         direct=direct,
     )
+    _show(core)
+    return core
 
 
 def direct_rings(database: Database, settings: Settings) -> DirectRings | None:
@@ -94,3 +99,17 @@ def direct_rings(database: Database, settings: Settings) -> DirectRings | None:
     # Late enough that a busy machine makes nobody look dead, and early enough that the dead are rung for a moment only.
     fresh = max(settings.worker_lost_after / 3, 2 * settings.heartbeat_interval + 1)
     return DirectRings(lambda: Processes(database).living("worker"), fresh)
+
+
+def _show(core: Core) -> None:
+    """What every process shows."""
+    metrics, doorbell, database = core.metrics, core.doorbell, core.database
+    metrics.reads(families.OUTAGE, lambda: {(name,): seconds for name, seconds in core.outages.seconds().items()})
+    metrics.reads(families.POOL, lambda: {(p.name, state): n for p in database.pools() for state, n in p.states()})
+    metrics.reads(families.POOL_WAITS, lambda: {(pool.name,): pool.waits for pool in database.pools()})
+    metrics.reads(families.POOL_WAIT_SECONDS, lambda: {(pool.name,): pool.wait_seconds for pool in database.pools()})
+    if isinstance(doorbell, BrokerDoorbell):
+        metrics.reads(families.DOORBELL_IDS, lambda: {("rung",): doorbell.rung_ids, ("dropped",): doorbell.dropped_ids})
+        metrics.reads(families.DOORBELL_MESSAGES, lambda: doorbell.messages)
+        metrics.reads(families.DOORBELL_FAILURES, lambda: doorbell.failures)
+        metrics.reads(families.DOORBELL_PENDING, lambda: doorbell.pending_ids)

@@ -89,6 +89,13 @@ class Settings(BaseSettings):
     leader_term: Positive = Field(6.0, description="seconds a scheduler leads before it must renew")
 
     trace_export_file: Path | None = Field(None, description="JSON-lines file that finished traces are appended to")
+    metrics_host: str = Field("127.0.0.1", description="address that METRICS_PORT is opened on; it asks for no key")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="port of a process's metrics; 0: none. WORKER_PROCESSES take as many ports from this one on",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="the least level that is logged"
     )
@@ -125,7 +132,7 @@ class Settings(BaseSettings):
             checked_url(url, _REDIS)
         return url
 
-    @field_validator("host")
+    @field_validator("host", "metrics_host")
     @classmethod
     def _known_host(cls, host: str) -> str:
         return checked_address(host)
@@ -164,6 +171,12 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _every_process_has_a_port(self) -> "Settings":
+        if self.metrics_port + self.worker_processes - 1 > 65535 and self.metrics_port:
+            raise ValueError("METRICS_PORT: leaves no port for each of WORKER_PROCESSES, 65535 is the last")
+        return self
+
     @property
     def _on_postgresql(self) -> bool:
         return self.database_url.startswith("postgres")
@@ -172,6 +185,10 @@ class Settings(BaseSettings):
     def brokerless(self) -> bool:
         """Whether the database rings for its jobs itself, so that no broker is needed."""
         return self.broker_url.startswith("postgres")
+
+    def metrics_ports(self, processes: int = 1) -> range:
+        """The ports for the metrics of so many processes that are started together; none where they are off."""
+        return range(self.metrics_port, self.metrics_port + processes if self.metrics_port else 0)
 
     @property
     def embedded(self) -> bool:

@@ -60,7 +60,12 @@ class Heartbeat:
     @property
     def beats(self) -> bool:
         """Whether the last beat is so young that nobody can have declared this process lost, and another will come."""
-        return self._thread.is_alive() and self._monotonic() - self._last_beat < self._lost_after
+        return self._thread.is_alive() and self.age < self._lost_after
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last beat that the database has."""
+        return self._monotonic() - self._last_beat
 
     def mark(self, state: str) -> None:
         """Say that the process drains or has stopped."""

@@ -14,6 +14,7 @@ from synthralos.core import build_core
 from synthralos.domain.states import Stage
 from synthralos.logs import log_as
 from synthralos.settings import Settings, load_settings
+from synthralos.telemetry.serving import MetricsPort, check_ports
 from workers.runtime import WorkerRuntime
 
 _LAST_RINGS = 5.0
@@ -46,6 +47,9 @@ def boot() -> None:
     settings = load_settings()
     log_as("worker", settings)
     core = build_core(settings)
+    core.metrics.describe("worker")
+    # Open as long as the process lives: scrapers see it drain.
+    MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports(settings.worker_processes))
     runtime = WorkerRuntime(core)
     declare_actors(core.broker, settings.broker_namespace, map(Stage, settings.worker_stages), runtime.handle)
     # Dramatiq closes the broker next: what was released has to be rung before.
@@ -68,12 +72,13 @@ def _calm_garbage_collector() -> None:
 def run_workers(settings: Settings) -> None:
     """Become Dramatiq's process manager with the processes and threads that the settings ask for.
 
-    The settings themselves reach the processes through the environment. Does not return. Raises `CatalogError`
-    here, where one line can say it, rather than in each process.
+    The settings themselves reach the processes through the environment. Does not return. Raises `CatalogError`, and
+    `PortTaken` for the metrics, here, where one line can say it, rather than in each process.
     """
     if settings.embedded:
         raise ValueError("BROKER_URL is memory://, which reaches no other process: run `synthralos up` instead")
     check_catalog(load_catalog(settings.catalog_file))
+    check_ports(settings.metrics_host, settings.metrics_ports(settings.worker_processes))
     environment = {
         # Dramatiq reads these at import. Prefetch hoards messages that other workers could take; Redis is
         # polled at this interval; a cut connection is tried again after this delay (milliseconds).

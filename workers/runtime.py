@@ -34,6 +34,8 @@ from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.retrying import keep_trying_async
+from synthralos.telemetry.families import FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
+from synthralos.telemetry.metrics import Metrics
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
@@ -75,7 +77,13 @@ class WorkerRuntime:
         self._thread = EventLoopThread("calls")
         exporters = build_exporters(settings)
         self._writer = JobWriter(
-            Settlements(database, list(exporters)), core.bus, core.doorbell, ships=bool(exporters), outages=core.outages
+            Settlements(database, list(exporters)),
+            core.bus,
+            core.doorbell,
+            ships=bool(exporters),
+            outages=core.outages,
+            metrics=core.metrics,
+            now=self.heartbeat.clock.now,
         )
         self._execute = ExecuteStage(build_providers(core.credentials, settings))
         self.slots = Slots(
@@ -83,6 +91,7 @@ class WorkerRuntime:
             settings.flight_bytes,
             bulk_waiters=max(1, settings.worker_threads - _THREADS_FOR_PEOPLE),
         )
+        self._deployments = DeploymentSlots()
         self.registry = Registry(self._give_slot_back)
         claims = Claims(database)
         self._conveyor = self._build_conveyor(core, stages, claims)
@@ -91,6 +100,14 @@ class WorkerRuntime:
         )
         self._audit = ClaimAudit(claims, self.registry, lambda: self.heartbeat.process_id, core.doorbell.ring)
         core.bus.subscribe(Topic.CLAIM_REVOKED, self._on_revoked)
+        self._show(core.metrics)
+
+    def _show(self, metrics: Metrics) -> None:
+        slots = self.slots
+        metrics.reads(SLOTS, lambda: {("used",): slots.used, ("most",): slots.count})
+        metrics.reads(FLIGHT_BYTES, lambda: {("used",): slots.bytes_used, ("most",): self._settings.flight_bytes})
+        metrics.reads(IN_FLIGHT, self._deployments.calls)
+        metrics.reads(HEARTBEAT_AGE, lambda: self.heartbeat.age)
 
     def _build_inbox(self, core: Core, stages: frozenset[Stage]) -> Inbox | None:
         if core.line is None:
@@ -116,7 +133,7 @@ class WorkerRuntime:
         )
 
     def _build_batch(self, core: Core, stages: frozenset[Stage]) -> BatchRunner:
-        now, deployments = self.heartbeat.clock.now, DeploymentSlots()
+        now, deployments = self.heartbeat.clock.now, self._deployments
         calls = Calls(core.catalog, self._execute, now, self._settings.call_timeout)
         settling = Settling(stages, AnalyzeStage(), self._writer, now)
         runner = JobRunner(

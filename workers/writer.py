@@ -1,6 +1,8 @@
 """What one worker process writes: group commits of starts and settlements, and who is told afterwards."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
@@ -9,14 +11,24 @@ from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.sql.group_commit import GroupCommit
+from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.outages import Outages
+from synthralos.telemetry.writes import JobCounts, measured, utc_now
 
 
 class JobWriter:
     """Writes in batches; after each, rings for the next stage and tells those who wait. Lives on the loop."""
 
     def __init__(
-        self, settlements: Settlements, bus: Bus, doorbell: Doorbell, *, ships: bool, outages: Outages | None = None
+        self,
+        settlements: Settlements,
+        bus: Bus,
+        doorbell: Doorbell,
+        *,
+        ships: bool,
+        outages: Outages | None = None,
+        metrics: Metrics | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         """`ships`: analyzed jobs have to be rung for, because exporters are configured.
 
@@ -26,11 +38,14 @@ class JobWriter:
         self._bus = bus
         self._doorbell = doorbell
         self._ships = ships
+        metrics = metrics or Metrics()
+        self._counts = JobCounts(metrics, now)
+        unbounded: dict[str, Any] = {"max_pending": None, "max_pending_bytes": None, "outages": outages}
         self._starts: GroupCommit[Start, StartResult] = GroupCommit(
-            "start", self._write_starts, max_pending=None, max_pending_bytes=None, outages=outages
+            "start", measured(metrics, "start", self._write_starts), **unbounded
         )
         self._ends: GroupCommit[Settlement, Written] = GroupCommit(
-            "settle", self._write_settlements, size_of=_size, max_pending=None, max_pending_bytes=None, outages=outages
+            "settle", measured(metrics, "settle", self._write_settlements), size_of=_size, **unbounded
         )
 
     async def start(self, start: Start) -> StartResult:
@@ -61,6 +76,7 @@ class JobWriter:
         urgent = [s for s in settlements if s.job.lane is Lane.INTERACTIVE]
         notices = [notice for topic, ids in _news(urgent) for notice in self._bus.notices(topic, ids)]
         results = self._settlements.settle(settlements, notices)
+        self._counts.settled(settlements, results)
         written = [s for s, result in zip(settlements, results, strict=True) if result is Written.DONE]
         for topic, ids in _news([s for s in written if not notices or s.job.lane is not Lane.INTERACTIVE]):
             self._bus.publish(topic, ids)

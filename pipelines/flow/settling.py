@@ -87,6 +87,7 @@ class Settling:
             ending.stage,
             delay=ending.delay,
             attempt=None if attempt is None else attempt.end or cut_end(attempt.number, 0.0),
+            deployment=None if attempt is None else attempt.deployment,
             plan=None if job.plan is plan else job.plan,
             verdict=None if job.verdict is verdict else job.verdict,
             failure=None if ending.failure is None else ending.failure.to_json(),
@@ -123,6 +124,7 @@ class Settling:
         if attempt is None:
             yield bare
             return
+        bare = replace(bare, deployment=attempt.deployment)
         if attempt.end is not None:
             yield replace(bare, attempt=_figures(attempt.end))
         yield replace(bare, attempt=_nothing_known(attempt))

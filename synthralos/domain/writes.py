@@ -48,8 +48,8 @@ class Start:
 class Settlement:
     """What becomes of a job in its worker's hands.
 
-    `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt` is booked
-    whether or not the claim still holds. None leaves a stored value as it is.
+    `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt`, a call to
+    `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is.
     """
 
     job: Job
@@ -57,6 +57,7 @@ class Settlement:
     stage: Stage
     delay: float | None = None
     attempt: AttemptEnd | None = None
+    deployment: Deployment | None = None
     plan: RoutingPlan | None = None
     verdict: Verdict | None = None
     failure: dict[str, Any] | None = None

@@ -243,6 +243,14 @@ def free_port() -> int:
         return port
 
 
+def adjacent_ports() -> range:
+    """Two ports, one after the other, that nobody listens on now."""
+    while True:
+        first = free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", first + 1)):
+            return range(first, first + 2)
+
+
 def _kill_and_see_it_die(pid: int) -> None:
     """Returns when the process runs no more, whether or not its parent has taken notice."""
     handle = os.pidfd_open(pid)

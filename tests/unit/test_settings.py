@@ -83,6 +83,8 @@ BAD = [
     ("BROKER_URL", "amqp://u:secret@h;"),
     ("REDIS_URL", "http://:secret@h"),
     ("HOST", "http://secret"),
+    ("METRICS_HOST", "http://secret"),
+    ("METRICS_PORT", "65535"),
 ]
 
 
@@ -103,7 +105,7 @@ def test_what_only_the_broker_knows_to_be_wrong_names_the_setting_too(clean: pyt
         build_core(load_settings(broker_url="amqp://u:secret@h?heartbeat=often"))
 
 
-@given(st.sampled_from(["database_url", "broker_url", "redis_url", "host", "worker_stages"]), st.text())
+@given(st.sampled_from(["database_url", "broker_url", "redis_url", "host", "metrics_host", "worker_stages"]), st.text())
 def test_no_text_is_worse_than_a_wrong_setting(name: str, text: str) -> None:
     with suppress(SettingsError):
         load_settings(**{name: text})

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DisconnectionError
 
 from synthralos.store.sql.connecting import make_private, postgres_arguments, prepare_sqlite
 from synthralos.store.sql.errors import OwnErrors
+from synthralos.store.sql.pools import WatchedPool
 
 _PLANS_LIVE = 1.0
 """Seconds until a connection plans anew. A plan that was made while a table was empty goes through all of it, and
@@ -39,14 +40,15 @@ class Database:
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
         self.dialect = parsed.get_backend_name()
-        self.write = self._engine(POOLS["write"])
-        self.read = self._engine(POOLS["read"], isolation_level="AUTOCOMMIT")
-        self.quick = self._engine(POOLS["quick"], isolation_level="AUTOCOMMIT")
+        self.write = self._engine("write")
+        self.read = self._engine("read", isolation_level="AUTOCOMMIT")
+        self.quick = self._engine("quick", isolation_level="AUTOCOMMIT")
         # SQLite has one writer at a time: within a process they queue here, which is fairer and quicker than
         # trying again and again as its busy handler does.
         self._turn = threading.Lock() if self.dialect == "sqlite" else nullcontext()
 
-    def _engine(self, size: tuple[int, int], **more: Any) -> sa.Engine:
+    def _engine(self, name: str, **more: Any) -> sa.Engine:
+        size = POOLS[name]
         common: dict[str, Any] = {
             "json_serializer": _dumps,
             "json_deserializer": orjson.loads,
@@ -60,6 +62,7 @@ class Database:
             return engine
         engine = sa.create_engine(
             self.url,
+            poolclass=WatchedPool,
             pool_size=size[0],
             max_overflow=size[1],
             pool_timeout=5,
@@ -67,9 +70,16 @@ class Database:
             connect_args=postgres_arguments(self.url),
             **common,
         )
+        assert isinstance(engine.pool, WatchedPool)
+        engine.pool.name = name
         _renew_plans(engine)
         _leave_read_only(engine)
         return engine
+
+    def pools(self) -> list[WatchedPool]:
+        """The pools of connections to PostgreSQL, for metrics."""
+        engines = (self.write, self.read, self.quick)
+        return [engine.pool for engine in engines if isinstance(engine.pool, WatchedPool)]
 
     def connect(self, suffix: str) -> "psycopg.Connection[Any]":
         """A connection of its own to PostgreSQL, made like the pooled ones, for LISTEN. Raises `psycopg.Error`."""

@@ -1,0 +1,106 @@
+"""Every metric that a process of ours may show: its name, its kind, its labels, who shows it, and what it says.
+
+This table is the contract: docs/operations.md is generated from it, and nothing else can be counted. No label holds a
+tenant, a job, or anything else that grows with use.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_CALL_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+_ITEMS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+class Kind(StrEnum):
+    """What Prometheus takes a metric for."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric. `shown_by` are the processes that have it; `buckets` are a histogram's upper bounds."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    shown_by: str
+    meaning: str
+    buckets: tuple[float, ...] = ()
+
+
+def _counter(name: str, labels: str, shown_by: str, meaning: str) -> Family:
+    return Family(f"synthralos_{name}_total", Kind.COUNTER, tuple(labels.split()), shown_by, meaning)
+
+
+def _gauge(name: str, labels: str, shown_by: str, meaning: str) -> Family:
+    return Family(f"synthralos_{name}", Kind.GAUGE, tuple(labels.split()), shown_by, meaning)
+
+
+def _histogram(name: str, labels: str, shown_by: str, meaning: str, buckets: tuple[float, ...]) -> Family:
+    return Family(f"synthralos_{name}", Kind.HISTOGRAM, tuple(labels.split()), shown_by, meaning, buckets)
+
+
+BUILD = _gauge("build_info", "version python process", "all", "1; the labels say which version and kind this is")
+OUTAGE = _gauge("outage_seconds", "subject", "all", "for how long the database, the broker … does not work")
+POOL = _gauge("database_connections", "pool state", "all", "connections of a pool: in_use, idle, most")
+POOL_WAITS = _counter("database_pool_waits", "pool", "all", "times that all connections of a pool were in use")
+POOL_WAIT_SECONDS = _counter("database_pool_wait_seconds", "pool", "all", "seconds waited for a connection of a pool")
+FLUSH_SECONDS = _histogram("commit_seconds", "commit", "API, worker", "duration of a group commit's write", _SECONDS)
+FLUSH_ITEMS = _histogram("commit_items", "commit", "API, worker", "items that one write took", _ITEMS)
+FLUSH_FAILURES = _counter("commit_failures", "commit", "API, worker", "writes that failed and are tried again")
+DOORBELL_IDS = _counter("doorbell_ids", "outcome", "all", "job ids that were rung or, for later, dropped")
+DOORBELL_MESSAGES = _counter("doorbell_messages", "", "all", "messages that the broker took")
+DOORBELL_FAILURES = _counter("doorbell_failures", "", "all", "tries to publish that failed")
+DOORBELL_PENDING = _gauge("doorbell_pending_ids", "", "all", "job ids that the broker does not have yet")
+
+REQUESTS = _histogram(
+    "http_request_seconds",
+    "method route status",
+    "API",
+    "duration of a request; its count: requests",
+    _SECONDS,
+)
+ACCEPTED = _counter("jobs_accepted", "lane", "API", "jobs that were stored and answered 202")
+WAITED_FOR = _gauge("jobs_waited_for", "", "API", "jobs whose end a client waits for")
+
+ENDED = _counter("jobs_ended", "lane state", "API, worker, scheduler", "jobs that came to an end, by their state")
+SETTLED = _counter(
+    "jobs_settled", "stage lane transition", "worker", "what workers wrote of jobs, by the stage that each was at"
+)
+JOB_SECONDS = _histogram("job_seconds", "lane", "worker", "from a job's acceptance to its end", _CALL_SECONDS)
+CLAIMS_LOST = _counter("claims_lost", "", "worker", "jobs of which the worker heard on writing that they are another's")
+ATTEMPTS = _counter(
+    "attempts", "provider deployment outcome failure", "worker", "provider calls on the books, by their end"
+)
+CALL_SECONDS = _histogram(
+    "provider_seconds", "provider deployment", "worker", "duration of a provider call", _CALL_SECONDS
+)
+TOKENS = _counter(
+    "tokens",
+    "provider deployment kind",
+    "worker",
+    "tokens: input (with cached, cache_write), output (with reasoning)",
+)
+COST = _counter("cost_usd", "provider deployment", "worker", "cost of calls in USD, rounded; the ledger has it exactly")
+UNPRICED = _counter("attempts_unpriced", "provider deployment", "worker", "calls whose cost is not known")
+SLOTS = _gauge("slots", "state", "worker", "jobs under way (used), and how many there may be (most)")
+FLIGHT_BYTES = _gauge("flight_bytes", "state", "worker", "bytes of requests under way (used, most)")
+IN_FLIGHT = _gauge("calls_in_flight", "", "worker", "provider calls that run now")
+HEARTBEAT_AGE = _gauge("heartbeat_age_seconds", "", "worker", "seconds since the last heartbeat that was stored")
+
+LEADS = _gauge("scheduler_leads", "", "scheduler", "1 where this scheduler leads")
+SWEPT = _counter("swept_jobs", "move", "scheduler", "jobs that the sweeper moved: woken, expired, freed, rung_again")
+PROCESSES = _gauge("processes", "kind", "scheduler (leader)", "processes whose heartbeat is fresh")
+QUEUE_JOBS = _gauge("queue_jobs", "stage lane", "scheduler (leader)", "queued jobs; 10000 means so many or more")
+QUEUE_AGE = _gauge("queue_oldest_seconds", "stage lane", "scheduler (leader)", "how long the queue's head has waited")
+PARKED_JOBS = _gauge("jobs_parked", "", "scheduler (leader)", "parked jobs; 10000 means so many or more")
+BACKLOG_JOBS = _gauge("export_backlog", "destination", "scheduler (leader)", "traces to export; 10000: so many or more")
+BACKLOG_AGE = _gauge("export_oldest_seconds", "destination", "scheduler (leader)", "age of the oldest trace to export")
+MESSAGES = _gauge("broker_messages", "stage lane", "scheduler (leader)", "messages that wait in the broker")
+SAMPLE_AGE = _gauge("sample_age_seconds", "", "scheduler (leader)", "age of the leader's figures")
+
+FAMILIES = tuple(value for value in dict(vars()).values() if isinstance(value, Family))
