@@ -10,6 +10,11 @@ import typer
 Request = dict[str, Any]
 
 
+def given(fields: Request) -> Request:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def read_requests(prompt: str | None, file: Path | None, common: Request) -> list[Request]:
     """The requests, each with the `common` fields where it does not have its own."""
     if (prompt is None) == (file is None):

@@ -6,8 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.output import local, printable, shorten, usd
+from cli.output import local, usd
+from cli.tables import Column, Listing
+from cli.texts import printable, shorten
 from synthralos_client import Job
+from synthralos_client.models import parse_time
 
 STATE_STYLES = {
     "succeeded": "green",
@@ -36,19 +39,39 @@ def state(job: Job) -> Text:
     return Text(printable(job.state), STATE_STYLES.get(job.state, ""))
 
 
-def table(jobs: list[Job]) -> RenderableType:
+COLUMNS = (
+    Column("id"),
+    Column("state"),
+    Column("stage"),
+    Column("model", cut=True),
+    Column("tries", right=True),
+    Column("cost", right=True),
+    Column("created"),
+    Column("what", cut=True),
+)
+
+PREVIEW = 500
+"""Characters of an answer that a list shows at most, also in a pipe."""
+
+
+def table(jobs: list[Job]) -> Listing:
     """Jobs, one a row."""
-    columns = Table("id", "state", "stage", "model", "tries", "cost", "created", "what", show_edge=False)
-    columns.columns[0].no_wrap = True
-    columns.columns[-1].no_wrap = True
-    for column in (4, 5):
-        columns.columns[column].justify = "right"
-    for job in jobs:
-        raw = job.raw
-        model, stage = shorten(str(raw.get("model") or ""), 40), shorten(str(raw.get("stage") or ""), 12)
-        cells = (stage, model, str(job.attempts), cost(job), local(job.created_at), shorten(what(job), 60))
-        columns.add_row(job.id, state(job), *map(Text, cells))
-    return columns
+    return Listing(COLUMNS, [_row(job) for job in jobs])
+
+
+def _row(job: Job) -> list[str | Text]:
+    raw = job.raw
+    where, told = str(raw.get("stage") or ""), shorten(what(job), PREVIEW)
+    return [
+        job.id,
+        state(job),
+        where,
+        str(raw.get("model") or ""),
+        str(job.attempts),
+        cost(job),
+        local(job.created_at),
+        told,
+    ]
 
 
 def what(job: Job) -> str:
@@ -79,6 +102,8 @@ def details(job: Job) -> RenderableType:
     rows: list[tuple[str, str | Text]] = [
         ("job", job.id),
         ("state", state(job)),
+        ("stage", str(raw.get("stage") or "")),
+        ("waits until", local(parse_time(raw.get("run_at")))),
         ("trace", job.trace_id),
         ("model", str(raw.get("model") or "")),
         ("tenant", "/".join(str(raw[k]) for k in ("organization", "workspace", "user") if raw.get(k))),

@@ -11,7 +11,7 @@ from rich.console import Group
 
 from cli import job_views as views
 from cli.exits import Exit
-from cli.job_files import read_requests
+from cli.job_files import Request, given, read_requests
 from cli.options import Json, output
 from cli.output import Output
 from cli.waterfall import waterfall
@@ -69,8 +69,7 @@ def submit(
     `synthralos jobs submit -f prompts.jsonl --model sandbox/small --run-id nightly --wait`
     """
     limits = {"classification": classification, "region": region, "pin": pin, "max_cost_usd": max_cost}
-    constraints = {name: value for name, value in limits.items() if value is not None}
-    common = {
+    fields = {
         "model": model,
         "max_output_tokens": max_output_tokens,
         "temperature": temperature,
@@ -78,21 +77,24 @@ def submit(
         "deadline_seconds": deadline,
         "run_id": run_id,
         "metadata": _metadata(metadata or []) or None,
-        "constraints": constraints or None,
+        "constraints": given(limits) or None,
     }
-    requests = read_requests(prompt, file, {name: value for name, value in common.items() if value is not None})
+    requests = read_requests(prompt, file, given(fields))
     out = output(context, as_json)
     with _client(context) as client:
-        if file is None:
-            jobs = [client.submit(idempotency_key=idempotency_key, **request) for request in requests]
-        else:
-            jobs = client.submit_many(requests, idempotency_key=idempotency_key)
+        jobs = _submitted(client, requests, file is not None, idempotency_key)
         if wait:
             _wait(client, out, [job.id for job in jobs], timeout)
         elif file is None:
             out.show(jobs[0].raw, lambda: views.receipt(jobs[0]))
         else:
             out.show({"jobs": [job.raw for job in jobs]}, lambda: views.receipts(jobs))
+
+
+def _submitted(client: Client, requests: list[Request], many: bool, key: str | None) -> list[Job]:
+    if many:
+        return client.submit_many(requests, idempotency_key=key)
+    return [client.submit(idempotency_key=key, **request) for request in requests]
 
 
 @app.command("list")
@@ -115,7 +117,7 @@ def list_jobs(
 
     Examples: `synthralos jobs list --state failed`; `synthralos --json jobs list --run-id nightly --limit 1000`
     """
-    given: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "state": list(state or []),
         "stage": stage,
         "model": model,
@@ -127,7 +129,7 @@ def list_jobs(
         "created_after": created_after,
         "created_before": created_before,
     }
-    filters = {name: value for name, value in given.items() if value}
+    filters = {name: value for name, value in asked.items() if value}
     with _client(context) as client:
         jobs = list(islice(client.jobs(page_size=min(limit, 200), **filters), limit))
     output(context, as_json).show({"jobs": [job.raw for job in jobs]}, lambda: views.table(jobs))
@@ -177,7 +179,7 @@ def reroute(
 
     Example: `synthralos jobs reroute 0199… --exclude sandbox/small@us`
     """
-    given: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "pin": pin,
         "exclude": exclude or None,
         "region": region,
@@ -185,7 +187,7 @@ def reroute(
         "fallback": fallback,
         "reason": reason,
     }
-    options = {name: value for name, value in given.items() if value is not None}
+    options = given(asked)
     _each(context, as_json, job_ids, lambda client, job_id: client.reroute(job_id, **options))
 
 

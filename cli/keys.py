@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, output, settings
-from cli.output import local, printable
+from cli.output import local
+from cli.tables import Column, Listing
 
 if TYPE_CHECKING:
     from synthralos.store.admin.keys import ApiKey, Keys
@@ -120,11 +120,24 @@ def _data(key: "ApiKey") -> dict[str, Any]:
     }
 
 
-def _table(keys: list["ApiKey"]) -> Table:
-    table = Table("prefix", "name", "role", "scope", "plan", "created", "revoked", "id")
-    for key in keys:
-        parts = (key.scope.organization or "everything", key.scope.workspace, key.scope.user)
-        scope = "/".join(part for part in parts if part)
-        cells = (key.prefix, key.name, str(key.role), scope, key.plan or "", local(key.created_at))
-        table.add_row(*(Text(printable(cell)) for cell in cells), local(key.revoked_at), key.id)
-    return table
+COLUMNS = (
+    Column("prefix"),
+    Column("name", cut=True),
+    Column("role"),
+    Column("scope", cut=True),
+    Column("plan"),
+    Column("created"),
+    Column("revoked"),
+    Column("id"),
+)
+
+
+def _table(keys: list["ApiKey"]) -> Listing:
+    return Listing(COLUMNS, [_row(key) for key in keys])
+
+
+def _row(key: "ApiKey") -> list[str]:
+    parts = (key.scope.organization or "everything", key.scope.workspace, key.scope.user)
+    scope = "/".join(part for part in parts if part)
+    times = (local(key.created_at), local(key.revoked_at))
+    return [key.prefix, key.name, str(key.role), scope, key.plan or "", *times, key.id]

@@ -6,7 +6,6 @@ With `--json` standard output holds JSON and nothing else; whatever is said besi
 import json
 import shutil
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,6 +15,8 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+from cli.tables import Listing
 
 WIDE = 160
 """Columns of a table that goes into a file or a pipe."""
@@ -32,7 +33,7 @@ class Output:
         self._out = _console(stderr=False)
         self._err = _console(stderr=True)
 
-    def show(self, data: object, view: Callable[[], RenderableType]) -> None:
+    def show(self, data: object, view: Callable[[], RenderableType | Listing]) -> None:
         """The command's result: `data` for machines, `view` of it for people."""
         if self.as_json:
             print(json.dumps(data, default=_plain, ensure_ascii=False), flush=True)
@@ -56,17 +57,6 @@ class Output:
             yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
-def printable(text: str) -> str:
-    """The text without control characters: what a model wrote must not move the cursor or set a title."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
-
-
-def shorten(text: str, length: int) -> str:
-    """The text on one line of at most `length` characters."""
-    flat = " ".join(printable(text).split())
-    return flat if len(flat) <= length else flat[: length - 1] + "…"
-
-
 def usd(amount: Decimal) -> str:
     """An amount of money for people: exact, without trailing zeros, and never in powers of ten."""
     text = format(amount, "f")
@@ -74,8 +64,8 @@ def usd(amount: Decimal) -> str:
 
 
 def local(time: datetime | None) -> str:
-    """A time in the reader's own zone."""
-    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A time in the reader's own zone, which is named."""
+    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S%z")
 
 
 def command_name() -> str:
@@ -92,7 +82,9 @@ def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _print(console: Console, what: RenderableType) -> None:
+def _print(console: Console, what: RenderableType | Listing) -> None:
+    if isinstance(what, Listing):
+        what = what.text(console.width if console.is_terminal else None)
     # Plain text is not broken into lines: what is copied from it, a command or a key, must stay in one piece.
     console.print(what, soft_wrap=isinstance(what, Text))
 
@@ -100,10 +92,6 @@ def _print(console: Console, what: RenderableType) -> None:
 def _console(stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) == "Cc" and character not in "\n\t"
 
 
 def _plain(value: object) -> str:

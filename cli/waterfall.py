@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.output import shorten, usd
+from cli.output import usd
+from cli.texts import shorten
 from synthralos_client.models import parse_time
 
 WIDTH = 28

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from cli.main import app
-from cli.output import printable, shorten, usd
+from cli.output import usd
+from cli.texts import printable, shorten
 from cli.waterfall import rows_of, waterfall
 from tests.fakes.commands import Command, in_process
 
