@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import check, demo, jobs, keys, migrate, processes, up
+from cli import check, demo, doctor, jobs, keys, migrate, models, processes, status, up
 from cli.exits import epilog
 from cli.options import Json
 from cli.output import Output
@@ -32,6 +32,9 @@ app.command()(processes.api)
 app.command()(processes.worker)
 app.command()(processes.scheduler)
 app.command()(check.check)
+app.command()(status.status)
+app.command()(models.models)
+app.command()(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:

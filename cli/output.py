@@ -21,6 +21,9 @@ from cli.tables import Listing
 WIDE = 160
 """Columns of a table that goes into a file or a pipe."""
 
+View = RenderableType | Listing | list[RenderableType | Listing]
+"""What people are shown: one thing, or several below one another."""
+
 Advance = Callable[[int, int], None]
 """Called with how much is done, and how much there is."""
 
@@ -33,7 +36,7 @@ class Output:
         self._out = _console(stderr=False)
         self._err = _console(stderr=True)
 
-    def show(self, data: object, view: Callable[[], RenderableType | Listing]) -> None:
+    def show(self, data: object, view: Callable[[], View]) -> None:
         """The command's result: `data` for machines, `view` of it for people."""
         if self.as_json:
             print(json.dumps(data, default=_plain, ensure_ascii=False), flush=True)
@@ -82,7 +85,11 @@ def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _print(console: Console, what: RenderableType | Listing) -> None:
+def _print(console: Console, what: View) -> None:
+    if isinstance(what, list):
+        for part in what:
+            _print(console, part)
+        return
     if isinstance(what, Listing):
         what = what.text(console.width if console.is_terminal else None)
     # Plain text is not broken into lines: what is copied from it, a command or a key, must stay in one piece.

@@ -29,6 +29,9 @@ class DoorbellBroker(dramatiq.Broker, ABC):
     def depth(self, queue_name: str) -> int | None:
         """Messages that wait in the queue and were not fetched by a worker; None when that cannot be asked."""
 
+    def reach(self) -> None:
+        """Ask the server whether it is there and lets us in; raises the library's error that tells why not."""
+
     def hang_up(self) -> None:
         """Give back what the calling thread holds of the broker (a connection); it may go on using the broker."""
 

@@ -84,6 +84,10 @@ class RabbitDoorbellBroker(DoorbellBroker, RabbitmqBroker):
         """Messages ready in the queue, 0 where it does not exist, None while RabbitMQ is away."""
         return self._gauge.read(queue_name)
 
+    def reach(self) -> None:
+        """See `DoorbellBroker.reach`."""
+        pika.BlockingConnection(self.parameters).close()
+
     def hang_up(self) -> None:
         """Close the calling thread's connection."""
         del self.connection

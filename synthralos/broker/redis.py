@@ -59,6 +59,10 @@ class RedisDoorbellBroker(DoorbellBroker, RedisBroker):
             return None
         return waiting
 
+    def reach(self) -> None:
+        """See `DoorbellBroker.reach`."""
+        self.client.ping()
+
     def close(self) -> None:
         """Close all connections."""
         self.client.close()
