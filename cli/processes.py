@@ -8,7 +8,7 @@ from synthralos.settings import Settings
 
 
 def api(host: Host = None, port: Port = None) -> None:
-    """Run the HTTP API.
+    """Run the HTTP API. Its metrics are at /metrics, for a key of the whole installation, and on METRICS_PORT.
 
     Example: `DATABASE_URL=postgresql://… BROKER_URL=amqp://… synthralos api --port 8080`
     """
@@ -21,6 +21,8 @@ def api(host: Host = None, port: Port = None) -> None:
 def worker() -> None:
     """Run worker processes under Dramatiq's process manager (WORKER_PROCESSES, WORKER_THREADS, WORKER_STAGES).
 
+    METRICS_PORT is the first of as many ports as there are processes, where each shows its metrics to Prometheus.
+
     Example: `BROKER_URL=amqp://… DATABASE_URL=postgresql://… WORKER_PROCESSES=4 synthralos worker`
     """
     chosen = _shared_broker(settings())
@@ -30,7 +32,7 @@ def worker() -> None:
 
 
 def scheduler() -> None:
-    """Run a scheduler process; run two, and one takes over when the other stops.
+    """Run a scheduler process; run two, and one takes over when the other stops. METRICS_PORT shows its metrics.
 
     Example: `BROKER_URL=amqp://… DATABASE_URL=postgresql://… synthralos scheduler`
     """

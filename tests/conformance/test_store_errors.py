@@ -31,6 +31,20 @@ def postgres(postgres_database: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@pytest.mark.parametrize("target", ["int", "uuid", "timestamptz", "jsonb"])
+def test_what_is_told_of_a_wrong_value_does_not_quote_it(postgres_database: str, target: str) -> None:
+    statement = f"SELECT 'my \"diagnosis\" is'::{target}"
+    with (
+        closing(Database(postgres_database)) as database,
+        pytest.raises(DatabaseFailed) as raised,
+        database.hot() as connection,
+    ):
+        connection.execute(statement)
+    assert raised.value.kind is Kind.DATA
+    assert "diagnosis" not in str(raised.value)
+    assert "invalid input" in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("statement", "kind"),
     [

@@ -9,6 +9,7 @@ Nothing outside the store sees an error of SQLAlchemy or of a driver, save where
 `classify` sorts all of them: by PostgreSQL's SQLSTATE, by SQLite's result code, and by type where there is neither.
 """
 
+import re
 import sqlite3
 from enum import Enum
 from types import TracebackType
@@ -181,9 +182,14 @@ def _is_too_large(error: Exception) -> bool:
     return any(sign in str(error) for sign in _TOO_LARGE)
 
 
+def _without_values(sqlstate: str, message: str) -> str:
+    """The message of PostgreSQL; where it is about a value, without the value, which may be a part of a prompt."""
+    return re.sub('".*', "(a value)", message, flags=re.DOTALL) if sqlstate.startswith("22") else message
+
+
 def _described(error: Exception) -> str:
     orig = (error.orig if isinstance(error, exc.StatementError) else None) or error
     if isinstance(orig, psycopg.Error) and orig.diag.message_primary is not None:
-        return f"{type(orig).__name__}: {orig.diag.message_primary}"
+        return f"{type(orig).__name__}: {_without_values(orig.sqlstate or '', orig.diag.message_primary)}"
     first = next(iter(str(orig).strip().splitlines()), "")
     return f"{type(orig).__name__}: {first}" if first else type(orig).__name__
