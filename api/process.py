@@ -12,6 +12,7 @@ import uvicorn
 
 from api.access import Access, clock_of
 from api.app import build_app
+from api.heads import BoundedHeads
 from api.room import Room
 from api.shortcut import Shortcut
 from pipelines.providers.table import check_catalog
@@ -51,7 +52,7 @@ class ApiServer:
         )
         config = uvicorn.Config(
             access,
-            http="httptools",
+            http=BoundedHeads,
             lifespan="on",
             access_log=False,
             log_config=None,
