@@ -16,7 +16,7 @@ from cli.options import Json, output
 from cli.output import Output
 from cli.waterfall import waterfall
 from synthralos.domain.states import Lane, Stage, State
-from synthralos_client import Client, Job
+from synthralos_client import ApiError, AuthenticationError, Client, Job, PermissionDenied, ServerError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -222,9 +222,23 @@ def _wait(client: Client, out: Output, job_ids: list[str], timeout: float | None
 
 
 def _each(context: typer.Context, as_json: bool, job_ids: list[str], act: Callable[[Client, str], Job]) -> None:
+    """Do it to each job; one that is refused holds up none of the others, and ends the command with 5."""
+    out, jobs, refused = output(context, as_json), [], {}
     with _client(context) as client:
-        jobs = [act(client, job_id) for job_id in job_ids]
-    output(context, as_json).show({"jobs": [job.raw for job in jobs]}, lambda: views.table(jobs))
+        for job_id in job_ids:
+            try:
+                jobs.append(act(client, job_id))
+            except (AuthenticationError, PermissionDenied, ServerError):
+                raise  # true of all the others too
+            except ApiError as error:
+                refused[job_id] = str(error)
+    data = {"jobs": [job.raw for job in jobs], "refused": [{"id": i, "reason": why} for i, why in refused.items()]}
+    if jobs or out.as_json:
+        out.show(data, lambda: views.table(jobs))
+    for job_id, why in refused.items():
+        out.warn(f"synthralos: {job_id}: {why}")
+    if refused:
+        raise typer.Exit(Exit.REFUSED)
 
 
 @contextmanager

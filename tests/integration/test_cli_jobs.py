@@ -87,6 +87,16 @@ def test_jobs_are_cancelled_retried_and_rerouted(run: Command, tmp_path: Path) -
     assert run("jobs", "cancel", job_id).code == 5
 
 
+def test_a_refusal_holds_up_none_of_the_other_jobs(run: Command, tmp_path: Path) -> None:
+    slow = {"prompt": "x", "provider_options": SLOW}
+    first, last = run("jobs", "submit", "-f", jsonl(tmp_path / "slow.jsonl", slow, slow)).out.split()
+    done = run("--json", "jobs", "cancel", first, UNKNOWN, last)
+    assert done.code == 5
+    assert [job["state"] for job in done.json["jobs"]] == ["cancelled", "cancelled"]
+    assert [refusal["id"] for refusal in done.json["refused"]] == [UNKNOWN]
+    assert UNKNOWN in done.err
+
+
 def test_a_job_that_does_not_succeed_ends_the_wait_with_1(run: Command, tmp_path: Path) -> None:
     dead = {"prompt": "x", "provider_options": {"sandbox": {"failures": ["invalid_request"]}}}
     done = run("--json", "jobs", "submit", "-f", jsonl(tmp_path / "dead.jsonl", dead), "--wait")
