@@ -30,7 +30,17 @@ RING_AGAIN_LIMIT = 2000
 """Jobs that are rung again per round, stage and lane."""
 
 FEW_MESSAGES = 4
-"""With this many messages waiting in the broker, workers are busy: no ring was lost."""
+"""With this many messages waiting in the broker, workers are busy: few of the jobs that wait have lost their ring."""
+
+OVERDUE_AFTER = 600.0
+"""Seconds after which a job is rung again however many messages wait: a lane that is always busy hides a lost ring."""
+
+OVERDUE_EVERY = 60.0
+"""Seconds between two looks for overdue jobs."""
+
+OVERDUE_LIMIT = 500
+"""Overdue jobs that are rung again with each look, per stage and lane, the oldest first. In a backlog most of them have
+their message still: a bound that is small beside what a lane works off in that time keeps the needless rings few."""
 
 RESCUE_EVERY = 30.0
 """Seconds between looks for jobs of dead workers where no worker was declared lost."""
@@ -74,6 +84,7 @@ class Sweeper:
         self._rescuing = _Pace(RESCUE_EVERY)
         self._lost_a_worker = _Span(RESCUE_FOR)
         self._ringing_again = _Pace(settings.ring_again_after / 4)
+        self._looking_for_overdue = _Pace(OVERDUE_EVERY)
         self._left_some = False
 
     def begin(self) -> None:
@@ -81,6 +92,7 @@ class Sweeper:
         self._silence.reset()
         self._rescuing.reset()
         self._ringing_again.reset()
+        self._looking_for_overdue.reset()
 
     def round(self) -> float:
         """Do everything that is due; the seconds after which there is more to do. 0: some is left.
@@ -144,24 +156,37 @@ class Sweeper:
                 self._tell_and_ring(freed)
 
     def _ring_again(self, now: datetime) -> None:
-        """Ring for jobs that nobody came for, unless the broker still has messages that say so."""
+        """Ring for jobs that nobody came for; for overdue ones alone where the broker still has messages of theirs."""
         if not self._ringing_again.due(now):
             return
+        overdue_too = self._looking_for_overdue.due(now)
         for stage, lane in self._sweeps.unclaimed_queues(self._ring_again_after):
-            if self._answers_to_none(stage, lane):
-                unclaimed = self._sweeps.unclaimed_jobs(stage, lane, self._ring_again_after, RING_AGAIN_LIMIT)
+            if (bounds := self._bounds(stage, lane, overdue_too)) is not None:
+                unclaimed = self._sweeps.unclaimed_jobs(stage, lane, *bounds)
                 self._moved.labels("rung_again").inc(len(unclaimed))
                 self._ring(unclaimed)
                 if len(unclaimed) == RING_AGAIN_LIMIT:
                     self._ringing_again.reset()
-        unfinished = self._sweeps.unanalyzed(self._ring_again_after) or self._sweeps.backlog(self._ring_again_after)
-        if unfinished and self._answers_to_none(Stage.ANALYZE, Lane.BULK):
-            self._ring([WorkItem(step.id, Stage.ANALYZE, Lane.BULK) for step in unfinished])
+        if self._unfinished(self._ring_again_after, 1):
+            bounds = self._bounds(Stage.ANALYZE, Lane.BULK, overdue_too)
+            self._ring(self._unfinished(*bounds) if bounds is not None else ())
 
-    def _answers_to_none(self, stage: Stage, lane: Lane) -> bool:
-        """Whether the stage's queue is all but empty, so that jobs that wait there have no message any more."""
+    def _bounds(self, stage: Stage, lane: Lane, overdue_too: bool) -> tuple[float, int] | None:
+        """For how many seconds nobody came for the jobs that are to be rung again, and the most of them.
+
+        Where the stage's queue is all but empty, jobs that wait there have no message any more. None: ring for none.
+        """
         depth = self._doorbell.depth(stage, lane)
-        return depth is not None and depth < FEW_MESSAGES
+        if depth is None:
+            return None
+        if depth < FEW_MESSAGES:
+            return self._ring_again_after, RING_AGAIN_LIMIT
+        return (max(OVERDUE_AFTER, self._ring_again_after), OVERDUE_LIMIT) if overdue_too else None
+
+    def _unfinished(self, after: float, limit: int) -> list[WorkItem]:
+        """Jobs that are over, and whose traces wait to be closed or shipped."""
+        found = self._sweeps.unanalyzed(after, limit) or self._sweeps.backlog(after, limit)
+        return [WorkItem(item.id, Stage.ANALYZE, Lane.BULK) for item in found]
 
     def _count_ends(self, state: State, items: list[WorkItem]) -> None:
         """Those that are at analyze by now have ended."""

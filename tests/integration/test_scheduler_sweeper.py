@@ -6,61 +6,25 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from scheduler.sweeper import RING_AGAIN_LIMIT, Sweeper
+from scheduler.sweeper import Sweeper
 from synthralos.bus.memory import MemoryBus
-from synthralos.bus.protocol import Topic
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Job
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.writes import Written
-from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed
-from synthralos.store.tables import open_jobs
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job, settlement, start
 from tests.fakes.stores import Store
+from tests.fakes.sweeper_scene import SWEEPER_SETTINGS, Scene
 
-SETTINGS = Settings(worker_lost_after=15.0, ring_again_after=10.0, sweep_interval=0.5)
 SILENT = 10_000.0
-
-
-@dataclass
-class Clock:
-    """The database's clock as the sweeper sees it: some time ago, so that the test can let time pass."""
-
-    store: Store
-    ahead: float = -5_000.0
-
-    def __call__(self) -> datetime:
-        return self.store.now() + timedelta(seconds=self.ahead)
-
-
-@dataclass
-class Scene:
-    """A sweeper, what it rings, and what it says on the bus."""
-
-    store: Store
-    doorbell: RecordingDoorbell = field(default_factory=RecordingDoorbell)
-    told: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        bus = MemoryBus()
-        bus.subscribe(Topic.FINISHED, lambda ids: self.told.extend(ids or ()))
-        self.clock = Clock(self.store)
-        self.sweeper = Sweeper(self.store.database, self.doorbell, bus, SETTINGS, clock=self.clock)
-
-    def watch(self, seconds: float) -> None:
-        """Round after round, every second, for that long."""
-        for _ in range(int(seconds) + 1):
-            self.clock.ahead += 1.0
-            self.sweeper.round()
 
 
 @pytest.fixture
@@ -99,54 +63,6 @@ def test_more_than_a_batch_is_moved_in_one_round(scene: Scene) -> None:
     scene.store.submit(*many)
     scene.sweeper.round()
     assert len(scene.doorbell.rung(Stage.ANALYZE)) == 2100
-
-
-def test_a_job_that_nobody_came_for_is_rung_again(scene: Scene) -> None:
-    [old] = scene.store.submit()
-    [fresh] = scene.store.submit()
-    scene.store.backdate(old, notified_at=60)
-    scene.sweeper.round()
-    assert scene.doorbell.rung() == [old]
-    assert fresh not in scene.doorbell.rung()
-
-
-def test_a_job_that_was_rung_again_is_left_alone_for_a_while(scene: Scene) -> None:
-    [old] = scene.store.submit()
-    scene.store.backdate(old, notified_at=60)
-    scene.watch(5)
-    assert scene.doorbell.rung() == [old]
-
-
-@pytest.mark.parametrize("depth", [4, 1000, None])
-def test_a_deep_or_unreachable_queue_is_not_rung_again(scene: Scene, depth: int | None) -> None:
-    [bulk] = scene.store.submit(new_job(lane=Lane.BULK))
-    [interactive] = scene.store.submit(new_job(lane=Lane.INTERACTIVE))
-    scene.store.backdate(bulk, notified_at=60)
-    scene.store.backdate(interactive, notified_at=60)
-    scene.doorbell.depths[Stage.GUARD, Lane.BULK] = depth
-    scene.sweeper.round()
-    assert scene.doorbell.rung() == [interactive]
-    scene.doorbell.depths[Stage.GUARD, Lane.BULK] = 0
-    scene.sweeper.begin()
-    scene.sweeper.round()
-    assert scene.doorbell.rung() == [interactive, bulk]
-
-
-def test_one_round_rings_again_for_a_bounded_number_of_jobs(scene: Scene) -> None:
-    many = scene.store.submit(*[new_job() for _ in range(RING_AGAIN_LIMIT + 10)])
-    with scene.store.database.transaction() as connection:
-        connection.execute(sa.update(open_jobs).values(notified_at=scene.store.now() - timedelta(seconds=60)))
-    scene.sweeper.round()
-    assert len(scene.doorbell.rung()) == RING_AGAIN_LIMIT
-    assert set(scene.doorbell.rung()) < set(many)
-
-
-def test_a_finished_job_whose_trace_nobody_closed_is_rung_for(scene: Scene) -> None:
-    job = scene.store.claimed()
-    scene.store.settle(settlement(job))
-    scene.store.backdate(job.id, finished_at=60)
-    scene.sweeper.round()
-    assert scene.doorbell.rung(Stage.ANALYZE) == [job.id]
 
 
 def test_a_lost_workers_job_goes_to_another_and_its_attempt_is_booked(scene: Scene) -> None:
@@ -272,7 +188,7 @@ def test_a_broken_step_does_not_keep_the_others_from_their_turn(scene: Scene) ->
             super().ring(stage, lane, ids)  # type: ignore[arg-type]
 
     cracked = Cracked()
-    sweeper = Sweeper(store.database, cracked, MemoryBus(), SETTINGS)
+    sweeper = Sweeper(store.database, cracked, MemoryBus(), SWEEPER_SETTINGS)
     with pytest.raises(RuntimeError) as raised:
         sweeper.round()
     assert raised.value is boom
@@ -291,7 +207,7 @@ def test_two_sweepers_at_once_never_move_a_job_twice(store: Store) -> None:
 
     def sweep(doorbell: RecordingDoorbell) -> None:
         with closing(Database(store.database.url.render_as_string(hide_password=False))) as own:
-            sweeper = Sweeper(own, doorbell, MemoryBus(), SETTINGS)
+            sweeper = Sweeper(own, doorbell, MemoryBus(), SWEEPER_SETTINGS)
             at_once.wait()
             for _ in range(3):
                 sweeper.begin()
