@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route, compile_path
 
-from api import events, health, jobs, metrics, operations, traces
+from api import events, health, jobs, keys, metrics, operations, traces
 from api.docs import page
 from api.edge import Edge
 from api.openapi import describe
@@ -52,7 +52,8 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
         redirect_slashes=False,
     )
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
-    for room_router in (jobs.router, events.router, operations.router, traces.router, health.router, metrics.router):
+    routers = (jobs.router, events.router, operations.router, keys.router, traces.router, health.router, metrics.router)
+    for room_router in routers:
         app.include_router(room_router)
     document = describe(app, API_VERSION)
     _add_documents(app, document)

@@ -1,14 +1,18 @@
-"""Who is calling: API keys, looked up at most once every two seconds, and what their roles allow."""
+"""Who is calling: API keys, looked up at most once every two seconds, and which acts their roles allow."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from api.problems import forbidden, unauthorized
+from api.problems import forbidden, too_many, unauthorized
+from synthralos.domain.permissions import PERMISSIONS, Permission, roles_with
 from synthralos.domain.scope import Scope
-from synthralos.store.admin.keys import PREFIX, ApiKey, Role, digest
+from synthralos.store.admin.keys import PREFIX, ApiKey, digest
 from synthralos.telemetry.context import note
 
 CACHE_SECONDS = 2.0
@@ -16,8 +20,6 @@ CACHE_SECONDS = 2.0
 
 _MOST_CACHED = 10_000
 _LONGEST_SECRET = 200
-
-RANK: Mapping[Role, int] = {Role.VIEWER: 0, Role.SERVICE: 1, Role.OPERATOR: 2, Role.ADMIN: 3}
 
 Value = TypeVar("Value")
 
@@ -78,22 +80,100 @@ class BriefCache(Generic[Value]):
 class Authenticator:
     """Admits requests by the key in their `Authorization` header."""
 
-    def __init__(self, find: Callable[[str], Awaitable[ApiKey | None]]) -> None:
-        """`find` looks up a key by its secret."""
+    def __init__(
+        self,
+        find: Callable[[str], Awaitable[ApiKey | None]],
+        find_again: Callable[[str], Awaitable[ApiKey | None]],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`find` looks up a key by its secret, `find_again` by its id."""
         self._find = find
-        self._keys: BriefCache[ApiKey | None] = BriefCache()
+        self._find_again = find_again
+        self._now = now
+        self._keys: BriefCache[ApiKey] = BriefCache()
+        self._alive: BriefCache[ApiKey | None] = BriefCache()
+        self._unknown = UnknownKeys()
+        self._used: set[str] = set()
 
-    async def admit(self, authorization: str | None, role: Role) -> Caller:
-        """The caller by that header, who has at least `role`; raises 401 or 403."""
+    async def admit(self, authorization: str | None, permission: Permission) -> Caller:
+        """The caller by that header, who may do that; raises 401, 403, or 429 where too many guess keys."""
         secret = _secret_of(authorization or "")
-        # By digest, so that the cache keeps no secrets.
-        key = await self._keys.get(digest(secret), lambda: self._find(secret))
-        if key is None or key.revoked_at is not None:
-            raise unauthorized("The API key is unknown or revoked.")
+        # By digest, so that the caches keep no secrets.
+        name = digest(secret)
+        known = self._keys.known(name)
+        key = known[0] if known is not None else await self._look_up(name, secret)
+        if key is None or not key.works(self._now()):
+            raise unauthorized("The API key is unknown, revoked or expired.")
         note(organization=key.scope.organization)
-        if RANK[key.role] < RANK[role]:
-            raise forbidden(f"This needs a key with the role {role} or above; this one is of the role {key.role}.")
+        if permission not in PERMISSIONS[key.role]:
+            able = ", ".join(roles_with(permission))
+            raise forbidden(f"This needs {permission}, which the role {key.role} has not; these have it: {able}.")
+        self._used.add(key.id)
         return Caller(key)
+
+    async def still_works(self, caller: Caller) -> bool:
+        """Whether the caller's key was neither revoked nor has expired since; raises what the store raises."""
+        found = await self._alive.get(caller.key.id, lambda: self._find_again(caller.key.id))
+        return found is not None and found.works(self._now())
+
+    def used(self) -> set[str]:
+        """The ids of the keys that were used since the last call."""
+        used, self._used = self._used, set()
+        return used
+
+    async def _look_up(self, name: str, secret: str) -> ApiKey | None:
+        if self._unknown.remembers(name):
+            return None
+        try:
+            return await self._keys.get(name, lambda: self._ask(name, secret))
+        except _NoKeyError:
+            return None
+
+    async def _ask(self, name: str, secret: str) -> ApiKey:
+        async with self._unknown.turn():
+            key = await self._find(secret)
+        if key is None:
+            self._unknown.add(name)
+            raise _NoKeyError
+        return key
+
+
+class _NoKeyError(Exception):
+    """Nobody has this key."""
+
+
+class UnknownKeys:
+    """Those who guess keys: what they sent of late is not looked up again, and they take few threads at once."""
+
+    def __init__(self, most: int = 10_000, at_once: int = 2, waiting: int = 200) -> None:
+        self._until: OrderedDict[str, float] = OrderedDict()
+        self._most = most
+        self._waiting = 0
+        self._most_waiting = waiting
+        self._turns = asyncio.Semaphore(at_once)
+
+    def remembers(self, name: str) -> bool:
+        """Whether it was found to be nobody's within the last seconds."""
+        return self._until.get(name, 0.0) > time.monotonic()
+
+    def add(self, name: str) -> None:
+        """It is nobody's. The oldest make room; good keys are kept elsewhere."""
+        self._until[name] = time.monotonic() + CACHE_SECONDS
+        self._until.move_to_end(name)
+        if len(self._until) > self._most:
+            self._until.popitem(last=False)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One look-up's turn; raises 429 where too many wait for theirs."""
+        if self._waiting >= self._most_waiting:
+            raise too_many("Too many keys that were not seen before wait to be looked up: try again in a second.")
+        self._waiting += 1
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self._waiting -= 1
 
 
 def _secret_of(authorization: str) -> str:
@@ -102,5 +182,5 @@ def _secret_of(authorization: str) -> str:
     if scheme.lower() != "bearer" or not secret:
         raise unauthorized("Send the header: Authorization: Bearer sk-syn-…")
     if not secret.startswith(PREFIX) or len(secret) > _LONGEST_SECRET:
-        raise unauthorized("The API key is unknown or revoked.")
+        raise unauthorized("The API key is unknown, revoked or expired.")
     return secret

@@ -5,7 +5,7 @@ from starlette.types import Receive, Scope
 
 from api.auth import Caller
 from api.room import Room, room_of
-from synthralos.store.admin.keys import Role
+from synthralos.domain.permissions import Permission
 
 
 class Call:
@@ -28,6 +28,6 @@ class Call:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    async def admit(self, role: Role) -> Caller:
-        """The caller, who has at least `role`; raises 401 or 403."""
-        return await self.room.auth.admit(self.header(b"authorization"), role)
+    async def admit(self, permission: Permission) -> Caller:
+        """The caller, who may do that; raises 401, 403 or 429."""
+        return await self.room.auth.admit(self.header(b"authorization"), permission)

@@ -19,8 +19,8 @@ from api.problems import Problem
 from api.room import Room, admit
 from pipelines.analyze.trace import Row, attempt_span, event_view, job_view, stage_span
 from synthralos.bus.protocol import POLL_SECONDS
+from synthralos.domain.permissions import Permission
 from synthralos.domain.states import TERMINAL
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.errors import StoreError
 
 router = APIRouter(tags=["jobs"])
@@ -35,7 +35,7 @@ Entry = tuple[str, str, dict[str, Any]]
 @router.get("/api/v1/jobs/{job_id}/events", **event_stream())
 async def events(request: Request, job_id: str) -> Response:
     """Follow a job: `state`, `span`, `attempt` and `event` entries, and `done` when it is over and analyzed."""
-    room, caller = await admit(request, Role.VIEWER)
+    room, caller = await admit(request, Permission.READ_JOBS)
     job = await room.job(job_id, caller)
     after = request.headers.get("last-event-id", "")
     stream = _frames(room, caller, job["id"], after)
@@ -97,6 +97,8 @@ async def _frames(room: Room, caller: Caller, job_id: str, last_id: str) -> Asyn
     beat = loop.time()
     while not room.waiters.released:
         try:
+            if not await room.auth.still_works(caller):
+                return
             job = await room.job(job_id, caller)
             timeline = await room.read(lambda: room.reader.timeline(job_id))
         except (Problem, StoreError):

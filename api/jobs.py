@@ -12,7 +12,7 @@ from api.queries import JobQuery, WaitQuery, encode_cursor
 from api.room import admit
 from api.views import JobPage, JobView
 from pipelines.analyze.trace import job_view
-from synthralos.store.admin.keys import Role
+from synthralos.domain.permissions import Permission
 
 router = APIRouter(tags=["jobs"])
 
@@ -20,7 +20,7 @@ router = APIRouter(tags=["jobs"])
 @router.get("/api/v1/jobs", **documented(JobPage, "A page of jobs, newest first", validated=True))
 async def list_jobs(request: Request, query: Annotated[JobQuery, Query()]) -> Response:
     """List jobs, newest first, without their requests and results."""
-    room, caller = await admit(request, Role.VIEWER)
+    room, caller = await admit(request, Permission.READ_JOBS)
     filters = query.filters()
     rows = await room.read(lambda: room.reader.page(filters, caller.scope))
     page = rows[: query.limit]
@@ -36,6 +36,6 @@ async def get_job(request: Request, job_id: str, query: Annotated[WaitQuery, Que
 
 async def show_job(call: Call, job_id: str, wait: float) -> Response:
     """The job as it is, or as it is when it is over or `wait` seconds are."""
-    room, caller = call.room, await call.admit(Role.VIEWER)
+    room, caller = call.room, await call.admit(Permission.READ_JOBS)
     looks = room.when_over(job_id, caller.scope, wait) if wait else room.look(job_id, caller.scope)
     return JsonAnswer((await looks).body)

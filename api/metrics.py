@@ -9,8 +9,8 @@ from starlette.responses import Response
 from api.openapi import problem
 from api.problems import forbidden
 from api.room import admit
+from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING
-from synthralos.store.admin.keys import Role
 
 router = APIRouter(tags=["health"])
 
@@ -19,14 +19,14 @@ _SHOWN: dict[int | str, Any] = {
         "description": "The metrics, in Prometheus's text format or in OpenMetrics, as the Accept header asks",
         "content": {CONTENT_TYPE_PLAIN_0_0_4: {"schema": {"type": "string"}}},
     },
-    **{status: problem(status) for status in (401, 403, 500, 503)},
+    **{status: problem(status) for status in (401, 403, 429, 500, 503)},
 }
 
 
 @router.get("/metrics", responses=_SHOWN, response_class=Response, openapi_extra={"security": [{"key": []}]})
 async def metrics(request: Request) -> Response:
     """Metrics of this API process. They are about all tenants: the key must be one of the whole installation."""
-    room, caller = await admit(request, Role.VIEWER)
+    room, caller = await admit(request, Permission.READ_METRICS)
     if caller.scope != EVERYTHING:
         raise forbidden("Metrics are about all tenants: this needs a key that is bound to no organization.")
     body, content_type = await room.write(lambda: room.core.metrics.render(request.headers.get("accept", "")))

@@ -7,13 +7,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.key_views import KeyIn, OrganizationIn, RotateIn
 from api.problems import MEDIA_TYPE
 from api.submit import JOBS_PATH
 from api.views import ProblemDocument, Receipt, Receipts
 from pipelines.intake.schema import MOST_JOBS, JobIn, ReasonIn, RerouteIn
 
 _REF = "#/components/schemas/{model}"
-_TAKEN = (JobIn, ReasonIn, RerouteIn)
+_TAKEN = (JobIn, ReasonIn, RerouteIn, KeyIn, RotateIn, OrganizationIn)
 _ANSWERED = (ProblemDocument, Receipt, Receipts)
 
 _SUBMISSION = (
@@ -29,6 +30,7 @@ _DESCRIPTIONS = {
     413: "The body is too large",
     415: "The body is not declared as JSON",
     422: "Something in the request is not valid; each field is named",
+    429: "Too many requests at once",
     500: "A bug",
     503: "The database cannot be reached; nothing is promised",
 }
@@ -43,6 +45,7 @@ _ENTRY = {
 }
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}},
+    429: {"Retry-After": {"schema": {"type": "string"}, "required": True, "description": "in seconds"}},
     503: {"Retry-After": {"schema": {"type": "string"}, "required": True, "description": "in seconds"}},
 }
 
@@ -64,12 +67,13 @@ def documented(
     validated: bool = False,
     conflicting: bool = False,
     body: bool = False,
+    status: int = 200,
 ) -> dict[str, Any]:
     """What a route that answers with `model` is declared with."""
-    statuses = [401, 403, 500, 503]
+    statuses = [401, 403, 429, 500, 503]
     statuses += [404] * found + [422] * validated + [409] * conflicting + [400, 413, 415] * body
-    responses: dict[int | str, Any] = {200: {"model": model, "description": description}}
-    return {"responses": responses | {status: problem(status) for status in sorted(statuses)}, "response_model": None}
+    responses: dict[int | str, Any] = {status: {"model": model, "description": description}}
+    return {"responses": responses | {code: problem(code) for code in sorted(statuses)}, "response_model": None}
 
 
 def event_stream() -> dict[str, Any]:
@@ -83,7 +87,7 @@ def event_stream() -> dict[str, Any]:
         "description": "the `id` of the last entry that was read: the stream goes on after it",
         "schema": {"type": "string"},
     }
-    responses |= {status: problem(status) for status in (401, 403, 404, 500, 503)}
+    responses |= {status: problem(status) for status in (401, 403, 404, 429, 500, 503)}
     return {"responses": responses, "response_model": None, "openapi_extra": {"parameters": [last]}}
 
 
@@ -147,7 +151,7 @@ def _submission() -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": [one, many]}}}},
         "responses": {
             "202": accepted,
-            **{str(status): problem(status) for status in (400, 401, 403, 413, 415, 422, 500, 503)},
+            **{str(status): problem(status) for status in (400, 401, 403, 413, 415, 422, 429, 500, 503)},
         },
     }
 

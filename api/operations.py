@@ -1,32 +1,27 @@
 """What people do to jobs: cancel, retry, reroute."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from api.answers import answer
 from api.auth import Caller
-from api.bodies import parse_json, read_body, require_json
-from api.call import Call
+from api.documents import read_document
 from api.openapi import documented, takes
 from api.problems import conflict, invalid, not_found
 from api.room import Room, admit
 from api.views import JobView
 from pipelines.analyze.trace import job_view
-from pipelines.intake.errors import FieldError
 from pipelines.intake.schema import ReasonIn, RerouteIn
-from pipelines.intake.validation import field_errors
 from synthralos.bus.protocol import Topic
+from synthralos.domain.permissions import Permission
 from synthralos.domain.states import Stage, State, Transition, sources
-from synthralos.store.admin.keys import Role
 from synthralos.store.queue.operations import Changed, Refused
 
 router = APIRouter(tags=["operations"])
 
-Body = TypeVar("Body", bound=ReasonIn)
 Outcome = Changed | Refused | None
 
 _DOCUMENTED = documented(JobView, "The job afterwards", found=True, validated=True, conflicting=True, body=True)
@@ -35,8 +30,8 @@ _DOCUMENTED = documented(JobView, "The job afterwards", found=True, validated=Tr
 @router.post("/api/v1/jobs/{job_id}/cancel", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))
 async def cancel(request: Request, job_id: str) -> Response:
     """Call a job off. A call that is in flight is cut; what it cost stays on the books."""
-    room, caller = await admit(request, Role.SERVICE)
-    body = await _body(request, room, ReasonIn)
+    room, caller = await admit(request, Permission.CANCEL_JOBS)
+    body = await read_document(request, room, ReasonIn, optional=True)
     job = await room.job(job_id, caller)
 
     def act() -> Outcome:
@@ -48,8 +43,8 @@ async def cancel(request: Request, job_id: str) -> Response:
 @router.post("/api/v1/jobs/{job_id}/retry", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))
 async def retry(request: Request, job_id: str) -> Response:
     """Send a failed, denied, cancelled or expired job through again from the start; its history is kept."""
-    room, caller = await admit(request, Role.OPERATOR)
-    body = await _body(request, room, ReasonIn)
+    room, caller = await admit(request, Permission.RETRY_JOBS)
+    body = await read_document(request, room, ReasonIn, optional=True)
     job = await room.job(job_id, caller)
 
     def act() -> Outcome:
@@ -61,8 +56,8 @@ async def retry(request: Request, job_id: str) -> Response:
 @router.post("/api/v1/jobs/{job_id}/reroute", **_DOCUMENTED, openapi_extra=takes(RerouteIn, required=False))
 async def reroute(request: Request, job_id: str) -> Response:
     """Route a job anew, with changed constraints. Its data's classification stays what it was."""
-    room, caller = await admit(request, Role.OPERATOR)
-    body = await _body(request, room, RerouteIn)
+    room, caller = await admit(request, Permission.REROUTE_JOBS)
+    body = await read_document(request, room, RerouteIn, optional=True)
     job = await room.job(job_id, caller)
     classification = job["constraints"].get("classification")
     errors = [*room.checks.check_constraints(body, ""), *room.checks.check_residency(classification, body)]
@@ -97,20 +92,6 @@ async def _operate(
 def _tell(room: Room, topics: tuple[Topic, ...], job_id: str) -> None:
     for topic in topics:
         room.core.bus.publish(topic, [job_id])
-
-
-async def _body(request: Request, room: Room, model: type[Body]) -> Body:
-    call = Call.of(request)
-    raw = await read_body(call, room.core.settings.max_body_bytes)
-    if not raw.strip():
-        return model()
-    require_json(call)
-    data = parse_json(raw, room.core.settings.max_depth, "")
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        found = field_errors(error.errors(include_url=False, include_input=False), data, "")
-        raise invalid([FieldError(e.field or "body", e.problem, e.remedy) for e in found]) from None
 
 
 def _changes(body: RerouteIn) -> dict[str, Any]:

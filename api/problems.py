@@ -93,6 +93,11 @@ def forbidden(detail: str, errors: Sequence[FieldError] = ()) -> Problem:
     return Problem(403, "forbidden", "The key may not do this", detail, errors)
 
 
+def too_many(detail: str) -> Problem:
+    """429: more than this process takes at once."""
+    return Problem(429, "too-many-requests", "Too many requests", detail, headers=RETRY_AFTER)
+
+
 def not_found(detail: str) -> Problem:
     """404: there is no such thing, or none that the key may see."""
     return Problem(404, "not-found", "Not found", detail)

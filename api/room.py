@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from api.arrivals import Arrivals
 from api.auth import Authenticator, BriefCache, Caller
+from api.key_use import KeyUse
 from api.open_here import OpenHere
 from api.problems import Problem, not_found
 from api.waiting import Waiters
@@ -20,9 +21,11 @@ from pipelines.intake.catalog_checks import CatalogChecks
 from synthralos.bus.protocol import POLL_SECONDS, Topic
 from synthralos.core import Core
 from synthralos.domain.ids import is_id
-from synthralos.domain.scope import Scope
+from synthralos.domain.permissions import Permission
+from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import TERMINAL, Lane
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.admin.keys import Keys
+from synthralos.store.admin.organizations import Organizations
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
@@ -70,9 +73,14 @@ class Room:
         self.reader = Reader(core.database)
         self.operations = Operations(core.database)
         self.keys = Keys(core.database)
+        self.organizations = Organizations(core.database)
         self.checks = CatalogChecks(core.catalog)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
-        self.auth = Authenticator(lambda secret: self.read(lambda: self.keys.find(secret)))
+        self.auth = Authenticator(
+            lambda secret: self.read(lambda: self.keys.find(secret)),
+            lambda key_id: self.read(lambda: self.keys.get(key_id, EVERYTHING)),
+        )
+        self._key_use = KeyUse(self.auth.used, lambda ids: self.write(lambda: self.keys.note_used(ids)))
         self._plans: BriefCache[str] = BriefCache()
         self.reports: BriefCache[dict[str, Any]] = BriefCache(REPORT_SECONDS)
         self.head = functools.cache(runner.head)
@@ -118,6 +126,7 @@ class Room:
         self.looks.attach(loop)
         # Subscribing waits for the bus's connection, for some seconds where the database is away.
         await loop.run_in_executor(self.threads, self._subscribe)
+        self._key_use.start()
 
     def _subscribe(self) -> None:
         # Before the waiters: who begins to wait in between finds the job not open any more, and looks.
@@ -128,6 +137,7 @@ class Room:
     async def close(self) -> None:
         """Commit what is pending and give back the threads; the core stays its owner's to close."""
         self.waiters.release()
+        await self._key_use.close()
         await self._small.close()
         await self._large.close()
         loop = asyncio.get_running_loop()
@@ -168,7 +178,7 @@ class Room:
 
     async def plan_of(self, organization: str) -> str:
         """The organization's plan."""
-        return await self._plans.get(organization, lambda: self.read(lambda: self.keys.plan_of(organization)))
+        return await self._plans.get(organization, lambda: self.read(lambda: self.organizations.plan_of(organization)))
 
     async def write(self, act: Callable[[], Result]) -> Result:
         """Run something that blocks in a thread, once."""
@@ -237,7 +247,7 @@ def room_of(request: Request) -> Room:
     return room
 
 
-async def admit(request: Request, role: Role) -> tuple[Room, Caller]:
-    """The room, and the caller who has at least `role`; raises 401 or 403."""
+async def admit(request: Request, permission: Permission) -> tuple[Room, Caller]:
+    """The room, and the caller who may do that; raises 401, 403 or 429."""
     room = room_of(request)
-    return room, await room.auth.admit(request.headers.get("authorization"), role)
+    return room, await room.auth.admit(request.headers.get("authorization"), permission)

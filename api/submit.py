@@ -20,9 +20,9 @@ from pipelines.intake.errors import FieldError, ForeignTenant, InvalidJob
 from pipelines.intake.parse import Parsed, build, parse, utc_now
 from synthralos.domain.ids import trace_id_of
 from synthralos.domain.jobs import NewJob
+from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.spans import parse_traceparent
-from synthralos.store.admin.keys import Role
 from synthralos.store.queue.submissions import Idempotency, KeyReused, Submission
 from synthralos.store.sql.errors import StoreBusy, StoreUnavailable
 from synthralos.telemetry.context import note
@@ -42,7 +42,7 @@ async def submit(request: Request) -> Response:
 
 async def submit_jobs(call: Call) -> Response:
     """Accept one job, or an array of them: all or none."""
-    room, caller = call.room, await call.admit(Role.SERVICE)
+    room, caller = call.room, await call.admit(Permission.SUBMIT_JOBS)
     key = _idempotency_key(call)
     require_json(call)
     raw = await read_body(call, room.core.settings.max_body_bytes)

@@ -15,8 +15,8 @@ from api.room import Room, admit
 from api.views import Trace, TracePage
 from pipelines.analyze.trace import assemble, cost_view, rfc3339
 from synthralos.domain.ids import is_id
+from synthralos.domain.permissions import Permission
 from synthralos.domain.states import OPEN, State
-from synthralos.store.admin.keys import Role
 from synthralos.store.read.jobs import TraceRow
 
 router = APIRouter(prefix="/api/v1/observability/traces", tags=["observability"])
@@ -31,7 +31,7 @@ _WORST_FIRST = (State.FAILED, State.DENIED, State.EXPIRED, State.CANCELLED, Stat
 @router.get("", **documented(TracePage, "A page of traces, newest first", validated=True))
 async def list_traces(request: Request, query: Annotated[JobQuery, Query()]) -> Response:
     """List the traces that have a job of the kind asked for, by their newest such job."""
-    room, caller = await admit(request, Role.VIEWER)
+    room, caller = await admit(request, Permission.READ_JOBS)
     filters = query.filters()
     rows = await room.read(lambda: room.reader.traces(filters, caller.scope))
     page = rows[: query.limit]
@@ -42,14 +42,14 @@ async def list_traces(request: Request, query: Annotated[JobQuery, Query()]) -> 
 @router.get("/{trace_id}", **documented(Trace, "The trace", found=True))
 async def get_trace(request: Request, trace_id: str) -> Response:
     """Get a trace by its id, or one job's part of it by the job's id."""
-    room, caller = await admit(request, Role.VIEWER)
+    room, caller = await admit(request, Permission.READ_JOBS)
     return answer(await _trace(room, caller, trace_id))
 
 
 @router.get("/{trace_id}/export", **documented(Trace, "The trace, as an attachment", found=True))
 async def export_trace(request: Request, trace_id: str) -> Response:
     """The same as a file."""
-    room, caller = await admit(request, Role.VIEWER)
+    room, caller = await admit(request, Permission.READ_JOBS)
     trace = await _trace(room, caller, trace_id)
     return answer(trace, headers={"Content-Disposition": f'attachment; filename="trace-{trace["trace_id"]}.json"'})
 

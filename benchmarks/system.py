@@ -19,8 +19,9 @@ from benchmarks.report import BenchmarkError
 from benchmarks.workload import job_array
 from migrations.runner import upgrade
 from synthralos.domain.ids import new_id
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
 
 ARRAY = 1000

@@ -9,8 +9,9 @@ from migrations.runner import upgrade
 from pipelines.providers.table import check_catalog
 from scheduler.process import SchedulerProcess
 from synthralos.core import Core
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.admin.keys import Keys
 from synthralos.telemetry.serving import MetricsPort
 from workers.embedded import EmbeddedWorker
 

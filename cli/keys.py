@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.text import Text
 
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, output, settings
-from cli.output import local
+from cli.output import Output, local
 from cli.tables import Column, Listing
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys, in the database of DATABASE_URL.")
 
 RoleName = Literal["viewer", "service", "operator", "admin"]
+PlanName = Literal["free", "pro", "enterprise"]
 Organization = Annotated[
     str | None, typer.Option(help="Bind the key to an organization; without one it is for the whole installation.")
 ]
@@ -34,8 +36,9 @@ def create(
     organization: Organization = None,
     workspace: Annotated[str | None, typer.Option(help="Bind it to a workspace of the organization.")] = None,
     user: Annotated[str | None, typer.Option(help="Bind it to a user of the workspace.")] = None,
-    plan: Annotated[
-        str | None, typer.Option(help="Put the organization on a plan (free, pro, enterprise).", show_default=False)
+    plan: Annotated[PlanName | None, typer.Option(help="Put the organization on a plan.", show_default=False)] = None,
+    expires_in_days: Annotated[
+        float | None, typer.Option(min=0, help="Refuse the key after so many days.", show_default="never")
     ] = None,
     database_url: DatabaseUrl = None,
     as_json: Json = False,
@@ -45,14 +48,12 @@ def create(
     Example: `synthralos keys create --name billing --organization acme --plan pro`
     """
     _check_scope(organization, workspace, user, plan)
+    from synthralos.domain.permissions import Role  # noqa: PLC0415 - the database layer is slow to import
     from synthralos.domain.scope import Scope  # noqa: PLC0415
-    from synthralos.store.admin.keys import Role  # noqa: PLC0415 - the database layer is slow to import
 
     with _keys(database_url) as keys:
-        secret, key = keys.create(name, Role(role), Scope(organization, workspace, user), plan)
-    output(context, as_json).show({"key": secret, **_data(key)}, lambda: Text(secret))
-    if not as_json:
-        typer.echo("This is the only time that it is shown: keep it, or `synthralos keys revoke` it.", err=True)
+        secret, key = keys.create(name, Role(role), Scope(organization, workspace, user), plan, _after(expires_in_days))
+    _show_new(output(context, as_json), secret, key)
 
 
 @app.command("list")
@@ -65,6 +66,27 @@ def list_keys(
     with _keys(database_url) as keys:
         found = keys.all(Scope(organization))
     output(context, as_json).show({"keys": [_data(key) for key in found]}, lambda: _table(found))
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="ID|PREFIX", help="As `synthralos keys list` shows it.")],
+    grace_hours: Annotated[float, typer.Option(min=0, help="For how long the old key goes on working.")] = 0.0,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key with the same name, role and scope in place of one, and print it, this once.
+
+    Example: `synthralos keys rotate sk-syn-Ab3d --grace-hours 24`
+    """
+    from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415 - the database layer is slow to import
+
+    with _keys(database_url) as keys:
+        made = keys.rotate(key, EVERYTHING, timedelta(hours=grace_hours))
+    if made is None:
+        _refuse(key)
+    _show_new(output(context, as_json), *made)
 
 
 @app.command()
@@ -84,8 +106,22 @@ def revoke(
         revoked = keys.revoke(key, EVERYTHING)
     output(context, as_json).show({"revoked": revoked}, lambda: Text("revoked" if revoked else "nothing was revoked"))
     if not revoked:
-        typer.echo(f"synthralos: no living key is called {key}: see `synthralos keys list`", err=True)
-        raise typer.Exit(Exit.REFUSED)
+        _refuse(key)
+
+
+def _refuse(key: str) -> NoReturn:
+    typer.echo(f"synthralos: no living key is called {key}: see `synthralos keys list`", err=True)
+    raise typer.Exit(Exit.REFUSED)
+
+
+def _show_new(out: Output, secret: str, key: "ApiKey") -> None:
+    out.show({"key": secret, **_data(key)}, lambda: Text(secret))
+    if not out.as_json:
+        typer.echo("This is the only time that it is shown: keep it, or `synthralos keys revoke` it.", err=True)
+
+
+def _after(days: float | None) -> datetime | None:
+    return None if days is None else datetime.now(UTC) + timedelta(days=days)
 
 
 def _check_scope(organization: str | None, workspace: str | None, user: str | None, plan: str | None) -> None:
@@ -116,6 +152,8 @@ def _data(key: "ApiKey") -> dict[str, Any]:
         "user": key.scope.user,
         "plan": key.plan,
         "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
         "revoked_at": key.revoked_at,
     }
 
@@ -127,6 +165,8 @@ COLUMNS = (
     Column("scope", cut=True),
     Column("plan"),
     Column("created"),
+    Column("last used"),
+    Column("expires"),
     Column("revoked"),
     Column("id"),
 )
@@ -139,5 +179,5 @@ def _table(keys: list["ApiKey"]) -> Listing:
 def _row(key: "ApiKey") -> list[str]:
     parts = (key.scope.organization or "everything", key.scope.workspace, key.scope.user)
     scope = "/".join(part for part in parts if part)
-    times = (local(key.created_at), local(key.revoked_at))
+    times = tuple(local(at) for at in (key.created_at, key.last_used_at, key.expires_at, key.revoked_at))
     return [key.prefix, key.name, str(key.role), scope, key.plan or "", *times, key.id]

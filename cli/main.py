@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import check, demo, doctor, jobs, keys, migrate, models, processes, status, up
+from cli import check, demo, doctor, jobs, keys, migrate, models, organizations, processes, status, up
 from cli.exits import epilog
 from cli.options import Json
 from cli.output import Output
@@ -27,6 +27,7 @@ app.command()(up.up)
 app.command()(demo.demo)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
+app.add_typer(organizations.app, name="organizations")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)
 app.command()(processes.worker)

@@ -16,7 +16,7 @@ from synthralos.core import Core, build_core
 from synthralos.credentials import SANDBOX, Credentials
 from synthralos.domain.deployments import Catalog
 from synthralos.settings import Settings, load_settings
-from synthralos.store.admin.keys import Keys
+from synthralos.store.admin.organizations import Organizations
 from synthralos_client import Client, Job
 
 CALL_TIMEOUT = 2.0
@@ -115,9 +115,9 @@ def _offline(core: Core) -> Core:
 
 
 def _put_on_plans(core: Core) -> None:
-    keys = Keys(core.database)
+    organizations = Organizations(core.database)
     for organization, plan in PLANS.items():
-        keys.set_plan(organization, plan)
+        organizations.set_plan(organization, plan)
 
 
 def _read_bill(path: Path, job_ids: set[str]) -> Bill:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
-from synthralos.store.admin.keys import PREFIX, Keys, Role
+from synthralos.store.admin.keys import PREFIX, Keys
+from synthralos.store.admin.organizations import Organizations
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import api_keys
 
@@ -32,15 +34,16 @@ def test_a_key_itself_is_nowhere_in_the_database(keys: Keys, database: Database)
     assert secret.removeprefix(PREFIX)[4:] not in str(row)
 
 
-def test_a_new_organization_is_on_the_free_plan_until_somebody_says_otherwise(keys: Keys) -> None:
-    assert keys.plan_of("acme") == "free"
+def test_a_new_organization_is_on_the_free_plan_until_somebody_says_otherwise(keys: Keys, database: Database) -> None:
+    plans = Organizations(database)
+    assert plans.plan_of("acme") == "free"
     _, first = keys.create("one", Role.VIEWER, Scope("acme"))
     assert first.plan == "free"
-    keys.set_plan("acme", "enterprise")
+    plans.set_plan("acme", "enterprise")
     _, second = keys.create("two", Role.VIEWER, Scope("acme"))
-    assert (second.plan, keys.plan_of("acme")) == ("enterprise", "enterprise")
-    keys.set_plan("new", "pro")
-    assert keys.plan_of("new") == "pro"
+    assert (second.plan, plans.plan_of("acme")) == ("enterprise", "enterprise")
+    plans.set_plan("new", "pro")
+    assert plans.plan_of("new") == "pro"
 
 
 def test_a_key_of_the_whole_installation_has_no_plan(keys: Keys) -> None:

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import sqlalchemy as sa
 
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import State
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.admin.keys import Keys
 from synthralos.store.tables import all_jobs
 from tests.faults.harness import Site
 from tests.faults.harness_gates import ACCEPT, gate

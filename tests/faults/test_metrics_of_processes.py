@@ -7,9 +7,10 @@ from contextlib import suppress
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Lane, Stage
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.admin.keys import Keys
 from tests.faults.harness import Site
 from tests.faults.harness_processes import adjacent_ports, free_port
 

@@ -21,11 +21,12 @@ from synthralos.core import Core, direct_rings
 from synthralos.credentials import Credentials
 from synthralos.domain.attempts import Reply
 from synthralos.domain.jobs import Job
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Transition
 from synthralos.domain.writes import Written
 from synthralos.settings import Settings
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import USAGE, attempt_end, deployment, settlement, start

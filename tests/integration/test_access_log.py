@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synthralos.store.admin.keys import Role
+from synthralos.domain.permissions import Role
 from synthralos.store.sql.database import Database
 from tests.integration.api_place import JOBS, TRACES, api_over, core_over, submitted
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from synthralos.store.admin.keys import Role
+from synthralos.domain.permissions import Role
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import jobs
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of

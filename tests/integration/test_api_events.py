@@ -10,8 +10,8 @@ import pytest
 
 from api.views import EventView, JobView, SpanView
 from synthralos.bus.protocol import Topic
+from synthralos.domain.permissions import Role
 from synthralos.domain.states import Transition
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure, settlement
 from tests.integration.api_place import JOBS, Place, api_over, core_over, meanwhile, submitted

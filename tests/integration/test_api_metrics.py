@@ -8,8 +8,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from tests.integration.api_place import ACME, JOBS, Place, api_over, core_over, submitted
 

@@ -8,8 +8,8 @@ import pytest
 
 from api.views import JobView
 from synthralos.bus.protocol import Topic
+from synthralos.domain.permissions import Role
 from synthralos.domain.states import Stage, Transition
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of, meanwhile, submitted

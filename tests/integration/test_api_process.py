@@ -15,7 +15,8 @@ import pytest
 from api.process import ApiServer
 from api.views import Ready
 from migrations.runner import upgrade
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.domain.permissions import Role
+from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
 from tests.integration.api_place import ACME, JOBS, Place, api_over, core_over, submitted
 

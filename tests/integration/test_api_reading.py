@@ -10,10 +10,10 @@ import pytest
 
 from api.views import JobPage, JobView
 from synthralos.bus.protocol import Topic
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Written
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure, settlement
 from tests.integration.api_place import JOBS, RESULT, TRACES, Place, api_over, core_over, meanwhile, submitted

@@ -15,10 +15,10 @@ from api.process import ApiServer
 from api.shortcut import handler_of
 from migrations.runner import upgrade
 from synthralos.bus.protocol import Topic
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
 from synthralos.domain.writes import Written
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreBusy
 from tests.fakes.jobs import failure, settlement

@@ -10,9 +10,9 @@ import pytest
 
 from migrations.runner import upgrade
 from synthralos.domain.ids import is_id, trace_id_of
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Lane, Stage
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreBusy
 from synthralos.store.tables import jobs

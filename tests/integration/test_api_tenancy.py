@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 import api.auth
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import jobs
 from tests.integration.api_place import JOBS, TRACES, Place, api_over, core_over, fields_of, submitted

@@ -8,8 +8,8 @@ import pytest
 
 from synthralos.control.ring_channels import channel_of, encode_ring
 from synthralos.domain.ids import new_id
+from synthralos.domain.permissions import Role
 from synthralos.domain.states import Lane, Stage, State
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job

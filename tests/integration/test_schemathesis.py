@@ -11,14 +11,15 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from migrations.runner import upgrade
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Transition
-from synthralos.store.admin.keys import Role
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure
 from tests.integration.api_place import JOBS, TRACES, api_over, core_over, submitted
 
 EXAMPLES = 30
+KEYS = "/api/v1/keys"
 ALL_CHECKS = list(HealthCheck)
 METRICS = "/metrics"
 OPERATIONS = [
@@ -29,6 +30,12 @@ OPERATIONS = [
     ("POST", f"{JOBS}/{{job_id}}/cancel"),
     ("POST", f"{JOBS}/{{job_id}}/retry"),
     ("POST", f"{JOBS}/{{job_id}}/reroute"),
+    ("GET", KEYS),
+    ("POST", KEYS),
+    ("POST", f"{KEYS}/{{key_id}}/rotate"),
+    ("DELETE", f"{KEYS}/{{key_id}}"),
+    ("GET", "/api/v1/organizations"),
+    ("PUT", "/api/v1/organizations/{name}"),
     ("GET", TRACES),
     ("GET", f"{TRACES}/{{trace_id}}"),
     ("GET", f"{TRACES}/{{trace_id}}/export"),

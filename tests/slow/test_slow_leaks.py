@@ -8,8 +8,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.store.admin.keys import Keys
 from synthralos.store.tables import all_jobs, open_jobs
 from tests.fakes.broker_sites import rabbitmq_vhost
 from tests.faults.harness import Site, site

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from migrations.runner import head
-from synthralos.store.admin.keys import Keys, Role
+from synthralos.domain.permissions import Role
+from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.database import Database
 from tests.fakes.commands import SETTINGS, Command, in_process
@@ -131,3 +132,22 @@ def test_a_database_that_cannot_be_opened_ends_with_4(run: Command, monkeypatch:
         done = run("keys", "list")
         assert done.code == 4
         assert len(done.err.splitlines()) == 1
+
+
+def test_a_key_is_rotated_and_expires(migrated: Command) -> None:
+    scope = ("--organization", "acme", "--plan", "pro", "--expires-in-days", "30")
+    old = migrated("--json", "keys", "create", *scope).json
+    new = migrated("--json", "keys", "rotate", old["prefix"]).json
+    assert (new["organization"], new["plan"], new["role"]) == ("acme", "pro", "service")
+    assert new["expires_at"] > old["expires_at"]
+    assert new["key"] != old["key"]
+    refused = migrated("keys", "rotate", "sk-syn-nobody")
+    assert refused.code == 5
+    assert "no living key is called sk-syn-nobody" in refused.err
+
+
+def test_organizations_are_put_on_plans(migrated: Command) -> None:
+    assert migrated("organizations", "set", "acme", "--plan", "enterprise").out.strip() == "acme is on enterprise"
+    [found] = migrated("--json", "organizations", "list").json["organizations"]
+    assert (found["name"], found["plan"]) == ("acme", "enterprise")
+    assert migrated("organizations", "set", "acme", "--plan", "gold").code != 0

@@ -1,38 +1,32 @@
-"""API keys and organizations. A key is stored as its SHA-256; the key itself is shown once, when it is made."""
+"""API keys. A key is stored as its SHA-256; the key itself is shown once, when it is made."""
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from synthralos.domain.ids import is_id, new_id
+from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
+from synthralos.store.admin.organizations import ensure_organization
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import insert_ignoring
 from synthralos.store.sql.scoping import within
-from synthralos.store.sql.types import utcnow
+from synthralos.store.sql.types import utc_in, utcnow
 from synthralos.store.tables import api_keys, organizations
 
 PREFIX = "sk-syn-"
 
 
-class Role(StrEnum):
-    """What a key may do. `viewer` reads; `service` also submits and cancels; `operator` also retries and
-    reroutes; `admin` also manages keys."""
-
-    VIEWER = "viewer"
-    SERVICE = "service"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
-
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is stored: without the key. `plan` is its organization's."""
+    """A key as it is stored: without the key. `plan` is its organization's.
+
+    `expires_at`: from then on it is refused. `last_used_at` is true to about a minute.
+    """
 
     id: str
     name: str
@@ -41,47 +35,51 @@ class ApiKey:
     role: Role
     plan: str | None
     created_at: datetime
-    revoked_at: datetime | None
+    revoked_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def works(self, now: datetime) -> bool:
+        """Whether it is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class Keys:
-    """Makes, finds and revokes keys."""
+    """Makes, finds, rotates and revokes keys."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, name: str, role: Role, scope: Scope, plan: str | None = None) -> tuple[str, ApiKey]:
+    def create(
+        self, name: str, role: Role, scope: Scope, plan: str | None = None, expires_at: datetime | None = None
+    ) -> tuple[str, ApiKey]:
         """A new key and its row. `plan` sets the organization's plan (`free` for a new organization)."""
-        secret = PREFIX + secrets.token_urlsafe(32)
-        row = {
-            "id": new_id(),
-            "name": name,
-            "prefix": secret[: len(PREFIX) + 8],
-            "hash": digest(secret),
-            "organization": scope.organization,
-            "workspace": scope.workspace,
-            "user_id": scope.user,
-            "role": role,
-            "created_at": utcnow(),
-        }
         with self._database.transaction() as connection:
             if scope.organization is not None:
-                self._ensure_organization(connection, scope.organization, plan)
-            connection.execute(sa.insert(api_keys).values(row))
+                ensure_organization(connection, scope.organization, plan)
+            secret = _insert(connection, name, role, scope, expires_at)
         found = self.find(secret)
         assert found is not None
         return secret, found
 
-    def set_plan(self, organization: str, plan: str) -> None:
-        """Put an organization (new or not) on a plan; jobs submitted from now on carry it."""
-        with self._database.transaction() as connection:
-            self._ensure_organization(connection, organization, plan)
+    def rotate(self, key_id: str, scope: Scope, grace: timedelta) -> tuple[str, ApiKey] | None:
+        """A new key in place of a living one, which goes on for `grace`; None: no such key within the scope.
 
-    def plan_of(self, organization: str) -> str:
-        """The organization's plan; `free` for one that was never heard of."""
-        query = sa.select(organizations.c.plan).where(organizations.c.name == organization)
-        with self._database.snapshot() as connection:
-            return connection.execute(query).scalar() or "free"
+        The new key has its name, role, scope, and the time that it was given to live.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(sa.select(api_keys).where(*_living(key_id, scope)).with_for_update()).one_or_none()
+            if row is None:
+                return None
+            soon = utc_in(sa.literal(grace.total_seconds()))
+            old_until = sa.case((api_keys.c.expires_at < soon, api_keys.c.expires_at), else_=soon)
+            connection.execute(sa.update(api_keys).where(api_keys.c.id == row.id).values(expires_at=old_until))
+            expires_at = None if row.expires_at is None else datetime.now(UTC) + (row.expires_at - row.created_at)
+            own = Scope(row.organization, row.workspace, row.user_id)
+            secret = _insert(connection, row.name, Role(row.role), own, expires_at)
+        found = self.find(secret)
+        assert found is not None
+        return secret, found
 
     def find(self, secret: str) -> ApiKey | None:
         """The key that `secret` is, revoked or not; None where there is none."""
@@ -92,16 +90,22 @@ class Keys:
         """All keys within the scope, newest first."""
         return self._select(*within(scope, api_keys))
 
+    def get(self, key_id: str, scope: Scope) -> ApiKey | None:
+        """The key of that id within the scope."""
+        found = self._select(api_keys.c.id == key_id, *within(scope, api_keys)) if is_id(key_id) else []
+        return found[0] if found else None
+
     def revoke(self, key_id: str, scope: Scope) -> bool:
         """Revoke a key by its id or its prefix; False where there is no such key within the scope."""
-        statement = (
-            sa.update(api_keys)
-            .where(sa.or_(api_keys.c.id == key_id if is_id(key_id) else sa.false(), api_keys.c.prefix == key_id))
-            .where(api_keys.c.revoked_at.is_(None), *within(scope, api_keys))
-            .values(revoked_at=utcnow())
-        )
+        statement = sa.update(api_keys).where(*_living(key_id, scope)).values(revoked_at=utcnow())
         with self._database.transaction() as connection:
             return bool(connection.execute(statement).rowcount)
+
+    def note_used(self, key_ids: Collection[str]) -> None:
+        """These keys were used just now."""
+        statement = sa.update(api_keys).where(api_keys.c.id.in_(sorted(key_ids))).values(last_used_at=utcnow())
+        with self._database.transaction() as connection:
+            connection.execute(statement)
 
     def _select(self, *conditions: sa.ColumnElement[bool]) -> list[ApiKey]:
         query = (
@@ -113,12 +117,29 @@ class Keys:
         with self._database.snapshot() as connection:
             return [_key(row) for row in connection.execute(query)]
 
-    def _ensure_organization(self, connection: sa.Connection, name: str, plan: str | None) -> None:
-        values = sa.select(sa.literal(name), sa.literal(plan or "free"), utcnow())
-        columns = ["name", "plan", "created_at"]
-        connection.execute(insert_ignoring(self._database.dialect, organizations, columns, values))
-        if plan is not None:
-            connection.execute(sa.update(organizations).where(organizations.c.name == name).values(plan=plan))
+
+def _living(key_id: str, scope: Scope) -> list[sa.ColumnElement[bool]]:
+    """The key by its id or its prefix, within the scope, if it was not revoked."""
+    named = sa.or_(api_keys.c.id == key_id if is_id(key_id) else sa.false(), api_keys.c.prefix == key_id)
+    return [named, api_keys.c.revoked_at.is_(None), *within(scope, api_keys)]
+
+
+def _insert(connection: sa.Connection, name: str, role: Role, scope: Scope, expires_at: datetime | None) -> str:
+    secret = PREFIX + secrets.token_urlsafe(32)
+    row = {
+        "id": new_id(),
+        "name": name,
+        "prefix": secret[: len(PREFIX) + 8],
+        "hash": digest(secret),
+        "organization": scope.organization,
+        "workspace": scope.workspace,
+        "user_id": scope.user,
+        "role": role,
+        "created_at": utcnow(),
+        "expires_at": expires_at,
+    }
+    connection.execute(sa.insert(api_keys).values(row))
+    return secret
 
 
 def digest(secret: str) -> str:
@@ -128,4 +149,5 @@ def digest(secret: str) -> str:
 
 def _key(row: Any) -> ApiKey:
     scope = Scope(row.organization, row.workspace, row.user_id)
-    return ApiKey(row.id, row.name, row.prefix, scope, Role(row.role), row.plan, row.created_at, row.revoked_at)
+    times = (row.created_at, row.revoked_at, row.expires_at, row.last_used_at)
+    return ApiKey(row.id, row.name, row.prefix, scope, Role(row.role), row.plan, *times)

@@ -26,6 +26,8 @@ api_keys = sa.Table(
     text("role"),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("revoked_at", UtcTime),
+    sa.Column("expires_at", UtcTime),
+    sa.Column("last_used_at", UtcTime),
 )
 
 processes = sa.Table(

@@ -1,0 +1,30 @@
+"""A JSON document of an operation as a model: with every wrong field named."""
+
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from api.bodies import parse_json, read_body, require_json
+from api.call import Call
+from api.problems import invalid
+from api.room import Room
+from pipelines.intake.errors import FieldError
+from pipelines.intake.validation import field_errors
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def read_document(request: Request, room: Room, model: type[Body], *, optional: bool = False) -> Body:
+    """The body as `model`; raises 400, 413, 415 or 422. `optional`: without a body, everything has its default."""
+    call = Call.of(request)
+    raw = await read_body(call, room.core.settings.max_body_bytes)
+    if optional and not raw.strip():
+        return model()
+    require_json(call)
+    data = parse_json(raw, room.core.settings.max_depth, "")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        found = field_errors(error.errors(include_url=False, include_input=False), data, "")
+        raise invalid([FieldError(e.field or "body", e.problem, e.remedy) for e in found]) from None

@@ -1,0 +1,46 @@
+"""What a key may do: acts, and the roles that are names for sets of them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """One act, as it is named when it is refused."""
+
+    READ_JOBS = "jobs:read"
+    SUBMIT_JOBS = "jobs:submit"
+    CANCEL_JOBS = "jobs:cancel"
+    RETRY_JOBS = "jobs:retry"
+    REROUTE_JOBS = "jobs:reroute"
+    READ_METRICS = "metrics:read"
+    READ_KEYS = "keys:read"
+    WRITE_KEYS = "keys:write"
+    READ_ORGANIZATIONS = "organizations:read"
+    WRITE_ORGANIZATIONS = "organizations:write"
+
+
+class Role(StrEnum):
+    """A set of acts that goes by one name."""
+
+    VIEWER = "viewer"
+    SERVICE = "service"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+_VIEWS = frozenset({Permission.READ_JOBS, Permission.READ_METRICS})
+_SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS}
+_OPERATES = _SERVES | {Permission.RETRY_JOBS, Permission.REROUTE_JOBS, Permission.READ_ORGANIZATIONS}
+
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: _VIEWS,
+    Role.SERVICE: _SERVES,
+    Role.OPERATOR: _OPERATES,
+    Role.ADMIN: frozenset(Permission),
+}
+"""What each role may do."""
+
+
+def roles_with(permission: Permission) -> list[Role]:
+    """The roles that may do it, the least first."""
+    return [role for role in Role if permission in PERMISSIONS[role]]
