@@ -109,6 +109,7 @@ class ResultView(View):
     """What the model answered."""
 
     text: str | None
+    reasoning: Annotated[str | None, Field(description="what the model told of its thoughts, if it did")] = None
     tool_calls: list[dict[str, Any]]
     finish_reason: str | None
     model: str | None

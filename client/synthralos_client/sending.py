@@ -8,6 +8,7 @@ once for both.
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Generator, Mapping
@@ -30,6 +31,9 @@ BACKOFF_CAP = 8.0
 
 LONGEST_RETRY_AFTER = 60.0
 """Seconds: a server that asks for a longer wait than this gets its error passed on instead."""
+
+_LONGEST_WISH = 366 * 86_400.0
+"""Seconds: a server that asks for a longer wait than this means something else."""
 
 _NEVER_PROCESSED = frozenset({429, 503})
 _SAFE_TO_REPEAT = _NEVER_PROCESSED | {408, 502, 504}
@@ -151,17 +155,24 @@ def _problem(response: httpx.Response) -> Mapping[str, Any]:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header: a number, or an HTTP date (RFC 9110, section 10.2.3)."""
+    """Seconds from a Retry-After header: a number, or an HTTP date (RFC 9110, section 10.2.3).
+
+    What cannot be understood, or cannot be true, is no wish.
+    """
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
+        seconds = _seconds_until(value)
+    return max(0.0, seconds) if seconds <= _LONGEST_WISH else None
+
+
+def _seconds_until(date: str) -> float:
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError, IndexError):  # what is thrown at dates that cannot be
+        return math.inf
 
 
 def _plain(value: object) -> object:

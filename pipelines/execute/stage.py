@@ -77,10 +77,11 @@ def _cost(deployment: Deployment, usage: Usage | None) -> Decimal | None:
 
 
 def result_json(deployment: Deployment, reply: Reply) -> dict[str, Any]:
-    """A job's result as it is stored and published."""
+    """A job's result as it is stored and published. `reasoning` is there where the provider told of it."""
     usage = reply.usage
     return {
         "text": reply.text,
+        **({} if reply.reasoning is None else {"reasoning": reply.reasoning}),
         "tool_calls": reply.tool_calls,
         "finish_reason": reply.finish_reason,
         "model": reply.model or deployment.upstream_model,

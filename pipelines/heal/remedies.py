@@ -4,6 +4,7 @@ None of them names a deployment that routing did not allow: they move along the 
 through routing and its filters with less to choose from. So EU-classified data stays in the EU here too.
 """
 
+import math
 from random import Random
 
 from pipelines.heal.backoff import Backoff
@@ -23,11 +24,19 @@ class WaitAndRetry:
     """The same deployment again, after the wait that the provider asked for, else after `backoff`.
 
     At most `tries` calls go to one deployment; calls that our own shutdown cut off are not held against it.
+    With a `patience` in seconds, a provider that asks for a longer wait is left to the remedies that follow.
     """
 
-    def __init__(self, rng: Random, backoff: Backoff, tries: int, name: str = "wait_and_retry") -> None:
+    def __init__(
+        self,
+        rng: Random,
+        backoff: Backoff,
+        tries: int,
+        name: str = "wait_and_retry",
+        patience: float = math.inf,
+    ) -> None:
         self.name = name
-        self._rng, self._backoff, self._tries = rng, backoff, tries
+        self._rng, self._backoff, self._tries, self._patience = rng, backoff, tries, patience
 
     def treat(self, case: Case) -> Treatment | None:
         """See `Remedy.treat`. Needs a failed attempt: what failed before any call is not healed by time."""
@@ -35,7 +44,7 @@ class WaitAndRetry:
         if failed is None:
             return None
         tried = sum(a.deployment == failed.deployment and a.outcome is not Outcome.CANCELLED for a in case.history)
-        if tried >= self._tries:
+        if tried >= self._tries or (case.failure.retry_after or 0.0) > self._patience:
             return None
         seconds = self._seconds(case.failure.retry_after, tried - 1)
         return Wait(seconds, f"{case.failure.failure_class} at {failed.deployment}: call {tried + 1} of {self._tries}")

@@ -10,8 +10,9 @@ from random import Random
 
 from pipelines.heal.protocol import Case, GiveUp, RouteAgain, Treatment, Wait
 from pipelines.heal.table import RemedyTable, build_remedies
-from synthralos.domain.attempts import Outcome
+from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.deployments import Catalog
+from synthralos.domain.failures import FailureClass
 
 GIVE_UP = "give_up"
 
@@ -58,9 +59,14 @@ def calls_made(case: Case) -> int:
     """The provider calls that count against `max_attempts`.
 
     A lost call counts: it was made, and perhaps paid for. One that our own shutdown cut off does not: a worker that
-    shuts down releases its jobs without counting an attempt.
+    shuts down releases its jobs without counting an attempt. Nor does one of which nothing was sent, for no provider
+    ever had it: each remedy bounds those by itself.
     """
-    return sum(attempt.outcome is not Outcome.CANCELLED for attempt in case.history)
+    return sum(attempt.outcome is not Outcome.CANCELLED and not _never_sent(attempt) for attempt in case.history)
+
+
+def _never_sent(attempt: PastAttempt) -> bool:
+    return attempt.failure is not None and attempt.failure.failure_class is FailureClass.CONNECTION
 
 
 def _spent(case: Case) -> str | None:

@@ -9,13 +9,16 @@ from pipelines.heal.remedies import GiveUp, LargerWindow, NextDeployment, RouteE
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import FailureClass
 
+SHORT = 5.0
+"""Seconds: a provider that asks for more has no short wait in mind."""
+
 RemedyTable = Mapping[FailureClass, tuple[Remedy, ...]]
 
 
 def build_remedies(rng: Random, catalog: Catalog) -> RemedyTable:
     """The table. Jitter comes from `rng`, window sizes from `catalog`."""
-    once_more = WaitAndRetry(rng, Backoff(base=0.0, cap=0.0), tries=2, name="once_more")
-    short_wait = WaitAndRetry(rng, Backoff(base=0.5, cap=2.0), tries=2, name="short_wait")
+    once_more = WaitAndRetry(rng, Backoff(base=0.0, cap=0.0), tries=2, name="once_more", patience=SHORT)
+    short_wait = WaitAndRetry(rng, Backoff(base=0.5, cap=2.0), tries=2, name="short_wait", patience=SHORT)
     one_wait = WaitAndRetry(rng, Backoff(base=2.0, cap=10.0), tries=2, name="one_wait")
     wait = WaitAndRetry(rng, Backoff(base=1.0, cap=60.0), tries=5, name="wait")
     next_deployment = NextDeployment()
@@ -37,6 +40,8 @@ def build_remedies(rng: Random, catalog: Catalog) -> RemedyTable:
         FailureClass.AMBIGUOUS: (next_deployment, one_wait, give_up),
         # A key that is refused stays refused; models of one provider usually share it.
         FailureClass.CREDENTIAL: (next_provider, next_deployment, give_up),
+        # What this deployment does not have or does not take, another one may.
+        FailureClass.UNSUPPORTED: (next_deployment, give_up),
         # The same request is invalid everywhere.
         FailureClass.INVALID_REQUEST: (give_up,),
         FailureClass.CONTEXT_LENGTH: (larger_window, give_up),

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from pipelines.providers.http_failures import failure_of, read_error, shown
-from pipelines.providers.openai_wire import check_options, decode, encode
+from pipelines.providers.openai_answer import decode
+from pipelines.providers.openai_wire import check_options, encode
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_of_bug
 from pipelines.providers.transport import protocol as http
 from pipelines.providers.transport.client import Client
@@ -33,6 +34,8 @@ HEADERS = (
 
 _MAX_TOKENS_FIELDS = ("max_completion_tokens", "max_tokens")
 _OPENAI_HOSTS = ("openai.com", "openai.azure.com")
+_THINKING_HOSTS = ("generativelanguage.googleapis.com",)
+"""Gemini API, "Thinking": thoughts are billed as output and counted in the total alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class _Endpoint:
     http: http.Endpoint
     max_tokens_field: str
     key: str | None
+    thoughts_beside: bool
 
 
 class OpenAIProvider:
@@ -100,7 +104,8 @@ class OpenAIProvider:
         key = self._credentials.key_for(deployment)
         headers = HEADERS if key is None else (*HEADERS, ("Authorization", f"Bearer {key}"))
         address = self._client.endpoint("POST", f"{deployment.base_url}/chat/completions", headers)
-        return _Endpoint(deployment, address, _max_tokens_field(deployment), key)
+        thoughts_beside = _host(deployment).endswith(_THINKING_HOSTS)
+        return _Endpoint(deployment, address, _max_tokens_field(deployment), key, thoughts_beside)
 
 
 def check_deployment(deployment: Deployment) -> None:
@@ -116,11 +121,14 @@ def check_deployment(deployment: Deployment) -> None:
 def _max_tokens_field(deployment: Deployment) -> str:
     chosen = deployment.options.get("max_tokens_field")
     if chosen is None:
-        host = urlsplit(deployment.base_url).hostname or ""
-        return _MAX_TOKENS_FIELDS[0] if host.endswith(_OPENAI_HOSTS) else _MAX_TOKENS_FIELDS[1]
+        return _MAX_TOKENS_FIELDS[0] if _host(deployment).endswith(_OPENAI_HOSTS) else _MAX_TOKENS_FIELDS[1]
     if chosen not in _MAX_TOKENS_FIELDS:
         raise ValueError(f"options.max_tokens_field: must be one of {', '.join(_MAX_TOKENS_FIELDS)}")
     return str(chosen)
+
+
+def _host(deployment: Deployment) -> str:
+    return urlsplit(deployment.base_url).hostname or ""
 
 
 def _headers(call: Call) -> http.HeaderFields:
@@ -152,8 +160,11 @@ def _read(endpoint: _Endpoint, result: http.Result) -> Reply | Failure:
         return _failure(endpoint, result)
     if result.status != 200:
         return _refusal(endpoint, result.status, result.headers, result.body)
-    request_id = result.headers.get(b"x-request-id") or result.headers.get(b"request-id")
-    return decode(result.body, None if request_id is None else request_id.decode("latin-1"))
+    read = partial(decode, headers=_named(result.headers), thoughts_beside=endpoint.thoughts_beside)
+    answer = read(result.body)
+    if isinstance(answer, Failure):
+        answer = read(_masked(endpoint, result.body))
+    return _discreet(endpoint, answer) if isinstance(answer, Failure) else answer
 
 
 def _failure(endpoint: _Endpoint, failure: http.TransportFailure) -> Failure:
@@ -171,12 +182,21 @@ def _failure(endpoint: _Endpoint, failure: http.TransportFailure) -> Failure:
 
 def _refusal(endpoint: _Endpoint, status: int, headers: http.Headers, body: bytes | None) -> Failure:
     """The failure that an error answer stands for. None: no body was read."""
-    if body and endpoint.key:
-        body = body.replace(endpoint.key.encode(), b"***")
-    named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-    failure = failure_of(status, named, read_error(body), datetime.now(UTC))
+    error = read_error(_masked(endpoint, body or b""))
+    return _discreet(endpoint, failure_of(status, _named(headers), error, datetime.now(UTC)))
+
+
+def _masked(endpoint: _Endpoint, body: bytes) -> bytes:
+    return body.replace(endpoint.key.encode(), b"***") if endpoint.key else body
+
+
+def _discreet(endpoint: _Endpoint, failure: Failure) -> Failure:
+    """A refused key's failure without the provider's text: providers repeat parts of the key, masked in their way."""
     if failure.failure_class is not FailureClass.CREDENTIAL:
         return failure
-    # Providers repeat parts of the key in these texts, with their own masking.
     refused = endpoint.deployment.api_key_env or "a call without a key"
-    return replace(failure, message=f"HTTP {status}: the provider refused {refused}")
+    return replace(failure, message=f"HTTP {failure.http_status}: the provider refused {refused}")
+
+
+def _named(headers: http.Headers) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}

@@ -18,8 +18,8 @@ from synthralos.domain.money import Usage
 DEFAULT_OUTPUT = 256
 """Output tokens to estimate a cost with when the request does not say how many it wants at most."""
 
-REGION_OF_CLASSIFICATION: Mapping[str, str] = {"eu": "eu"}
-"""The only region that data of a class may ever go to (promise 4)."""
+REGION_OF_CLASSIFICATION: Mapping[str, str | None] = {"eu": "eu", "none": None}
+"""The only region that data of a class may ever go to (promise 4); None: anywhere. No other class is known."""
 
 PLAN_TIERS: Mapping[str, frozenset[Tier]] = {
     "free": frozenset({Tier.ECONOMY}),
@@ -128,7 +128,10 @@ def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> str | None:
 def _wrong_classification(demand: Demand, deployment: Deployment) -> str | None:
     if demand.classification is None:
         return None
-    region = REGION_OF_CLASSIFICATION.get(demand.classification.strip().lower())
+    classification = demand.classification.strip().lower()
+    if classification not in REGION_OF_CLASSIFICATION:
+        return f"nothing is known about where data classified {demand.classification} may go"
+    region = REGION_OF_CLASSIFICATION[classification]
     if region in (None, deployment.region):
         return None
     return f"data classified {demand.classification} may only go to region {region}"

@@ -33,7 +33,7 @@ class Reply:
     """What a deployment answered.
 
     `text` is the assistant's message; `tool_calls` and `finish_reason` are as OpenAI names them.
-    `model` is the model that the provider says it used.
+    `model` is the model that the provider says it used. `reasoning` is what it tells of its thoughts, where it does.
     """
 
     text: str | None
@@ -42,6 +42,7 @@ class Reply:
     model: str | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     provider_request_id: str | None = None
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

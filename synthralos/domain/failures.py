@@ -18,6 +18,7 @@ class FailureClass(StrEnum):
     SERVER_ERROR = "server_error"
     CREDENTIAL = "credential"
     INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED = "unsupported"
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTERED = "content_filtered"
     SCHEMA_MISMATCH = "schema_mismatch"

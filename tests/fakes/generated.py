@@ -46,7 +46,7 @@ def constraints() -> st.SearchStrategy[Constraints]:
     return st.builds(
         Constraints,
         region=st.none() | st.sampled_from(REGIONS),
-        classification=st.none() | st.sampled_from(["eu", "EU", "internal"]),
+        classification=st.none() | st.sampled_from(["eu", "EU", "none"]),
         strategy=st.sampled_from(["cheapest", "pinned"]),
         max_cost=st.none() | amounts,
         max_attempts=st.integers(1, 8),

@@ -1,6 +1,8 @@
 """The OpenAI adapter against a server that shows what it was sent, and one that misbehaves below HTTP."""
 
 import asyncio
+import gzip
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -239,5 +241,74 @@ def test_a_connection_that_is_never_made_cannot_have_been_billed() -> None:
         assert isinstance(failure, Failure)
         assert failure.failure_class is FailureClass.CONNECTION
         assert not failure.maybe_billed
+
+    run(scenario)
+
+
+def test_an_error_under_status_200_never_repeats_the_key() -> None:
+    async def scenario() -> None:
+        async def handler(request: web.Request) -> web.Response:
+            text = f"{'x' * 490} wrong key: {request.headers['Authorization']}"
+            return web.json_response({"error": {"message": text, "code": calls.KEY}})
+
+        async with http_server(handler) as deployment:
+            failure = await called(deployment)
+        assert isinstance(failure, Failure)
+        assert calls.KEY[:8] not in repr(failure)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Retry-After: Fri, 31 Dec 99999999999999999999 23:59:59 GMT\r\n",
+        b"Retry-After: Fri, 31 Dec 2027 23:59:59 +99999999999999\r\n",
+        b"Retry-After: \xff\xfe\r\nDate: \xff\r\n",
+        b"x-request-id: \xff" + b"x" * 30_000 + b"\r\n",
+        b"Content-Type: application/json; charset=no-such-thing\r\n",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 429])
+def test_headers_that_make_no_sense_are_no_bug_of_ours(
+    fields: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        body = b'{"choices": [{"message": {"content": "caf\xe9"}}]}'
+        answer = b"HTTP/1.1 %d X\r\n%bContent-Length: %d\r\n\r\n%b" % (status, fields, len(body), body)
+        async with raw_server(answer) as deployment:
+            answered = await called(deployment)
+        if status == 200:
+            assert isinstance(answered, Reply)
+        else:
+            assert isinstance(answered, Failure)
+            assert answered.failure_class is FailureClass.RATE_LIMITED
+        assert not caplog.records
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("ending", [b"", b"trailing"])
+def test_a_compressed_answer_without_its_proper_end_is_read_as_far_as_it_goes(ending: bytes) -> None:
+    async def scenario() -> None:
+        whole = gzip.compress(json.dumps(completion(ASKED, Behavior(text="squeezed"), 1)).encode())
+        body = whole + ending if ending else whole[:-8]
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+        async with raw_server(head + body) as deployment:
+            reply = await called(deployment)
+        assert isinstance(reply, Reply)
+        assert reply.text == "squeezed"
+
+    run(scenario)
+
+
+def test_an_encoding_that_cannot_be_read_is_told_as_such_and_may_have_been_billed() -> None:
+    async def scenario() -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\n\x0b\x02\x80\x03"
+        async with raw_server(head) as deployment:
+            failure = await called(deployment)
+        assert isinstance(failure, Failure)
+        assert failure.maybe_billed
+        assert "br" in failure.message
 
     run(scenario)

@@ -94,6 +94,14 @@ def test_a_wait_longer_than_anybody_waits_is_passed_on_at_once(server: ScriptedS
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "wish", ["Fri, 31 Dec 99999999999999999999 23:59:59 GMT", "Fri, 31 Dec 2027 23:59:59 +99999999999999", "inf", "nan"]
+)
+def test_a_wish_that_cannot_be_understood_is_none(server: ScriptedServer, run: Run, wish: str) -> None:
+    server.answer_in_turn(Answer(503, {}, {"Retry-After": wish}), ACCEPTED)
+    assert run(server.url, lambda client: client.submit("hello")).id == "j1"
+
+
 def test_retry_after_may_be_a_date(server: ScriptedServer, run: Run) -> None:
     past = format_datetime(datetime.now(UTC) - timedelta(minutes=1), usegmt=True)
     server.answer_in_turn(Answer(503, {}, {"Retry-After": past}), ACCEPTED)

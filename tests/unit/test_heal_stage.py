@@ -48,6 +48,8 @@ F = FailureClass
         (F.AMBIGUOUS, [A], [A, A], "give_up"),
         (F.CREDENTIAL, [A, A2, B], [A], "next_provider"),
         (F.CREDENTIAL, [A], [A], "give_up"),
+        (F.UNSUPPORTED, [A, B], [A], "next_deployment"),
+        (F.UNSUPPORTED, [A, B], [A, B], "give_up"),
         (F.INVALID_REQUEST, [A, B], [A], "give_up"),
         (F.CONTEXT_LENGTH, [A, B], [A], "larger_window"),
         (F.CONTEXT_LENGTH, [B, A], [B], "give_up"),
@@ -82,7 +84,24 @@ def test_a_malformed_answer_is_asked_for_again_at_once() -> None:
     assert treatment.seconds == 0.0
 
 
-@pytest.mark.parametrize("failure_class", list(FailureClass))
+@pytest.mark.parametrize("failure_class", [F.OVERLOADED, F.SERVER_ERROR, F.CONNECTION])
+def test_a_long_wish_is_no_short_wait(failure_class: FailureClass) -> None:
+    failure = Failure(failure_class, "busy", retry_after=120.0)
+    assert heal(a_case(failure, [A, B], [A]))[0] == "next_deployment"
+    name, treatment = heal(a_case(failure, [A], [A]))
+    assert name == "wait"
+    assert isinstance(treatment, Wait)
+    assert treatment.seconds == 120.0
+
+
+def test_a_call_of_which_nothing_was_sent_does_not_count_as_one() -> None:
+    case = a_case(F.CONNECTION, [A, A2, B], [A, A, A2, A2], constraints=Constraints(max_attempts=1))
+    assert heal(case)[0] == "next_deployment"
+    all_dead = a_case(F.CONNECTION, [A, B], [*[A] * 5, *[B] * 5], constraints=Constraints(exclude=(A,)))
+    assert heal(all_dead)[0] == "give_up"
+
+
+@pytest.mark.parametrize("failure_class", sorted({*FailureClass} - {F.CONNECTION}))
 def test_when_all_calls_are_made_every_failure_gives_up(failure_class: FailureClass) -> None:
     case = a_case(failure_class, [A, B], [A, A], constraints=Constraints(max_attempts=2))
     name, treatment = heal(case)

@@ -29,7 +29,7 @@ QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure"}
     ("status", "body", "expected"),
     [
         (400, None, FailureClass.INVALID_REQUEST),
-        (404, openai("model_not_found"), FailureClass.INVALID_REQUEST),
+        (404, openai("model_not_found"), FailureClass.UNSUPPORTED),
         (422, None, FailureClass.INVALID_REQUEST),
         (401, openai("invalid_api_key"), FailureClass.CREDENTIAL),
         (403, None, FailureClass.CREDENTIAL),
@@ -54,7 +54,7 @@ QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure"}
         (400, openai(None, message="prompt is too long: 210000 tokens > 200000"), FailureClass.CONTEXT_LENGTH),
         (400, {"message": "This model's maximum context length is 4096 tokens."}, FailureClass.CONTEXT_LENGTH),
         (400, google("INVALID_ARGUMENT", "exceeds the maximum number of tokens allowed"), FailureClass.CONTEXT_LENGTH),
-        (500, openai(None, message="maximum context length"), FailureClass.SERVER_ERROR),
+        (500, openai(None, message="maximum context length"), FailureClass.CONTEXT_LENGTH),
         (400, openai("content_filter"), FailureClass.CONTENT_FILTERED),
         (400, {"error": {"innererror": {"code": "ResponsibleAIPolicyViolation"}}}, FailureClass.CONTENT_FILTERED),
         (400, google("INVALID_ARGUMENT", details=[{"reason": "API_KEY_INVALID"}]), FailureClass.CREDENTIAL),
@@ -77,6 +77,58 @@ def test_an_error_answer_is_classified_by_what_it_says_first_and_its_status_last
     failure = judged(status, body)
     assert failure.failure_class is expected
     assert failure.http_status == status
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 500])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the request exceeds the available context size. try increasing the context size",
+        "This model's maximum prompt length is 131072 but the request contains 200000 tokens.",
+        "Input is too long for requested model.",
+        "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens and 20 `max_new_tokens`",
+        "`inputs` must have less than 1024 tokens. Given: 1500",
+        "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
+        "Requested token count exceeds the model's maximum context length of 4096 tokens.",
+        "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+        "the input length exceeds the context length",
+        "Prompt contains 40000 tokens, too large for model with 32768 maximum context length",
+        "too many tokens: total number of tokens in the prompt cannot exceed 4081",
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+    ],
+)
+def test_a_window_that_is_too_small_is_recognized_in_the_words_of_every_server(status: int, text: str) -> None:
+    for body in (openai(None, message=text), {"error": text}, {"object": "error", "message": text}, {"detail": text}):
+        assert judged(status, body).failure_class is FailureClass.CONTEXT_LENGTH
+    assert failure_of(status, {}, read_error(text.encode()), NOW).failure_class is FailureClass.CONTEXT_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        *((status, None) for status in (404, 405, 410, 451, 501)),
+        (400, openai("unsupported_parameter", message="Unsupported parameter: 'max_tokens'")),
+        (400, openai("unsupported_value", message="'temperature' does not support 0.2 with this model.")),
+        (400, openai(None, message="max_tokens is too large: 32000. This model supports at most 16384")),
+        (400, openai(None, message="`temperature` and `top_p` are not supported by this model")),
+        (400, openai(None, message="The model `llama3` does not exist or you do not have access to it.")),
+        (400, openai(None, message="This model does not support image input.")),
+        (400, openai(None, message="Invalid parameter: 'response_format' of type 'json_schema' is not supported")),
+        (400, openai(None, message="Conversation roles must alternate user/assistant")),
+        (400, openai(None, message="Unrecognized request argument supplied: seed")),
+        (400, google("FAILED_PRECONDITION", "User location is not supported for the API use.")),
+        (403, openai("unsupported_country_region_territory", "request_forbidden")),
+        (500, {"error": {"code": 404, "message": "no such model"}}),
+    ],
+)
+def test_a_refusal_that_is_about_the_deployment_is_no_fault_of_the_request(status: int, body: Any) -> None:
+    assert judged(status, body).failure_class is FailureClass.UNSUPPORTED
+
+
+def test_a_refusal_of_the_request_itself_stays_one() -> None:
+    assert judged(400, openai(None, message="messages.1.content: field required")).failure_class is (
+        FailureClass.INVALID_REQUEST
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,6 +159,12 @@ def test_a_message_is_one_short_line_without_control_characters() -> None:
         ({"retry-after": "-5"}, 0.0),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),
+        ({"retry-after": "1e300"}, None),
+        ({"retry-after": "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"}, None),
+        ({"retry-after": "Fri, 31 Dec 2026 23:59:59 +99999999999999"}, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, None),
+        ({"retry-after": ", , "}, None),
+        ({"retry-after": "Thu, 01 Jan 2026 12:01:00 GMT", "date": "Fri, 31 Dec 99999999999 23:59:59 GMT"}, 60.0),
         ({"retry-after-ms": "x", "retry-after": "3"}, 3.0),
     ],
 )

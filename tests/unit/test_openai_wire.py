@@ -4,24 +4,12 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.providers.openai_wire import check_options, decode, encode, read_usage
+from pipelines.providers.openai_wire import check_options, encode
 from pipelines.providers.table import check_provider_options
 from synthralos.catalog import load_catalog
-from synthralos.domain.attempts import Reply
-from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.money import Usage
 from tests.fakes import calls
 
 DEPLOYMENT = calls.deployment(upstream_model="gpt-x")
-
-
-def completion(**message: Any) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": "hi", **message}, "finish_reason": "stop"}
-    return {"id": "c1", "model": "gpt-x-1", "choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
-
-
-def decoded(document: Any) -> Reply | Failure:
-    return decode(json.dumps(document).encode(), "req_1")
 
 
 def test_a_request_goes_over_with_all_its_parameters_and_no_others() -> None:
@@ -62,78 +50,9 @@ def test_what_json_cannot_hold_is_not_sent() -> None:
         encode(calls.request("\ud800"), DEPLOYMENT, "max_tokens")
 
 
-def test_a_completion_becomes_a_reply() -> None:
-    assert decoded(completion()) == Reply("hi", Usage(5, 2), "stop", "gpt-x-1", [], "req_1")
-
-
-def test_tool_calls_come_along() -> None:
-    tool_calls = [{"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
-    reply = decoded(completion(content=None, tool_calls=tool_calls))
-    assert isinstance(reply, Reply)
-    assert (reply.text, reply.tool_calls) == (None, tool_calls)
-
-
-def test_a_refusal_is_the_text_of_the_answer() -> None:
-    reply = decoded(completion(content=None, refusal="I cannot do that."))
-    assert isinstance(reply, Reply)
-    assert reply.text == "I cannot do that."
-
-
-def test_a_filtered_answer_is_a_failure_that_was_billed() -> None:
-    document = completion()
-    document["choices"][0]["finish_reason"] = "content_filter"
-    failure = decoded(document)
-    assert isinstance(failure, Failure)
-    assert failure.failure_class is FailureClass.CONTENT_FILTERED
-    assert failure.usage == Usage(5, 2)
-
-
 @pytest.mark.parametrize(
-    "document",
-    [
-        None,
-        [],
-        "x",
-        {},
-        {"choices": []},
-        {"choices": [None]},
-        {"choices": [{}]},
-        {"choices": [{"message": []}]},
-        {"error": {"message": "x"}},
-        completion(content=["x"]),
-        completion(tool_calls="x"),
-        completion(tool_calls=["x"]),
-    ],
+    "empty", [{"tools": []}, {"tools": [], "tool_choice": "auto"}, {"stop": []}, {"tool_choice": "none"}]
 )
-def test_an_answer_that_is_no_completion_may_have_been_billed(document: Any) -> None:
-    failure = decoded(document)
-    assert isinstance(failure, Failure)
-    assert failure.failure_class is FailureClass.AMBIGUOUS
-
-
-@pytest.mark.parametrize(
-    ("usage", "expected"),
-    [
-        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}, Usage(5, 2)),
-        (
-            {
-                "prompt_tokens": 50,
-                "completion_tokens": 20,
-                "total_tokens": 70,
-                "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 10},
-                "completion_tokens_details": {"reasoning_tokens": 15},
-            },
-            Usage(50, 20, cached=30, reasoning=15, cache_write=10),
-        ),
-        # The Gemini API and xAI leave reasoning out of completion_tokens, but not out of the total.
-        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 107}, Usage(5, 102, reasoning=100)),
-        (None, None),
-        ({}, None),
-        ({"prompt_tokens": 5}, None),
-        ({"prompt_tokens": -5, "completion_tokens": 2}, None),
-        ({"prompt_tokens": True, "completion_tokens": 2}, None),
-        ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 6}}, None),
-    ],
-)
-def test_usage_is_read_or_unknown_but_never_guessed(usage: Any, expected: Usage | None) -> None:
-    assert read_usage(usage) == expected
+def test_what_is_empty_is_left_out(empty: dict[str, Any]) -> None:
+    sent = json.loads(encode(calls.request(**empty), DEPLOYMENT, "max_tokens"))
+    assert sent.keys() == {"model", "messages"}

@@ -61,8 +61,14 @@ def test_eu_data_pinned_elsewhere_or_sent_elsewhere_stays() -> None:
         assert reason(demand._replace(classification="eu"), US) is not None
 
 
-def test_other_classifications_bind_to_no_region() -> None:
-    assert reason(ANY._replace(classification="internal"), US) is None
+def test_data_that_is_classified_as_none_binds_to_no_region() -> None:
+    assert reason(ANY._replace(classification="none"), US) is None
+
+
+@pytest.mark.parametrize("classification", ["internal", "e\u0443", "eu-west", "secret", ""])
+def test_data_of_an_unknown_class_goes_nowhere(classification: str) -> None:
+    for deployment in (EU, US):
+        assert reason(ANY._replace(classification=classification), deployment) is not None
 
 
 def test_a_pin_excludes_all_others() -> None:

@@ -12,7 +12,10 @@ class TooLong(Exception):
 
 
 def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
-    """`body` without its `encoding`, at most `limit` bytes; raises `Undecodable` or `TooLong`."""
+    """`body` without its `encoding`, at most `limit` bytes; raises `Undecodable` or `TooLong`.
+
+    What does not end where it should is given as far as it goes: whether that makes sense is for its reader to say.
+    """
     names = [name for part in encoding.split(b",") if (name := part.strip().lower()) not in (b"", b"identity")]
     if not names or not body:
         return body
@@ -26,8 +29,8 @@ def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
         raise Undecodable(f"the answer cannot be decompressed: {error}") from None
     if len(whole) > limit:
         raise TooLong(f"the answer is longer than {limit} bytes when decompressed")
-    if not inflater.eof or inflater.unused_data:
-        raise Undecodable("the compressed answer does not end where it should")
+    if not whole and not inflater.eof:
+        raise Undecodable("the compressed answer ends before it begins")
     return whole
 
 
