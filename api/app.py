@@ -12,13 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route, compile_path
 
-from api import events, health, jobs, keys, metrics, operations, traces
-from api.docs import page
-from api.edge import Edge
-from api.openapi import describe
-from api.problems import Problem, http_error, invalid, refusal
+from api import health, metrics
+from api.document import describe
+from api.http.docs import page
+from api.http.edge import Edge
+from api.http.paths import JOBS_PATH
+from api.http.problems import Problem, http_error, invalid, refusal
 from api.room import Room
-from api.submit import JOBS_PATH, submit
+from api.v1 import events, jobs, keys, operations, traces
+from api.v1.submit import submit
 from pipelines.intake.errors import FieldError
 from pipelines.intake.validation import field_errors
 from synthralos.bus.protocol import POLL_SECONDS

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
-from api.auth import Caller
+from api.http.auth import Caller
 from api.room import Room, room_of
 from synthralos.domain.permissions import Permission
 

@@ -5,9 +5,9 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from api.bodies import parse_json, read_body, require_json
 from api.call import Call
-from api.problems import invalid
+from api.http.bodies import parse_json, read_body, require_json
+from api.http.problems import invalid
 from api.room import Room
 from pipelines.intake.errors import FieldError
 from pipelines.intake.validation import field_errors

@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.answers import answer
-from api.openapi import problem
+from api.http.answers import answer
+from api.http.openapi import problem
 from api.room import Room, room_of
-from api.views import Live, Ready
+from api.v1.views import Live, Ready
 from migrations import runner
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql import outage

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import Response
 
-from api.openapi import problem
-from api.problems import forbidden
+from api.http.openapi import problem
+from api.http.problems import forbidden
 from api.room import admit
 from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING

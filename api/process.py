@@ -10,9 +10,9 @@ from types import FrameType
 
 import uvicorn
 
-from api.access import Access, clock_of
 from api.app import build_app
-from api.heads import BoundedHeads
+from api.http.access import Access, clock_of
+from api.http.heads import BoundedHeads
 from api.room import Room
 from api.shortcut import Shortcut
 from pipelines.providers.table import check_catalog

@@ -10,11 +10,11 @@ import orjson
 from starlette.requests import Request
 
 from api.arrivals import Arrivals
-from api.auth import Authenticator, BriefCache, Caller
+from api.http.auth import Authenticator, BriefCache, Caller
+from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
-from api.open_here import OpenHere
-from api.problems import Problem, not_found
-from api.waiting import Waiters
+from api.live.open_here import OpenHere
+from api.live.waiting import Waiters
 from migrations import runner
 from pipelines.analyze.trace import job_view
 from pipelines.intake.catalog_checks import CatalogChecks

@@ -12,13 +12,14 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.access import JOB_PATH, ROUTE
 from api.call import Call
-from api.edge import Edge
-from api.jobs import show_job
-from api.problems import Problem, refusal
-from api.queries import LONGEST_WAIT
-from api.submit import JOBS_PATH, submit_jobs
+from api.http.access import JOB_PATH, ROUTE
+from api.http.edge import Edge
+from api.http.paths import JOBS_PATH
+from api.http.problems import Problem, refusal
+from api.v1.jobs import show_job
+from api.v1.queries import LONGEST_WAIT
+from api.v1.submit import submit_jobs
 from synthralos.store.sql.errors import StoreError
 
 Handler = Callable[[Call], Awaitable[Response]]

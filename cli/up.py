@@ -22,7 +22,7 @@ def up(
     Examples: `synthralos up`; `synthralos up --port 9000 --database-url sqlite:////var/lib/synthralos/jobs.db`
     """
     chosen = settings(host=host, port=port, database_url=database_url)
-    from cli.embedded import embedded, first_admin_key  # noqa: PLC0415 - imports every part of the system
+    from embedded.system import embedded, first_admin_key  # noqa: PLC0415 - imports every part of the system
     from synthralos.core import build_core  # noqa: PLC0415
     from synthralos.logs import log_as  # noqa: PLC0415
 

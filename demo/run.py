@@ -10,8 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from cli.embedded import admin_key, embedded
 from demo.scenarios import PLANS, Order, orders
+from embedded.system import admin_key, embedded
 from synthralos.core import Core, build_core
 from synthralos.credentials import SANDBOX, Credentials
 from synthralos.domain.deployments import Catalog

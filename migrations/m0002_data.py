@@ -121,14 +121,16 @@ def _give_spans_back(connection: sa.Connection) -> None:
         rows = [row for job_id, lines in jobs for row in _span_rows(job_id, lines)]
         if connection.dialect.name == "sqlite":
             rows = [{**row, **{name: _time_text(row[name]) for name in ("started_at", "ended_at")}} for row in rows]
-        connection.execute(sa.insert(_SPANS), rows)
+        if rows:
+            connection.execute(sa.insert(_SPANS), rows)
 
 
 def _span_rows(job_id: str, lines: str) -> Iterator[dict[str, Any]]:
     written = [fields for line in lines.split("\n") if line for fields in json.loads(line)]
-    ended_at = None
+    ended_at: datetime | None = None
     for number, (name, status, start, microseconds, attributes, *own_id) in enumerate(written):
         started_at = ended_at if start is None else datetime.fromisoformat(start)
+        assert started_at is not None, "the first span of a job has its start written out"
         ended_at = started_at + timedelta(microseconds=microseconds)
         yield {
             "job_id": job_id,

@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 
-from cli.embedded import admin_key, embedded
+from embedded.system import admin_key, embedded
 from synthralos.core import build_core
 from synthralos.settings import load_settings
 

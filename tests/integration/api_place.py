@@ -10,9 +10,9 @@ import dramatiq
 import httpx
 from dramatiq.brokers.stub import StubBroker
 
+from api.live.waiting import JobState
 from api.process import ApiServer
 from api.room import Seen
-from api.waiting import JobState
 from pipelines.execute.stage import result_json
 from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic

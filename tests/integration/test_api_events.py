@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.views import EventView, JobView, SpanView
+from api.v1.views import EventView, JobView, SpanView
 from synthralos.bus.protocol import Topic
 from synthralos.domain.permissions import Role
 from synthralos.domain.states import Transition

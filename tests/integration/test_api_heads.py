@@ -8,7 +8,7 @@ from http.client import HTTPResponse
 import httpx
 import pytest
 
-from api import heads
+from api.http import heads
 from tests.fakes.commands import System, system
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-import api.auth
-from api.key_views import KeyList, KeyView, NewKey, OrganizationList, OrganizationView
-from api.views import View
+import api.http.auth
+from api.v1.key_views import KeyList, KeyView, NewKey, OrganizationList, OrganizationView
+from api.v1.views import View
 from synthralos.bus.protocol import Topic
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
@@ -26,8 +26,8 @@ ORGANIZATIONS = "/api/v1/organizations"
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is remembered: what was changed shows with the next request."""
-    monkeypatch.setattr(api.auth, "CACHE_SECONDS", 0.0)
-    monkeypatch.setattr(api.auth.BriefCache.__init__, "__defaults__", (0.0,))
+    monkeypatch.setattr(api.http.auth, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(api.http.auth.BriefCache.__init__, "__defaults__", (0.0,))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import httpx
 import pytest
 
-from api.views import JobView
+from api.v1.views import JobView
 from synthralos.bus.protocol import Topic
 from synthralos.domain.permissions import Role
 from synthralos.domain.states import Stage, Transition

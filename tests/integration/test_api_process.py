@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from api.process import ApiServer
-from api.views import Ready
+from api.v1.views import Ready
 from migrations.runner import upgrade
 from synthralos.domain.permissions import Role
 from synthralos.store.admin.keys import Keys

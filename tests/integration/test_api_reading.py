@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.views import JobPage, JobView
+from api.v1.views import JobPage, JobView
 from synthralos.bus.protocol import Topic
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING

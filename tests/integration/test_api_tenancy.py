@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-import api.auth
+import api.http.auth
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.store.sql.database import Database
@@ -35,12 +35,12 @@ def test_a_revoked_key_opens_nothing_once_the_cache_has_forgotten_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(api.auth, "time", _Clock(clock))
+    monkeypatch.setattr(api.http.auth, "time", _Clock(clock))
     secret, key = place.keys.create("test", Role.ADMIN, Scope("acme"))
     client = place.client_with(secret)
     assert client.get(JOBS).status_code == 200
     assert place.keys.revoke(key.id, EVERYTHING)
-    clock[0] += api.auth.CACHE_SECONDS
+    clock[0] += api.http.auth.CACHE_SECONDS
     assert client.get(JOBS).status_code == 401
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from api.views import Trace, TracePage
+from api.v1.views import Trace, TracePage
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Transition
 from synthralos.store.sql.database import Database

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from api.process import ApiServer
-from cli.embedded import admin_key
+from embedded.system import admin_key
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import export_backlog

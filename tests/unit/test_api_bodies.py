@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.bodies import parse_json
-from api.problems import Problem
+from api.http.bodies import parse_json
+from api.http.problems import Problem
 
 
 def refusal(raw: bytes, max_depth: int = 32) -> Problem:

@@ -1,6 +1,6 @@
 """What a process remembers of the jobs that it accepted."""
 
-from api.open_here import OpenHere
+from api.live.open_here import OpenHere
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.scope import EVERYTHING, Scope
 

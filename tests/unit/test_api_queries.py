@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.problems import Problem
-from api.queries import decode_cursor, encode_cursor
+from api.http.problems import Problem
+from api.v1.queries import decode_cursor, encode_cursor
 from pipelines.intake.schema import parse_time
 
 

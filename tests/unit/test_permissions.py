@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 import cli.keys
-from api.key_views import PlanName, RoleName
+from api.v1.key_views import PlanName, RoleName
 from pipelines.guard.prompt_size import PLAN_LIMITS
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.permissions import PERMISSIONS, Permission, Role, roles_with

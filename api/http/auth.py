@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from api.problems import forbidden, too_many, unauthorized
+from api.http.problems import forbidden, too_many, unauthorized
 from synthralos.domain.permissions import PERMISSIONS, Permission, roles_with
 from synthralos.domain.scope import Scope
 from synthralos.store.admin.keys import PREFIX, ApiKey, digest

@@ -6,13 +6,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.answers import answer
-from api.auth import Caller
 from api.documents import read_document
-from api.openapi import documented, takes
-from api.problems import conflict, invalid, not_found
+from api.http.answers import answer
+from api.http.auth import Caller
+from api.http.openapi import documented, takes
+from api.http.problems import conflict, invalid, not_found
 from api.room import Room, admit
-from api.views import JobView
+from api.v1.views import JobView
 from pipelines.analyze.trace import job_view
 from pipelines.intake.schema import ReasonIn, RerouteIn
 from synthralos.bus.protocol import Topic

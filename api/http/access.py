@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.submit import JOBS_PATH
+from api.http.paths import JOBS_PATH
 from synthralos.domain.spans import parse_traceparent
 from synthralos.telemetry.context import Facts, begin
 from synthralos.telemetry.families import REQUESTS
 from synthralos.telemetry.metrics import Metrics
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("api.access")
 
 ROUTE = "synthralos.route"
 """Where the shortcut leaves the template of the route that it serves, in the scope."""

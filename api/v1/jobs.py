@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.answers import JsonAnswer, answer
 from api.call import Call
-from api.openapi import documented
-from api.queries import JobQuery, WaitQuery, encode_cursor
+from api.http.answers import JsonAnswer, answer
+from api.http.openapi import documented
 from api.room import admit
-from api.views import JobPage, JobView
+from api.v1.queries import JobQuery, WaitQuery, encode_cursor
+from api.v1.views import JobPage, JobView
 from pipelines.analyze.trace import job_view
 from synthralos.domain.permissions import Permission
 

@@ -5,7 +5,7 @@ import traceback
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import internal
+from api.http.problems import internal
 
 log = logging.getLogger(__name__)
 

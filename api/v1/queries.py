@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.problems import invalid_field
+from api.http.problems import invalid_field
 from pipelines.intake.schema import Time
 from synthralos.domain.ids import is_id
 from synthralos.domain.states import Lane, Stage, State

@@ -13,9 +13,9 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from api.auth import Caller
-from api.openapi import event_stream
-from api.problems import Problem
+from api.http.auth import Caller
+from api.http.openapi import event_stream
+from api.http.problems import Problem
 from api.room import Room, admit
 from pipelines.analyze.trace import Row, attempt_span, event_view, job_view, stage_span
 from synthralos.bus.protocol import POLL_SECONDS

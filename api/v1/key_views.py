@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from api.views import View
+from api.v1.views import View
 from pipelines.intake.schema import MOST_SECONDS, Closed, Name, Time
 from synthralos.domain.permissions import Role
 

@@ -8,13 +8,13 @@ at again here, by the standard library's slower parser and only when there is a 
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
-from api.call import Call
-from api.problems import Problem, invalid, invalid_field, not_json, too_large
+from api.http.problems import Problem, invalid, invalid_field, not_json, too_large
 from pipelines.intake.errors import FieldError, join
 
 MOST_MEMBERS = 5_000
@@ -25,7 +25,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
-async def read_body(call: Call, limit: int) -> bytes:
+class Incoming(Protocol):
+    """A request, as far as its body is concerned."""
+
+    receive: Receive
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value; `name` is in lower case."""
+        ...
+
+
+async def read_body(call: Incoming, limit: int) -> bytes:
     """The body's bytes; raises a 413 as soon as more than `limit` bytes are announced or have come."""
     announced = call.header(b"content-length")
     if announced is not None and announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
@@ -45,7 +55,7 @@ async def read_body(call: Call, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def require_json(call: Call) -> None:
+def require_json(call: Incoming) -> None:
     """Raise a 415 for a body that is declared to be something else than JSON."""
     declared = call.header(b"content-type")
     if declared is None or declared == "application/json":

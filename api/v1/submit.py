@@ -11,10 +11,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answers import JsonAnswer
-from api.bodies import parse_json, read_body, require_json
 from api.call import Call
-from api.problems import Problem, invalid, invalid_field, of_document, unavailable
+from api.http.answers import JsonAnswer
+from api.http.bodies import parse_json, read_body, require_json
+from api.http.paths import JOBS_PATH
+from api.http.problems import Problem, invalid, invalid_field, of_document, unavailable
 from api.room import LARGE_BODY, Room
 from pipelines.intake.errors import FieldError, ForeignTenant, InvalidJob
 from pipelines.intake.parse import Parsed, build, parse, utc_now
@@ -26,8 +27,6 @@ from synthralos.domain.spans import parse_traceparent
 from synthralos.store.queue.submissions import Idempotency, KeyReused, Submission
 from synthralos.store.sql.errors import StoreBusy, StoreUnavailable
 from synthralos.telemetry.context import note
-
-JOBS_PATH = "/api/v1/jobs"
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _KEY_FIELD = "header.Idempotency-Key"

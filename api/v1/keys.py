@@ -6,13 +6,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from api.answers import answer
-from api.auth import Caller
 from api.documents import read_document
-from api.key_views import KeyIn, KeyList, KeyView, NewKey, OrganizationIn, OrganizationList, OrganizationView, RotateIn
-from api.openapi import documented, takes
-from api.problems import Problem, forbidden, invalid_field, not_found
+from api.http.answers import answer
+from api.http.auth import Caller
+from api.http.openapi import documented, takes
+from api.http.problems import Problem, forbidden, invalid_field, not_found
 from api.room import admit
+from api.v1.key_views import (
+    KeyIn,
+    KeyList,
+    KeyView,
+    NewKey,
+    OrganizationIn,
+    OrganizationList,
+    OrganizationView,
+    RotateIn,
+)
 from pipelines.analyze.trace import rfc3339
 from pipelines.intake.errors import FieldError
 from pipelines.intake.schema import Name

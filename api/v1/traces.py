@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.answers import answer
-from api.auth import Caller
-from api.openapi import documented
-from api.problems import not_found
-from api.queries import JobQuery, encode_cursor
+from api.http.answers import answer
+from api.http.auth import Caller
+from api.http.openapi import documented
+from api.http.problems import not_found
 from api.room import Room, admit
-from api.views import Trace, TracePage
+from api.v1.queries import JobQuery, encode_cursor
+from api.v1.views import Trace, TracePage
 from pipelines.analyze.trace import assemble, cost_view, rfc3339
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission

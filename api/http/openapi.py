@@ -1,0 +1,85 @@
+"""What a route is declared with, so that the OpenAPI document is complete: answers, refusals, bodies."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.http.problems import MEDIA_TYPE
+
+REF = "#/components/schemas/{model}"
+"""Where a model is in the document."""
+
+_DESCRIPTIONS = {
+    400: "The body is not JSON",
+    401: "No valid API key",
+    403: "The key may not do this",
+    404: "There is no such thing, or none that the key may see",
+    409: "The job's state does not allow it",
+    413: "The body is too large",
+    415: "The body is not declared as JSON",
+    422: "Something in the request is not valid; each field is named",
+    429: "Too many requests at once",
+    500: "A bug",
+    503: "The database cannot be reached; nothing is promised",
+}
+_ENTRY = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["state", "span", "attempt", "event", "done"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["id", "event", "data"],
+}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}},
+    429: {"Retry-After": {"schema": {"type": "string"}, "required": True, "description": "in seconds"}},
+    503: {"Retry-After": {"schema": {"type": "string"}, "required": True, "description": "in seconds"}},
+}
+
+
+def problem(status: int) -> dict[str, Any]:
+    """The description of a problem document of that status."""
+    described: dict[str, Any] = {
+        "description": _DESCRIPTIONS[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(model="ProblemDocument")}}},
+    }
+    return {**described, "headers": _HEADERS[status]} if status in _HEADERS else described
+
+
+def documented(
+    model: type[BaseModel],
+    description: str,
+    *,
+    found: bool = False,
+    validated: bool = False,
+    conflicting: bool = False,
+    body: bool = False,
+    status: int = 200,
+) -> dict[str, Any]:
+    """What a route that answers with `model` is declared with."""
+    statuses = [401, 403, 429, 500, 503]
+    statuses += [404] * found + [422] * validated + [409] * conflicting + [400, 413, 415] * body
+    responses: dict[int | str, Any] = {status: {"model": model, "description": description}}
+    return {"responses": responses | {code: problem(code) for code in sorted(statuses)}, "response_model": None}
+
+
+def event_stream() -> dict[str, Any]:
+    """What the route of the server-sent events is declared with."""
+    responses: dict[int | str, Any] = {
+        200: {"description": "The stream, entry by entry", "content": {"text/event-stream": {"schema": _ENTRY}}}
+    }
+    last = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "the `id` of the last entry that was read: the stream goes on after it",
+        "schema": {"type": "string"},
+    }
+    responses |= {status: problem(status) for status in (401, 403, 404, 429, 500, 503)}
+    return {"responses": responses, "response_model": None, "openapi_extra": {"parameters": [last]}}
+
+
+def takes(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
+    """The description of a JSON body."""
+    schema = {"$ref": REF.format(model=model.__name__)}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}

@@ -1,0 +1,1 @@
+"""Who waits for jobs, and hears of them."""

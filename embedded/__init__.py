@@ -1,0 +1,1 @@
+"""API, worker and scheduler in one process, on one `Core`: what `synthralos up` and the demo run."""
