@@ -18,7 +18,7 @@ from synthralos.telemetry import families
 from synthralos.telemetry.families import Family
 from synthralos.telemetry.metrics import Labels, Metrics
 
-SAMPLE_EVERY = 10.0
+SAMPLE_EVERY = 15.0
 """Seconds between two looks."""
 
 Figures = Mapping[Labels, float]

@@ -14,7 +14,7 @@ from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import UtcTime, utcnow, word
 from synthralos.store.tables import export_backlog, open_jobs
 
-MOST = 10_000
+MOST = 2_000
 """Rows of one kind that are counted; a figure as large as this means that there are so many or more."""
 
 _HEAD = 100
