@@ -10,9 +10,9 @@ from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.views import ProblemDocument, Receipt, Receipts
-from pipelines.intake.schema import MOST_JOBS, JobIn, ReasonIn, RerouteIn
+from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
 
-_TAKEN = (JobIn, ReasonIn, RerouteIn, KeyIn, RotateIn, OrganizationIn)
+_TAKEN = (JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn)
 _ANSWERED = (ProblemDocument, Receipt, Receipts)
 
 _SUBMISSION = (

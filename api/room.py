@@ -19,6 +19,7 @@ from migrations import runner
 from pipelines.analyze.trace import job_view
 from pipelines.intake.catalog_checks import CatalogChecks
 from synthralos.bus.protocol import POLL_SECONDS, Topic
+from synthralos.control.operator import Operator
 from synthralos.core import Core
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
@@ -71,7 +72,6 @@ class Room:
     def __init__(self, core: Core, poll_seconds: float = POLL_SECONDS) -> None:
         self.core = core
         self.reader = Reader(core.database)
-        self.operations = Operations(core.database)
         self.keys = Keys(core.database)
         self.organizations = Organizations(core.database)
         self.checks = CatalogChecks(core.catalog)
@@ -95,6 +95,7 @@ class Room:
         self.announcer = core.announcer()
         arrivals = Arrivals(Submissions(core.database), self.announcer)
         self.counts = JobCounts(core.metrics)
+        self.operator = Operator(Operations(core.database), core.doorbell, core.bus, self.counts.ended)
         core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)
         patience = core.settings.submit_timeout
 

@@ -1,6 +1,6 @@
 """What people do to jobs: cancel, retry, reroute."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,17 +12,19 @@ from api.http.auth import Caller
 from api.http.openapi import documented, takes
 from api.http.problems import conflict, invalid, not_found
 from api.room import Room, admit
-from api.v1.views import JobView
+from api.v1.views import BulkReport, JobView
 from pipelines.analyze.trace import job_view
-from pipelines.intake.schema import ReasonIn, RerouteIn
-from synthralos.bus.protocol import Topic
+from pipelines.intake.schema import BulkIn, ReasonIn, RerouteIn
+from synthralos.control.operator import Actor, Outcome
+from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
-from synthralos.domain.states import Stage, State, Transition, sources
-from synthralos.store.queue.operations import Changed, Refused
+from synthralos.domain.states import Transition, sources
+from synthralos.store.queue.operations import Refused
 
 router = APIRouter(tags=["operations"])
 
-Outcome = Changed | Refused | None
+_AT_ONCE = 50
+"""Jobs of a bulk operation for which a thread is taken at a time, so that it holds up nobody else for long."""
 
 _DOCUMENTED = documented(JobView, "The job afterwards", found=True, validated=True, conflicting=True, body=True)
 
@@ -33,11 +35,9 @@ async def cancel(request: Request, job_id: str) -> Response:
     room, caller = await admit(request, Permission.CANCEL_JOBS)
     body = await read_document(request, room, ReasonIn, optional=True)
     job = await room.job(job_id, caller)
-
-    def act() -> Outcome:
-        return room.operations.cancel(job["id"], caller.scope, caller.actor, body.reason)
-
-    return await _operate(room, caller, Transition.CANCEL, act, (Topic.CLAIM_REVOKED, Topic.FINISHED))
+    actor = Actor(caller.actor, caller.scope, body.reason)
+    [outcome] = await room.write(lambda: room.operator.cancel([job["id"]], actor))
+    return await _answered(room, caller, Transition.CANCEL, outcome)
 
 
 @router.post("/api/v1/jobs/{job_id}/retry", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))
@@ -46,11 +46,9 @@ async def retry(request: Request, job_id: str) -> Response:
     room, caller = await admit(request, Permission.RETRY_JOBS)
     body = await read_document(request, room, ReasonIn, optional=True)
     job = await room.job(job_id, caller)
-
-    def act() -> Outcome:
-        return room.operations.retry(job["id"], caller.scope, caller.actor, body.reason)
-
-    return await _operate(room, caller, Transition.RETRY, act, (Topic.CHANGED,))
+    actor = Actor(caller.actor, caller.scope, body.reason)
+    [outcome] = await room.write(lambda: room.operator.retry([job["id"]], actor))
+    return await _answered(room, caller, Transition.RETRY, outcome)
 
 
 @router.post("/api/v1/jobs/{job_id}/reroute", **_DOCUMENTED, openapi_extra=takes(RerouteIn, required=False))
@@ -63,35 +61,54 @@ async def reroute(request: Request, job_id: str) -> Response:
     errors = [*room.checks.check_constraints(body, ""), *room.checks.check_residency(classification, body)]
     if errors:
         raise invalid(errors)
-    changes = _changes(body)
-
-    def act() -> Outcome:
-        return room.operations.reroute(job["id"], caller.scope, caller.actor, changes, body.reason)
-
-    return await _operate(room, caller, Transition.REROUTE, act, (Topic.CLAIM_REVOKED, Topic.CHANGED))
+    changes, actor = _changes(body), Actor(caller.actor, caller.scope, body.reason)
+    outcome = await room.write(lambda: room.operator.reroute(job["id"], actor, changes))
+    return await _answered(room, caller, Transition.REROUTE, outcome)
 
 
-async def _operate(
-    room: Room, caller: Caller, transition: Transition, act: Callable[[], Outcome], topics: tuple[Topic, ...]
-) -> Response:
-    """Do it, then tell everybody: who waits, who works on the job, and the stage that it is at now."""
-    outcome = await room.write(act)
+@router.post(
+    "/api/v1/jobs/bulk",
+    **documented(BulkReport, "What became of each job, in their order", validated=True, body=True),
+    openapi_extra=takes(BulkIn, required=True),
+)
+async def bulk(request: Request) -> Response:
+    """Cancel or retry many jobs: each that can be is, and each is reported by itself."""
+    room, caller = await admit(request, Permission.CANCEL_JOBS)
+    body = await read_document(request, room, BulkIn)
+    if body.operation == "retry":
+        await admit(request, Permission.RETRY_JOBS)
+    actor = Actor(caller.actor, caller.scope, body.reason)
+    job_ids = list(dict.fromkeys(job_id.lower() for job_id in body.jobs))
+    known = [job_id for job_id in job_ids if is_id(job_id)]
+    act = room.operator.cancel if body.operation == "cancel" else room.operator.retry
+    outcomes: dict[str, Outcome] = {}
+    for start in range(0, len(known), _AT_ONCE):
+        some = known[start : start + _AT_ONCE]
+        outcomes |= zip(some, await room.write(partial(act, some, actor)), strict=True)
+    transition = Transition(body.operation)
+    return answer({"results": [_report(transition, job_id, outcomes.get(job_id)) for job_id in job_ids]})
+
+
+async def _answered(room: Room, caller: Caller, transition: Transition, outcome: Outcome) -> Response:
     if outcome is None:
         raise not_found("There is no such job, or none that this key may see.")
     if isinstance(outcome, Refused):
-        allowed = ", ".join(sorted(sources(transition)))
-        raise conflict(f"Cannot {transition} a job that is {outcome.state}; it must be one of: {allowed}.")
-    work_item = outcome.work_item
-    if transition is Transition.CANCEL:
-        room.counts.ended(work_item.lane, State.CANCELLED)
-    room.core.doorbell.ring(Stage(work_item.stage), work_item.lane, [work_item.id])
-    await room.write(lambda: _tell(room, topics, work_item.id))
-    return answer(job_view(await room.job(work_item.id, caller), detail=True))
+        raise conflict(_why_not(transition, outcome))
+    return answer(job_view(await room.job(outcome.work_item.id, caller), detail=True))
 
 
-def _tell(room: Room, topics: tuple[Topic, ...], job_id: str) -> None:
-    for topic in topics:
-        room.core.bus.publish(topic, [job_id])
+def _why_not(transition: Transition, refused: Refused) -> str:
+    allowed = ", ".join(sorted(sources(transition)))
+    return f"Cannot {transition} a job that is {refused.state}; it must be one of: {allowed}."
+
+
+def _report(transition: Transition, job_id: str, outcome: Outcome) -> dict[str, Any]:
+    if outcome is None:
+        detail = "There is no such job, or none that this key may see."
+        return {"id": job_id, "outcome": "not_found", "state": None, "detail": detail}
+    if isinstance(outcome, Refused):
+        return {"id": job_id, "outcome": "refused", "state": outcome.state, "detail": _why_not(transition, outcome)}
+    return {"id": job_id, "outcome": "done", "state": outcome.state, "detail": None}
 
 
 def _changes(body: RerouteIn) -> dict[str, Any]:

@@ -54,6 +54,21 @@ class Receipts(View):
     jobs: list[Receipt]
 
 
+class BulkResult(View):
+    """What became of one job of a bulk operation."""
+
+    id: Annotated[str, Field(description="as it was sent, in lower case")]
+    outcome: Literal["done", "refused", "not_found"]
+    state: Annotated[State | None, Field(description="the state that it is in now")]
+    detail: Annotated[str | None, Field(description="why not")]
+
+
+class BulkReport(View):
+    """What became of each job, in their order; a job that was named twice is there once."""
+
+    results: list[BulkResult]
+
+
 class Cost(View):
     """What was spent. `known`: nothing is missing from `usd`."""
 

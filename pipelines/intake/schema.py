@@ -238,6 +238,16 @@ class ReasonIn(Closed):
     reason: Reason = ""
 
 
+class BulkIn(ReasonIn):
+    """An operation on many jobs."""
+
+    operation: Literal["cancel", "retry"]
+    jobs: Annotated[
+        list[Annotated[str, Field(max_length=64)]],
+        Field(min_length=1, max_length=MOST_JOBS, description="ids of jobs", fail_fast=True),
+    ]
+
+
 class RerouteIn(ReasonIn):
     """What to change of the job's constraints before it is routed anew; what is left out stays, null removes."""
 

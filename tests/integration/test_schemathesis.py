@@ -27,6 +27,7 @@ OPERATIONS = [
     ("GET", JOBS),
     ("GET", f"{JOBS}/{{job_id}}"),
     ("GET", f"{JOBS}/{{job_id}}/events"),
+    ("POST", f"{JOBS}/bulk"),
     ("POST", f"{JOBS}/{{job_id}}/cancel"),
     ("POST", f"{JOBS}/{{job_id}}/retry"),
     ("POST", f"{JOBS}/{{job_id}}/reroute"),
