@@ -93,7 +93,8 @@ class Room:
             lambda ids: self.read(lambda: self.reader.states(ids)), self.looks.ask, poll_seconds
         )
         self.announcer = core.announcer()
-        arrivals = Arrivals(Submissions(core.database), self.announcer)
+        self.submissions = Submissions(core.database)
+        arrivals = Arrivals(self.submissions, self.announcer)
         self.counts = JobCounts(core.metrics)
         self.operator = Operator(Operations(core.database), core.doorbell, core.bus, self.counts.ended)
         core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import orjson
 from toktok import batch_count  # type: ignore[import-untyped]  # it has annotations, and no py.typed
 
-from synthralos.domain.jobs import Request
+from synthralos.domain.jobs import MEMBERS, Request
 
 BYTES_PER_TOKEN = 4
 """OpenAI's rule of thumb for English text (help.openai.com, "What are tokens and how to count them?")."""
@@ -63,6 +63,8 @@ def prompt_texts(request: Request) -> list[str]:
     for message in request.messages:
         if calls := message.get("tool_calls"):
             texts.append(_as_json(calls))
+        if message["role"] == "assistant" and (others := {k: v for k, v in message.items() if k not in MEMBERS and v}):
+            texts.append(_as_json(others))
     for field in ("tools", "response_format"):
         if definition := request.body.get(field):
             texts.append(_as_json(definition))

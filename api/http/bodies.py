@@ -5,8 +5,10 @@ lets through (NUL, integers that it turned into floats) or refuses without a fie
 at again here, by the standard library's slower parser and only when there is a reason to.
 """
 
+import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -21,6 +23,7 @@ MOST_MEMBERS = 5_000
 """Members that one JSON object may have: nothing that makes sense has more, and each costs memory in an error."""
 
 _BIGGEST = 2**63
+_NAMED = re.compile(rb'"\s*:')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
@@ -56,7 +59,11 @@ async def read_body(call: Incoming, limit: int) -> bytes:
 
 
 def require_json(call: Incoming) -> None:
-    """Raise a 415 for a body that is declared to be something else than JSON."""
+    """Raise a 415 for a body that is declared to be something else than JSON, or to be compressed."""
+    encoding = call.header(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+        detail = "Send the body as it is, without Content-Encoding."
+        raise Problem(415, "unsupported-encoding", "The body must not be compressed", detail)
     declared = call.header(b"content-type")
     if declared is None or declared == "application/json":
         return
@@ -67,17 +74,57 @@ def require_json(call: Incoming) -> None:
 
 def parse_json(raw: bytes, max_depth: int, root: str = "body") -> Any:
     """The parsed body; raises 400 (with the position) or 422 (with the field, a path that starts with `root`)."""
+    raw = without_mark(raw)
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise _explain(raw, error, root) from None
-    suspicious = _check_shape(document, max_depth, root)
+    suspicious, members = _check_shape(document, max_depth, root)
+    _refuse_what_is_given_twice(raw, members, root)
     if b"\\u0000" in raw:
         _refuse(document, root, _nul)
     if suspicious:
         # As floats they have lost digits; only the exact integers tell what was sent.
         _refuse(json.loads(raw, parse_int=_integer), root, _too_big)
     return document
+
+
+def without_mark(raw: bytes) -> bytes:
+    """The body without the mark (BOM) that some editors put before UTF-8."""
+    return raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _refuse_what_is_given_twice(raw: bytes, members: int, root: str) -> None:
+    """Raise for a member that an object has twice: which of them counts would be anybody's guess.
+
+    A member has one colon behind its name. So where there are as many as members, none is given twice, and only
+    texts that hold colons behind quotes are worth a second parser.
+    """
+    if raw.count(b":") == members or sum(1 for _ in _NAMED.finditer(raw)) == members:
+        return
+    twice: list[tuple[dict[str, Any], str]] = []
+
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            twice.append((found, next(name for name, count in counts.items() if count > 1)))
+        return found
+
+    document = json.loads(raw, object_pairs_hook=collect, parse_int=_integer)
+    if twice:
+        container, name = twice[0]
+        raise invalid_field(join(_path_to(container, document, root), name), "is given twice", "send it once")
+
+
+def _path_to(container: Any, document: Any, root: str) -> str:
+    stack = [(document, root)]
+    while stack:
+        value, path = stack.pop()
+        if value is container:
+            return path
+        stack.extend((child, join(path, key)) for key, child in _children(value))
+    return root
 
 
 def _explain(raw: bytes, error: orjson.JSONDecodeError, root: str) -> Problem:
@@ -99,9 +146,13 @@ def _why(error: orjson.JSONDecodeError) -> str:
     return error.msg.partition(": line")[0]
 
 
-def _check_shape(document: Any, max_depth: int, root: str) -> bool:
-    """Raise for what is too deep or too wide; whether a float may have been an integer beyond 64 bits."""
+def _check_shape(document: Any, max_depth: int, root: str) -> tuple[bool, int]:
+    """Raise for what is too deep or too wide.
+
+    Returns whether a float may have been an integer beyond 64 bits, and how many members all objects have.
+    """
     suspicious = False
+    members = 0
     level = [document] if type(document) in (dict, list) else []
     depth = 0
     while level:
@@ -116,6 +167,7 @@ def _check_shape(document: Any, max_depth: int, root: str) -> bool:
                     raise invalid_field(
                         root or "body", f"has an object of more than {MOST_MEMBERS} members", "send fewer"
                     )
+                members += len(container)
                 values: Any = container.values()
             else:
                 values = container
@@ -126,7 +178,7 @@ def _check_shape(document: Any, max_depth: int, root: str) -> bool:
                 elif kind is float and not -_BIGGEST < value < _BIGGEST:
                     suspicious = True
         level = below
-    return suspicious
+    return suspicious, members
 
 
 def _deepest(document: Any, max_depth: int, root: str) -> str:

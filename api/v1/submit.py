@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from api.call import Call
 from api.http.answers import JsonAnswer
-from api.http.bodies import parse_json, read_body, require_json
+from api.http.bodies import parse_json, read_body, require_json, without_mark
 from api.http.paths import JOBS_PATH
 from api.http.problems import Problem, invalid, invalid_field, of_document, unavailable
 from api.room import LARGE_BODY, Room
 from pipelines.intake.errors import FieldError, ForeignTenant, InvalidJob
-from pipelines.intake.parse import Parsed, build, parse, utc_now
+from pipelines.intake.parse import DEFAULT_ORGANIZATION, DEFAULT_WORKSPACE, Parsed, build, parse, utc_now
 from synthralos.domain.ids import trace_id_of
 from synthralos.domain.jobs import NewJob
 from synthralos.domain.permissions import Permission
@@ -47,6 +47,11 @@ async def submit_jobs(call: Call) -> Response:
     raw = await read_body(call, room.core.settings.max_body_bytes)
     now = utc_now()
     document, parsed = await _in_thread_if_large(room, raw, lambda: _understand(room, raw, now))
+    if isinstance(parsed, InvalidJob):
+        earlier = None if key is None else await _earlier(room, key, caller.scope, document)
+        if earlier is None:
+            raise of_document(parsed)
+        return await _replay(room, earlier, many=isinstance(document, list))
     plans = await _plans(room, parsed, caller.scope, caller.key.plan)
     trace = parse_traceparent(call.header(b"traceparent") or "")
 
@@ -62,12 +67,32 @@ async def submit_jobs(call: Call) -> Response:
     return await _store(room, submission, len(raw), many=parsed.many)
 
 
-def _understand(room: Room, raw: bytes, now: datetime) -> tuple[Any, Parsed]:
-    document = parse_json(raw, room.core.settings.max_depth, "jobs" if raw[:64].lstrip().startswith(b"[") else "")
+def _understand(room: Room, raw: bytes, now: datetime) -> tuple[Any, Parsed | InvalidJob]:
+    document = parse_json(raw, room.core.settings.max_depth, "jobs" if _is_list(raw) else "")
     try:
         return document, parse(document, room.checks, now)
     except InvalidJob as error:
-        raise of_document(error) from None
+        return document, error
+
+
+async def _earlier(room: Room, key: str, scope: Scope, document: Any) -> list[str] | None:
+    """The jobs of an earlier submission of the very same document under the key.
+
+    What was valid then need not be valid now: its deadline has passed, its model has left the catalog.
+    """
+    first = document[0] if isinstance(document, list) and document else document
+    if not isinstance(first, dict):
+        return None
+    organization = scope.organization or first.get("organization") or DEFAULT_ORGANIZATION
+    workspace = scope.workspace or first.get("workspace") or DEFAULT_WORKSPACE
+    if not isinstance(organization, str) or not isinstance(workspace, str):
+        return None
+    used = Idempotency(_own(key, scope), _fingerprint(document))
+    return await room.read(lambda: room.submissions.earlier(organization, workspace, used))
+
+
+def _is_list(raw: bytes) -> bool:
+    return without_mark(raw[:64]).lstrip().startswith(b"[")
 
 
 async def _in_thread_if_large(room: Room, raw: bytes, work: Callable[[], Result]) -> Result:
@@ -131,10 +156,16 @@ def _idempotency(key: str, scope: Scope, document: Any, jobs: list[NewJob]) -> I
     ]
     if errors:
         raise invalid(errors)
-    canonical = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-    # No key holds a line feed, so that the two forms cannot be mistaken for each other.
-    own = key if scope.user is None else f"{scope.user}\n{key}"
-    return Idempotency(own, hashlib.sha256(canonical).hexdigest())
+    return Idempotency(_own(key, scope), _fingerprint(document))
+
+
+def _own(key: str, scope: Scope) -> str:
+    """The key as it is stored. No key holds a line feed, so that the two forms cannot be mistaken for each other."""
+    return key if scope.user is None else f"{scope.user}\n{key}"
+
+
+def _fingerprint(document: Any) -> str:
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _not_accepted(repeatable: bool) -> Problem:

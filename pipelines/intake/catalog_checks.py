@@ -1,10 +1,11 @@
 """What only this installation can say about a job: whether its catalog has the models, regions and options named."""
 
-import difflib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
+from itertools import islice
 
-from pipelines.intake.errors import FieldError
+from pipelines.intake.errors import MOST_ERRORS, FieldError
 from pipelines.intake.schema import ConstraintsIn, JobIn, RerouteIn
+from pipelines.intake.suggestions import Names
 from pipelines.providers.table import check_provider_options
 from pipelines.route.filters import REGION_OF_CLASSIFICATION
 from pipelines.route.strategies import STRATEGIES
@@ -16,9 +17,10 @@ class CatalogChecks:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._deployments = frozenset(d.id for d in catalog)
-        self._models = frozenset({"auto"} | {name for d in catalog for name in (d.id, d.model_name, d.model)})
-        self._regions = frozenset(d.region for d in catalog)
+        self._deployments = Names(d.id for d in catalog)
+        self._models = Names({"auto"} | {name for d in catalog for name in (d.id, d.model_name, d.model)})
+        self._regions = Names(d.region for d in catalog)
+        self._strategies = Names(STRATEGIES)
 
     def check_job(self, job: JobIn, path: str) -> Iterator[FieldError]:
         """What is wrong with a job's names; `path` is where the job is in the body."""
@@ -34,13 +36,13 @@ class CatalogChecks:
         """What is wrong with the names in constraints."""
         if wanted.region is not None and wanted.region not in self._regions:
             yield _unknown(f"{path}region", "is a region without deployments", wanted.region, self._regions)
-        if wanted.strategy is not None and wanted.strategy not in STRATEGIES:
-            yield _unknown(f"{path}strategy", "is not a strategy", wanted.strategy, STRATEGIES)
+        if wanted.strategy is not None and wanted.strategy not in self._strategies:
+            yield _unknown(f"{path}strategy", "is not a strategy", wanted.strategy, self._strategies)
         if wanted.pin is not None and wanted.pin not in self._deployments:
             yield _no_deployment(f"{path}pin", wanted.pin, self._deployments)
-        for number, excluded in enumerate(wanted.exclude or ()):
-            if excluded not in self._deployments:
-                yield _no_deployment(f"{path}exclude[{number}]", excluded, self._deployments)
+        unknown = ((n, name) for n, name in enumerate(wanted.exclude or ()) if name not in self._deployments)
+        for number, excluded in islice(unknown, MOST_ERRORS):
+            yield _no_deployment(f"{path}exclude[{number}]", excluded, self._deployments)
 
     def check_residency(self, classification: str | None, wanted: RerouteIn) -> Iterator[FieldError]:
         """What of a reroute would send classified data out of its region."""
@@ -55,13 +57,10 @@ class CatalogChecks:
             yield FieldError("pin", f"must be a deployment in region {home}", remedy)
 
 
-def _no_deployment(path: str, name: str, known: Collection[str]) -> FieldError:
+def _no_deployment(path: str, name: str, known: Names) -> FieldError:
     return _unknown(path, "is a deployment that the catalog does not have", name, known)
 
 
-def _unknown(path: str, problem: str, name: str, known: Iterable[str]) -> FieldError:
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-    if near:
-        return FieldError(path, problem, f"did you mean {' or '.join(near)}?")
-    return FieldError(path, problem, f"choose from {', '.join(names[:12])}{' …' if len(names) > 12 else ''}")
+def _unknown(path: str, problem: str, name: str, known: Names) -> FieldError:
+    near = known.near(name)
+    return FieldError(path, problem, f"did you mean {' or '.join(near)}?" if near else f"choose from {known.some}")

@@ -12,8 +12,19 @@ from pydantic import ValidationError
 
 from pipelines.guard.prompt_size import PLAN_LIMITS
 from pipelines.intake.catalog_checks import CatalogChecks
-from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob, invalid_field
-from pipelines.intake.schema import MOST_JOBS, MOST_SECONDS, ConstraintsIn, JobIn
+from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob, invalid_field, join
+from pipelines.intake.image_addresses import problem_with
+from pipelines.intake.schema import (
+    MOST_JOBS,
+    MOST_SECONDS,
+    PART_TYPES,
+    ConstraintsIn,
+    ImagePart,
+    JobIn,
+    Message,
+    OtherPart,
+    TextPart,
+)
 from pipelines.intake.validation import field_errors
 from synthralos.domain.ids import new_id, trace_id_of
 from synthralos.domain.jobs import UNCONSTRAINED, Constraints, NewJob, Request, Tenant
@@ -117,19 +128,34 @@ def _check_texts(job: JobIn, path: str) -> Iterator[FieldError]:
     empty = True
     for number, message in enumerate(job.messages or ()):
         content = message.content
-        if content is None and not message.tool_calls:
+        yield from _check_message(message, f"{path}messages[{number}]")
+        if content is None and not message.tool_calls and message.role != "assistant":
             yield FieldError(f"{path}messages[{number}].content", "is missing", "add it, or tool_calls")
         if isinstance(content, str):
             size += len(content)
             empty = empty and (not content or content.isspace())
         elif content is not None or message.tool_calls:
             empty = False
-            size += sum(len(getattr(part, "text", "")) for part in content or ())
+            size += sum(len(part.text) for part in content or () if isinstance(part, TextPart))
     if job.messages is not None and empty:
         yield FieldError(f"{path}messages", "has no text at all", "send at least one message with content")
     if size > MOST_CHARACTERS:
         field = "messages" if job.prompt is None else "prompt"
         yield FieldError(f"{path}{field}", f"has more than {MOST_CHARACTERS} characters", "shorten it")
+
+
+def _check_message(message: Message, path: str) -> Iterator[FieldError]:
+    if message.model_extra and message.role != "assistant":
+        for name in message.model_extra:
+            yield FieldError(join(path, name), "is not a known field", "remove it, or check its spelling")
+    if not isinstance(message.content, list):
+        return
+    for number, part in enumerate(message.content):
+        if isinstance(part, OtherPart) and message.role != "assistant":
+            known = f"must have a type that is one of: {', '.join(PART_TYPES)}"
+            yield FieldError(f"{path}.content[{number}]", known, "send one of these")
+        if isinstance(part, ImagePart) and (problem := problem_with(part.image_url.url)) is not None:
+            yield FieldError(f"{path}.content[{number}].image_url.url", problem, "send another address, or the image")
 
 
 def _tenant(job: JobIn, scope: Scope, plans: Mapping[str, str], path: str) -> Tenant:

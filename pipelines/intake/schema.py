@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, WithJsonSchema
 
 MOST_JOBS = 1_000
 """Jobs that one request may hand in."""
@@ -65,18 +65,24 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-class FunctionCall(Closed):
+class Open(BaseModel):
+    """Takes what it does not know, too: it was made by others, an answer of some provider for instance."""
+
+    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+
+
+class FunctionCall(Open):
     """The function that a model called, with its arguments as JSON text."""
 
     name: str
     arguments: str
 
 
-class ToolCall(Closed):
-    """A call that a model made in an earlier turn."""
+class ToolCall(Open):
+    """A call that a model made in an earlier turn. What it holds beside this is kept for servers that know it."""
 
     id: str
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     function: FunctionCall
 
 
@@ -122,11 +128,35 @@ class AudioPart(Closed):
     input_audio: InputAudio
 
 
-Part = Annotated[TextPart | ImagePart | AudioPart | RefusalPart, Field(discriminator="type")]
+class OtherPart(Open):
+    """A part of an earlier answer that only some servers know, such as `thinking`."""
+
+    type: str
 
 
-class Message(Closed):
-    """An OpenAI chat message. `content` may be left out only beside `tool_calls`."""
+PART_TYPES = ("text", "image_url", "input_audio", "refusal")
+
+
+def _part_type(part: object) -> str:
+    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
+    return kind if kind in PART_TYPES else "other"
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("text")]
+    | Annotated[ImagePart, Tag("image_url")]
+    | Annotated[AudioPart, Tag("input_audio")]
+    | Annotated[RefusalPart, Tag("refusal")]
+    | Annotated[OtherPart, Tag("other")],
+    Discriminator(_part_type),
+]
+
+
+class Message(Open):
+    """An OpenAI chat message. `content` may be left out only beside `tool_calls`.
+
+    An assistant's message is an answer of some provider: what it holds beside this is kept for servers that know it.
+    """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | Annotated[list[Part], Field(min_length=1, fail_fast=True)] | None = None

@@ -12,7 +12,8 @@ import orjson
 
 from pipelines.providers.http_failures import failure_of, read_error, shown
 from pipelines.providers.openai_answer import decode
-from pipelines.providers.openai_wire import check_options, encode
+from pipelines.providers.openai_options import check_options, widened_by
+from pipelines.providers.openai_wire import encode
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_of_bug
 from pipelines.providers.transport import protocol as http
 from pipelines.providers.transport.client import Client
@@ -47,13 +48,16 @@ class _Endpoint:
     max_tokens_field: str
     key: str | None
     thoughts_beside: bool
+    strict: bool
+    widened: tuple[str, ...]
 
 
 class OpenAIProvider:
     """Speaks chat completions to any base URL, over one shared pool of connections that opens with the first call.
 
     A deployment's `options` may hold `max_tokens_field`: `max_completion_tokens` (OpenAI's and Azure's default
-    here) or `max_tokens` (every other server's).
+    here) or `max_tokens` (every other server's), and `allow_options`: names of provider options to pass on besides
+    those that all may have. OpenAI and Azure refuse members of messages that they do not know; all others get them.
     """
 
     def __init__(self, credentials: Credentials, client: Client | None = None) -> None:
@@ -77,12 +81,12 @@ class OpenAIProvider:
         endpoint = self._endpoint(call.deployment)
         if isinstance(endpoint, Failure):
             return endpoint
-        refused = check_options(call.request.provider_options.get(call.deployment.provider, {}))
+        refused = check_options(call.request.provider_options.get(call.deployment.provider, {}), endpoint.widened)
         if refused:
             field, problem = refused[0]
-            return Failure(FailureClass.INVALID_REQUEST, f"provider option {field} {problem}")
+            return Failure(FailureClass.UNSUPPORTED, f"provider option {field} {problem}")
         try:
-            body = encode(call.request, call.deployment, endpoint.max_tokens_field)
+            body = encode(call.request, call.deployment, endpoint.max_tokens_field, strict=endpoint.strict)
         except orjson.JSONEncodeError as error:
             return Failure(FailureClass.INVALID_REQUEST, f"the request cannot be written as JSON: {shown(str(error))}")
         return endpoint, http.Request(endpoint.http, _headers(call), body, _timeouts(call.timeout))
@@ -105,23 +109,25 @@ class OpenAIProvider:
         headers = HEADERS if key is None else (*HEADERS, ("Authorization", f"Bearer {key}"))
         address = self._client.endpoint("POST", f"{deployment.base_url}/chat/completions", headers)
         thoughts_beside = _host(deployment).endswith(_THINKING_HOSTS)
-        return _Endpoint(deployment, address, _max_tokens_field(deployment), key, thoughts_beside)
+        strict, widened = _is_openai(deployment), widened_by(deployment.options)
+        return _Endpoint(deployment, address, _max_tokens_field(deployment), key, thoughts_beside, strict, widened)
 
 
 def check_deployment(deployment: Deployment) -> None:
     """Raise `ValueError` for a deployment that this adapter cannot call, naming the field."""
     if not deployment.base_url:
         raise ValueError("base_url: is missing")
-    unknown = sorted(set(deployment.options) - {"max_tokens_field"})
+    unknown = sorted(set(deployment.options) - {"max_tokens_field", "allow_options"})
     if unknown:
         raise ValueError(f"options.{unknown[0]}: unknown key")
+    widened_by(deployment.options)
     _max_tokens_field(deployment)
 
 
 def _max_tokens_field(deployment: Deployment) -> str:
     chosen = deployment.options.get("max_tokens_field")
     if chosen is None:
-        return _MAX_TOKENS_FIELDS[0] if _host(deployment).endswith(_OPENAI_HOSTS) else _MAX_TOKENS_FIELDS[1]
+        return _MAX_TOKENS_FIELDS[0] if _is_openai(deployment) else _MAX_TOKENS_FIELDS[1]
     if chosen not in _MAX_TOKENS_FIELDS:
         raise ValueError(f"options.max_tokens_field: must be one of {', '.join(_MAX_TOKENS_FIELDS)}")
     return str(chosen)
@@ -129,6 +135,10 @@ def _max_tokens_field(deployment: Deployment) -> str:
 
 def _host(deployment: Deployment) -> str:
     return urlsplit(deployment.base_url).hostname or ""
+
+
+def _is_openai(deployment: Deployment) -> bool:
+    return _host(deployment).endswith(_OPENAI_HOSTS)
 
 
 def _headers(call: Call) -> http.HeaderFields:

@@ -114,9 +114,11 @@ def _tool_call(call: dict[str, Any], number: int) -> dict[str, Any]:
     arguments = function.get("arguments")
     if not isinstance(arguments, str):
         function["arguments"] = legible.as_text({} if arguments is None else arguments)
-    named = {"id": str(call.get("id") or f"call_{number}"), "type": str(call.get("type") or "function")}
-    others = {name: value for name, value in call.items() if name not in ("function", "name", "arguments", *named)}
-    return {**named, "function": function, **others}
+    function["name"] = str(function.get("name") or "")
+    others = {
+        name: value for name, value in call.items() if name not in ("id", "type", "function", "name", "arguments")
+    }
+    return {"id": str(call.get("id") or f"call_{number}"), "type": "function", "function": function, **others}
 
 
 def _first_choice(document: dict[str, Any]) -> dict[str, Any]:

@@ -4,41 +4,28 @@ Source: OpenAI API reference, "Create chat completion". `model`, `messages`, the
 is in `PASSED_ON` go over as they are.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.jobs import Request
+from synthralos.domain.jobs import MEMBERS, Request
 
 PASSED_ON = ("temperature", "top_p", "stop", "seed", "tools", "tool_choice", "response_format")
 
-RESERVED: Mapping[str, str] = {
-    "model": "is the deployment's",
-    "messages": "belongs in the request itself",
-    "max_tokens": "belongs in max_output_tokens",
-    "max_completion_tokens": "belongs in max_output_tokens",
-    "n": "must stay 1: a job has one answer",
-    "stream": "is the service's own business",
-    "stream_options": "is the service's own business",
-    "service_tier": "would change the price",
-    "web_search_options": "would change the price",
-    "modalities": "would change the price",
-    "audio": "would change the price",
-}
-"""Provider options that are refused, and why: the books would no longer agree with the provider's bill."""
+_OF_CALL = frozenset({"id", "type", "function"})
+_OF_FUNCTION = frozenset({"name", "arguments"})
+_OF_CONTENT = frozenset({"text", "refusal"})
 
 
-def check_options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with a request's options for an OpenAI-compatible provider: (field, problem) each."""
-    return [(name, RESERVED[name]) for name in options if name in RESERVED]
+def encode(request: Request, deployment: Deployment, max_tokens_field: str, *, strict: bool = False) -> bytes:
+    """The JSON body of the call; raises `orjson.JSONEncodeError` for what JSON cannot hold (a lone surrogate).
 
-
-def encode(request: Request, deployment: Deployment, max_tokens_field: str) -> bytes:
-    """The JSON body of the call; raises `orjson.JSONEncodeError` for what JSON cannot hold (a lone surrogate)."""
+    `strict`: the server refuses members of messages that it does not know, so they are left out.
+    """
     body = request.body
-    wire: dict[str, Any] = {"model": deployment.upstream_model, "messages": body["messages"]}
+    messages = [_sendable(m, strict=strict) if m["role"] == "assistant" else m for m in body["messages"]]
+    wire: dict[str, Any] = {"model": deployment.upstream_model, "messages": messages}
     limit = body.get("max_output_tokens")
     if limit is not None:
         wire[max_tokens_field] = limit
@@ -52,3 +39,24 @@ def encode(request: Request, deployment: Deployment, max_tokens_field: str) -> b
     if options:
         wire.update(options)
     return orjson.dumps(wire)
+
+
+def _sendable(message: dict[str, Any], *, strict: bool) -> dict[str, Any]:
+    """An earlier answer, without what is empty; where the server is strict, without what only others know."""
+    sent = {
+        name: value for name, value in message.items() if value is not None and not (strict and name not in MEMBERS)
+    }
+    if not sent.get("tool_calls"):
+        sent.pop("tool_calls", None)
+    elif strict:
+        sent["tool_calls"] = [_known_of(call) for call in sent["tool_calls"]]
+    if strict and isinstance(sent.get("content"), list):
+        sent["content"] = [part for part in sent["content"] if part["type"] in _OF_CONTENT]
+    if not sent.get("content") and "tool_calls" not in sent:
+        sent["content"] = ""
+    return sent
+
+
+def _known_of(call: dict[str, Any]) -> dict[str, Any]:
+    function = {name: value for name, value in call["function"].items() if name in _OF_FUNCTION}
+    return {"type": "function", **{name: call[name] for name in call if name in _OF_CALL}, "function": function}

@@ -1,10 +1,10 @@
 """The table of provider adapters. A new provider is one file, one line here, and its place in the conformance suite."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.providers import openai, openai_wire, sandbox
+from pipelines.providers import openai, openai_options, sandbox
 from pipelines.providers.protocol import Provider
 from synthralos.catalog import CatalogError
 from synthralos.credentials import Credentials
@@ -20,13 +20,15 @@ class Adapter:
     """How to build a provider, and how to check what a request and the catalog tell it before it is called."""
 
     build: Callable[[Credentials, Settings], Provider]
-    check_options: Callable[[Mapping[str, Any]], OptionProblems]
+    check_options: Callable[[Mapping[str, Any], Collection[str]], OptionProblems]
     check_deployment: Callable[[Deployment], object] = lambda _: None
 
 
 PROVIDERS: Mapping[str, Adapter] = {
-    "openai": Adapter(lambda c, _: openai.OpenAIProvider(c), openai_wire.check_options, openai.check_deployment),
-    "sandbox": Adapter(lambda _, s: sandbox.SandboxProvider(s.sandbox_bill), sandbox.check_options),
+    "openai": Adapter(lambda c, _: openai.OpenAIProvider(c), openai_options.check_options, openai.check_deployment),
+    "sandbox": Adapter(
+        lambda _, s: sandbox.SandboxProvider(s.sandbox_bill), lambda options, _: sandbox.check_options(options)
+    ),
 }
 
 
@@ -50,12 +52,14 @@ def check_catalog(catalog: Catalog) -> None:
 
 def check_provider_options(options: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> OptionProblems:
     """What is wrong with a request's `provider_options`: (path below it, problem) each."""
-    adapters = {deployment.provider: deployment.adapter for deployment in catalog}
+    adapters = {deployment.provider: deployment.adapter for deployment in catalog if deployment.provider in options}
     problems: OptionProblems = []
     for provider, chosen in options.items():
         if provider not in adapters:
-            problems.append((provider, f"is not a provider; choose from {', '.join(sorted(adapters))}"))
+            known = sorted({deployment.provider for deployment in catalog})
+            problems.append((provider, f"is not a provider; choose from {', '.join(known)}"))
             continue
-        found = PROVIDERS[adapters[provider]].check_options(chosen)
+        widened = [n for d in catalog if d.provider == provider for n in openai_options.widened_by(d.options)]
+        found = PROVIDERS[adapters[provider]].check_options(chosen, widened)
         problems += [(f"{provider}.{field}", problem) for field, problem in found]
     return problems

@@ -71,6 +71,10 @@ UNCONSTRAINED = Constraints()
 """What most jobs are: one for all of them."""
 
 
+MEMBERS = frozenset({"role", "content", "name", "refusal", "tool_calls", "tool_call_id"})
+"""Members of a chat message that every server knows. Others come from answers, and go back to those who know them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the model is asked: OpenAI chat messages and parameters, in `body`.

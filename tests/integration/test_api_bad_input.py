@@ -130,6 +130,14 @@ def test_what_is_not_json_is_refused_as_it_comes(place: Place) -> None:
     assert place.store.rows(jobs) == []
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip"])
+def test_a_compressed_body_is_a_415(place: Place, encoding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    answer = place.client().post(JOBS, content=b"\x1f\x8b", headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Encoding" in answer.json()["detail"]
+
+
 def test_what_is_declared_as_something_else_than_json_is_a_415(place: Place) -> None:
     client = place.client(Role.SERVICE)
     answer = client.post(JOBS, content=b'{"prompt": "a"}', headers={"Content-Type": "text/plain"})

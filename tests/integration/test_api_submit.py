@@ -1,21 +1,26 @@
 """Submitting jobs: what is accepted is durable and rung for, and the same key never makes two."""
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import httpx
+import orjson
 import pytest
 
 from migrations.runner import upgrade
 from synthralos.domain.ids import is_id, trace_id_of
+from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Lane, Stage
+from synthralos.store.queue.submissions import Idempotency, Submission
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreBusy
 from synthralos.store.tables import jobs
+from tests.fakes.jobs import new_job
 from tests.fakes.tcp_proxy import TcpProxy
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of, submitted
 
@@ -195,3 +200,16 @@ def submitted_with(client: httpx.Client, job: dict[str, object]) -> str:
 
 
 _CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def test_a_key_is_looked_at_before_what_may_have_become_wrong_since(place: Place, client: httpx.Client) -> None:
+    document = {"prompt": "a", "deadline": "2020-01-01T00:00:00Z"}
+    fingerprint = hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    job = new_job(tenant=Tenant("acme"))
+    place.store.submissions.accept([Submission([job], Idempotency("k", fingerprint))])
+    again = client.post(JOBS, json=document, headers={"Idempotency-Key": "k"})
+    assert (again.status_code, again.json()["id"]) == (202, job.id)
+    assert again.headers["idempotent-replayed"] == "true"
+    for other in ({"Idempotency-Key": "other"}, {}):
+        assert client.post(JOBS, json=document, headers=other).status_code == 422
+    assert client.post(JOBS, json={**document, "prompt": "b"}, headers={"Idempotency-Key": "k"}).status_code == 422

@@ -31,9 +31,7 @@ def test_nesting_past_the_limit_is_refused_whatever_its_depth(levels: int) -> No
     assert refusal(nested(levels)).status == 422
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", b"{", b"nul", b"{'a': 1}", b'"\xff"', b"\xef\xbb\xbf{}", b"[1,]", b'"\n"', b"1e400e"]
-)
+@pytest.mark.parametrize("raw", [b"", b"{", b"nul", b"{'a': 1}", b'"\xff"', b"[1,]", b'"\n"', b"1e400e"])
 def test_what_is_not_json_is_a_400(raw: bytes) -> None:
     assert refusal(raw).status == 400
 
@@ -84,3 +82,33 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     except Problem as problem:
         status = problem.status
     assert status in (200, 400, 422)
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        (b'{"a": 1, "a": 2}', "a"),
+        (b'{"a" : 1, "a": 2}', "a"),
+        (b'{"a": 1, "\\u0061": 2}', "a"),
+        (b'{"constraints": {"classification": "eu", "classification": "none"}}', "constraints.classification"),
+        (b'[{"x": ":"}, {"b": "\\":", "b": ""}]', "[1].b"),
+        (b'{"a\\\\": 1, "b" : ":", "b": 2}', "b"),
+    ],
+)
+def test_a_member_that_is_given_twice_is_refused_by_name(raw: bytes, field: str) -> None:
+    problem = refusal(raw)
+    assert problem.status == 422
+    assert [error.field for error in problem.errors] == [field]
+
+
+@given(
+    st.recursive(st.text(), lambda inner: st.dictionaries(st.text(), inner, max_size=4) | st.lists(inner, max_size=4))
+)
+def test_no_member_is_taken_for_two(document: Any) -> None:
+    raw = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    if "\\u0000" not in json.dumps(document):
+        assert parse_json(raw, 64, "") == json.loads(raw)
+
+
+def test_a_mark_before_the_body_is_skipped() -> None:
+    assert parse_json(b"\xef\xbb\xbf" + b'{"a": 1}', 32, "") == {"a": 1}

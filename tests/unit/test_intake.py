@@ -83,3 +83,48 @@ def test_the_exception_reads_well_in_a_log_and_repeats_no_value() -> None:
     with pytest.raises(InvalidJob) as raised:
         parse({"prompt": "a", "model": 12345678}, CHECKS, NOW)
     assert str(raised.value) == "model must be a string: send a string"
+
+
+RESULT_CALL = {
+    "id": "t1",
+    "type": "function",
+    "function": {"name": "f", "arguments": "{}"},
+    "index": 0,
+    "extra_content": {"google": {"thought_signature": "x"}},
+}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None, "tool_calls": [RESULT_CALL]},
+        {"role": "assistant", "content": "hi", "tool_calls": []},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "assistant", "content": "hi", "reasoning_content": "hm", "annotations": [], "audio": None},
+        {"role": "assistant", "content": "hi", "reasoning_details": [{"type": "x"}], "function_call": None},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hi"}]},
+    ],
+)
+def test_what_a_job_answers_can_be_sent_back_as_it_is(message: dict[str, Any]) -> None:
+    [job] = jobs_of({"messages": [{"role": "user", "content": "Hello"}, message]})
+    assert job.request.messages[1] == message
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ({"role": "user", "content": "x", "reasoning_content": "hm"}, "messages[0].reasoning_content"),
+        ({"role": "user", "content": [{"type": "thinking", "thinking": "hm"}]}, "messages[0].content[0]"),
+        ({"role": "tool", "content": "x", "tool_call_id": "t", "is_error": True}, "messages[0].is_error"),
+    ],
+)
+def test_the_messages_of_others_stay_closed(message: dict[str, Any], field: str) -> None:
+    assert list(errors_of({"messages": [message]})) == [field]
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://169.254.169.254/latest", "http://[::1]/"])
+def test_images_come_from_the_public_web_alone(url: str) -> None:
+    content = [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": url}}]
+    assert list(errors_of({"messages": [{"role": "user", "content": content}]})) == [
+        "messages[0].content[1].image_url.url"
+    ]

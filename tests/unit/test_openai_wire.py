@@ -4,9 +4,10 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.providers.openai_wire import check_options, encode
+from pipelines.providers.openai_wire import encode
 from pipelines.providers.table import check_provider_options
 from synthralos.catalog import load_catalog
+from synthralos.domain.jobs import Request
 from tests.fakes import calls
 
 DEPLOYMENT = calls.deployment(upstream_model="gpt-x")
@@ -34,13 +35,13 @@ def test_the_provider_options_of_this_provider_alone_go_over() -> None:
     assert "x" not in sent
 
 
-@pytest.mark.parametrize("name", ["model", "messages", "stream", "n", "max_tokens", "service_tier"])
-def test_options_that_would_falsify_the_books_are_refused(name: str) -> None:
-    assert [field for field, _ in check_options({name: 1, "reasoning_effort": "low"})] == [name]
-
-
 def test_options_are_checked_by_the_provider_that_they_are_for() -> None:
-    options: dict[str, Any] = {"openai": {"n": 2}, "sandbox": {"text": 1}, "nobody": {}, "google": {"thinking": 1}}
+    options: dict[str, Any] = {
+        "openai": {"n": 2},
+        "sandbox": {"text": 1},
+        "nobody": {},
+        "google": {"thinking": {"x": 1}},
+    }
     fields = [field for field, _ in check_provider_options(options, load_catalog(None))]
     assert fields == ["openai.n", "sandbox.text", "nobody"]
 
@@ -56,3 +57,44 @@ def test_what_json_cannot_hold_is_not_sent() -> None:
 def test_what_is_empty_is_left_out(empty: dict[str, Any]) -> None:
     sent = json.loads(encode(calls.request(**empty), DEPLOYMENT, "max_tokens"))
     assert sent.keys() == {"model", "messages"}
+
+
+ANSWERED = {
+    "role": "assistant",
+    "content": None,
+    "refusal": None,
+    "annotations": [],
+    "reasoning_content": "hm",
+    "tool_calls": [
+        {
+            "id": "t1",
+            "type": "function",
+            "index": 0,
+            "function": {"name": "f", "arguments": "{}", "more": 1},
+            "extra_content": {"google": {"thought_signature": "x"}},
+        }
+    ],
+}
+
+
+def sent_messages(*messages: dict[str, Any], strict: bool) -> Any:
+    request = Request("auto", {"messages": list(messages)})
+    return json.loads(encode(request, DEPLOYMENT, "max_tokens", strict=strict))["messages"]
+
+
+def test_what_an_answer_holds_beside_the_usual_goes_back_to_servers_that_may_know_it() -> None:
+    [sent] = sent_messages(ANSWERED, strict=False)
+    assert sent["reasoning_content"] == "hm"
+    assert sent["tool_calls"] == ANSWERED["tool_calls"]
+
+
+def test_and_is_left_out_where_it_would_be_refused() -> None:
+    [sent] = sent_messages(ANSWERED, strict=True)
+    plain = {"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    assert sent == {"role": "assistant", "tool_calls": [plain]}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_answer_without_anything_is_sent_back_as_an_empty_text(strict: bool) -> None:
+    [sent] = sent_messages({"role": "assistant", "content": None, "tool_calls": []}, strict=strict)
+    assert sent == {"role": "assistant", "content": ""}

@@ -101,6 +101,16 @@ class Submissions:
                 connection.execute(tell(), told)
         return answers
 
+    def earlier(self, organization: str, workspace: str, used: Idempotency) -> list[str] | None:
+        """The ids of the jobs that were accepted under the key with the same fingerprint; None where there are none."""
+        table = idempotency_keys.c
+        query = sa.select(table.fingerprint, table.job_ids).where(
+            table.organization == organization, table.workspace == workspace, table.key == used.key
+        )
+        with self._database.snapshot() as connection:
+            found = connection.execute(query).one_or_none()
+        return list(found.job_ids) if found is not None and found.fingerprint == used.fingerprint else None
+
     def _insert(self, connection: sa.Connection, submissions: Sequence[Submission]) -> None:
         """Rows of jobs that are there already stay as they are: this write is repeated where its commit is in doubt."""
         rows = [_job_row(job) for submission in submissions for job in submission.jobs]
