@@ -3,6 +3,7 @@
 import logging
 import traceback
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import internal
@@ -34,6 +35,8 @@ class Edge:
 
         try:
             await self._app(scope, receive, noting)
+        except ClientDisconnect:
+            log.info("%s %r: the caller went away before the request was whole", scope["method"], scope["path"])
         except Exception as error:  # noqa: BLE001 - the edge of the process: a bug must not show itself to callers
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("%s %r failed with %s\n%s", scope["method"], scope["path"], type(error).__name__, where)
