@@ -1,6 +1,7 @@
 """The `synthralos` command as tests call it: in this process, or as the process that it is."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -41,11 +42,16 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
         monkeypatch.setattr(sys, "argv", ["synthralos", *arguments])
         capsys.readouterr()
-        code = 0
+        code, before, level = 0, logging.root.handlers[:], logging.root.level
         try:
             run()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
+        finally:  # a command sets up the log of its process, which is the tests' here
+            logging.root.setLevel(level)
+            for handler in logging.root.handlers[:]:
+                if handler not in before:
+                    logging.root.removeHandler(handler)
         captured = capsys.readouterr()
         return Done(code, captured.out, captured.err)
 
