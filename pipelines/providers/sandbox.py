@@ -65,6 +65,7 @@ _SIMPLE: Mapping[str, Callable[[object], str | None]] = {
     "output_tokens": _token_count,
     "text": _words,
 }
+_NAMES = sorted([*_SIMPLE, "failures", "failures_at"])
 _CLASSES = frozenset(str(failure_class) for failure_class in FailureClass)
 _NO_CLASS = f"must be one of: {', '.join(sorted(_CLASSES))}"
 
@@ -81,7 +82,7 @@ def check_options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
         elif name == "failures_at":
             problems += _check_failures_at(value)
         else:
-            problems.append((name, "is not an option of the sandbox"))
+            problems.append((name, f"is not an option of the sandbox, which has {', '.join(_NAMES)}"))
     return problems
 
 
