@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,7 +24,7 @@ from synthralos.core import Core
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING, Scope
-from synthralos.domain.states import TERMINAL, Lane
+from synthralos.domain.states import TERMINAL
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.queue.operations import Operations
@@ -44,7 +44,7 @@ REPORT_SECONDS = 1.0
 """How long a readiness report is given out again, so that nobody can ask the database to death."""
 
 _READERS = 8
-_LARGE_BATCH = 4
+_SMALL_BATCH, _LARGE_BATCH = 500, 4
 LARGE_BODY = 64 * 1024
 """From this many bytes on, a body is parsed in a thread and committed beside the small ones, not among them."""
 
@@ -94,31 +94,24 @@ class Room:
         )
         self.announcer = core.announcer()
         self.submissions = Submissions(core.database)
-        arrivals = Arrivals(self.submissions, self.announcer)
         self.counts = JobCounts(core.metrics)
+        self._arrivals = Arrivals(self.submissions, self.announcer, self.counts)
         self.operator = Operator(Operations(core.database), core.doorbell, core.bus, self.counts.ended)
         core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)
-        patience = core.settings.submit_timeout
+        self._small = self._commits("accept", _SMALL_BATCH)
+        self._large = self._commits("accept-large", _LARGE_BATCH)
 
+    def _commits(self, name: str, batch: int) -> GroupCommit[_Weighed, Accepted | KeyReused]:
         def accept(weighed: Sequence[_Weighed]) -> Sequence[Accepted | KeyReused]:
-            answers = arrivals.accept([each.submission for each in weighed])
-            self.counts.accepted(_lanes(weighed, answers))
-            return answers
+            return self._arrivals.accept([each.submission for each in weighed])
 
-        self._small: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
-            "accept",
-            measured(core.metrics, "accept", accept),
-            give_up_after=patience,
+        return GroupCommit(
+            name,
+            measured(self.core.metrics, name, accept),
+            give_up_after=self.core.settings.submit_timeout,
             size_of=lambda weighed: weighed.size,
-            outages=core.outages,
-        )
-        self._large: GroupCommit[_Weighed, Accepted | KeyReused] = GroupCommit(
-            "accept-large",
-            measured(core.metrics, "accept-large", accept),
-            batch=_LARGE_BATCH,
-            give_up_after=patience,
-            size_of=lambda weighed: weighed.size,
-            outages=core.outages,
+            batch=batch,
+            outages=self.core.outages,
         )
 
     async def open(self) -> None:
@@ -224,14 +217,6 @@ class Room:
         self.core.outages.works(DATABASE)
         self.open_here.forget(job_id for job_id, row in rows.items() if row["state"] in TERMINAL)
         return {job_id: _seen(row) for job_id, row in rows.items()}
-
-
-def _lanes(weighed: Sequence[_Weighed], answers: Sequence[Accepted | KeyReused]) -> Iterator[Lane]:
-    """The lanes of the jobs that were accepted, a job for each."""
-    for each, answer in zip(weighed, answers, strict=True):
-        if isinstance(answer, Accepted) and not answer.replayed:
-            for job in each.submission.jobs:
-                yield job.lane
 
 
 def _seen(row: Row) -> Seen:

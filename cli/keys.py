@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from cli.exits import Exit
-from cli.options import DatabaseUrl, Json, output, settings
+from cli.options import DatabaseUrl, Json, opened, output
 from cli.output import Output, local
 from cli.tables import Column, Listing
 
@@ -131,14 +131,10 @@ def _check_scope(organization: str | None, workspace: str | None, user: str | No
 
 @contextmanager
 def _keys(database_url: str | None) -> Iterator["Keys"]:
-    from synthralos.store.admin.keys import Keys  # noqa: PLC0415
-    from synthralos.store.sql.database import Database  # noqa: PLC0415 - the database layer is slow to import
+    from synthralos.store.admin.keys import Keys  # noqa: PLC0415 - the database layer is slow to import
 
-    database = Database(settings(database_url=database_url).database_url)
-    try:
+    with opened(database_url) as database:
         yield Keys(database)
-    finally:
-        database.close()
 
 
 def _data(key: "ApiKey") -> dict[str, Any]:

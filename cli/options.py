@@ -1,11 +1,16 @@
 """What several commands take: options, and the settings with them on top."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import Output
 from synthralos.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from synthralos.store.sql.database import Database
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
 DatabaseUrl = Annotated[
@@ -24,3 +29,15 @@ def output(context: typer.Context, as_json: bool) -> Output:
 def settings(**overrides: object) -> Settings:
     """The settings, with the options that were given on top; raises `SettingsError`."""
     return load_settings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+@contextmanager
+def opened(database_url: str | None) -> Iterator["Database"]:
+    """The database of the option, else of DATABASE_URL; its connections are given back at the end."""
+    from synthralos.store.sql.database import Database  # noqa: PLC0415 - the database layer is slow to import
+
+    database = Database(settings(database_url=database_url).database_url)
+    try:
+        yield database
+    finally:
+        database.close()

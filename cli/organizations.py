@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from cli.keys import PlanName
-from cli.options import DatabaseUrl, Json, output, settings
+from cli.options import DatabaseUrl, Json, opened, output
 from cli.output import local
 from cli.tables import Column, Listing
 from cli.texts import one_line
@@ -48,14 +48,10 @@ def set_plan(
 
 @contextmanager
 def _organizations(database_url: str | None) -> Iterator["Organizations"]:
-    from synthralos.store.admin.organizations import Organizations  # noqa: PLC0415
-    from synthralos.store.sql.database import Database  # noqa: PLC0415 - the database layer is slow to import
+    from synthralos.store.admin.organizations import Organizations  # noqa: PLC0415 - the database layer is slow to import
 
-    database = Database(settings(database_url=database_url).database_url)
-    try:
+    with opened(database_url) as database:
         yield Organizations(database)
-    finally:
-        database.close()
 
 
 def _data(found: "Organization") -> dict[str, object]:

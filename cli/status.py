@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cli.job_views import STATE_STYLES
-from cli.options import DatabaseUrl, Json, output, settings
+from cli.options import DatabaseUrl, Json, opened, output, settings
 from cli.tables import Column, Listing
 
 if TYPE_CHECKING:
@@ -37,14 +37,10 @@ def status(context: typer.Context, database_url: DatabaseUrl = None, as_json: Js
     """
     chosen = settings(database_url=database_url)
     from synthralos.store.admin.processes import Processes  # noqa: PLC0415
-    from synthralos.store.read.overview import read_overview  # noqa: PLC0415
-    from synthralos.store.sql.database import Database  # noqa: PLC0415 - the database layer is slow to import
+    from synthralos.store.read.overview import read_overview  # noqa: PLC0415 - the database layer is slow to import
 
-    database = Database(chosen.database_url)
-    try:
+    with opened(database_url) as database:
         overview, living = read_overview(database), Processes(database).living()
-    finally:
-        database.close()
     data = _data(overview, living)
     output(context, as_json).show(data, lambda: _view(overview, living, chosen.worker_lost_after))
 

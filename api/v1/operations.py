@@ -32,23 +32,13 @@ _DOCUMENTED = documented(JobView, "The job afterwards", found=True, validated=Tr
 @router.post("/api/v1/jobs/{job_id}/cancel", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))
 async def cancel(request: Request, job_id: str) -> Response:
     """Call a job off. A call that is in flight is cut; what it cost stays on the books."""
-    room, caller = await admit(request, Permission.CANCEL_JOBS)
-    body = await read_document(request, room, ReasonIn, optional=True)
-    job = await room.job(job_id, caller)
-    actor = Actor(caller.actor, caller.scope, body.reason)
-    [outcome] = await room.write(lambda: room.operator.cancel([job["id"]], actor))
-    return await _answered(room, caller, Transition.CANCEL, outcome)
+    return await _end_or_revive(request, job_id, Transition.CANCEL, Permission.CANCEL_JOBS)
 
 
 @router.post("/api/v1/jobs/{job_id}/retry", **_DOCUMENTED, openapi_extra=takes(ReasonIn, required=False))
 async def retry(request: Request, job_id: str) -> Response:
     """Send a failed, denied, cancelled or expired job through again from the start; its history is kept."""
-    room, caller = await admit(request, Permission.RETRY_JOBS)
-    body = await read_document(request, room, ReasonIn, optional=True)
-    job = await room.job(job_id, caller)
-    actor = Actor(caller.actor, caller.scope, body.reason)
-    [outcome] = await room.write(lambda: room.operator.retry([job["id"]], actor))
-    return await _answered(room, caller, Transition.RETRY, outcome)
+    return await _end_or_revive(request, job_id, Transition.RETRY, Permission.RETRY_JOBS)
 
 
 @router.post("/api/v1/jobs/{job_id}/reroute", **_DOCUMENTED, openapi_extra=takes(RerouteIn, required=False))
@@ -87,6 +77,16 @@ async def bulk(request: Request) -> Response:
         outcomes |= zip(some, await room.write(partial(act, some, actor)), strict=True)
     transition = Transition(body.operation)
     return answer({"results": [_report(transition, job_id, outcomes.get(job_id)) for job_id in job_ids]})
+
+
+async def _end_or_revive(request: Request, job_id: str, transition: Transition, permission: Permission) -> Response:
+    room, caller = await admit(request, permission)
+    body = await read_document(request, room, ReasonIn, optional=True)
+    job = await room.job(job_id, caller)
+    actor = Actor(caller.actor, caller.scope, body.reason)
+    act = room.operator.cancel if transition is Transition.CANCEL else room.operator.retry
+    [outcome] = await room.write(lambda: act([job["id"]], actor))
+    return await _answered(room, caller, transition, outcome)
 
 
 async def _answered(room: Room, caller: Caller, transition: Transition, outcome: Outcome) -> Response:
