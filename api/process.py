@@ -17,9 +17,9 @@ from api.room import Room
 from api.shortcut import Shortcut
 from pipelines.providers.table import check_catalog
 from synthralos.bus.protocol import POLL_SECONDS
+from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
-from synthralos.settings import Settings
 from synthralos.telemetry.serving import MetricsPort
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.report import BenchmarkError, say
-from synthralos.settings import Settings
+from synthralos.config.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -118,7 +118,7 @@ def running(database_url: str, broker: BrokerPlace, catalog: Path, shape: Shape,
         system = System(f"http://127.0.0.1:{port}", key, connection)
         for name, code in _PROCESSES.items():
             if name != "workers" or shape.worker_processes:
-                command = python(f"from synthralos.settings import load_settings; {code}")
+                command = python(f"from synthralos.config.settings import load_settings; {code}")
                 system.children[name] = stack.enter_context(child(name, command, environment))
         _until_ready(system, shape)
         yield system

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, output, settings
-from synthralos.settings import Settings
+from synthralos.config.settings import Settings
 from synthralos_client import Client, ConnectError
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - an address to ask at, not to listen on

@@ -14,9 +14,9 @@ from pipelines.providers.table import check_catalog
 from synthralos.broker.base import DoorbellBroker
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.outage import DIAGNOSES as BROKER
-from synthralos.catalog import load_catalog
-from synthralos.credentials import Credentials
-from synthralos.settings import Settings
+from synthralos.config.catalog import load_catalog
+from synthralos.config.credentials import Credentials
+from synthralos.config.settings import Settings
 from synthralos.store.admin.processes import Processes
 from synthralos.store.read.overview import read_overview
 from synthralos.store.sql.database import Database

@@ -8,8 +8,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from cli.exits import Exit
-from synthralos.catalog import CatalogError
-from synthralos.settings import SettingsError
+from synthralos.config.catalog import CatalogError
+from synthralos.config.settings import SettingsError
 from synthralos.store.sql.errors import StoreError
 from synthralos.telemetry.serving import PortTaken
 from synthralos_client import (

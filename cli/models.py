@@ -33,8 +33,8 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     Examples: `synthralos models`; `CATALOG_FILE=mine.toml synthralos models --json`
     """
     chosen = settings()
-    from synthralos.catalog import load_catalog  # noqa: PLC0415 - only this command needs it
-    from synthralos.credentials import Credentials  # noqa: PLC0415
+    from synthralos.config.catalog import load_catalog  # noqa: PLC0415 - only this command needs it
+    from synthralos.config.credentials import Credentials  # noqa: PLC0415
 
     catalog = load_catalog(chosen.catalog_file)
     credentials = Credentials.from_settings(chosen, os.environ, catalog)

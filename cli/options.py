@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.output import Output
-from synthralos.settings import Settings, load_settings
+from synthralos.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from synthralos.store.sql.database import Database

@@ -4,7 +4,7 @@ import typer
 
 from cli.exits import Exit
 from cli.options import Host, Port, settings
-from synthralos.settings import Settings
+from synthralos.config.settings import Settings
 
 
 def api(host: Host = None, port: Port = None) -> None:

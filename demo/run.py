@@ -12,10 +12,10 @@ from typing import Any
 
 from demo.scenarios import PLANS, Order, orders
 from embedded.system import admin_key, embedded
+from synthralos.config.credentials import SANDBOX, Credentials
+from synthralos.config.settings import Settings, load_settings
 from synthralos.core import Core, build_core
-from synthralos.credentials import SANDBOX, Credentials
 from synthralos.domain.deployments import Catalog
-from synthralos.settings import Settings, load_settings
 from synthralos.store.admin.organizations import Organizations
 from synthralos_client import Client, Job
 

@@ -13,9 +13,9 @@ from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
 from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.sweeper import Sweeper
+from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
-from synthralos.settings import Settings
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient

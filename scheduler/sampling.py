@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from synthralos.broker.protocol import Doorbell
+from synthralos.config.settings import Settings
 from synthralos.domain.states import Lane, Stage
-from synthralos.settings import Settings
 from synthralos.store.admin.processes import Processes
 from synthralos.store.read.backlogs import Backlogs
 from synthralos.store.sql.database import Database

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
+from synthralos.config.settings import Settings
 from synthralos.control.ringing import ring_for
 from synthralos.domain.states import Lane, Stage, State
 from synthralos.domain.work_items import WorkItem
-from synthralos.settings import Settings
 from synthralos.store.queue.sweeps import Sweeps
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_contention, is_transient

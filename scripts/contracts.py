@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from api.app import build_app
+from synthralos.config.settings import Settings
 from synthralos.core import build_core
 from synthralos.domain.events import EVENTS
-from synthralos.settings import Settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "contracts"
 

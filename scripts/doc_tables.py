@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from pipelines.heal.table import build_remedies
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
+from synthralos.config.settings import Settings
 from synthralos.domain.states import TRANSITIONS
-from synthralos.settings import Settings
 from synthralos.telemetry.families import FAMILIES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -35,7 +35,7 @@ def remedies() -> str:
 
 
 def settings() -> str:
-    """The settings of `synthralos/settings.py`."""
+    """The settings of `synthralos/config/settings.py`."""
     rows = []
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else f"`{_shown(field.default)}`"

@@ -15,11 +15,11 @@ from pathlib import Path
 from genai_prices import data_snapshot
 from genai_prices.types import ModelPrice, TieredPrices
 
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.money import Price
 
-CATALOG = Path(__file__).resolve().parents[1] / "synthralos" / "catalog.toml"
+CATALOG = Path(__file__).resolve().parents[1] / "synthralos" / "config" / "catalog.toml"
 
 UNPRICED = frozenset({"sandbox"})
 """Providers whose prices are not anybody's."""

@@ -13,13 +13,13 @@ from synthralos.bus.build import build_bus
 from synthralos.bus.line import Line
 from synthralos.bus.postgres import PostgresBus
 from synthralos.bus.protocol import Bus
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
+from synthralos.config.credentials import Credentials
+from synthralos.config.settings import Settings, SettingsError
 from synthralos.control.announcer import Announcer, direct_announcer
 from synthralos.control.database_rings import DatabaseCarrier
 from synthralos.control.direct_rings import DirectRings
-from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog
-from synthralos.settings import Settings, SettingsError
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.database import Database
 from synthralos.telemetry import families

@@ -2,7 +2,7 @@
 
 import os
 
-from synthralos.settings import Settings, SettingsError
+from synthralos.config.settings import Settings, SettingsError
 from synthralos.store.sql.errors import StoreError
 from synthralos.telemetry.logs import set_up_logging
 from synthralos.telemetry.redaction import secrets_of

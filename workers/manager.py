@@ -4,8 +4,8 @@ import sys
 
 from dramatiq.cli import main
 
+from synthralos.config.settings import load_settings
 from synthralos.logs import log_as
-from synthralos.settings import load_settings
 
 
 def manage() -> int:

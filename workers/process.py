@@ -9,11 +9,11 @@ import dramatiq
 
 from pipelines.providers.table import check_catalog
 from synthralos.broker.actors import declare_actors
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
+from synthralos.config.settings import Settings, load_settings
 from synthralos.core import build_core
 from synthralos.domain.states import Stage
 from synthralos.logs import log_as
-from synthralos.settings import Settings, load_settings
 from synthralos.telemetry.serving import MetricsPort, check_ports
 from workers.runtime import WorkerRuntime
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pipelines.analyze.exporters.jsonl import JsonLinesExporter
 from pipelines.analyze.protocol import Exporter
-from synthralos.settings import Settings
+from synthralos.config.settings import Settings
 
 
 def _jsonl(settings: Settings) -> Exporter | None:

@@ -6,8 +6,8 @@ from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
 from pipelines.guard.stage import GuardStage
 from pipelines.tokens import TokenCounter
+from synthralos.config.settings import Settings
 from synthralos.domain.deployments import Catalog
-from synthralos.settings import Settings
 
 GuardFactory = Callable[[Settings, Catalog], Guard]
 

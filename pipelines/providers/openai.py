@@ -17,7 +17,7 @@ from pipelines.providers.openai_wire import encode
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_of_bug
 from pipelines.providers.transport import protocol as http
 from pipelines.providers.transport.client import Client
-from synthralos.credentials import Credentials
+from synthralos.config.credentials import Credentials
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass

@@ -6,10 +6,10 @@ from typing import Any
 
 from pipelines.providers import openai, openai_options, sandbox
 from pipelines.providers.protocol import Provider
-from synthralos.catalog import CatalogError
-from synthralos.credentials import Credentials
+from synthralos.config.catalog import CatalogError
+from synthralos.config.credentials import Credentials
+from synthralos.config.settings import Settings
 from synthralos.domain.deployments import Catalog, Deployment
-from synthralos.settings import Settings
 
 OptionProblems = list[tuple[str, str]]
 """(field, problem) each; empty where all is well."""

@@ -12,8 +12,8 @@ import pytest
 from pipelines.analyze.exporters.jsonl import JsonLinesExporter
 from pipelines.analyze.protocol import Exporter, Trace
 from pipelines.analyze.table import EXPORTERS, build_exporters
+from synthralos.config.settings import Settings
 from synthralos.domain.ids import new_id
-from synthralos.settings import Settings
 
 
 class Destination(ABC):

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pipelines.guard.protocol import Guard
 from pipelines.guard.table import GUARDS
+from synthralos.config.settings import Settings
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
-from synthralos.settings import Settings
 from tests.fakes.generated import jobs
 from tests.fakes.stage_jobs import a_deployment, a_job
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from pipelines.providers.protocol import Call
-from synthralos.credentials import Credentials
+from synthralos.config.credentials import Credentials
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Request

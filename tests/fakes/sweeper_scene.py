@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from scheduler.sweeper import Sweeper
 from synthralos.bus.memory import MemoryBus
 from synthralos.bus.protocol import Topic
-from synthralos.settings import Settings
+from synthralos.config.settings import Settings
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.stores import Store
 

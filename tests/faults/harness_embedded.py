@@ -8,8 +8,8 @@ import sys
 import threading
 
 from embedded.system import admin_key, embedded
+from synthralos.config.settings import load_settings
 from synthralos.core import build_core
-from synthralos.settings import load_settings
 
 
 def main() -> None:

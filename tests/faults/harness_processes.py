@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tests.faults.harness import Site
 
 ROOT = Path(__file__).resolve().parents[2]
-_RUN = "from synthralos.settings import load_settings; from {module} import {function}; {function}(load_settings())"
+_RUN = (
+    "from synthralos.config.settings import load_settings; from {module} import {function}; {function}(load_settings())"
+)
 
 
 class Process:

@@ -16,16 +16,16 @@ from api.room import Seen
 from pipelines.execute.stage import result_json
 from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
+from synthralos.config.credentials import Credentials
+from synthralos.config.settings import Settings
 from synthralos.core import Core, direct_rings
-from synthralos.credentials import Credentials
 from synthralos.domain.attempts import Reply
 from synthralos.domain.jobs import Job
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Transition
 from synthralos.domain.writes import Written
-from synthralos.settings import Settings
 from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
 from tests.fakes.doorbell import RecordingDoorbell

@@ -109,7 +109,7 @@ def test_the_process_finishes_what_is_under_way_when_it_is_told_to_stop(sqlite_d
     database = Database(sqlite_database)
     upgrade(database)
     secret, _ = Keys(database).create("test", Role.SERVICE, ACME)
-    code = "from api.process import run_api; from synthralos.settings import load_settings; run_api(load_settings())"
+    code = "from api.process import run_api; from synthralos.config.settings import load_settings as it; run_api(it())"
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True,
         env={"DATABASE_URL": sqlite_database, "PORT": "0", "PATH": "/usr/bin:/bin"},

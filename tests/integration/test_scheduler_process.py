@@ -16,11 +16,11 @@ from scheduler.outages import ResilientTask
 from scheduler.process import SchedulerProcess
 from synthralos.broker.brokers import build_broker
 from synthralos.bus.build import build_bus
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
+from synthralos.config.credentials import Credentials
+from synthralos.config.settings import Settings
 from synthralos.core import Core
-from synthralos.credentials import Credentials
 from synthralos.domain.states import Stage, Transition
-from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import leaders, processes
@@ -147,7 +147,7 @@ def spawn(store: Store) -> "subprocess.Popen[str]":
     code = """
 import logging, sys
 from scheduler.process import run_scheduler
-from synthralos.settings import Settings
+from synthralos.config.settings import Settings
 logging.basicConfig(level="INFO")
 run_scheduler(Settings(database_url=sys.argv[1], leader_term=1.0, sweep_interval=0.05))
 """

@@ -8,15 +8,15 @@ from typing import Any
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
 from synthralos.bus.build import build_bus
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
+from synthralos.config.credentials import Credentials
+from synthralos.config.settings import Settings
 from synthralos.core import Core, direct_rings
-from synthralos.credentials import Credentials
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob
 from synthralos.domain.money import Price
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
-from synthralos.settings import Settings
 from tests.fakes.heard import Heard
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store

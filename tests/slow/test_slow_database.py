@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from migrations.runner import upgrade
 from scheduler.process import SchedulerProcess
+from synthralos.config.settings import Settings
 from synthralos.domain.states import Stage, Transition
-from synthralos.settings import Settings
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed, is_transient
 from tests.fakes.doorbell import RecordingDoorbell

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.providers.table import PROVIDERS, check_catalog
 from scripts.update_prices import differences
-from synthralos.catalog import CatalogError, load_catalog
+from synthralos.config.catalog import CatalogError, load_catalog
 from synthralos.domain.deployments import Capability, Tier
 
 HEADER = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.checkups import LITTLE, SCARCE, disk_finding
-from synthralos.settings import Settings
+from synthralos.config.settings import Settings
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.sql.database import Database
 from tests.fakes.commands import Command, in_process

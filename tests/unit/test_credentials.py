@@ -1,8 +1,8 @@
 import pytest
 
-from synthralos.credentials import Credentials
+from synthralos.config.credentials import Credentials
+from synthralos.config.settings import Settings, SettingsError
 from synthralos.domain.deployments import Catalog
-from synthralos.settings import Settings, SettingsError
 from tests.fakes.calls import deployment
 
 OPENAI = deployment(api_key_env="OPENAI_API_KEY", id="openai/a@us")

@@ -10,10 +10,10 @@ import pytest
 
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import GUARDS, build_guard_stage
+from synthralos.config.settings import Settings
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
-from synthralos.settings import Settings
 from tests.fakes.stage_jobs import a_deployment, a_job
 
 

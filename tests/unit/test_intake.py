@@ -8,7 +8,7 @@ import pytest
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.intake.errors import MOST_ERRORS, ForeignTenant, InvalidJob
 from pipelines.intake.parse import MOST_CHARACTERS, build, parse
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
 from synthralos.domain.jobs import NewJob
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Lane

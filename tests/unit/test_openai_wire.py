@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.providers.openai_wire import encode
 from pipelines.providers.table import check_provider_options
-from synthralos.catalog import load_catalog
+from synthralos.config.catalog import load_catalog
 from synthralos.domain.jobs import Request
 from tests.fakes import calls
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 import yaml
 
-from synthralos.settings import Settings
+from synthralos.config.settings import Settings
 from synthralos.telemetry.families import FAMILIES
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthralos.config.settings import Settings, SettingsError, load_settings
 from synthralos.core import build_core
-from synthralos.settings import Settings, SettingsError, load_settings
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from synthralos.settings import Settings, SettingsError, load_settings
+from synthralos.config.settings import Settings, SettingsError, load_settings
 
 PG = "postgresql://me@db.example/jobs"
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
+from synthralos.config.settings import Settings, SettingsError
 from synthralos.domain.deployments import Catalog, Deployment
-from synthralos.settings import Settings, SettingsError
 
 SANDBOX = "sandbox"
 """The adapter of deployments that cost nothing and reach nobody."""

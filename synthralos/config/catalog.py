@@ -1,12 +1,13 @@
 """The catalog file: which deployments there are, read from TOML and checked to the last field.
 
-The form of the file is explained at the top of `catalog.toml`, the built-in one. A wrong entry stops the start:
-`load_catalog` raises `CatalogError`.
+The form of the file is explained at the top of `catalog.toml`, the built-in one. A wrong entry raises `CatalogError`.
+Entries of the same form that operators keep in the database stand in for those of the file, or are added to them.
 """
 
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from importlib import resources
@@ -25,7 +26,15 @@ _ID = re.compile(r"(?P<provider>[a-z0-9][a-z0-9._-]*)/(?P<model>[^@\s]+)@(?P<reg
 
 
 class CatalogError(Exception):
-    """The catalog cannot be used. The message is one line: which file, which entry, which field, and why."""
+    """The catalog cannot be used. The message is one line: which file, which entry, which field, and why.
+
+    `field` and `reason` are there where one field of an entry is wrong.
+    """
+
+    def __init__(self, message: str, field: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+        self.reason = reason
 
 
 def _dollars(value: object) -> Decimal:
@@ -105,8 +114,40 @@ class _DeploymentEntry(_Entry):
     options: dict[str, Any] = {}
 
 
+Entry = Mapping[str, Any]
+"""A deployment as the file has it: the members of a [[deployment]] table, without its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFile:
+    """A catalog file as it was read: providers and deployments by name."""
+
+    name: str
+    providers: Mapping[str, "_ProviderEntry"]
+    deployments: Mapping[str, Deployment]
+
+    def deployment(self, deployment_id: str, entry: Entry) -> Deployment:
+        """The deployment that an entry from elsewhere makes with this file's providers; raises `CatalogError`."""
+        return _deployment({**entry, "id": deployment_id}, self.providers, f"deployment {deployment_id!r}")
+
+    def with_entries(self, entries: Mapping[str, Entry]) -> tuple[Catalog, list[CatalogError]]:
+        """The catalog with `entries` by id in place of the file's or beside them; those that are wrong are left out."""
+        deployments, errors = dict(self.deployments), []
+        for deployment_id, entry in entries.items():
+            try:
+                deployments[deployment_id] = self.deployment(deployment_id, entry)
+            except CatalogError as error:
+                errors.append(error)
+        return Catalog(list(deployments.values())), errors
+
+
 def load_catalog(path: Path | None) -> Catalog:
     """The catalog in the TOML file at `path`, or the built-in one; raises `CatalogError`."""
+    return Catalog(list(read_catalog(path).deployments.values()))
+
+
+def read_catalog(path: Path | None) -> CatalogFile:
+    """The catalog file at `path`, or the built-in one; raises `CatalogError`."""
     name = BUILT_IN if path is None else str(path)
     document = _read(path, name)
     unknown = sorted(set(document) - {"providers", "deployment"})
@@ -121,15 +162,17 @@ def load_catalog(path: Path | None) -> Catalog:
         raise CatalogError(f"{name}: deployment: must be one or more [[deployment]] entries")
     deployments: dict[str, Deployment] = {}
     for number, entry in enumerate(entries, 1):
-        deployment = _deployment(_table(entry, f"{name}: deployment {number}"), number, providers, name)
+        table = _table(entry, f"{name}: deployment {number}")
+        named = repr(table["id"]) if isinstance(table.get("id"), str) else str(number)
+        deployment = _deployment(table, providers, f"{name}: deployment {named}")
         if deployment.id in deployments:
             raise CatalogError(f"{name}: deployment {deployment.id!r}: id: is already used by an earlier entry")
         deployments[deployment.id] = deployment
-    return Catalog(list(deployments.values()))
+    return CatalogFile(name, providers, deployments)
 
 
 def _read(path: Path | None, name: str) -> dict[str, Any]:
-    source = resources.files("synthralos").joinpath("catalog.toml") if path is None else path
+    source = resources.files("synthralos.config").joinpath("catalog.toml") if path is None else path
     try:
         return tomllib.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
@@ -153,22 +196,23 @@ def _checked(kind: type[_Kind], value: object, where: str) -> _Kind:
         first = error.errors(include_url=False, include_input=False)[0]
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
         reason = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(first["type"], first["msg"])
-        raise CatalogError(f"{where}: {field or 'entry'}: {reason.removeprefix('Value error, ')}") from None
+        raise _wrong(where, field or "entry", reason.removeprefix("Value error, ")) from None
 
 
-def _deployment(value: dict[str, Any], number: int, providers: Mapping[str, _ProviderEntry], name: str) -> Deployment:
-    where = (
-        f"{name}: deployment {value['id']!r}" if isinstance(value.get("id"), str) else f"{name}: deployment {number}"
-    )
-    entry = _checked(_DeploymentEntry, value, where)
+def _wrong(where: str, field: str, reason: str) -> CatalogError:
+    return CatalogError(f"{where}: {field}: {reason}", field, reason)
+
+
+def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: str) -> Deployment:
+    entry = _checked(_DeploymentEntry, dict(value), where)
     parts = _ID.fullmatch(entry.id)
     if parts is None:
-        raise CatalogError(f"{where}: id: must look like provider/model@region")
+        raise _wrong(where, "id", "must look like provider/model@region")
     provider = providers.get(parts["provider"])
     if provider is None:
-        raise CatalogError(f"{where}: id: there is no [providers.{parts['provider']}]")
+        raise _wrong(where, "id", f"there is no [providers.{parts['provider']}]")
     if entry.max_output > entry.context_window:
-        raise CatalogError(f"{where}: max_output: is larger than context_window")
+        raise _wrong(where, "max_output", "is larger than context_window")
     return Deployment(
         id=entry.id,
         provider=parts["provider"],
