@@ -15,7 +15,7 @@ from api.http.access import Access, clock_of
 from api.http.heads import BoundedHeads
 from api.room import Room
 from api.shortcut import Shortcut
-from pipelines.providers.table import check_catalog
+from pipelines.providers.table import check_deployment
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
@@ -143,10 +143,9 @@ def run_api(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     log_as("api", settings)
-    core = build_core(settings)
+    core = build_core(settings, check_deployment)
     core.metrics.describe("api")
     try:
-        check_catalog(core.catalog)
         port = MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports())
         server = ApiServer(core, settings.host, settings.port)
         server.start()

@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -31,7 +32,7 @@ from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
 from synthralos.store.read.whole import WholeJobs
-from synthralos.store.sql.errors import is_transient
+from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.store.sql.group_commit import GroupCommit
 from synthralos.store.sql.group_read import GroupRead
 from synthralos.telemetry.families import WAITED_FOR
@@ -74,7 +75,7 @@ class Room:
         self.reader = Reader(core.database)
         self.keys = Keys(core.database)
         self.organizations = Organizations(core.database)
-        self.checks = CatalogChecks(core.catalog)
+        self._checks = CatalogChecks(core.catalog)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
         self.auth = Authenticator(
             lambda secret: self.read(lambda: self.keys.find(secret)),
@@ -100,6 +101,13 @@ class Room:
         core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)
         self._small = self._commits("accept", _SMALL_BATCH)
         self._large = self._commits("accept-large", _LARGE_BATCH)
+
+    @property
+    def checks(self) -> CatalogChecks:
+        """The checks of the catalog that is in force."""
+        if self._checks.catalog is not self.core.catalog:
+            self._checks = CatalogChecks(self.core.catalog)
+        return self._checks
 
     def _commits(self, name: str, batch: int) -> GroupCommit[_Weighed, Accepted | KeyReused]:
         def accept(weighed: Sequence[_Weighed]) -> Sequence[Accepted | KeyReused]:
@@ -128,6 +136,9 @@ class Room:
         self.core.bus.subscribe(Topic.FINISHED, self.open_here.heard_end)
         self.waiters.subscribe_to(self.core.bus)
         self.announcer.start(self.core.bus)
+        with suppress(StoreError):  # a database that is away is asked again, by the thread that this starts
+            self.core.live.read()
+        self.core.live.start(self.core.bus)
 
     async def close(self) -> None:
         """Commit what is pending and give back the threads; the core stays its owner's to close."""

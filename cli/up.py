@@ -23,12 +23,13 @@ def up(
     """
     chosen = settings(host=host, port=port, database_url=database_url)
     from embedded.system import embedded, first_admin_key  # noqa: PLC0415 - imports every part of the system
+    from pipelines.providers.table import check_deployment  # noqa: PLC0415
     from synthralos.core import build_core  # noqa: PLC0415
     from synthralos.logs import log_as  # noqa: PLC0415
 
     out = output(context, as_json)
     log_as("up", chosen)
-    core = build_core(chosen)
+    core = build_core(chosen, check_deployment)
     with stop_requested() as stop, embedded(core) as url:
         key = first_admin_key(core)
         secret = None if key is None else key.secret

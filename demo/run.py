@@ -12,10 +12,13 @@ from typing import Any
 
 from demo.scenarios import PLANS, Order, orders
 from embedded.system import admin_key, embedded
+from pipelines.providers.table import check_deployment
+from synthralos.config.config import Config
 from synthralos.config.credentials import SANDBOX, Credentials
 from synthralos.config.settings import Settings, load_settings
 from synthralos.core import Core, build_core
 from synthralos.domain.deployments import Catalog
+from synthralos.live_config import LiveConfig
 from synthralos.store.admin.organizations import Organizations
 from synthralos_client import Client, Job
 
@@ -60,7 +63,7 @@ def stage(database_url: str, port: int = 0) -> Iterator[Stage]:
     """The embedded system on the database, with the sandbox alone: no provider that costs money can be reached."""
     with tempfile.TemporaryDirectory(prefix="synthralos-demo-") as folder:
         bill = Path(folder) / "bill.jsonl"
-        core = _offline(build_core(_settings(database_url, port, bill)))
+        core = _offline(build_core(_settings(database_url, port, bill), check_deployment))
         with embedded(core) as url:
             _put_on_plans(core)
             yield Stage(url, admin_key(core, "demo").secret, bill)
@@ -111,7 +114,7 @@ def _settings(database_url: str, port: int, bill: Path) -> Settings:
 def _offline(core: Core) -> Core:
     """The same core with nothing but the sandbox's deployments, whatever keys the environment holds."""
     catalog = Catalog([deployment for deployment in core.catalog if deployment.adapter == SANDBOX])
-    return replace(core, catalog=catalog, credentials=Credentials({}, catalog, "on"))
+    return replace(core, live=LiveConfig(Config(catalog, Credentials({}, catalog, "on"))))
 
 
 def _put_on_plans(core: Core) -> None:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from api.process import ApiServer
 from migrations.runner import upgrade
-from pipelines.providers.table import check_catalog
 from scheduler.process import SchedulerProcess
 from synthralos.core import Core
 from synthralos.domain.permissions import Role
@@ -24,7 +23,6 @@ def embedded(core: Core) -> Iterator[str]:
     """
     with ExitStack() as stack:
         stack.callback(core.close)
-        check_catalog(core.catalog)
         core.metrics.describe("up")
         settings = core.settings
         stack.callback(MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports()).close)

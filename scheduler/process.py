@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
+from pipelines.providers.table import check_deployment
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
 from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
@@ -40,6 +41,7 @@ class SchedulerProcess:
 
     def __init__(self, core: Core) -> None:
         self._settings = core.settings
+        self._live = core.live
         self._database = core.database
         self._bus = core.bus
         self._outages = core.outages
@@ -67,6 +69,7 @@ class SchedulerProcess:
     def start(self) -> None:
         """Start the sweeper's thread, and the recurring jobs in APScheduler's. Returns at once."""
         _quiet_apscheduler()
+        self._live.start(self._bus)
         scheduler = BackgroundScheduler(timezone=UTC)
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
@@ -166,7 +169,7 @@ def run_scheduler(settings: Settings) -> None:
         log.warning("BROKER_URL is memory://, which reaches no other process: the rings of this scheduler are lost")
     stopping = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    core = build_core(settings)
+    core = build_core(settings, check_deployment)
     core.metrics.describe("scheduler")
     process = SchedulerProcess(core)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from api.app import build_app
+from pipelines.providers.table import check_deployment
 from synthralos.config.settings import Settings
 from synthralos.core import build_core
 from synthralos.domain.events import EVENTS
@@ -19,7 +20,9 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def contracts() -> dict[str, dict[str, Any]]:
     """Every contract by its path within the folder."""
-    core = build_core(Settings(database_url="sqlite:///:contracts:", broker_url="memory://", catalog_file=None))
+    core = build_core(
+        Settings(database_url="sqlite:///:contracts:", broker_url="memory://", catalog_file=None), check_deployment
+    )
     try:
         found: dict[str, dict[str, Any]] = {"openapi.json": build_app(core).openapi()}
     finally:

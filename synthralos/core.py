@@ -1,7 +1,6 @@
 """What every process is built on, made once from the settings and passed to whoever needs it."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dramatiq
@@ -13,13 +12,14 @@ from synthralos.bus.build import build_bus
 from synthralos.bus.line import Line
 from synthralos.bus.postgres import PostgresBus
 from synthralos.bus.protocol import Bus
-from synthralos.config.catalog import load_catalog
-from synthralos.config.credentials import Credentials
+from synthralos.config.catalog import CheckDeployment
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.control.announcer import Announcer, direct_announcer
 from synthralos.control.database_rings import DatabaseCarrier
 from synthralos.control.direct_rings import DirectRings
 from synthralos.domain.deployments import Catalog
+from synthralos.live_config import KeptConfig, LiveConfig
+from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.database import Database
 from synthralos.telemetry import families
@@ -36,8 +36,7 @@ class Core:
     bus: Bus
     broker: dramatiq.Broker
     doorbell: Doorbell
-    catalog: Catalog
-    credentials: Credentials
+    live: LiveConfig
     outages: Outages = field(default_factory=Outages)
     direct: DirectRings | None = None
     metrics: Metrics = field(default_factory=Metrics)
@@ -47,6 +46,11 @@ class Core:
         """What direct rings come in by; None where there are none."""
         return self.bus.line if isinstance(self.bus, PostgresBus) and self.direct is not None else None
 
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as it is now."""
+        return self.live.current.catalog
+
     def announcer(self) -> Announcer:
         """Who makes accepted jobs known: the caller's to start and to close."""
         if self.direct is None:
@@ -55,6 +59,7 @@ class Core:
 
     def close(self, timeout: float = 2.0) -> None:
         """Ring what is still to be rung, then give back all connections."""
+        self.live.close()
         self.doorbell.close(timeout)
         if self.direct is not None:
             self.direct.close()
@@ -63,18 +68,19 @@ class Core:
         self.database.close()
 
 
-def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = ()) -> Core:
+def build_core(settings: Settings, check: CheckDeployment) -> Core:
     """Connects to nothing yet: databases and brokers are connected to when they are first used.
+
+    `check` says whether a deployment can be called.
 
     Raises `SettingsError` and `CatalogError`.
     """
     outages = Outages()
     database = Database(settings.database_url)
     try:
-        broker = build_broker(settings.broker_url, settings.broker_namespace, list(middleware))
+        broker = build_broker(settings.broker_url, settings.broker_namespace, [])
     except ValueError as error:
         raise SettingsError(f"BROKER_URL: {error}") from None
-    catalog = load_catalog(settings.catalog_file)
     direct = direct_rings(database, settings)
     carrier = DatabaseCarrier(database, direct) if direct is not None and settings.brokerless else broker
     core = Core(
@@ -83,8 +89,7 @@ def build_core(settings: Settings, middleware: Sequence[dramatiq.Middleware] = (
         bus=build_bus(database),
         broker=broker,
         doorbell=BrokerDoorbell(carrier, settings.broker_namespace, outages=outages),
-        catalog=catalog,
-        credentials=Credentials.from_settings(settings, os.environ, catalog),
+        live=KeptConfig(settings, os.environ, Configuration(database), check),
         outages=outages,
         direct=direct,
     )
@@ -105,6 +110,7 @@ def _show(core: Core) -> None:
     """What every process shows."""
     metrics, doorbell, database = core.metrics, core.doorbell, core.database
     metrics.reads(families.OUTAGE, lambda: {(name,): seconds for name, seconds in core.outages.seconds().items()})
+    metrics.reads(families.CONFIG_VERSION, lambda: core.live.current.version)
     metrics.reads(families.POOL, lambda: {(p.name, state): n for p in database.pools() for state, n in p.states()})
     metrics.reads(families.POOL_WAITS, lambda: {(pool.name,): pool.waits for pool in database.pools()})
     metrics.reads(families.POOL_WAIT_SECONDS, lambda: {(pool.name,): pool.wait_seconds for pool in database.pools()})

@@ -6,7 +6,7 @@ the other destinations.
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.analyze.protocol import Exporter, Trace
 from pipelines.analyze.stage import conclusion
@@ -28,11 +28,18 @@ class TraceExporter:
     """Works through jobs that are finished. Doing it twice does no harm."""
 
     def __init__(
-        self, reader: Reader, analysis: Analysis, exporters: Mapping[str, Exporter], clock: DatabaseClock
+        self,
+        reader: Reader,
+        analysis: Analysis,
+        exporters: Mapping[str, Exporter],
+        clock: DatabaseClock,
+        exports: Callable[[str], bool] = lambda organization: True,
     ) -> None:
+        """`exports` says whether the traces of an organization's jobs are exported."""
         self._reader = reader
         self._analysis = analysis
         self._clock = clock
+        self._exports = exports
         self._shippers = [Shipper(reader, analysis, exporter) for exporter in exporters.values()]
 
     def start(self) -> None:
@@ -45,7 +52,8 @@ class TraceExporter:
         open_traces = self._analysis.open_traces(job_ids)
         if open_traces:
             found = self._reader.jobs(open_traces, EVERYTHING)
-            self._analysis.close({job_id: self._conclusion(job) for job_id, job in found.items()})
+            not_exported = {job_id for job_id, job in found.items() if not self._exports(job["organization"])}
+            self._analysis.close({job_id: self._conclusion(job) for job_id, job in found.items()}, not_exported)
         for shipper in self._shippers:
             shipper.wake()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import dramatiq
 
-from pipelines.providers.table import check_catalog
+from pipelines.providers.table import check_catalog, check_deployment
 from synthralos.broker.actors import declare_actors
 from synthralos.config.catalog import load_catalog
 from synthralos.config.settings import Settings, load_settings
@@ -46,7 +46,7 @@ def boot() -> None:
     """What each process of the process manager calls first: makes the broker with its actors."""
     settings = load_settings()
     log_as("worker", settings)
-    core = build_core(settings)
+    core = build_core(settings, check_deployment)
     core.metrics.describe("worker")
     # Open as long as the process lives: scrapers see it drain.
     MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports(settings.worker_processes))

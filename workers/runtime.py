@@ -17,15 +17,13 @@ from pipelines.flow.registry import Registry, is_ours
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
 from pipelines.flow.slots import Slots
+from pipelines.flow.stages import BuildStages, LiveStages, stage_builder
 from pipelines.flow.work import Work
-from pipelines.guard.table import build_guard_stage
-from pipelines.heal.stage import build_heal_stage
 from pipelines.providers.table import build_providers
-from pipelines.route.stage import RouteStage
-from pipelines.route.strategies import STRATEGIES
 from synthralos.bus.protocol import Topic
 from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
+from synthralos.domain.flags import Flag
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.processes import Processes
 from synthralos.store.exports.backlog import Analysis
@@ -33,7 +31,7 @@ from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.errors import is_transient
-from synthralos.store.sql.retrying import keep_trying_async
+from synthralos.store.sql.retrying import keep_trying, keep_trying_async
 from synthralos.telemetry.families import FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
 from synthralos.telemetry.metrics import Metrics
 from workers.claim_audit import ClaimAudit
@@ -49,6 +47,9 @@ log = logging.getLogger(__name__)
 _RELEASE_SECONDS = 10.0
 """How long the last writes may take after the drain's deadline."""
 
+_CONFIG_PATIENCE = 60.0
+"""Seconds that a worker waits for the database's configuration before it gives up."""
+
 _THREADS_FOR_PEOPLE = 2
 """Dramatiq threads that do not wait for bulk slots for long, so that an interactive job finds one."""
 
@@ -56,10 +57,14 @@ _THREADS_FOR_PEOPLE = 2
 class WorkerRuntime:
     """What the actors hand their messages to, from boot to shutdown."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, build: BuildStages | None = None) -> None:
+        """`build` makes the stages of a configuration; the usual ones where it is not given."""
         settings, database = core.settings, core.database
+        self._live = core.live
+        self._stages = LiveStages(core.live, build or stage_builder(random.Random()))
         self._settings = settings
         self._stopping = threading.Event()
+        self._bus = core.bus
         self._doorbell = core.doorbell
         self._turned_away: list[tuple[Stage, Lane, Sequence[str]]] = []
         self._reader = Reader(database)
@@ -85,7 +90,7 @@ class WorkerRuntime:
             metrics=core.metrics,
             now=self.heartbeat.clock.now,
         )
-        self._execute = ExecuteStage(build_providers(core.credentials, settings))
+        self._execute = ExecuteStage(build_providers(lambda: core.live.current.credentials, settings))
         self.slots = Slots(
             settings.flight_slots,
             settings.flight_bytes,
@@ -96,7 +101,11 @@ class WorkerRuntime:
         claims = Claims(database)
         self._conveyor = self._build_conveyor(core, stages, claims)
         self._exporter = TraceExporter(
-            self._reader, Analysis(database, list(exporters)), exporters, self.heartbeat.clock
+            self._reader,
+            Analysis(database, list(exporters)),
+            exporters,
+            self.heartbeat.clock,
+            lambda organization: core.live.current.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, organization),
         )
         self._audit = ClaimAudit(claims, self.registry, lambda: self.heartbeat.process_id, core.doorbell.ring)
         core.bus.subscribe(Topic.CLAIM_REVOKED, self._on_revoked)
@@ -118,12 +127,11 @@ class WorkerRuntime:
 
     def _build_conveyor(self, core: Core, stages: frozenset[Stage], claims: Claims) -> Conveyor:
         settings, now = self._settings, self.heartbeat.clock.now
-        batch = self._build_batch(core, stages)
+        batch = self._build_batch(stages)
         return Conveyor(
             stages,
             Taking(claims, self.heartbeat, self._stopping, settings.slot_timeout, outages=core.outages),
-            build_guard_stage(settings, core.catalog),
-            RouteStage(core.catalog, STRATEGIES, core.credentials.why_not_offered),
+            self._stages,
             self.slots,
             self.registry,
             lambda works: self._thread.call(batch.run, works),
@@ -132,10 +140,10 @@ class WorkerRuntime:
             settings.slot_timeout,
         )
 
-    def _build_batch(self, core: Core, stages: frozenset[Stage]) -> BatchRunner:
+    def _build_batch(self, stages: frozenset[Stage]) -> BatchRunner:
         now, deployments = self.heartbeat.clock.now, self._deployments
-        calls = Calls(core.catalog, self._execute, now, self._settings.call_timeout)
-        settling = Settling(stages, AnalyzeStage(), self._writer, now)
+        calls = Calls(self._stages, self._execute, now, self._settings.call_timeout)
+        settling = Settling(stages, AnalyzeStage(), self._stages, self._writer, now)
         runner = JobRunner(
             stages,
             calls,
@@ -143,7 +151,7 @@ class WorkerRuntime:
             self._writer,
             self.registry,
             deployments,
-            build_heal_stage(random.Random(), core.catalog),
+            self._stages,
             self._histories,
             now,
             self._settings.deployment_wait,
@@ -154,6 +162,9 @@ class WorkerRuntime:
         """Register this process and be ready for messages. Waits for the database."""
         self._thread.start()
         self.heartbeat.start()
+        # Nothing may be done under a configuration that operators have changed since.
+        keep_trying(self._live.read, patience=_CONFIG_PATIENCE)
+        self._live.start(self._bus)
         self._exporter.start()
         self._thread.spawn(self._audit.run)
         if self._inbox is not None:

@@ -8,7 +8,7 @@ from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.money import Usage
+from synthralos.domain.money import Price, Usage
 
 
 class ExecuteStage:
@@ -42,17 +42,20 @@ class ExecuteStage:
             await provider.close()
 
 
-def attempt_end(attempt_no: int, deployment: Deployment, answer: Reply | Failure, seconds: float) -> AttemptEnd:
-    """What to book for an answered attempt. A cost that cannot be known is None, never 0."""
+def attempt_end(
+    attempt_no: int, deployment: Deployment, answer: Reply | Failure, seconds: float, *, priced: bool = True
+) -> AttemptEnd:
+    """What to book for an answered attempt. A cost that cannot be known, or is not `priced`, is None, never 0."""
+    price = deployment.price if priced else None
     if isinstance(answer, Failure):
-        billed, cost = _failure_cost(deployment, answer)
+        billed, cost = _failure_cost(price, answer)
         return AttemptEnd(attempt_no, Outcome.FAILED, billed, answer.usage, cost, failure=answer, seconds=seconds)
     return AttemptEnd(
         attempt_no,
         Outcome.SUCCEEDED,
         Billed.YES,
         answer.usage,
-        _cost(deployment, answer.usage),
+        _cost(price, answer.usage),
         provider_model=answer.model,
         provider_request_id=answer.provider_request_id,
         seconds=seconds,
@@ -64,16 +67,16 @@ def cut_end(attempt_no: int, seconds: float) -> AttemptEnd:
     return AttemptEnd(attempt_no, Outcome.CANCELLED, Billed.MAYBE, None, None, seconds=seconds)
 
 
-def _failure_cost(deployment: Deployment, failure: Failure) -> tuple[Billed, Decimal | None]:
+def _failure_cost(price: Price | None, failure: Failure) -> tuple[Billed, Decimal | None]:
     if failure.usage is not None:
-        return Billed.YES, _cost(deployment, failure.usage)
+        return Billed.YES, _cost(price, failure.usage)
     if failure.maybe_billed:
         return Billed.MAYBE, None
     return Billed.NO, Decimal(0)
 
 
-def _cost(deployment: Deployment, usage: Usage | None) -> Decimal | None:
-    return None if usage is None or deployment.price is None else deployment.price.cost(usage)
+def _cost(price: Price | None, usage: Usage | None) -> Decimal | None:
+    return None if usage is None or price is None else price.cost(usage)
 
 
 def result_json(deployment: Deployment, reply: Reply) -> dict[str, Any]:

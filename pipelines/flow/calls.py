@@ -5,11 +5,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
+from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.providers.protocol import Call
 from synthralos.domain.attempts import Reply
-from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.flags import Flag
 from synthralos.domain.plans import Step
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Stage, Transition
@@ -27,7 +29,7 @@ class Calls:
 
     def __init__(
         self,
-        catalog: Catalog,
+        stages: StagesNow,
         execute: ExecuteStage,
         now: Callable[[], datetime],
         call_timeout: float,
@@ -38,7 +40,7 @@ class Calls:
         Not the loop's clock: asking for the running loop takes a system call, and every job asks several times.
         """
         self._clock = clock
-        self._catalog = catalog
+        self._stages = stages
         self._execute = execute
         self._now = now
         self._call_timeout = call_timeout
@@ -55,7 +57,7 @@ class Calls:
 
     def deployment(self, step: Step) -> Deployment | None:
         """The step's deployment, if the catalog (still) has it."""
-        return self._catalog.get(step.deployment)
+        return self._stages().config.catalog.get(step.deployment)
 
     @staticmethod
     def start(work: Work, step: Step, deployment: Deployment) -> Start:
@@ -81,7 +83,8 @@ class Calls:
         """The call has ended: what it brought and cost is known."""
         attempt = _open(work)
         seconds = self._clock() - attempt.began
-        attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds)
+        priced = self._stages().config.flags.on(Flag.TRACK_MODEL_COSTS, work.job.tenant.organization)
+        attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds, priced=priced)
         ok = isinstance(answer, Reply)
         work.span("execute", self._now(), ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pipelines.flow.registry import Registry
 from pipelines.flow.slots import Lease, Slots
+from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, Work
 from pipelines.guard.stage import GuardStage
 from pipelines.route.stage import RouteStage
@@ -56,8 +57,7 @@ class Conveyor:
         self,
         serves: frozenset[Stage],
         source: Source,
-        guard: GuardStage,
-        route: RouteStage,
+        stages: StagesNow,
         slots: Slots,
         registry: Registry,
         launch: Launch,
@@ -71,8 +71,7 @@ class Conveyor:
         """
         self._serves = serves
         self._source = source
-        self._guard = guard
-        self._route = route
+        self._stages = stages
         self._slots = slots
         self._registry = registry
         self._launch = launch
@@ -175,11 +174,12 @@ class Conveyor:
                     work.failure = Failure(FailureClass.INTERNAL, f"a bug in a stage: {type(error).__name__}")
 
     def _run(self, stage: Stage, works: list[Work]) -> None:
+        stages = self._stages()
         if stage is Stage.GUARD:
-            works = self._through_guard(works)
+            works = self._through_guard(stages.guard, works)
             stage = self._next(Stage.ROUTE, works)
         if stage is Stage.ROUTE:
-            works = self._through_route([w for w in works if w.ending is None])
+            works = self._through_route(stages.route, [w for w in works if w.ending is None])
             stage = self._next(Stage.EXECUTE, works)
         if stage is Stage.HEAL:
             for work in works:
@@ -193,8 +193,8 @@ class Conveyor:
                     work.ending = Ending(Transition.HAND_OVER, stage)
         return stage
 
-    def _through_guard(self, works: list[Work]) -> list[Work]:
-        verdicts = self._guard.inspect([work.job for work in works])
+    def _through_guard(self, guard: GuardStage, works: list[Work]) -> list[Work]:
+        verdicts = guard.inspect([work.job for work in works])
         now = self._now()
         for work, verdict in zip(works, verdicts, strict=True):
             work.job.verdict = verdict
@@ -203,8 +203,8 @@ class Conveyor:
             work.ending = None if passed else _refusal(verdict)
         return [work for work in works if work.ending is None]
 
-    def _through_route(self, works: list[Work]) -> list[Work]:
-        outcomes = self._route.plan([work.job for work in works])
+    def _through_route(self, route: RouteStage, works: list[Work]) -> list[Work]:
+        outcomes = route.plan([work.job for work in works])
         now = self._now()
         for work, outcome in zip(works, outcomes, strict=True):
             if isinstance(outcome, RoutingPlan):

@@ -16,9 +16,9 @@ from pipelines.flow.calls import CLOCKS_APART, Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.settling import Settling, Writer
+from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, Next, Work, ending_of
 from pipelines.heal.protocol import Case, NextDeployment
-from pipelines.heal.stage import HealStage
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event, FailureFields, Healed
@@ -56,7 +56,7 @@ class JobRunner:
         writer: Writer,
         registry: Registry,
         deployments: DeploymentSlots,
-        heal: HealStage,
+        stages: StagesNow,
         histories: Histories,
         now: Callable[[], datetime],
         deployment_wait: float,
@@ -68,7 +68,7 @@ class JobRunner:
         self._writer = writer
         self._registry = registry
         self._deployments = deployments
-        self._heal = heal
+        self._stages = stages
         self._histories = histories
         self._now = now
         self._deployment_wait = deployment_wait
@@ -230,7 +230,7 @@ class JobRunner:
             return await self._leave(work, Ending(Transition.HAND_OVER, Stage.HEAL, failure=failure))
         history = await self._history(work, failure)
         now = self._now()
-        [(remedy, treatment)] = self._heal.treat([Case(job, failure, history, now)])
+        [(remedy, treatment)] = self._stages().heal.treat([Case(job, failure, history, now)])
         named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
         work.span("heal", self._now(), failure=failure.failure_class, **named)
         work.events.append(Event.of(Healed(**named, failure=FailureFields(**failure.to_json())), "heal"))

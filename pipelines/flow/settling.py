@@ -12,9 +12,11 @@ from typing import Protocol
 
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.execute.stage import cut_end
+from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from synthralos.domain.attempts import AttemptEnd
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.flags import Flag
 from synthralos.domain.states import TERMINAL, Stage, Transition, target
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
 
@@ -51,10 +53,16 @@ class Settling:
     """Makes settlements of what happened to jobs."""
 
     def __init__(
-        self, serves: frozenset[Stage], analyze: AnalyzeStage, writer: Writer, now: Callable[[], datetime]
+        self,
+        serves: frozenset[Stage],
+        analyze: AnalyzeStage,
+        stages: StagesNow,
+        writer: Writer,
+        now: Callable[[], datetime],
     ) -> None:
         self._analyzes = Stage.ANALYZE in serves
         self._analyze = analyze
+        self._stages = stages
         self._writer = writer
         self._now = now
 
@@ -94,6 +102,7 @@ class Settling:
             result=ending.result,
             constraints=ending.constraints,
             analyzed=analyzed,
+            exported=self._stages().config.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, job.tenant.organization),
             spans=[*work.spans, *conclusion],
             events=tuple(work.events),
         )

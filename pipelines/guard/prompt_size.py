@@ -1,30 +1,13 @@
 """The prompt-size guard: characters and tokens, held against the organization's plan and the model's window."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipelines.tokens import TextSize, TokenCounter, encoding_for, measure, prompt_texts
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
-
-
-@dataclass(frozen=True, slots=True)
-class SizeLimits:
-    """The largest prompt that a plan allows."""
-
-    characters: int
-    tokens: int
-
-
-PLAN_LIMITS: Mapping[str, SizeLimits] = {
-    "free": SizeLimits(characters=160_000, tokens=32_000),
-    "pro": SizeLimits(characters=1_200_000, tokens=256_000),
-    "enterprise": SizeLimits(characters=8_000_000, tokens=2_000_000),
-}
-
-DEFAULT_PLAN = "free"
-"""The limits of a plan that the table does not have: a misspelt plan must not cost more than the smallest."""
+from synthralos.domain.limits import PlanLimits
 
 NEAR = 0.9
 """From this part of a limit on, a prompt is flagged."""
@@ -48,12 +31,10 @@ class PromptSizeGuard:
 
     name = "prompt_size"
 
-    def __init__(
-        self, catalog: Catalog, counter: TokenCounter, plan_limits: Mapping[str, SizeLimits] = PLAN_LIMITS
-    ) -> None:
+    def __init__(self, catalog: Catalog, counter: TokenCounter, limits_of: Callable[[str], PlanLimits]) -> None:
+        """`limits_of` gives what an account plan allows."""
         self._counter = counter
-        self._plan_limits = plan_limits
-        self._default = plan_limits[DEFAULT_PLAN]
+        self._limits_of = limits_of
         self._windows = _largest_windows(catalog)
 
     def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
@@ -63,19 +44,19 @@ class PromptSizeGuard:
     def _inspect(self, job: Job) -> Finding | None:
         texts = prompt_texts(job.request)
         size = measure(texts)
-        limits = self._plan_limits.get(job.tenant.account_plan, self._default)
+        limits = self._limits_of(job.tenant.account_plan)
         window = self._windows.get(job.request.model)
-        room = limits.tokens if window is None else window - (job.request.max_output_tokens or 0)
-        most = min(limits.tokens, room)
-        if size.upper_bound < NEAR * most and size.characters < NEAR * limits.characters:
+        room = limits.prompt_tokens if window is None else window - (job.request.max_output_tokens or 0)
+        most = min(limits.prompt_tokens, room)
+        if size.upper_bound < NEAR * most and size.characters < NEAR * limits.prompt_characters:
             return None
         if room <= 0:
             return _no_room(job, window or 0)
-        if size.characters > limits.characters:
+        if size.characters > limits.prompt_characters:
             return _too_many_characters(job, size, limits)
-        limit = _token_limit(job, limits.tokens, room)
+        limit = _token_limit(job, limits.prompt_tokens, room)
         return self._by_tokens(job, texts, size, limit) or _nearly(
-            job, "characters", size.characters, limits.characters
+            job, "characters", size.characters, limits.prompt_characters
         )
 
     def _by_tokens(self, job: Job, texts: Sequence[str], size: TextSize, limit: _TokenLimit) -> Finding | None:
@@ -105,11 +86,11 @@ def _token_limit(job: Job, plan_tokens: int, room: int) -> _TokenLimit:
     )
 
 
-def _too_many_characters(job: Job, size: TextSize, limits: SizeLimits) -> Finding:
+def _too_many_characters(job: Job, size: TextSize, limits: PlanLimits) -> Finding:
     owner = f"the {job.tenant.account_plan} plan"
     remedy = "shorten the messages, or move the organization to a larger plan"
-    reason = f"messages has {size.characters} characters, {owner} allows {limits.characters}: {remedy}"
-    signals = {"characters": size.characters, "character_limit": limits.characters, "limited_by": owner}
+    reason = f"messages has {size.characters} characters, {owner} allows {limits.prompt_characters}: {remedy}"
+    signals = {"characters": size.characters, "character_limit": limits.prompt_characters, "limited_by": owner}
     return _deny(reason, "messages", signals)
 
 

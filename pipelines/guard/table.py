@@ -6,16 +6,15 @@ from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
 from pipelines.guard.stage import GuardStage
 from pipelines.tokens import TokenCounter
-from synthralos.config.settings import Settings
-from synthralos.domain.deployments import Catalog
+from synthralos.config.config import Config
 
-GuardFactory = Callable[[Settings, Catalog], Guard]
+GuardFactory = Callable[[Config, TokenCounter], Guard]
 
 GUARDS: Mapping[str, GuardFactory] = {
-    "prompt_size": lambda settings, catalog: PromptSizeGuard(catalog, TokenCounter()),
+    "prompt_size": lambda config, counter: PromptSizeGuard(config.catalog, counter, config.limits_of),
 }
 
 
-def build_guard_stage(settings: Settings, catalog: Catalog) -> GuardStage:
-    """The guard stage with every guard of the table."""
-    return GuardStage([make(settings, catalog) for make in GUARDS.values()])
+def build_guard_stage(config: Config, counter: TokenCounter) -> GuardStage:
+    """The guard stage with every guard of the table, for one configuration."""
+    return GuardStage([make(config, counter) for make in GUARDS.values()])

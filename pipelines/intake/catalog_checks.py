@@ -13,10 +13,10 @@ from synthralos.domain.deployments import Catalog
 
 
 class CatalogChecks:
-    """Checks names against the catalog and the strategies."""
+    """Checks names against one catalog and the strategies."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+        self.catalog = catalog
         self._deployments = Names(d.id for d in catalog)
         self._models = Names({"auto"} | {name for d in catalog for name in (d.id, d.model_name, d.model)})
         self._regions = Names(d.region for d in catalog)
@@ -29,7 +29,7 @@ class CatalogChecks:
         if job.constraints is not None:
             yield from self.check_constraints(job.constraints, f"{path}constraints.")
         if job.provider_options:
-            for field, problem in check_provider_options(job.provider_options, self._catalog):
+            for field, problem in check_provider_options(job.provider_options, self.catalog):
                 yield FieldError(f"{path}provider_options.{field}", problem, "change it, or leave it out")
 
     def check_constraints(self, wanted: ConstraintsIn | RerouteIn, path: str) -> Iterator[FieldError]:
@@ -52,7 +52,7 @@ class CatalogChecks:
         remedy = f"the job's data is classified {classification}: stay in region {home}"
         if wanted.region not in (None, home):
             yield FieldError("region", f"must be {home}", remedy)
-        pinned = None if wanted.pin is None else self._catalog.get(wanted.pin)
+        pinned = None if wanted.pin is None else self.catalog.get(wanted.pin)
         if pinned is not None and pinned.region != home:
             yield FieldError("pin", f"must be a deployment in region {home}", remedy)
 

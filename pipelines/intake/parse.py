@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.guard.prompt_size import PLAN_LIMITS
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob, invalid_field, join
 from pipelines.intake.image_addresses import problem_with
@@ -28,11 +27,9 @@ from pipelines.intake.schema import (
 from pipelines.intake.validation import field_errors
 from synthralos.domain.ids import new_id, trace_id_of
 from synthralos.domain.jobs import UNCONSTRAINED, Constraints, NewJob, Request, Tenant
+from synthralos.domain.limits import MOST_CHARACTERS
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Lane
-
-MOST_CHARACTERS = max(limits.characters for limits in PLAN_LIMITS.values())
-"""Characters of prompt that no plan allows more of: what is longer is refused here, not stored and then denied."""
 
 DEFAULT_ORGANIZATION = DEFAULT_WORKSPACE = "default"
 

@@ -17,7 +17,7 @@ from pipelines.providers.openai_wire import encode
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_of_bug
 from pipelines.providers.transport import protocol as http
 from pipelines.providers.transport.client import Client
-from synthralos.config.credentials import Credentials
+from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
@@ -60,7 +60,7 @@ class OpenAIProvider:
     those that all may have. OpenAI and Azure refuse members of messages that they do not know; all others get them.
     """
 
-    def __init__(self, credentials: Credentials, client: Client | None = None) -> None:
+    def __init__(self, credentials: CredentialsNow, client: Client | None = None) -> None:
         self._credentials = credentials
         self._client = client or Client()
         self._endpoints: dict[str, _Endpoint] = {}
@@ -95,7 +95,7 @@ class OpenAIProvider:
         endpoint = self._endpoints.get(deployment.id)
         if endpoint is not None and endpoint.deployment is deployment:
             return endpoint
-        missing = self._credentials.why_not_offered(deployment)
+        missing = self._credentials().why_not_offered(deployment)
         if missing is not None:
             return Failure(FailureClass.CREDENTIAL, missing)
         try:
@@ -105,7 +105,7 @@ class OpenAIProvider:
         return endpoint
 
     def _new_endpoint(self, deployment: Deployment) -> _Endpoint:
-        key = self._credentials.key_for(deployment)
+        key = self._credentials().key_for(deployment)
         headers = HEADERS if key is None else (*HEADERS, ("Authorization", f"Bearer {key}"))
         address = self._client.endpoint("POST", f"{deployment.base_url}/chat/completions", headers)
         thoughts_beside = _host(deployment).endswith(_THINKING_HOSTS)

@@ -6,8 +6,8 @@ from typing import Any
 
 from pipelines.providers import openai, openai_options, sandbox
 from pipelines.providers.protocol import Provider
-from synthralos.config.catalog import CatalogError
-from synthralos.config.credentials import Credentials
+from synthralos.config.catalog import wrong_field
+from synthralos.config.credentials import CredentialsNow
 from synthralos.config.settings import Settings
 from synthralos.domain.deployments import Catalog, Deployment
 
@@ -19,7 +19,7 @@ OptionProblems = list[tuple[str, str]]
 class Adapter:
     """How to build a provider, and how to check what a request and the catalog tell it before it is called."""
 
-    build: Callable[[Credentials, Settings], Provider]
+    build: Callable[[CredentialsNow, Settings], Provider]
     check_options: Callable[[Mapping[str, Any], Collection[str]], OptionProblems]
     check_deployment: Callable[[Deployment], object] = lambda _: None
 
@@ -32,22 +32,27 @@ PROVIDERS: Mapping[str, Adapter] = {
 }
 
 
-def build_providers(credentials: Credentials, settings: Settings) -> dict[str, Provider]:
+def build_providers(credentials: CredentialsNow, settings: Settings) -> dict[str, Provider]:
     """One provider per adapter name, for this process."""
     return {name: adapter.build(credentials, settings) for name, adapter in PROVIDERS.items()}
 
 
-def check_catalog(catalog: Catalog) -> None:
+def check_deployment(deployment: Deployment) -> None:
     """Raise `CatalogError` for a deployment whose adapter does not exist or does not understand its options."""
+    adapter = PROVIDERS.get(deployment.adapter)
+    if adapter is None:
+        raise wrong_field(deployment, "adapter", f"must be one of {', '.join(PROVIDERS)}")
+    try:
+        adapter.check_deployment(deployment)
+    except ValueError as error:
+        field, _, reason = str(error).partition(": ")
+        raise wrong_field(deployment, field, reason) from None
+
+
+def check_catalog(catalog: Catalog) -> None:
+    """Raise `CatalogError` for the first deployment that `check_deployment` refuses."""
     for deployment in catalog:
-        adapter = PROVIDERS.get(deployment.adapter)
-        if adapter is None:
-            known = ", ".join(PROVIDERS)
-            raise CatalogError(f"deployment {deployment.id!r}: adapter: must be one of {known}")
-        try:
-            adapter.check_deployment(deployment)
-        except ValueError as error:
-            raise CatalogError(f"deployment {deployment.id!r}: {error}") from None
+        check_deployment(deployment)
 
 
 def check_provider_options(options: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> OptionProblems:

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, Rule, demand_of, estimated_cost, room
 from pipelines.route.protocol import Candidate, Strategy
+from pipelines.route.strategies import CATALOG_ORDER
 from pipelines.tokens import BYTES_PER_TOKEN, TextSize, TokenCounter, encoding_for, measure, prompt_texts
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import Exclusion, RoutingPlan, Step
 
@@ -70,11 +72,13 @@ class RouteStage:
         catalog: Catalog,
         strategies: Mapping[str, Strategy],
         why_not_offered: WhyNotOffered,
+        flags: Flags | None = None,
         counter: TokenCounter | None = None,
     ) -> None:
         self._deployments = tuple(catalog)
         self._strategies = dict(strategies)
         self._why_not_offered = why_not_offered
+        self._flags = flags or Flags()
         self._counter = counter or TokenCounter()
         self._offer = _Offer(())
         self._sifted = lru_cache(DEMANDS_KEPT)(self._sift)
@@ -107,6 +111,8 @@ class RouteStage:
         strategy = self._strategies.get(PINNED if constraints.pin else constraints.strategy)
         if strategy is None:
             return _unknown_strategy(constraints.strategy, self._strategies)
+        if not self._flags.on(Flag.ENABLE_ARCHGW_ROUTING, job.tenant.organization):
+            strategy = CATALOG_ORDER
         demand = demand_of(job)
         sifted = self._sifted(demand, offer)
         choice = self._choice(demand, offer, self._tokens_in(job, sifted))

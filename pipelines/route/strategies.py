@@ -36,6 +36,27 @@ class Pinned:
         return pinned + Cheapest().rank(job, others)
 
 
+class CatalogOrder:
+    """As the catalog has them: what is left of routing where the unified routing service is switched off."""
+
+    name = "catalog_order"
+    repeatable = True
+
+    def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
+        """See `Strategy.rank`."""
+        return [
+            Step(candidate.deployment.id, _in_order(number), candidate.estimated_cost)
+            for number, candidate in enumerate(candidates, 1)
+        ]
+
+
+CATALOG_ORDER = CatalogOrder()
+
+
+def _in_order(number: int) -> str:
+    return "the first of the catalog that fits" if number == 1 else f"number {number} of the catalog that fits"
+
+
 def _by_cost(candidate: Candidate) -> tuple[bool, Decimal, str]:
     cost = candidate.estimated_cost
     return cost is None, Decimal(0) if cost is None else cost, candidate.deployment.id

@@ -17,12 +17,13 @@ POLL_SECONDS = 1.0
 class Topic(StrEnum):
     """`finished`: the job is over. `changed`: it waits for something else now.
 
-    `claim_revoked`: the job was cancelled or rerouted under its worker.
+    `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
     """
 
     FINISHED = "synthralos_finished"
     CHANGED = "synthralos_changed"
     CLAIM_REVOKED = "synthralos_claim_revoked"
+    CONFIG = "synthralos_config"
 
 
 Listener = Callable[[Sequence[str] | None], None]

@@ -6,7 +6,7 @@ Entries of the same form that operators keep in the database stand in for those 
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -114,6 +114,9 @@ class _DeploymentEntry(_Entry):
     options: dict[str, Any] = {}
 
 
+CheckDeployment = Callable[[Deployment], object]
+"""Raises `CatalogError` for a deployment that cannot be called."""
+
 Entry = Mapping[str, Any]
 """A deployment as the file has it: the members of a [[deployment]] table, without its id."""
 
@@ -130,12 +133,14 @@ class CatalogFile:
         """The deployment that an entry from elsewhere makes with this file's providers; raises `CatalogError`."""
         return _deployment({**entry, "id": deployment_id}, self.providers, f"deployment {deployment_id!r}")
 
-    def with_entries(self, entries: Mapping[str, Entry]) -> tuple[Catalog, list[CatalogError]]:
+    def with_entries(self, entries: Mapping[str, Entry], check: CheckDeployment) -> tuple[Catalog, list[CatalogError]]:
         """The catalog with `entries` by id in place of the file's or beside them; those that are wrong are left out."""
         deployments, errors = dict(self.deployments), []
         for deployment_id, entry in entries.items():
             try:
-                deployments[deployment_id] = self.deployment(deployment_id, entry)
+                deployment = self.deployment(deployment_id, entry)
+                check(deployment)
+                deployments[deployment_id] = deployment
             except CatalogError as error:
                 errors.append(error)
         return Catalog(list(deployments.values())), errors
@@ -197,6 +202,11 @@ def _checked(kind: type[_Kind], value: object, where: str) -> _Kind:
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
         reason = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(first["type"], first["msg"])
         raise _wrong(where, field or "entry", reason.removeprefix("Value error, ")) from None
+
+
+def wrong_field(deployment: Deployment, field: str, reason: str) -> CatalogError:
+    """The error of a deployment one of whose fields is wrong."""
+    return _wrong(f"deployment {deployment.id!r}", field, reason)
 
 
 def _wrong(where: str, field: str, reason: str) -> CatalogError:

@@ -4,7 +4,7 @@ Read once at the start from the settings and the environment; keys are never sho
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic import SecretStr
 
@@ -15,6 +15,10 @@ SANDBOX = "sandbox"
 """The adapter of deployments that cost nothing and reach nobody."""
 
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
+
+
+CredentialsNow = Callable[[], "Credentials"]
+"""The credentials as they are now: they may change while a process runs."""
 
 
 class Credentials:

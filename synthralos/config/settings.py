@@ -13,9 +13,13 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from synthralos.config.setting_urls import checked_address, checked_url
+from synthralos.domain.flags import Flag
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Override = Annotated[
+    bool | None, Field(description="on or off: sets the feature flag for this process, whatever the database says")
+]
 
 _DATABASES = ("sqlite", "postgresql", "postgres")
 _BROKERS = ("memory", "amqp", "amqps", "redis", "rediss", "postgresql", "postgres")
@@ -110,6 +114,20 @@ class Settings(BaseSettings):
         description="share of successful submissions, reads of a job and probes that get a line; the rest always do",
     )
 
+    track_model_costs: Override = None
+    enable_similarity_logging: Override = None
+    enable_langfuse_export: Override = None
+    enable_async_trace_export: Override = None
+    enable_archgw_routing: Override = None
+    enable_policy_engine: Override = None
+    enable_rate_limiting: Override = None
+    enable_guardrails_ai: Override = None
+    enable_stackstorm: Override = None
+    enable_stackstorm_retry: Override = None
+    enable_stackstorm_reroute: Override = None
+    enable_stackstorm_repair_execution: Override = None
+    enable_cron_backoff: Override = None
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
@@ -176,6 +194,12 @@ class Settings(BaseSettings):
         if self.metrics_port + self.worker_processes - 1 > 65535 and self.metrics_port:
             raise ValueError("METRICS_PORT: leaves no port for each of WORKER_PROCESSES, 65535 is the last")
         return self
+
+    @property
+    def flag_overrides(self) -> dict[Flag, bool]:
+        """The feature flags that the environment decides for this process."""
+        named = {flag: getattr(self, flag) for flag in Flag}
+        return {flag: value for flag, value in named.items() if value is not None}
 
     @property
     def _on_postgresql(self) -> bool:

@@ -49,7 +49,8 @@ class Settlement:
     """What becomes of a job in its worker's hands.
 
     `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt`, a call to
-    `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is.
+    `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is. `exported`: the
+    trace of a job that is analyzed is owed to the exporters.
     """
 
     job: Job
@@ -64,6 +65,7 @@ class Settlement:
     result: dict[str, Any] | None = None
     constraints: dict[str, Any] | None = None
     analyzed: bool = False
+    exported: bool = True
     spans: Sequence[Span] = ()
     events: Sequence[Event] = ()
 

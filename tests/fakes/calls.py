@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from pipelines.providers.protocol import Call
-from synthralos.config.credentials import Credentials
+from synthralos.config.credentials import Credentials, CredentialsNow
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Request
@@ -36,8 +36,9 @@ def deployment(adapter: str = "openai", **changes: Any) -> Deployment:
     return replace(plain, **changes)
 
 
-def credentials(*deployments: Deployment, key: str = KEY, sandbox: str = "on") -> Credentials:
-    return Credentials({KEY_VARIABLE: SecretStr(key)} if key else {}, Catalog(list(deployments)), sandbox)
+def credentials(*deployments: Deployment, key: str = KEY, sandbox: str = "on") -> CredentialsNow:
+    found = Credentials({KEY_VARIABLE: SecretStr(key)} if key else {}, Catalog(list(deployments)), sandbox)
+    return lambda: found
 
 
 def request(prompt: str = "Say hello.", provider_options: dict[str, Any] | None = None, **body: Any) -> Request:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from random import Random
 from typing import Any
 
 from pipelines.analyze.stage import AnalyzeStage
@@ -16,7 +15,6 @@ from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
 from pipelines.flow.work import Work
-from pipelines.heal.stage import build_heal_stage
 from pipelines.providers.protocol import Call, Cancel, Done
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.deployments import Catalog
@@ -26,6 +24,7 @@ from synthralos.domain.money import Usage
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from tests.fakes.stage_jobs import NOON, a_deployment, a_job, a_plan
+from tests.fakes.stages import stages_of
 
 FIRST, SECOND, THIRD = "fake/first@us", "fake/second@us", "fake/third@us"
 Step = Callable[[], Awaitable[object]]
@@ -60,14 +59,14 @@ class Scene:
                 for name in (FIRST, SECOND, THIRD)
             ]
         )
-        stages, clock = frozenset(serves), lambda: self.now
+        made, served, clock = stages_of(catalog), frozenset(serves), lambda: self.now
         self.registry = Registry(self.left.append)
         self.deployments = DeploymentSlots(lambda: self.seconds)
-        calls = Calls(catalog, ExecuteStage({"fake": self}), clock, 60.0)
-        settling = Settling(stages, AnalyzeStage(), self, clock)
+        calls = Calls(lambda: made, ExecuteStage({"fake": self}), clock, 60.0)
+        settling = Settling(served, AnalyzeStage(), lambda: made, self, clock)
         self.runner = JobRunner(
-            stages, calls, settling, self, self.registry, self.deployments,
-            build_heal_stage(Random(1), catalog), self._histories, clock, deployment_wait,
+            served, calls, settling, self, self.registry, self.deployments,
+            lambda: made, self._histories, clock, deployment_wait,
         )  # fmt: skip
         self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, self.runner)
 

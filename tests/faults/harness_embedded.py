@@ -8,12 +8,13 @@ import sys
 import threading
 
 from embedded.system import admin_key, embedded
+from pipelines.providers.table import check_deployment
 from synthralos.config.settings import load_settings
 from synthralos.core import build_core
 
 
 def main() -> None:
-    core = build_core(load_settings())
+    core = build_core(load_settings(), check_deployment)
     with embedded(core) as url:
         key = admin_key(core, "test")
         sys.stdout.write(json.dumps({"url": url, "key": key.secret}) + "\n")

@@ -17,6 +17,7 @@ from pipelines.execute.stage import result_json
 from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
 from synthralos.config.catalog import load_catalog
+from synthralos.config.config import Config
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
 from synthralos.core import Core, direct_rings
@@ -26,6 +27,7 @@ from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Transition
 from synthralos.domain.writes import Written
+from synthralos.live_config import LiveConfig
 from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
 from tests.fakes.doorbell import RecordingDoorbell
@@ -47,9 +49,9 @@ def core_over(database: Database, **settings: Any) -> Core:
     chosen = Settings(database_url=url, sandbox="on", **settings)
     catalog = load_catalog(None)
     broker: dramatiq.Broker = StubBroker(middleware=[])
-    credentials = Credentials.from_settings(chosen, {}, catalog)
+    live = LiveConfig(Config(catalog, Credentials.from_settings(chosen, {}, catalog)))
     direct = direct_rings(database, chosen)
-    return Core(chosen, database, build_bus(database), broker, RecordingDoorbell(), catalog, credentials, direct=direct)
+    return Core(chosen, database, build_bus(database), broker, RecordingDoorbell(), live, direct=direct)
 
 
 class Place:

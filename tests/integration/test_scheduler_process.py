@@ -17,10 +17,12 @@ from scheduler.process import SchedulerProcess
 from synthralos.broker.brokers import build_broker
 from synthralos.bus.build import build_bus
 from synthralos.config.catalog import load_catalog
+from synthralos.config.config import Config
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
 from synthralos.core import Core
 from synthralos.domain.states import Stage, Transition
+from synthralos.live_config import LiveConfig
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import leaders, processes
@@ -61,8 +63,7 @@ def recorded_core(settings: Settings, doorbell: RecordingDoorbell) -> Core:
         bus=build_bus(database),
         broker=build_broker("memory://", "test", []),
         doorbell=doorbell,
-        catalog=load_catalog(None),
-        credentials=Credentials.from_settings(settings, {}, load_catalog(None)),
+        live=LiveConfig(Config(load_catalog(None), Credentials({}, load_catalog(None), "on"))),
     )
 
 

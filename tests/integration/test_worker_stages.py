@@ -11,6 +11,7 @@ from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.states import Stage, State
 from synthralos.store.queue.claims import Claims
 from tests.fakes.jobs import new_job
+from tests.fakes.stages import with_guard
 from tests.fakes.stores import Store
 from tests.integration.worker_place import WorkerPlace, ordered, worker_place
 
@@ -94,12 +95,8 @@ class DeferOnce:
         return list(found)
 
 
-def test_a_deferred_job_waits_at_guard_and_goes_on_when_its_time_has_come(
-    place: WorkerPlace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    guard = GuardStage([DeferOnce()])
-    monkeypatch.setattr("workers.runtime.build_guard_stage", lambda settings, catalog: guard)
-    place.worker()
+def test_a_deferred_job_waits_at_guard_and_goes_on_when_its_time_has_come(place: WorkerPlace) -> None:
+    place.start(place.core(), with_guard(GuardStage([DeferOnce()])))
     [job_id] = place.submit()
     place.reaches(job_id, State.PARKED)
     parked = place.store.job(job_id)
@@ -119,8 +116,7 @@ class Broken:
         raise ZeroDivisionError
 
 
-def test_a_bug_in_a_stage_makes_a_dead_letter(place: WorkerPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.runtime.build_guard_stage", lambda settings, catalog: Broken())
-    place.worker()
+def test_a_bug_in_a_stage_makes_a_dead_letter(place: WorkerPlace) -> None:
+    place.start(place.core(), with_guard(Broken()))
     job = place.run(new_job())
     assert (job["state"], job["failure"]["class"], job["attempts"]) == (State.FAILED, "internal", 0)

@@ -5,10 +5,12 @@ from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import Any
 
+from pipelines.flow.stages import BuildStages
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.doorbell import BrokerDoorbell
 from synthralos.bus.build import build_bus
 from synthralos.config.catalog import load_catalog
+from synthralos.config.config import Config
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
 from synthralos.core import Core, direct_rings
@@ -17,6 +19,7 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob
 from synthralos.domain.money import Price
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
+from synthralos.live_config import LiveConfig
 from tests.fakes.heard import Heard
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store
@@ -42,9 +45,9 @@ class WorkerPlace:
         """One more worker, running; stopped at the end of the test, if not before."""
         return self.start(self.core(catalog, **settings))
 
-    def start(self, core: Core) -> EmbeddedWorker:
-        """A worker on `core`, running."""
-        worker = EmbeddedWorker(core)
+    def start(self, core: Core, build: BuildStages | None = None) -> EmbeddedWorker:
+        """A worker on `core`, running; `build`: see `WorkerRuntime`."""
+        worker = EmbeddedWorker(core, build)
         worker.start()
         self._running.append(worker)
         self._stack.callback(self.stop, worker)
@@ -63,9 +66,9 @@ class WorkerPlace:
         catalog = catalog or load_catalog(None)
         broker = build_broker(chosen.broker_url, chosen.broker_namespace, [])
         doorbell = BrokerDoorbell(broker, chosen.broker_namespace)
-        credentials = Credentials.from_settings(chosen, {}, catalog)
+        live = LiveConfig(Config(catalog, Credentials.from_settings(chosen, {}, catalog)))
         direct = direct_rings(self.store.database, chosen)
-        core = Core(chosen, self.store.database, self.bus, broker, doorbell, catalog, credentials, direct=direct)
+        core = Core(chosen, self.store.database, self.bus, broker, doorbell, live, direct=direct)
         self._stack.callback(broker.close)
         self._stack.callback(doorbell.close, 2.0)
         self._cores.append(core)

@@ -10,13 +10,12 @@ from pipelines.flow.registry import Registry
 from pipelines.flow.slots import Slots
 from pipelines.flow.work import Work
 from pipelines.guard.stage import GuardStage
-from pipelines.route.stage import RouteStage
-from pipelines.route.strategies import STRATEGIES
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Claim, Job
 from synthralos.domain.states import Lane, Stage, Transition
 from tests.fakes.stage_jobs import NOON, a_deployment, a_job, a_plan
+from tests.fakes.stages import stages_of
 
 CATALOG = Catalog([a_deployment()])
 MEGABYTE = 1_000_000
@@ -77,9 +76,9 @@ class Queue:
 
 def conveyor(source: Any, flight: Flight, *, serves: Sequence[Stage] = tuple(Stage), guard: Any = None) -> Conveyor:
     """A conveyor that waits for no slot."""
-    route = RouteStage(CATALOG, STRATEGIES, lambda deployment: None)
+    stages = stages_of(CATALOG, guard=guard or GuardStage([]))
     return Conveyor(
-        frozenset(serves), source, guard or GuardStage([]), route,
+        frozenset(serves), source, lambda: stages,
         flight.slots, flight.registry, flight.launch, flight.turn_away, lambda: NOON, 0.0,
     )  # fmt: skip
 

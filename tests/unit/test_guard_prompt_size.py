@@ -1,11 +1,14 @@
 import pytest
 
-from pipelines.guard.prompt_size import NEAR, PLAN_LIMITS, PromptSizeGuard, SizeLimits
+from pipelines.guard.prompt_size import NEAR, PromptSizeGuard
 from pipelines.tokens import TokenCounter
+from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
+from synthralos.domain.limits import DEFAULT_LIMITS, PlanLimits
 from tests.fakes.stage_jobs import a_deployment, a_job
+from tests.fakes.stages import a_config
 
 CATALOG = Catalog(
     [
@@ -14,7 +17,8 @@ CATALOG = Catalog(
         a_deployment("openai/gpt-large@us", window=1_000_000),
     ]
 )
-LIMITS = {"free": SizeLimits(characters=400, tokens=100), "pro": SizeLimits(characters=1_000_000, tokens=200_000)}
+LIMITS = {"free": PlanLimits(400, 100), "pro": PlanLimits(1_000_000, 200_000)}
+CONFIG = a_config(CATALOG, limits=LIMITS)
 
 
 class CountingCounter(TokenCounter):
@@ -30,7 +34,7 @@ class CountingCounter(TokenCounter):
 
 
 def inspect(job: Job) -> Finding | None:
-    return PromptSizeGuard(CATALOG, TokenCounter(), LIMITS).inspect([job])[0]
+    return PromptSizeGuard(CATALOG, TokenCounter(), CONFIG.limits_of).inspect([job])[0]
 
 
 def found(job: Job) -> Finding:
@@ -118,8 +122,8 @@ def test_an_unknown_plan_has_the_limits_of_the_smallest() -> None:
 
 
 def test_larger_plans_allow_larger_prompts() -> None:
-    allowed = [PLAN_LIMITS[plan] for plan in ("free", "pro", "enterprise")]
-    assert allowed == sorted(allowed, key=lambda limits: (limits.characters, limits.tokens))
+    allowed = [DEFAULT_LIMITS[plan] for plan in AccountPlan]
+    assert allowed == sorted(allowed, key=lambda limits: (limits.prompt_characters, limits.prompt_tokens))
 
 
 def test_tools_count_as_part_of_the_prompt() -> None:
@@ -129,7 +133,7 @@ def test_tools_count_as_part_of_the_prompt() -> None:
 
 def test_tokens_are_counted_only_where_bytes_cannot_decide() -> None:
     counter = CountingCounter()
-    guard = PromptSizeGuard(CATALOG, counter, LIMITS)
+    guard = PromptSizeGuard(CATALOG, counter, CONFIG.limits_of)
     guard.inspect([a_job("x" * 1_000, model="gpt-small"), a_job("y" * 100_000)])
     assert counter.counted == 0
     guard.inspect([a_job("x" * 1_900, model="gpt-small")])
@@ -137,5 +141,5 @@ def test_tokens_are_counted_only_where_bytes_cannot_decide() -> None:
 
 
 def test_an_empty_catalog_leaves_the_plans_limits() -> None:
-    guard = PromptSizeGuard(Catalog([]), TokenCounter(), LIMITS)
+    guard = PromptSizeGuard(Catalog([]), TokenCounter(), CONFIG.limits_of)
     assert guard.inspect([a_job("Hello")]) == [None]

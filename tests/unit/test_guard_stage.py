@@ -10,11 +10,12 @@ import pytest
 
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import GUARDS, build_guard_stage
-from synthralos.config.settings import Settings
+from pipelines.tokens import TokenCounter
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
 from tests.fakes.stage_jobs import a_deployment, a_job
+from tests.fakes.stages import a_config
 
 
 class Says:
@@ -89,15 +90,15 @@ def test_a_guard_that_does_not_answer_for_every_job_is_treated_as_one_that_raise
 
 
 def test_the_stage_from_the_table_denies_what_is_too_large() -> None:
-    stage = build_guard_stage(Settings(), Catalog([a_deployment(window=100)]))
+    stage = build_guard_stage(a_config(Catalog([a_deployment(window=100)])), TokenCounter())
     small, large = stage.inspect([a_job("Hello"), a_job("hello " * 200)])
     assert small.decision is Decision.ALLOW
     assert large.decision is Decision.DENY
 
 
 def test_every_guard_of_the_table_carries_its_own_name() -> None:
-    catalog = Catalog([a_deployment()])
-    assert [make(Settings(), catalog).name for make in GUARDS.values()] == list(GUARDS)
+    config = a_config(Catalog([a_deployment()]))
+    assert [make(config, TokenCounter()).name for make in GUARDS.values()] == list(GUARDS)
 
 
 class Measures:

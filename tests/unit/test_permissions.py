@@ -7,8 +7,8 @@ import pytest
 
 import cli.keys
 from api.v1.key_views import PlanName, RoleName
-from pipelines.guard.prompt_size import PLAN_LIMITS
 from synthralos.domain.account_plans import AccountPlan
+from synthralos.domain.limits import DEFAULT_LIMITS
 from synthralos.domain.permissions import PERMISSIONS, Permission, Role, roles_with
 
 
@@ -24,4 +24,4 @@ def test_somebody_may_do_it(permission: Permission) -> None:
 
 def test_names_that_are_written_out_are_all_of_them() -> None:
     assert get_args(RoleName) == get_args(cli.keys.RoleName) == tuple(Role)
-    assert get_args(PlanName) == get_args(cli.keys.PlanName) == tuple(AccountPlan) == tuple(PLAN_LIMITS)
+    assert get_args(PlanName) == get_args(cli.keys.PlanName) == tuple(AccountPlan) == tuple(DEFAULT_LIMITS)

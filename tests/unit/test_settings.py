@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.providers.table import check_deployment
 from synthralos.config.settings import Settings, SettingsError, load_settings
 from synthralos.core import build_core
 
@@ -102,7 +103,7 @@ def test_a_url_that_cannot_work_is_one_line_without_its_password(
 
 def test_what_only_the_broker_knows_to_be_wrong_names_the_setting_too(clean: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"^BROKER_URL: "):
-        build_core(load_settings(broker_url="amqp://u:secret@h?heartbeat=often"))
+        build_core(load_settings(broker_url="amqp://u:secret@h?heartbeat=often"), check_deployment)
 
 
 @given(st.sampled_from(["database_url", "broker_url", "redis_url", "host", "metrics_host", "worker_stages"]), st.text())

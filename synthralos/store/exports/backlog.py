@@ -1,6 +1,6 @@
 """What analyze writes: the closed trace of a finished job, and the exporters' backlog."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,14 +30,18 @@ class Analysis:
         with self._database.snapshot() as connection:
             return list(connection.execute(query).scalars())
 
-    def close(self, spans_by_job: dict[str, Span]) -> None:
-        """Write each job's analyze span and mark it analyzed; jobs that somebody closed before stay as they are."""
+    def close(self, spans_by_job: dict[str, Span], not_exported: Collection[str] = ()) -> None:
+        """Write each job's analyze span and mark it analyzed; jobs that somebody closed before stay as they are.
+
+        Their traces are owed to the exporters, save those that are `not_exported`.
+        """
         if not spans_by_job:
             return
         rows = [{"id": job_id, "spans": span_line([span])} for job_id, span in spans_by_job.items()]
         with self._database.transaction() as connection:
             closed = list(connection.execute(self._close, {"rows": encode_rows(rows)}).scalars())
-            owed = [row for job_id in closed for row in backlog_rows(job_id, self._destinations)]
+            exported = [job_id for job_id in closed if job_id not in not_exported]
+            owed = [row for job_id in exported for row in backlog_rows(job_id, self._destinations)]
             if owed:
                 connection.execute(self._to_backlog, {"rows": encode_rows(owed)})
 

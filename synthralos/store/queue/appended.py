@@ -55,7 +55,7 @@ def _events(settlement: Settlement, _: Sequence[str]) -> Iterable[Row]:
 
 
 def _owed(settlement: Settlement, destinations: Sequence[str]) -> Iterable[Row]:
-    return backlog_rows(settlement.job.id, destinations) if settlement.analyzed else []
+    return backlog_rows(settlement.job.id, destinations) if settlement.analyzed and settlement.exported else []
 
 
 EVENTS = Appended(

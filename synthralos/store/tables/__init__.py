@@ -2,6 +2,7 @@
 
 from synthralos.store.tables.admin import api_keys, leaders, organizations, processes
 from synthralos.store.tables.base import metadata
+from synthralos.store.tables.configuration import audit_log, config_version, deployments, feature_flags, plan_limits
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog
@@ -13,9 +14,13 @@ __all__ = [
     "all_jobs",
     "api_keys",
     "attempts",
+    "audit_log",
     "catalog_entries",
+    "config_version",
+    "deployments",
     "event_logs",
     "export_backlog",
+    "feature_flags",
     "idempotency_keys",
     "jobs",
     "leaders",
@@ -23,6 +28,7 @@ __all__ = [
     "model_cost_logs",
     "open_jobs",
     "organizations",
+    "plan_limits",
     "processes",
     "results",
     "routing_plans",

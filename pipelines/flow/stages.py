@@ -1,0 +1,67 @@
+"""The stages of a configuration: built in one place, and built anew for the next one. No stage knows of this."""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipelines.guard.stage import GuardStage
+from pipelines.guard.table import build_guard_stage
+from pipelines.heal.stage import HealStage, build_heal_stage
+from pipelines.route.stage import RouteStage
+from pipelines.route.strategies import STRATEGIES
+from pipelines.tokens import TokenCounter
+from synthralos.config.config import Config
+from synthralos.live_config import LiveConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What works on jobs under one configuration."""
+
+    config: Config
+    guard: GuardStage
+    route: RouteStage
+    heal: HealStage
+
+
+StagesNow = Callable[[], Stages]
+"""The stages of the configuration that is in force: asked once a batch, and once an attempt."""
+
+BuildStages = Callable[[Config], Stages]
+
+
+def stage_builder(rng: random.Random) -> BuildStages:
+    """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
+    counter = TokenCounter()
+
+    def build(config: Config) -> Stages:
+        return Stages(
+            config,
+            build_guard_stage(config, counter),
+            RouteStage(config.catalog, STRATEGIES, config.credentials.why_not_offered, config.flags, counter),
+            build_heal_stage(rng, config.catalog),
+        )
+
+    return build
+
+
+class LiveStages:
+    """The stages of what `live` says now, built when they are first asked for. Thread-safe."""
+
+    def __init__(self, live: LiveConfig, build: BuildStages) -> None:
+        self._live = live
+        self._build = build
+        self._building = threading.Lock()
+        self._stages = build(live.current)
+
+    def __call__(self) -> Stages:
+        """See `StagesNow`."""
+        stages = self._stages
+        if stages.config is self._live.current:
+            return stages
+        with self._building:
+            config = self._live.current
+            if self._stages.config is not config:
+                self._stages = self._build(config)
+            return self._stages

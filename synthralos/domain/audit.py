@@ -1,0 +1,21 @@
+"""What is written down when people or programs change something."""
+
+from enum import StrEnum
+
+
+class Act(StrEnum):
+    """What was done, as the audit log names it."""
+
+    SET_FLAG = "flags.set"
+    RESET_FLAG = "flags.reset"
+    SET_LIMITS = "limits.set"
+    RESET_LIMITS = "limits.reset"
+    SET_DEPLOYMENT = "deployments.set"
+    REMOVE_DEPLOYMENT = "deployments.remove"
+    CREATE_KEY = "keys.create"
+    ROTATE_KEY = "keys.rotate"
+    REVOKE_KEY = "keys.revoke"
+    SET_PLAN = "organizations.set_plan"
+    CANCEL_JOB = "jobs.cancel"
+    RETRY_JOB = "jobs.retry"
+    REROUTE_JOB = "jobs.reroute"

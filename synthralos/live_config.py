@@ -1,0 +1,174 @@
+"""The configuration of a process, kept current while it runs: the catalog file, and what operators set in the database.
+
+A thread looks at the file and at one number in the database every second, and at once when it hears of a change. What
+it finds becomes a new `Config`, or is refused whole: then the last good one goes on, and a log line says why.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from synthralos.bus.protocol import Bus, Topic
+from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, read_catalog
+from synthralos.config.config import Config
+from synthralos.config.credentials import Credentials
+from synthralos.config.settings import Settings, SettingsError
+from synthralos.domain.flags import FLAGS, Flags
+from synthralos.domain.limits import DEFAULT_LIMITS
+from synthralos.store.admin.configuration import NOTHING_STORED, Configuration, Stored
+from synthralos.store.sql.errors import is_transient
+from synthralos.telemetry.outages import Reminder
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two looks: a change is effective in every process within two."""
+
+
+Stamp = tuple[int, int, int] | None
+"""What tells two states of a file apart."""
+
+
+class LiveConfig:
+    """`current` is the configuration now: one attribute, swapped whole. Thread-safe."""
+
+    def __init__(self, config: Config) -> None:
+        """A configuration that stays as it is."""
+        self.current = config
+
+    def start(self, bus: Bus) -> None:
+        """Keep it current from now on."""
+
+    def read(self) -> None:
+        """Find out now whether anything has changed; raises `StoreError` where the database cannot be asked."""
+
+    def changed(self) -> None:
+        """This process has changed it: have it effective here now, and soon everywhere."""
+
+    def close(self) -> None:
+        """Keep it current no more."""
+
+
+class KeptConfig(LiveConfig):
+    """The configuration of the settings, the environment, the catalog file and the database."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        configuration: Configuration,
+        check: CheckDeployment,
+        every: float = EVERY,
+    ) -> None:
+        """Reads the file, not the database yet. Raises `CatalogError` and `SettingsError`."""
+        self._settings = settings
+        self._environ = environ
+        self._configuration = configuration
+        self._check = check
+        self._every = every
+        self._stamp = _stamp(settings.catalog_file)
+        self._file = read_catalog(settings.catalog_file)
+        self._turn = threading.Lock()
+        self._reminder = Reminder()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._bus: Bus | None = None
+        self._thread: threading.Thread | None = None
+        self._stored = NOTHING_STORED
+        super().__init__(self._made(self._file, NOTHING_STORED))
+
+    def start(self, bus: Bus) -> None:
+        """Keep it current from now on. Returns at once; doing it twice is doing it once."""
+        with self._turn:
+            if self._thread is not None:
+                return
+            self._bus = bus
+            self._thread = threading.Thread(target=self._run, args=(bus,), name="config", daemon=True)
+        self._thread.start()
+
+    def read(self) -> None:
+        """Find out now whether anything has changed; raises `StoreError` where the database cannot be asked."""
+        with self._turn:
+            self._read()
+
+    def changed(self) -> None:
+        """This process has changed it: have it effective here now, and soon everywhere."""
+        self._look()
+        if self._bus is not None:
+            self._bus.publish(Topic.CONFIG, ["changed"])
+
+    def close(self) -> None:
+        """Keep it current no more."""
+        self._stopping = True
+        self._woken.set()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(5)
+
+    def _run(self, bus: Bus) -> None:
+        self._look()
+        bus.subscribe(Topic.CONFIG, lambda _: self._woken.set())
+        while not self._stopping:
+            self._look()
+            self._woken.wait(self._every)
+            self._woken.clear()
+
+    def _look(self) -> None:
+        """Read; what cannot be had is looked at again. The edge of a thread without which no change is heard of."""
+        try:
+            self.read()
+        except Exception as error:  # noqa: BLE001 - see above
+            if not is_transient(error) and self._reminder.due(time.monotonic()):
+                log.error("the configuration cannot be read, the last one goes on: %s", error)
+
+    def _read(self) -> None:
+        path = self._settings.catalog_file
+        stamp = _stamp(path)
+        version = self._configuration.version()
+        if stamp == self._stamp and version == self._stored.version:
+            return
+        file = self._file if stamp == self._stamp else self._read_file(path)
+        stored = self._configuration.read()
+        # Noted before it is known to be good: what is refused is refused once, not every second.
+        self._stamp, self._stored = stamp, stored
+        try:
+            self.current = self._made(file, stored)
+        except (CatalogError, SettingsError) as error:
+            log.error("the new configuration is refused, the last one goes on: %s", error)
+            return
+        self._file = file
+        log.info("configuration %d is in force, %d deployments", stored.version, len(self.current.catalog))
+
+    def _read_file(self, path: Path | None) -> CatalogFile:
+        try:
+            return read_catalog(path)
+        except CatalogError as error:
+            log.error("the catalog file is refused, the last one goes on: %s", error)
+            return self._file
+
+    def _made(self, file: CatalogFile, stored: Stored) -> Config:
+        """Raises `CatalogError` and `SettingsError`."""
+        for deployment in file.deployments.values():
+            self._check(deployment)
+        entries = {name: found.value for name, found in stored.deployments.items()}
+        catalog, wrong = file.with_entries(entries, self._check)
+        for error in wrong:
+            log.error("an entry of the database is left out of the catalog: %s", error)
+        credentials = Credentials.from_settings(self._settings, self._environ, catalog)
+        states = {flag: stored.flags[flag].value for flag in FLAGS if flag in stored.flags}
+        overrides = self._settings.flag_overrides
+        limits = {
+            plan: limits.changed(stored.limits[plan].value) if plan in stored.limits else limits
+            for plan, limits in DEFAULT_LIMITS.items()
+        }
+        return Config(catalog, credentials, Flags(states, overrides), limits, stored.version)
+
+
+def _stamp(path: Path | None) -> Stamp:
+    """None where there is no such file (any more)."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)

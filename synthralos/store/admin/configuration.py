@@ -1,0 +1,159 @@
+"""What operators change while everything runs: flags, limits, deployments. Each change is counted and on record."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from synthralos.domain.account_plans import AccountPlan
+from synthralos.domain.audit import Act
+from synthralos.domain.flags import Flag, FlagState
+from synthralos.store.admin.audit import Change, record
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.types import utcnow
+from synthralos.store.tables import config_version, deployments, feature_flags, plan_limits
+
+Value = TypeVar("Value")
+
+
+class By(NamedTuple):
+    """Who changes something, and why: both go on record."""
+
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Set(Generic[Value]):
+    """A value that somebody set, and when."""
+
+    value: Value
+    changed_at: datetime
+    changed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """All that was set, by name; what was not is at its default. `version` counts the changes."""
+
+    version: int
+    flags: Mapping[str, Set[FlagState]]
+    limits: Mapping[str, Set[dict[str, int]]]
+    deployments: Mapping[str, Set[dict[str, Any]]]
+
+
+NOTHING_STORED = Stored(0, {}, {}, {})
+
+
+class _Kind(NamedTuple):
+    """A table of values by name, how a row's value is shown, what it is called on record, and which acts there are."""
+
+    table: sa.Table
+    shown: Callable[[Any], dict[str, Any]]
+    subject: str
+    set: Act
+    reset: Act
+
+    @property
+    def key(self) -> sa.Column[str]:
+        """The column of the names."""
+        [key] = self.table.primary_key.columns
+        return key
+
+
+_FLAGS = _Kind(feature_flags, lambda row: _state(row)._asdict(), "flag", Act.SET_FLAG, Act.RESET_FLAG)
+_LIMITS = _Kind(plan_limits, lambda row: row.limits, "limits", Act.SET_LIMITS, Act.RESET_LIMITS)
+_DEPLOYMENTS = _Kind(deployments, lambda row: row.entry, "deployment", Act.SET_DEPLOYMENT, Act.REMOVE_DEPLOYMENT)
+
+
+class Configuration:
+    """Reads and changes it. What processes make of it is theirs: see `synthralos.live_config`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def version(self) -> int:
+        """How many changes there were."""
+        with self._database.snapshot() as connection:
+            return connection.execute(sa.select(config_version.c.version)).scalar() or 0
+
+    def read(self) -> Stored:
+        """All of it. A change that comes meanwhile may be in it or not; its version is newer than this one."""
+        version = self.version()
+        with self._database.snapshot() as connection:
+            flags = {row.name: _set(row, _state(row)) for row in connection.execute(sa.select(feature_flags))}
+            limits = {row.plan: _set(row, row.limits) for row in connection.execute(sa.select(plan_limits))}
+            entries = {row.id: _set(row, row.entry) for row in connection.execute(sa.select(deployments))}
+        return Stored(version, flags, limits, entries)
+
+    def set_flag(self, flag: Flag, state: FlagState, by: By) -> None:
+        """Have the flag stand so."""
+        self._put(_FLAGS, flag, state._asdict(), state._asdict(), by)
+
+    def reset_flag(self, flag: Flag, by: By) -> bool:
+        """Let the flag be at its default again; False where it was."""
+        return self._drop(_FLAGS, flag, by)
+
+    def set_limits(self, plan: AccountPlan, limits: Mapping[str, int], by: By) -> None:
+        """Have the plan's limits be these; a name that is left out is at its default."""
+        self._put(_LIMITS, plan, {"limits": dict(limits)}, limits, by)
+
+    def reset_limits(self, plan: AccountPlan, by: By) -> bool:
+        """Let the plan's limits be at their default again; False where they were."""
+        return self._drop(_LIMITS, plan, by)
+
+    def set_deployment(self, deployment_id: str, entry: Mapping[str, Any], by: By) -> None:
+        """Have the catalog hold this entry, in place of the file's or beside those."""
+        self._put(_DEPLOYMENTS, deployment_id, {"entry": dict(entry)}, entry, by)
+
+    def remove_deployment(self, deployment_id: str, by: By) -> bool:
+        """Let the catalog be the file's again in this; False where it was."""
+        return self._drop(_DEPLOYMENTS, deployment_id, by)
+
+    def _put(self, kind: _Kind, name: str, columns: Mapping[str, Any], after: Mapping[str, Any], by: By) -> None:
+        values = {**columns, "changed_at": utcnow(), "changed_by": by.actor}
+        with self._changing() as connection:
+            before = self._before(connection, kind, name)
+            statement = self._upsert(kind.table, {kind.key.name: name, **values}, values)
+            connection.execute(statement)
+            record(connection, by.actor, Change(kind.set, f"{kind.subject}:{name}", before, dict(after)), by.reason)
+
+    def _drop(self, kind: _Kind, name: str, by: By) -> bool:
+        with self._changing() as connection:
+            before = self._before(connection, kind, name)
+            if before is None:
+                return False
+            connection.execute(sa.delete(kind.table).where(kind.key == name))
+            record(connection, by.actor, Change(kind.reset, f"{kind.subject}:{name}", before), by.reason)
+        return True
+
+    @contextmanager
+    def _changing(self) -> Iterator[sa.Connection]:
+        """A transaction that counts as a change. The counter's row is locked first, so changes come one by one."""
+        first = {"id": 1, "version": 1, "changed_at": utcnow()}
+        again = {"version": config_version.c.version + 1, "changed_at": utcnow()}
+        with self._database.transaction() as connection:
+            connection.execute(self._upsert(config_version, first, again))
+            yield connection
+
+    def _upsert(self, table: sa.Table, values: Mapping[str, Any], again: Mapping[str, Any]) -> sa.Insert:
+        insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
+        statement = insert(table).values(**values)
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=dict(again))
+
+    @staticmethod
+    def _before(connection: sa.Connection, kind: _Kind, name: str) -> dict[str, Any] | None:
+        row = connection.execute(sa.select(kind.table).where(kind.key == name)).one_or_none()
+        return None if row is None else kind.shown(row)
+
+
+def _state(row: Any) -> FlagState:
+    return FlagState(row.enabled, row.percentage)
+
+
+def _set(row: Any, value: Value) -> Set[Value]:
+    return Set(value, row.changed_at, row.changed_by)

@@ -1,0 +1,59 @@
+"""What operators change while everything runs, and the record of who changed what."""
+
+import sqlalchemy as sa
+
+from synthralos.store.sql.types import Id, Json, UtcTime
+from synthralos.store.tables.base import metadata, text
+
+config_version = sa.Table(
+    "config_version",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+)
+
+feature_flags = sa.Table(
+    "feature_flags",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("percentage", sa.Integer, nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    text("changed_by"),
+)
+
+plan_limits = sa.Table(
+    "plan_limits",
+    metadata,
+    sa.Column("plan", sa.Text, primary_key=True),
+    sa.Column("limits", Json, nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    text("changed_by"),
+)
+
+deployments = sa.Table(
+    "deployments",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("entry", Json, nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    text("changed_by"),
+)
+
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+    text("actor"),
+    text("act"),
+    text("subject"),
+    text("organization", null=True),
+    sa.Column("before", Json),
+    sa.Column("after", Json),
+    text("reason"),
+    sa.Index("audit_log_by_subject", "subject", "id"),
+    sa.Index("audit_log_by_actor", "actor", "id"),
+    sa.Index("audit_log_by_organization", "organization", "id"),
+)

@@ -1,0 +1,28 @@
+"""Stages of a configuration that a test makes up."""
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from pipelines.flow.stages import BuildStages, Stages, stage_builder
+from synthralos.config.config import Config
+from synthralos.config.credentials import Credentials
+from synthralos.domain.deployments import Catalog
+from synthralos.domain.flags import Flag, Flags, FlagState
+
+
+def a_config(catalog: Catalog, *off: Flag, **more: Any) -> Config:
+    """A configuration with these flags off, whose deployments need no key."""
+    flags = Flags({flag: FlagState(False) for flag in off})
+    return Config(catalog, Credentials({}, catalog, "on"), flags, **more)
+
+
+def stages_of(catalog: Catalog, *off: Flag, **instead: Any) -> Stages:
+    """The stages of such a configuration, some of them replaced."""
+    return replace(stage_builder(Random(1))(a_config(catalog, *off)), **instead)
+
+
+def with_guard(guard: Any) -> BuildStages:
+    """The usual stages, but for the guard stage."""
+    build = stage_builder(Random(1))
+    return lambda config: replace(build(config), guard=guard)
