@@ -8,11 +8,15 @@ from pydantic.json_schema import models_json_schema
 
 from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
+from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.views import ProblemDocument, Receipt, Receipts
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
+from synthralos.config.catalog import DeploymentEntry
 
-_TAKEN = (JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn)
+_TAKEN = (
+    JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
+)  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts)
 
 _SUBMISSION = (

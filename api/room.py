@@ -26,6 +26,8 @@ from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import TERMINAL
+from synthralos.store.admin.audit import Audit
+from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.queue.operations import Operations
@@ -75,6 +77,8 @@ class Room:
         self.reader = Reader(core.database)
         self.keys = Keys(core.database)
         self.organizations = Organizations(core.database)
+        self.configuration = Configuration(core.database)
+        self.audit = Audit(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
         self.auth = Authenticator(
@@ -189,6 +193,16 @@ class Room:
     async def write(self, act: Callable[[], Result]) -> Result:
         """Run something that blocks in a thread, once."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, act)
+
+    async def configure(self, act: Callable[[], Result]) -> Result:
+        """Run something that changes the configuration: in force here when it returns, elsewhere within two seconds."""
+
+        def changing() -> Result:
+            done = act()
+            self.core.live.changed()
+            return done
+
+        return await self.write(changing)
 
     async def job(self, job_id: str, caller: Caller) -> Row:
         """The job's row; raises a 404 where there is none that the caller may see."""

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 
+from cli.options import sqlite_file
 from migrations import runner
 from pipelines.providers.table import check_catalog
 from synthralos.broker.base import DoorbellBroker
@@ -43,7 +44,7 @@ class Finding(NamedTuple):
 def examine(chosen: Settings) -> Iterator[Finding]:
     """All checks, each as soon as it is done. What depends on the database is left out where that is away."""
     yield from _catalog(chosen)
-    file = _sqlite_file(chosen)
+    file = sqlite_file(chosen)
     if file is not None and not file.exists():
         yield Finding(
             "database", "warning", f"{file} is not there yet", "`synthralos up` or `synthralos migrate` makes it"
@@ -58,12 +59,6 @@ def examine(chosen: Settings) -> Iterator[Finding]:
     if chosen.redis_url is not None:
         yield _reached("redis", "REDIS_URL", chosen.redis_url, chosen.broker_namespace)
     yield _disk(chosen)
-
-
-def _sqlite_file(chosen: Settings) -> Path | None:
-    if not chosen.database_url.startswith("sqlite"):
-        return None
-    return Path(chosen.database_url.partition("///")[2].partition("?")[0]).absolute()
 
 
 def _catalog(chosen: Settings) -> Iterator[Finding]:
@@ -137,7 +132,7 @@ def _reached(what: str, variable: str, url: str, namespace: str) -> Finding:
 
 
 def _disk(chosen: Settings) -> Finding:
-    file = _sqlite_file(chosen)
+    file = sqlite_file(chosen)
     folder = Path.cwd() if file is None else file.parent
     return disk_finding(folder, lambda: shutil.disk_usage(folder).free)
 

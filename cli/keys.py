@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from rich.text import Text
 
+from cli.configuring import by
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, opened, output
 from cli.output import Output, local
@@ -52,7 +53,8 @@ def create(
     from synthralos.domain.scope import Scope  # noqa: PLC0415
 
     with _keys(database_url) as keys:
-        secret, key = keys.create(name, Role(role), Scope(organization, workspace, user), plan, _after(expires_in_days))
+        scope, until = Scope(organization, workspace, user), _after(expires_in_days)
+        secret, key = keys.create(name, Role(role), scope, plan, until, by())
     _show_new(output(context, as_json), secret, key)
 
 
@@ -83,7 +85,7 @@ def rotate(
     from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415 - the database layer is slow to import
 
     with _keys(database_url) as keys:
-        made = keys.rotate(key, EVERYTHING, timedelta(hours=grace_hours))
+        made = keys.rotate(key, EVERYTHING, timedelta(hours=grace_hours), by())
     if made is None:
         _refuse(key)
     _show_new(output(context, as_json), *made)
@@ -103,7 +105,7 @@ def revoke(
     from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415 - the database layer is slow to import
 
     with _keys(database_url) as keys:
-        revoked = keys.revoke(key, EVERYTHING)
+        revoked = keys.revoke(key, EVERYTHING, by())
     output(context, as_json).show({"revoked": revoked}, lambda: Text("revoked" if revoked else "nothing was revoked"))
     if not revoked:
         _refuse(key)

@@ -6,7 +6,23 @@ from typing import Annotated
 
 import typer
 
-from cli import check, demo, doctor, jobs, keys, migrate, models, organizations, processes, status, up
+from cli import (
+    audit,
+    check,
+    demo,
+    deployments,
+    doctor,
+    flags,
+    jobs,
+    keys,
+    limits,
+    migrate,
+    models,
+    organizations,
+    processes,
+    status,
+    up,
+)  # fmt: skip
 from cli.exits import epilog
 from cli.options import Json
 from cli.output import Output
@@ -28,6 +44,9 @@ app.command()(demo.demo)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.add_typer(organizations.app, name="organizations")
+app.add_typer(flags.app, name="flags")
+app.add_typer(limits.app, name="limits")
+app.add_typer(deployments.app, name="deployments")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)
 app.command()(processes.worker)
@@ -35,6 +54,7 @@ app.command()(processes.scheduler)
 app.command()(check.check)
 app.command()(status.status)
 app.command()(models.models)
+app.command()(audit.audit)
 app.command()(doctor.doctor)
 
 

@@ -1,12 +1,12 @@
 """`synthralos models`: the deployments of the catalog, what they cost, and whether they can be used."""
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
-from cli.options import Json, output, settings
+from cli.configuring import in_force
+from cli.options import DatabaseUrl, Json, output
 from cli.tables import Column, Listing
 
 if TYPE_CHECKING:
@@ -25,42 +25,21 @@ _COLUMNS = (
 )
 
 
-def models(context: typer.Context, as_json: Json = False) -> None:
+def models(context: typer.Context, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
     """List the deployments that jobs may go to: region, limits in tokens, prices in USD per million tokens.
 
-    `usable` says what is missing, such as a provider's key. The catalog is CATALOG_FILE, else the built-in one.
+    `usable` says what is missing, such as a provider's key. The catalog is CATALOG_FILE, else the built-in one, with
+    what was set by `synthralos deployments` in the database of DATABASE_URL, where that can be reached.
 
     Examples: `synthralos models`; `CATALOG_FILE=mine.toml synthralos models --json`
     """
-    chosen = settings()
-    from synthralos.config.catalog import load_catalog  # noqa: PLC0415 - only this command needs it
-    from synthralos.config.credentials import Credentials  # noqa: PLC0415
+    from synthralos.config.deployment_view import deployment_view  # noqa: PLC0415 - only this command needs it
 
-    catalog = load_catalog(chosen.catalog_file)
-    credentials = Credentials.from_settings(chosen, os.environ, catalog)
-    found = [(deployment, credentials.why_not_offered(deployment)) for deployment in catalog]
-    data = {"deployments": [_data(deployment, why) for deployment, why in found]}
+    with in_force(database_url) as live:
+        config = live.current
+    found = [(deployment, config.credentials.why_not_offered(deployment)) for deployment in config.catalog]
+    data = {"deployments": [deployment_view(deployment, why) for deployment, why in found]}
     output(context, as_json).show(data, lambda: Listing(_COLUMNS, [_row(*one) for one in found]))
-
-
-def _data(deployment: "Deployment", why_not: str | None) -> dict[str, Any]:
-    price = deployment.price
-    return {
-        "id": deployment.id,
-        "model": deployment.model_name,
-        "region": deployment.region,
-        "tier": str(deployment.tier),
-        "context_window": deployment.context_window,
-        "max_output": deployment.max_output,
-        "max_in_flight": deployment.max_in_flight,
-        "timeout": deployment.timeout,
-        "capabilities": sorted(deployment.capabilities),
-        "price": None
-        if price is None
-        else {name: getattr(price, name) for name in ("input", "output", "cached", "cache_write", "as_of")},
-        "usable": why_not is None,
-        "why_not": why_not,
-    }
 
 
 def _row(deployment: "Deployment", why_not: str | None) -> list[str | Text]:

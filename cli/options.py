@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,13 @@ def output(context: typer.Context, as_json: bool) -> Output:
 def settings(**overrides: object) -> Settings:
     """The settings, with the options that were given on top; raises `SettingsError`."""
     return load_settings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+def sqlite_file(chosen: Settings) -> Path | None:
+    """The file of a SQLite database; None for another one."""
+    if not chosen.database_url.startswith("sqlite"):
+        return None
+    return Path(chosen.database_url.partition("///")[2].partition("?")[0]).absolute()
 
 
 @contextmanager

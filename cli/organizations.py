@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from cli.configuring import by
 from cli.keys import PlanName
 from cli.options import DatabaseUrl, Json, opened, output
 from cli.output import local
@@ -42,7 +43,7 @@ def set_plan(
     Example: `synthralos organizations set acme --plan pro`
     """
     with _organizations(database_url) as organizations:
-        found = organizations.set_plan(name, plan)
+        found = organizations.set_plan(name, plan, by())
     output(context, as_json).show(_data(found), lambda: Text(f"{one_line(found.name)} is on {found.plan}"))
 
 

@@ -1,4 +1,4 @@
-"""Writes the tables of the documentation that stand in the code: transitions, remedies, settings, metrics.
+"""Writes the tables of the documentation that stand in the code: transitions, remedies, settings, metrics, flags.
 
 `python -m scripts.doc_tables` says which files are behind and exits 1; `--write` brings them up to date.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from pipelines.heal.table import build_remedies
 from synthralos.config.catalog import load_catalog
 from synthralos.config.settings import Settings
+from synthralos.domain.flags import FLAGS
 from synthralos.domain.states import TRANSITIONS
 from synthralos.telemetry.families import FAMILIES
 
@@ -52,11 +53,21 @@ def metrics() -> str:
     return "\n".join(["| metric | kind | labels | shown by | what |", "|---|---|---|---|---|", *rows])
 
 
+def flags() -> str:
+    """The feature flags of `synthralos/domain/flags.py`."""
+    rows = [
+        f"| `{flag}` | {'on' if facts.default else 'off'} | {facts.on} | {facts.off} | {facts.waits_for or ''} |"
+        for flag, facts in FLAGS.items()
+    ]
+    return "\n".join(["| flag | default | on | off | waits for |", "|---|---|---|---|---|", *rows])
+
+
 TABLES = {
     "transitions": (DOCS / "internals.md", transitions),
     "remedies": (DOCS / "internals.md", remedies),
     "settings": (DOCS / "operations.md", settings),
     "metrics": (DOCS / "operations.md", metrics),
+    "flags": (DOCS / "configuration.md", flags),
 }
 
 

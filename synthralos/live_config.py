@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from synthralos.bus.protocol import Bus, Topic
-from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, read_catalog
+from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, Entry, read_catalog
 from synthralos.config.config import Config
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings, SettingsError
+from synthralos.domain.deployments import Deployment
 from synthralos.domain.flags import FLAGS, Flags
 from synthralos.domain.limits import DEFAULT_LIMITS
 from synthralos.store.admin.configuration import NOTHING_STORED, Configuration, Stored
@@ -32,10 +33,9 @@ Stamp = tuple[int, int, int] | None
 
 
 class LiveConfig:
-    """`current` is the configuration now: one attribute, swapped whole. Thread-safe."""
+    """`current` is the configuration now: one attribute, swapped whole. Thread-safe. This one stays as it is."""
 
     def __init__(self, config: Config) -> None:
-        """A configuration that stays as it is."""
         self.current = config
 
     def start(self, bus: Bus) -> None:
@@ -46,6 +46,10 @@ class LiveConfig:
 
     def changed(self) -> None:
         """This process has changed it: have it effective here now, and soon everywhere."""
+
+    def checked(self, deployment_id: str, entry: Entry) -> Deployment:
+        """The deployment that an entry of the database would be; raises `CatalogError` for one that is wrong."""
+        raise CatalogError("the catalog of this process cannot be changed", "id", "cannot be changed here")
 
     def close(self) -> None:
         """Keep it current no more."""
@@ -98,6 +102,12 @@ class KeptConfig(LiveConfig):
         self._look()
         if self._bus is not None:
             self._bus.publish(Topic.CONFIG, ["changed"])
+
+    def checked(self, deployment_id: str, entry: Entry) -> Deployment:
+        """The deployment that an entry of the database would be; raises `CatalogError` for one that is wrong."""
+        deployment = self._file.deployment(deployment_id, entry)
+        self._check(deployment)
+        return deployment
 
     def close(self) -> None:
         """Keep it current no more."""

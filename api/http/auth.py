@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from api.http.problems import forbidden, too_many, unauthorized
 from synthralos.domain.permissions import PERMISSIONS, Permission, roles_with
-from synthralos.domain.scope import Scope
+from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.store.admin.keys import PREFIX, ApiKey, digest
 from synthralos.telemetry.context import note
 
@@ -39,6 +39,12 @@ class Caller:
     def actor(self) -> str:
         """The caller's name on record: the beginning of the key, as `keys list` shows it."""
         return f"key:{self.key.prefix}"
+
+
+def require_everything(caller: Caller, act: str) -> None:
+    """Raise 403 for a key that is bound to a tenant: what `act` names concerns the whole installation."""
+    if caller.scope != EVERYTHING:
+        raise forbidden(f"Only a key of the whole installation may {act}.")
 
 
 class BriefCache(Generic[Value]):

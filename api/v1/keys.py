@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.documents import read_document
 from api.http.answers import answer
-from api.http.auth import Caller
+from api.http.auth import Caller, require_everything
 from api.http.openapi import documented, takes
 from api.http.problems import Problem, forbidden, invalid_field, not_found
 from api.room import admit
@@ -26,7 +26,8 @@ from pipelines.analyze.trace import rfc3339
 from pipelines.intake.errors import FieldError
 from pipelines.intake.schema import Name
 from synthralos.domain.permissions import Permission, Role
-from synthralos.domain.scope import EVERYTHING, Scope
+from synthralos.domain.scope import Scope
+from synthralos.store.admin.audit import By
 from synthralos.store.admin.keys import ApiKey
 from synthralos.store.admin.organizations import Organization
 
@@ -53,8 +54,9 @@ async def create_key(request: Request) -> Response:
     wanted = await read_document(request, room, KeyIn)
     scope = _bound(wanted, caller)
     expires_at = _expiry(wanted, datetime.now(UTC))
+    role, by = Role(wanted.role), By(caller.actor)
     secret, key = await room.write(
-        lambda: room.keys.create(wanted.name, Role(wanted.role), scope, wanted.account_plan, expires_at)
+        lambda: room.keys.create(wanted.name, role, scope, wanted.account_plan, expires_at, by)
     )
     return answer({"key": secret, **key_view(key)}, 201)
 
@@ -69,7 +71,7 @@ async def rotate_key(request: Request, key_id: str) -> Response:
     room, caller = await admit(request, Permission.WRITE_KEYS)
     wanted = await read_document(request, room, RotateIn, optional=True)
     grace = timedelta(seconds=wanted.grace_seconds)
-    made = await room.write(lambda: room.keys.rotate(key_id, caller.scope, grace))
+    made = await room.write(lambda: room.keys.rotate(key_id, caller.scope, grace, By(caller.actor)))
     if made is None:
         raise _no_key()
     secret, key = made
@@ -80,7 +82,7 @@ async def rotate_key(request: Request, key_id: str) -> Response:
 async def revoke_key(request: Request, key_id: str) -> Response:
     """Revoke a key: within two seconds every process refuses it, and ends the streams that it opened."""
     room, caller = await admit(request, Permission.WRITE_KEYS)
-    await room.write(lambda: room.keys.revoke(key_id, caller.scope))
+    await room.write(lambda: room.keys.revoke(key_id, caller.scope, By(caller.actor)))
     key = await room.read(lambda: room.keys.get(key_id, caller.scope))
     if key is None:
         raise _no_key()
@@ -103,9 +105,10 @@ async def list_organizations(request: Request) -> Response:
 async def set_plan(request: Request, name: Annotated[Name, Path()]) -> Response:
     """Put an organization on a plan. Jobs that are submitted from now on carry it; a new organization is made."""
     room, caller = await admit(request, Permission.WRITE_ORGANIZATIONS)
-    _require_everything(caller)
+    require_everything(caller, "put organizations on plans")
     wanted = await read_document(request, room, OrganizationIn)
-    return answer(_organization(await room.write(lambda: room.organizations.set_plan(name, wanted.account_plan))))
+    by = By(caller.actor)
+    return answer(_organization(await room.write(lambda: room.organizations.set_plan(name, wanted.account_plan, by))))
 
 
 def key_view(key: ApiKey) -> dict[str, Any]:
@@ -145,13 +148,8 @@ def _bound(wanted: KeyIn, caller: Caller) -> Scope:
     if scope.user is not None and scope.workspace is None:
         raise invalid_field("workspace", "is missing", "name the one that the user is in")
     if wanted.account_plan is not None:
-        _require_everything(caller)
+        require_everything(caller, "put organizations on plans")
     return scope
-
-
-def _require_everything(caller: Caller) -> None:
-    if caller.scope != EVERYTHING:
-        raise forbidden("Only a key of the whole installation may put organizations on plans.")
 
 
 def _expiry(wanted: KeyIn, now: datetime) -> datetime | None:

@@ -82,7 +82,9 @@ class _Entry(BaseModel):
 _Kind = TypeVar("_Kind", bound=_Entry)
 
 
-class _PriceEntry(_Entry):
+class PriceEntry(_Entry):
+    """US dollars per million tokens, as decimals in quotes; `as_of` is an ISO date."""
+
     input: _Dollars
     output: _Dollars
     cached: _Dollars | None = None
@@ -97,21 +99,28 @@ class _ProviderEntry(_Entry):
     options: dict[str, Any] = {}
 
 
-class _DeploymentEntry(_Entry):
-    id: str
-    context_window: _Tokens
-    max_output: _Tokens
-    price: _PriceEntry | None = None
+class DeploymentEntry(_Entry):
+    """What a deployment is made of besides its id; what its provider says holds where an entry says nothing."""
+
+    context_window: Annotated[_Tokens, Field(description="tokens of prompt and answer together")]
+    max_output: Annotated[_Tokens, Field(description="tokens of an answer at most")]
+    price: Annotated[PriceEntry | None, Field(description="US dollars per million tokens; null: unknown")] = None
     tier: Tier = Tier.STANDARD
     capabilities: list[Capability] = []
-    upstream_model: str | None = None
-    adapter: str | None = None
-    base_url: _Server | None = None
-    api_key_env: _Variable | None = None
-    max_in_flight: _Tokens = 1000
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    upstream_model: Annotated[str | None, Field(description="the name that the server knows; else the model's")] = None
+    adapter: Annotated[str | None, Field(description="the wire protocol; else the provider's")] = None
+    base_url: Annotated[_Server | None, Field(description="the server; else the provider's")] = None
+    api_key_env: Annotated[
+        _Variable | None, Field(description="environment variable of the processes that holds the key")
+    ] = None
+    max_in_flight: Annotated[_Tokens, Field(description="concurrent calls of one worker process at most")] = 1000
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False, description="seconds a call may take at most")] = 120.0
     weight: Annotated[int, Field(strict=True, ge=0)] = 100
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], Field(description="of the adapter")] = {}
+
+
+class _NamedEntry(DeploymentEntry):
+    id: str
 
 
 CheckDeployment = Callable[[Deployment], object]
@@ -214,7 +223,7 @@ def _wrong(where: str, field: str, reason: str) -> CatalogError:
 
 
 def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: str) -> Deployment:
-    entry = _checked(_DeploymentEntry, dict(value), where)
+    entry = _checked(_NamedEntry, dict(value), where)
     parts = _ID.fullmatch(entry.id)
     if parts is None:
         raise _wrong(where, "id", "must look like provider/model@region")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Flag(StrEnum):
@@ -130,9 +130,22 @@ class Flags:
             return FlagState(override)
         return self._states.get(flag) or FlagState(FLAGS[flag].default)
 
-    def overridden(self, flag: Flag) -> bool:
-        """Whether the environment of this process decides."""
-        return flag in self._overrides
+    def view(self, flag: Flag, organization: str | None, *, stored: bool) -> dict[str, Any]:
+        """The flag as people see it, as plain values. `stored`: the database says something of it.
+
+        `has`: whether the organization has the flag, where one is named.
+        """
+        state, facts = self.state(flag), FLAGS[flag]
+        return {
+            "name": str(flag),
+            **state._asdict(),
+            "default": facts.default,
+            "source": "environment" if flag in self._overrides else "database" if stored else "default",
+            "on": facts.on,
+            "off": facts.off,
+            "waits_for": facts.waits_for,
+            "has": None if organization is None else self.on(flag, organization),
+        }
 
     def _of_all(self, flag: Flag) -> bool | None:
         """What the flag is for every organization; None where it is on for a share of them."""

@@ -13,6 +13,13 @@ class Permission(StrEnum):
     RETRY_JOBS = "jobs:retry"
     REROUTE_JOBS = "jobs:reroute"
     READ_METRICS = "metrics:read"
+    READ_DEPLOYMENTS = "deployments:read"
+    WRITE_DEPLOYMENTS = "deployments:write"
+    READ_LIMITS = "limits:read"
+    WRITE_LIMITS = "limits:write"
+    READ_FLAGS = "flags:read"
+    WRITE_FLAGS = "flags:write"
+    READ_AUDIT = "audit:read"
     READ_KEYS = "keys:read"
     WRITE_KEYS = "keys:write"
     READ_ORGANIZATIONS = "organizations:read"
@@ -28,9 +35,15 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_VIEWS = frozenset({Permission.READ_JOBS, Permission.READ_METRICS})
+_VIEWS = frozenset({Permission.READ_JOBS, Permission.READ_METRICS, Permission.READ_DEPLOYMENTS, Permission.READ_LIMITS})
 _SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS}
-_OPERATES = _SERVES | {Permission.RETRY_JOBS, Permission.REROUTE_JOBS, Permission.READ_ORGANIZATIONS}
+_OPERATES = _SERVES | {
+    Permission.RETRY_JOBS,
+    Permission.REROUTE_JOBS,
+    Permission.READ_ORGANIZATIONS,
+    Permission.READ_FLAGS,
+    Permission.READ_AUDIT,
+}
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWS,

@@ -8,8 +8,8 @@ from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.audit import Act
 from synthralos.domain.flags import Flag, FlagState
 from synthralos.domain.scope import EVERYTHING, Scope
-from synthralos.store.admin.audit import Audit, AuditEntry, AuditFilter
-from synthralos.store.admin.configuration import NOTHING_STORED, By, Configuration
+from synthralos.store.admin.audit import Audit, AuditEntry, AuditFilter, By
+from synthralos.store.admin.configuration import NOTHING_STORED, Configuration
 from synthralos.store.sql.database import Database
 
 ANN = By("key:sk-syn-ann", "costs are known elsewhere")

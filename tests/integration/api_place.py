@@ -14,11 +14,9 @@ from api.live.waiting import JobState
 from api.process import ApiServer
 from api.room import Seen
 from pipelines.execute.stage import result_json
+from pipelines.providers.table import check_deployment
 from synthralos.bus.build import build_bus
 from synthralos.bus.protocol import Topic
-from synthralos.config.catalog import load_catalog
-from synthralos.config.config import Config
-from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
 from synthralos.core import Core, direct_rings
 from synthralos.domain.attempts import Reply
@@ -27,7 +25,8 @@ from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Transition
 from synthralos.domain.writes import Written
-from synthralos.live_config import LiveConfig
+from synthralos.live_config import KeptConfig
+from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
 from tests.fakes.doorbell import RecordingDoorbell
@@ -47,9 +46,8 @@ def core_over(database: Database, **settings: Any) -> Core:
     """A core whose doorbell is a record. Its database stays the caller's."""
     url = database.url.render_as_string(hide_password=False)
     chosen = Settings(database_url=url, sandbox="on", **settings)
-    catalog = load_catalog(None)
     broker: dramatiq.Broker = StubBroker(middleware=[])
-    live = LiveConfig(Config(catalog, Credentials.from_settings(chosen, {}, catalog)))
+    live = KeptConfig(chosen, {}, Configuration(database), check_deployment, NEVER)
     direct = direct_rings(database, chosen)
     return Core(chosen, database, build_bus(database), broker, RecordingDoorbell(), live, direct=direct)
 
@@ -154,6 +152,7 @@ def api_over(core: Core, *, poll_seconds: float = NEVER, shortcut: bool = True) 
         server.stop()
         if core.direct is not None:
             core.direct.close()
+        core.live.close()
         core.bus.close()
 
 

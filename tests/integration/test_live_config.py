@@ -19,7 +19,8 @@ from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.flags import Flag, FlagState
 from synthralos.domain.states import State
 from synthralos.live_config import KeptConfig
-from synthralos.store.admin.configuration import By, Configuration
+from synthralos.store.admin.audit import By
+from synthralos.store.admin.configuration import Configuration
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store
@@ -233,7 +234,7 @@ def test_without_trace_export_what_finishes_is_not_exported(place: WorkerPlace, 
         configuration.reset_flag(Flag.ENABLE_ASYNC_TRACE_EXPORT, ANN)
         live.read()
         exported = place.run(new_job())["id"]
-        place.heard.until(path.exists)
+        place.heard.until(lambda: path.exists() and path.read_text().endswith("\n"))
         assert [json.loads(line)["job"]["id"] for line in path.read_text().splitlines()] == [exported]
 
 

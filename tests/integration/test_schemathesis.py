@@ -21,7 +21,10 @@ from tests.integration.api_place import JOBS, TRACES, api_over, core_over, submi
 EXAMPLES = 30
 KEYS = "/api/v1/keys"
 ALL_CHECKS = list(HealthCheck)
+FLAGS, LIMITS, DEPLOYMENTS = "/api/v1/flags", "/api/v1/limits", "/api/v1/deployments"
 METRICS = "/metrics"
+FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS)
+"""What only a key of the whole installation may use."""
 OPERATIONS = [
     ("POST", JOBS),
     ("GET", JOBS),
@@ -37,6 +40,18 @@ OPERATIONS = [
     ("DELETE", f"{KEYS}/{{key_id}}"),
     ("GET", "/api/v1/organizations"),
     ("PUT", "/api/v1/organizations/{name}"),
+    ("GET", FLAGS),
+    ("GET", f"{FLAGS}/{{name}}"),
+    ("PUT", f"{FLAGS}/{{name}}"),
+    ("DELETE", f"{FLAGS}/{{name}}"),
+    ("GET", LIMITS),
+    ("PUT", f"{LIMITS}/{{plan}}"),
+    ("DELETE", f"{LIMITS}/{{plan}}"),
+    ("GET", DEPLOYMENTS),
+    ("GET", f"{DEPLOYMENTS}/{{deployment_id}}"),
+    ("PUT", f"{DEPLOYMENTS}/{{deployment_id}}"),
+    ("DELETE", f"{DEPLOYMENTS}/{{deployment_id}}"),
+    ("GET", "/api/v1/audit"),
     ("GET", TRACES),
     ("GET", f"{TRACES}/{{trace_id}}"),
     ("GET", f"{TRACES}/{{trace_id}}/export"),
@@ -92,7 +107,7 @@ def test_every_answer_is_as_the_document_says(site: Site, method: str, path: str
         for name, value in case.path_parameters.items():
             case.path_parameters[name] = site.real_id(str(value), may_be_open=not path.endswith("/events"))
         # Models, regions and times depend on the catalog and the clock: a valid request may be refused.
-        headers = {"Authorization": f"Bearer {site.whole if path == METRICS else site.secret}"}
+        headers = {"Authorization": f"Bearer {site.whole if path.startswith(FOR_ALL) else site.secret}"}
         case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance], timeout=60)
 
     try:

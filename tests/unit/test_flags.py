@@ -56,8 +56,8 @@ def test_the_environment_wins() -> None:
     flags = Flags({SHARED: FlagState(True, 50)}, {SHARED: False})
     assert not any(flags.on(SHARED, name) for name in ORGANIZATIONS)
     assert flags.state(SHARED) == FlagState(False)
-    assert flags.overridden(SHARED)
-    assert not flags.overridden(Flag.ENABLE_STACKSTORM)
+    assert flags.view(SHARED, None, stored=True)["source"] == "environment"
+    assert flags.view(Flag.ENABLE_STACKSTORM, None, stored=False)["source"] == "default"
 
 
 def test_settings_override_flags(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,17 @@ from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import audit_log
 
 
+class By(NamedTuple):
+    """Who changes something, and why: both go on record."""
+
+    actor: str
+    reason: str = ""
+
+
+SYSTEM = By("system")
+"""What the installation does by itself."""
+
+
 class Change(NamedTuple):
     """One act on one subject, such as `flag:track_model_costs`. `before` and `after`: None where there was nothing."""
 
@@ -57,9 +68,9 @@ class AuditFilter(NamedTuple):
     cursor: str | None = None
 
 
-def record(connection: sa.Connection, actor: str, change: Change, reason: str = "") -> None:
+def record(connection: sa.Connection, by: By, change: Change) -> None:
     """Write down a change in the transaction that makes it."""
-    row = {"id": new_id(), "at": utcnow(), "actor": actor, "reason": reason, **change._asdict()}
+    row = {"id": new_id(), "at": utcnow(), **by._asdict(), **change._asdict()}
     connection.execute(sa.insert(audit_log).values(row))
 
 

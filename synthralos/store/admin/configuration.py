@@ -12,19 +12,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.audit import Act
 from synthralos.domain.flags import Flag, FlagState
-from synthralos.store.admin.audit import Change, record
+from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import config_version, deployments, feature_flags, plan_limits
 
 Value = TypeVar("Value")
-
-
-class By(NamedTuple):
-    """Who changes something, and why: both go on record."""
-
-    actor: str
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +113,7 @@ class Configuration:
             before = self._before(connection, kind, name)
             statement = self._upsert(kind.table, {kind.key.name: name, **values}, values)
             connection.execute(statement)
-            record(connection, by.actor, Change(kind.set, f"{kind.subject}:{name}", before, dict(after)), by.reason)
+            record(connection, by, Change(kind.set, f"{kind.subject}:{name}", before, dict(after)))
 
     def _drop(self, kind: _Kind, name: str, by: By) -> bool:
         with self._changing() as connection:
@@ -128,7 +121,7 @@ class Configuration:
             if before is None:
                 return False
             connection.execute(sa.delete(kind.table).where(kind.key == name))
-            record(connection, by.actor, Change(kind.reset, f"{kind.subject}:{name}", before), by.reason)
+            record(connection, by, Change(kind.reset, f"{kind.subject}:{name}", before))
         return True
 
     @contextmanager

@@ -3,15 +3,17 @@
 import hashlib
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from synthralos.domain.audit import Act
 from synthralos.domain.ids import is_id, new_id
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
+from synthralos.store.admin.audit import SYSTEM, By, Change, record
 from synthralos.store.admin.organizations import ensure_organization
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
@@ -51,18 +53,26 @@ class Keys:
         self._database = database
 
     def create(
-        self, name: str, role: Role, scope: Scope, plan: str | None = None, expires_at: datetime | None = None
+        self,
+        name: str,
+        role: Role,
+        scope: Scope,
+        plan: str | None = None,
+        expires_at: datetime | None = None,
+        by: By = SYSTEM,
     ) -> tuple[str, ApiKey]:
         """A new key and its row. `plan` sets the organization's plan (`free` for a new organization)."""
         with self._database.transaction() as connection:
             if scope.organization is not None:
-                ensure_organization(connection, scope.organization, plan)
+                ensure_organization(connection, scope.organization, plan, by)
             secret = _insert(connection, name, role, scope, expires_at)
+            after = {"name": name, "role": str(role), **_told(scope, expires_at)}
+            record(connection, by, Change(Act.CREATE_KEY, _subject(secret), None, after, scope.organization))
         found = self.find(secret)
         assert found is not None
         return secret, found
 
-    def rotate(self, key_id: str, scope: Scope, grace: timedelta) -> tuple[str, ApiKey] | None:
+    def rotate(self, key_id: str, scope: Scope, grace: timedelta, by: By = SYSTEM) -> tuple[str, ApiKey] | None:
         """A new key in place of a living one, which goes on for `grace`; None: no such key within the scope.
 
         The new key has its name, role, scope, and the time that it was given to live.
@@ -77,6 +87,9 @@ class Keys:
             expires_at = None if row.expires_at is None else datetime.now(UTC) + (row.expires_at - row.created_at)
             own = Scope(row.organization, row.workspace, row.user_id)
             secret = _insert(connection, row.name, Role(row.role), own, expires_at)
+            after = {"replaced_by": _subject(secret), "grace_seconds": grace.total_seconds()}
+            before = _told(own, row.expires_at)
+            record(connection, by, Change(Act.ROTATE_KEY, _subject(row.prefix), before, after, own.organization))
         found = self.find(secret)
         assert found is not None
         return secret, found
@@ -95,11 +108,16 @@ class Keys:
         found = self._select(api_keys.c.id == key_id, *within(scope, api_keys)) if is_id(key_id) else []
         return found[0] if found else None
 
-    def revoke(self, key_id: str, scope: Scope) -> bool:
+    def revoke(self, key_id: str, scope: Scope, by: By = SYSTEM) -> bool:
         """Revoke a key by its id or its prefix; False where there is no such key within the scope."""
         statement = sa.update(api_keys).where(*_living(key_id, scope)).values(revoked_at=utcnow())
         with self._database.transaction() as connection:
-            return bool(connection.execute(statement).rowcount)
+            revoked = connection.execute(statement.returning(api_keys)).all()
+            for row in revoked:
+                before = _told(Scope(row.organization, row.workspace, row.user_id), row.expires_at)
+                after = {"revoked": True}
+                record(connection, by, Change(Act.REVOKE_KEY, _subject(row.prefix), before, after, row.organization))
+        return bool(revoked)
 
     def note_used(self, key_ids: Collection[str]) -> None:
         """These keys were used just now."""
@@ -129,7 +147,7 @@ def _insert(connection: sa.Connection, name: str, role: Role, scope: Scope, expi
     row = {
         "id": new_id(),
         "name": name,
-        "prefix": secret[: len(PREFIX) + 8],
+        "prefix": _shown(secret),
         "hash": digest(secret),
         "organization": scope.organization,
         "workspace": scope.workspace,
@@ -140,6 +158,21 @@ def _insert(connection: sa.Connection, name: str, role: Role, scope: Scope, expi
     }
     connection.execute(sa.insert(api_keys).values(row))
     return secret
+
+
+def _shown(secret: str) -> str:
+    """The beginning of a key, by which lists and records name it."""
+    return secret[: len(PREFIX) + 8]
+
+
+def _subject(key: str) -> str:
+    """What a key is called on record."""
+    return f"key:{_shown(key)}"
+
+
+def _told(scope: Scope, expires_at: datetime | None) -> dict[str, Any]:
+    """What a record says of a key."""
+    return {**asdict(scope), "expires_at": None if expires_at is None else expires_at.isoformat()}
 
 
 def digest(secret: str) -> str:

@@ -7,6 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from synthralos.domain.account_plans import AccountPlan
+from synthralos.domain.audit import Act
+from synthralos.store.admin.audit import SYSTEM, By, Change, record
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import insert_ignoring
 from synthralos.store.sql.types import utcnow
@@ -28,10 +30,10 @@ class Organizations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def set_plan(self, name: str, plan: str) -> Organization:
+    def set_plan(self, name: str, plan: str, by: By = SYSTEM) -> Organization:
         """Put an organization (new or not) on a plan; jobs submitted from now on carry it."""
         with self._database.transaction() as connection:
-            ensure_organization(connection, name, plan)
+            ensure_organization(connection, name, plan, by)
         [found] = self.all(name)
         return found
 
@@ -50,11 +52,17 @@ class Organizations:
             return [Organization(row.name, row.plan, row.created_at) for row in connection.execute(query)]
 
 
-def ensure_organization(connection: sa.Connection, name: str, plan: str | None) -> None:
+def ensure_organization(connection: sa.Connection, name: str, plan: str | None, by: By) -> None:
     """Have the organization, on `plan` where one is given; raises `ValueError` for a plan that does not exist."""
     wanted = None if plan is None else AccountPlan(plan)
     values = sa.select(sa.literal(name), sa.literal(str(wanted or AccountPlan.FREE)), utcnow())
     columns = ["name", "plan", "created_at"]
-    connection.execute(insert_ignoring(connection.dialect.name, organizations, columns, values))
-    if wanted is not None:
-        connection.execute(sa.update(organizations).where(organizations.c.name == name).values(plan=str(wanted)))
+    insert = insert_ignoring(connection.dialect.name, organizations, columns, values)
+    added = connection.execute(insert.returning(organizations.c.name)).one_or_none() is not None
+    if wanted is None:
+        return
+    mine = organizations.c.name == name
+    before = connection.execute(sa.select(organizations.c.plan).where(mine).with_for_update()).scalar_one()
+    connection.execute(sa.update(organizations).where(mine).values(plan=str(wanted)))
+    plans = None if added else {"account_plan": before}, {"account_plan": str(wanted)}
+    record(connection, by, Change(Act.SET_PLAN, f"organization:{name}", *plans, name))

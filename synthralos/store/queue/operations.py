@@ -5,11 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from synthralos.domain.audit import Act
 from synthralos.domain.events import Cancelled, Event, Rerouted, Retried
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
 from synthralos.domain.work_items import WorkItem
+from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import end_jobs, reopen_jobs
 from synthralos.store.queue.ledger import Ledger
@@ -53,6 +55,7 @@ class Operations:
             self._ledger.write_off(connection, [job_id])
             end_jobs(connection, [job_id], target(Transition.CANCEL))
             self._note(connection, found, Event.of(Cancelled(reason=reason, before=found.state), actor))
+            found.record(connection, Transition.CANCEL, By(actor, reason))
         return Changed(target(Transition.CANCEL), WorkItem(job_id, Stage.ANALYZE, Lane(found.row.lane)))
 
     def retry(self, job_id: str, scope: Scope, actor: str, reason: str = "") -> Changed | Refused | None:
@@ -97,6 +100,7 @@ class Operations:
             connection.execute(sa.update(open_jobs).where(open_jobs.c.id == job_id).values(values))
             payload = Retried(**said) if changes is None else Rerouted(**said, changes=changes)
             self._note(connection, found, Event.of(payload, actor))
+            found.record(connection, transition, By(actor, reason), changes)
         return Changed(target(transition), WorkItem(job_id, stage, Lane(found.row.lane)))
 
     def _found(
@@ -124,6 +128,22 @@ class _Before:
 
     state: State
     row: Any
+
+    def record(
+        self, connection: sa.Connection, transition: Transition, by: By, changes: dict[str, Any] | None = None
+    ) -> None:
+        """Put the operation into the audit log, beside what was changed by the same people elsewhere."""
+        before, after = {"state": str(self.state)}, {"state": str(target(transition))}
+        said = after if changes is None else {**after, "constraints": changes}
+        change = Change(_ACTS[transition], f"job:{self.row.id}", before, said, self.row.organization)
+        record(connection, by, change)
+
+
+_ACTS = {
+    Transition.CANCEL: Act.CANCEL_JOB,
+    Transition.RETRY: Act.RETRY_JOB,
+    Transition.REROUTE: Act.REROUTE_JOB,
+}
 
 
 def _locked(connection: sa.Connection, job_id: str) -> bool:

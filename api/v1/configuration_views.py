@@ -1,0 +1,162 @@
+"""What is sent and answered about what operators change while everything runs."""
+
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.v1.queries import Text
+from api.v1.views import View
+from pipelines.intake.schema import Closed, Name, Reason, Time
+from synthralos.domain.audit import Act
+from synthralos.domain.flags import EVERYBODY, Flag
+from synthralos.domain.limits import MOST_CHARACTERS, MOST_TOKENS
+
+ChangedAt = Annotated[AwareDatetime | None, Field(description="null: it is at its default")]
+ChangedBy = Annotated[str | None, Field(description="who changed it last")]
+
+
+class FlagIn(Closed):
+    """How a flag is to stand."""
+
+    enabled: bool
+    percentage: Annotated[
+        int, Field(ge=0, le=EVERYBODY, description="share of the organizations that have it while it is enabled")
+    ] = EVERYBODY
+    reason: Reason = ""
+
+
+class LimitsIn(Closed):
+    """Limits of a plan; one that is left out, or null, is at its default."""
+
+    prompt_characters: Annotated[int | None, Field(ge=1, le=MOST_CHARACTERS)] = None
+    prompt_tokens: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
+    reason: Reason = ""
+
+
+class ReasonQuery(BaseModel):
+    """Why something is set back."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    reason: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", description="why; it goes on record")] = ""
+
+
+class FlagQuery(BaseModel):
+    """Whom to tell of."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    organization: Annotated[Name | None, Field(description="say of each flag whether this one has it")] = None
+
+
+class FlagView(View):
+    """A feature flag."""
+
+    name: Flag
+    enabled: bool
+    percentage: int
+    default: bool
+    source: Annotated[str, Field(description="what decides: default, database, or this process's environment")]
+    on: Annotated[str, Field(description="what it does where it is on")]
+    off: Annotated[str, Field(description="what happens where it is off")]
+    waits_for: Annotated[str | None, Field(description="the feature that it will switch; null: it acts today")]
+    has: Annotated[bool | None, Field(description="whether the organization that was asked about has it")]
+    changed_at: ChangedAt
+    changed_by: ChangedBy
+
+
+class FlagList(View):
+    """All flags."""
+
+    flags: list[FlagView]
+
+
+class LimitsView(View):
+    """What a plan allows."""
+
+    plan: str
+    prompt_characters: int
+    prompt_tokens: int
+    changed_at: ChangedAt
+    changed_by: ChangedBy
+
+
+class LimitsList(View):
+    """The limits of all plans."""
+
+    limits: list[LimitsView]
+
+
+class PriceView(View):
+    """US dollars per million tokens, as of a date."""
+
+    input: str
+    output: str
+    cached: str | None
+    cache_write: str | None
+    as_of: str
+
+
+class DeploymentView(View):
+    """A deployment of the catalog that is in force."""
+
+    id: str
+    model: str
+    region: str
+    tier: str
+    context_window: int
+    max_output: int
+    max_in_flight: int
+    timeout: float
+    capabilities: list[str]
+    price: PriceView | None
+    usable: Annotated[bool, Field(description="whether this process could call it")]
+    why_not: str | None
+    source: Annotated[str, Field(description="file or database")]
+    entry: Annotated[dict[str, Any] | None, Field(description="what was set in the database, as it was sent")]
+    changed_at: ChangedAt
+    changed_by: ChangedBy
+
+
+class DeploymentList(View):
+    """The catalog that is in force."""
+
+    deployments: list[DeploymentView]
+
+
+class AuditQuery(BaseModel):
+    """Which changes to list: all of the conditions that are given, newest first."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    actor: Annotated[Text | None, Field(description="such as key:sk-syn-Ab3dEf12")] = None
+    act: Act | None = None
+    subject: Annotated[
+        Text | None, Field(description="such as flag:track_model_costs; deployment:* is whatever begins so")
+    ] = None
+    organization: Text | None = None
+    since: Annotated[Time | None, Field(description="from this time on")] = None
+    until: Annotated[Time | None, Field(description="before this time")] = None
+    limit: Annotated[int, Field(ge=1, le=200, description="how many at most")] = 50
+    cursor: Annotated[str | None, Field(max_length=64, description="`next` of the page before")] = None
+
+
+class AuditView(View):
+    """A change: who, what, before and after."""
+
+    id: str
+    at: AwareDatetime
+    actor: str
+    act: str
+    subject: str
+    organization: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    reason: str
+
+
+class AuditList(View):
+    """Changes, newest first."""
+
+    changes: list[AuditView]
+    next: Annotated[str | None, Field(description="the cursor of the next page; null: this is the last")]

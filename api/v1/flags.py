@@ -1,0 +1,121 @@
+"""Feature flags and the limits of plans over HTTP: seen, set, set back."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.documents import read_document
+from api.http.answers import answer
+from api.http.auth import require_everything
+from api.http.openapi import documented, takes
+from api.room import Room, admit
+from api.v1.configuration_views import (
+    FlagIn,
+    FlagList,
+    FlagQuery,
+    FlagView,
+    LimitsIn,
+    LimitsList,
+    LimitsView,
+    ReasonQuery,
+)
+from pipelines.analyze.trace import rfc3339
+from synthralos.domain.account_plans import AccountPlan
+from synthralos.domain.flags import Flag, FlagState
+from synthralos.domain.limits import LIMIT_NAMES
+from synthralos.domain.permissions import Permission
+from synthralos.store.admin.audit import By
+from synthralos.store.admin.configuration import Set, Stored
+
+router = APIRouter(prefix="/api/v1", tags=["configuration"])
+
+
+@router.get("/flags", **documented(FlagList, "All flags", validated=True))
+async def list_flags(request: Request, query: Annotated[FlagQuery, Query()]) -> Response:
+    """List the feature flags: how each stands, who decides, and what it does."""
+    room, _ = await _admit(request, Permission.READ_FLAGS)
+    stored = await room.read(room.configuration.read)
+    return answer({"flags": [_flag(room, stored, flag, query.organization) for flag in Flag]})
+
+
+@router.get("/flags/{name}", **documented(FlagView, "The flag", validated=True))
+async def get_flag(request: Request, name: Flag, query: Annotated[FlagQuery, Query()]) -> Response:
+    """One feature flag."""
+    room, _ = await _admit(request, Permission.READ_FLAGS)
+    return answer(_flag(room, await room.read(room.configuration.read), name, query.organization))
+
+
+@router.put(
+    "/flags/{name}",
+    **documented(FlagView, "The flag afterwards", validated=True, body=True),
+    openapi_extra=takes(FlagIn, required=True),
+)
+async def set_flag(request: Request, name: Flag) -> Response:
+    """Set a flag. Every process goes by it within two seconds, save those whose environment overrides it."""
+    room, actor = await _admit(request, Permission.WRITE_FLAGS)
+    wanted = await read_document(request, room, FlagIn)
+    state, by = FlagState(wanted.enabled, wanted.percentage), By(actor, wanted.reason)
+    await room.configure(lambda: room.configuration.set_flag(name, state, by))
+    return answer(_flag(room, await room.read(room.configuration.read), name, None))
+
+
+@router.delete("/flags/{name}", **documented(FlagView, "The flag, at its default", validated=True))
+async def reset_flag(request: Request, name: Flag, query: Annotated[ReasonQuery, Query()]) -> Response:
+    """Set a flag back to its default."""
+    room, actor = await _admit(request, Permission.WRITE_FLAGS)
+    await room.configure(lambda: room.configuration.reset_flag(name, By(actor, query.reason)))
+    return answer(_flag(room, await room.read(room.configuration.read), name, None))
+
+
+@router.get("/limits", **documented(LimitsList, "The limits of each plan"))
+async def list_limits(request: Request) -> Response:
+    """List what the account plans allow."""
+    room, _ = await admit(request, Permission.READ_LIMITS)
+    stored = await room.read(room.configuration.read)
+    return answer({"limits": [_limits(room, stored, plan) for plan in AccountPlan]})
+
+
+@router.put(
+    "/limits/{plan}",
+    **documented(LimitsView, "The limits afterwards", validated=True, body=True),
+    openapi_extra=takes(LimitsIn, required=True),
+)
+async def set_limits(request: Request, plan: AccountPlan) -> Response:
+    """Set the limits of a plan. Every process goes by them within two seconds."""
+    room, actor = await _admit(request, Permission.WRITE_LIMITS)
+    wanted = await read_document(request, room, LimitsIn)
+    limits = {name: value for name in LIMIT_NAMES if (value := getattr(wanted, name)) is not None}
+    await room.configure(lambda: room.configuration.set_limits(plan, limits, By(actor, wanted.reason)))
+    return answer(_limits(room, await room.read(room.configuration.read), plan))
+
+
+@router.delete("/limits/{plan}", **documented(LimitsView, "The limits, at their default", validated=True))
+async def reset_limits(request: Request, plan: AccountPlan, query: Annotated[ReasonQuery, Query()]) -> Response:
+    """Set the limits of a plan back to their default."""
+    room, actor = await _admit(request, Permission.WRITE_LIMITS)
+    await room.configure(lambda: room.configuration.reset_limits(plan, By(actor, query.reason)))
+    return answer(_limits(room, await room.read(room.configuration.read), plan))
+
+
+async def _admit(request: Request, permission: Permission) -> tuple[Room, str]:
+    """The room and the caller's name on record; what concerns everybody needs a key of the whole installation."""
+    room, caller = await admit(request, permission)
+    require_everything(caller, "see or change what concerns all organizations")
+    return room, caller.actor
+
+
+def _flag(room: Room, stored: Stored, flag: Flag, organization: str | None) -> dict[str, Any]:
+    found = stored.flags.get(flag)
+    view = room.core.live.current.flags.view(flag, organization, stored=found is not None)
+    return {**view, **_changed(found)}
+
+
+def _limits(room: Room, stored: Stored, plan: AccountPlan) -> dict[str, Any]:
+    limits = room.core.live.current.limits_of(plan)
+    return {"plan": plan, **limits.to_json(), **_changed(stored.limits.get(plan))}
+
+
+def _changed(found: Set[Any] | None) -> dict[str, Any]:
+    at, by = (None, None) if found is None else (rfc3339(found.changed_at), found.changed_by)
+    return {"changed_at": at, "changed_by": by}

@@ -1,0 +1,72 @@
+"""`synthralos deployments`: entries of the catalog that are kept in the database, beside the catalog file's."""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from cli.configuring import Reason, by, configuration, kept
+from cli.exits import Exit
+from cli.options import DatabaseUrl, Json, output, settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Add, override and remove deployments while everything runs, in the database of DATABASE_URL. "
+    "`synthralos models` lists all that are in force.",
+)
+
+Id = Annotated[str, typer.Argument(metavar="PROVIDER/MODEL@REGION", help="The deployment's id.")]
+
+
+@app.command("set")
+def set_deployment(
+    context: typer.Context,
+    deployment: Id,
+    file: Annotated[
+        str, typer.Option("--file", "-f", help="TOML or JSON: the members of a [[deployment]] table; - is stdin.")
+    ],
+    reason: Reason = "",
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Add a deployment, or have an entry in place of the catalog file's. In force everywhere within two seconds.
+
+    Example: `synthralos deployments set openai/gpt-5-mini@eu -f gpt-5-mini-eu.toml`, where the file has
+    `context_window = 400000`, `max_output = 128000` and a `price`
+    """
+    entry = _read(file)
+    with configuration(database_url) as stored:
+        kept(settings(database_url=database_url), stored).checked(deployment, entry)
+        stored.set_deployment(deployment, entry, by(reason))
+    output(context, as_json).show({"id": deployment, "entry": entry}, lambda: Text(f"{deployment} is in the catalog"))
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    deployment: Id,
+    reason: Reason = "",
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Remove an entry; the catalog file's holds again, if it has one."""
+    with configuration(database_url) as stored:
+        removed = stored.remove_deployment(deployment, by(reason))
+    if not removed:
+        typer.echo(f"synthralos: {deployment} was not set here: `synthralos models` shows what is", err=True)
+        raise typer.Exit(Exit.REFUSED)
+    output(context, as_json).show({"id": deployment, "removed": True}, lambda: Text(f"{deployment} is removed"))
+
+
+def _read(file: str) -> dict[str, Any]:
+    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    try:
+        entry = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{file} is neither TOML nor JSON: {error}") from None
+    assert isinstance(entry, dict)
+    return entry

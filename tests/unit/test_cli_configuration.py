@@ -1,0 +1,95 @@
+"""`synthralos flags`, `limits`, `deployments`, `audit` and what `models` makes of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from synthralos.config.settings import Settings
+from synthralos.domain.flags import Flag
+from tests.fakes.commands import Command, in_process
+
+ENTRY = {"context_window": 9_000, "max_output": 500, "price": {"input": "1.5", "output": "2", "as_of": "2026-01-01"}}
+NEW = "sandbox/new@eu"
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sqlite_database: str, tmp_path: Path
+) -> Command:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("DATABASE_URL", sqlite_database)
+    monkeypatch.chdir(tmp_path)
+    command = in_process(monkeypatch, capsys)
+    command("migrate")
+    return command
+
+
+def test_flags_are_set_for_a_share_and_reset(run: Command) -> None:
+    assert [flag["name"] for flag in run("flags", "list", "--json").json["flags"]] == list(Flag)
+    set_to = run("flags", "set", "track_model_costs", "on", "--percentage", "30", "--reason", "trial", "--json").json
+    assert (set_to["enabled"], set_to["percentage"], set_to["source"]) == (True, 30, "database")
+    assert "on for 30 %" in run("flags", "list", "--organization", "acme").out
+    assert run("flags", "reset", "track_model_costs").out.strip() == "track_model_costs is on (default)"
+    last, first = run("audit", "--subject", "flag:*", "--json").json["changes"]
+    assert (first["act"], first["reason"], last["act"]) == ("flags.set", "trial", "flags.reset")
+    assert first["actor"].startswith("cli:")
+
+
+def test_the_environment_is_named_where_it_decides(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACK_MODEL_COSTS", "on")
+    assert run("flags", "set", "track_model_costs", "off").out.strip() == "track_model_costs is on (environment)"
+
+
+def test_a_misspelt_flag_is_told_with_the_near_one(run: Command) -> None:
+    done = run("flags", "set", "track_model_cost", "off")
+    assert (done.code, "did you mean track_model_costs?" in done.err) == (2, True)
+
+
+def test_limits_are_set_and_reset(run: Command) -> None:
+    free = run("limits", "set", "free", "--prompt-tokens", "1234", "--json").json["limits"][0]
+    assert (free["plan"], free["prompt_tokens"], free["prompt_characters"]) == ("free", 1234, 160_000)
+    assert "1,234" in run("limits", "list").out
+    assert run("limits", "reset", "free", "--json").json["limits"][0]["prompt_tokens"] == 32_000
+    assert run("limits", "set", "free").code == 2
+
+
+@pytest.mark.parametrize("form", ["json", "toml"])
+def test_deployments_are_added_and_removed(run: Command, tmp_path: Path, form: str) -> None:
+    file = tmp_path / f"entry.{form}"
+    price = 'price = { input = "1.5", output = "2", as_of = "2026-01-01" }'
+    toml = f"context_window = 9000\nmax_output = 500\n{price}\n"
+    file.write_text(json.dumps(ENTRY) if form == "json" else toml)
+    assert run("deployments", "set", NEW, "-f", str(file)).code == 0
+    models = {each["id"]: each for each in run("models", "--json").json["deployments"]}
+    assert (models[NEW]["context_window"], models[NEW]["price"]["input"]) == (9_000, "1.5")
+    assert run("deployments", "remove", NEW).code == 0
+    assert NEW not in run("models").out
+    assert run("deployments", "remove", NEW).code == 5
+
+
+def test_wrong_entries_are_one_line_that_names_the_field(run: Command, tmp_path: Path) -> None:
+    file = tmp_path / "entry.json"
+    file.write_text(json.dumps({**ENTRY, "max_output": 10_000}))
+    done = run("deployments", "set", NEW, "-f", str(file))
+    assert (done.code, len(done.err.splitlines()), "max_output" in done.err) == (3, 1, True)
+    file.write_text("{]")
+    assert run("deployments", "set", NEW, "-f", str(file)).code == 2
+    assert run("audit", "--json").json == {"changes": []}
+
+
+def test_looking_at_models_makes_no_database(run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
+    assert run("models").code == 0
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_keys_and_plans_of_the_command_line_are_on_record(run: Command) -> None:
+    secret = run("keys", "create", "--name", "ci", "--organization", "acme", "--json").json["key"]
+    run("organizations", "set", "acme", "--plan", "pro")
+    run("keys", "revoke", secret[:15])
+    whole = run("audit", "--json")
+    assert [c["act"] for c in whole.json["changes"]] == ["keys.revoke", "organizations.set_plan", "keys.create"]
+    assert secret not in whole.out
+    assert "organizations.set_plan" in run("audit", "--organization", "acme").out
