@@ -16,6 +16,7 @@ BENCHMARKS = {
     "flight": "10,000 calls of 10 s in one worker process: wall time, CPU, memory",
     "growth": "throughput with 1,000,000 finished jobs in the tables beside empty tables",
     "backlog": "1,000,000 open jobs: what they cost while nothing happens, and throughput beside them",
+    "config": "seconds until a change of flag, limit or catalog is in force in every process, under load",
     "size": "bytes of tables and of WAL for each finished job",
 }
 

@@ -113,10 +113,15 @@ def catalog_file(base_url: str) -> Iterator[Path]:
         yield path
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+def another_deployment(number: int) -> str:
+    """One more entry for the catalog file, dearer than all others."""
+    return _deployment(len(_PRICES) + number, "90.00", "90.00")
+
+
+def free_port(wanted: int = 0) -> int:
+    """A port of 127.0.0.1 that nobody listens on; raises `OSError` where it has to be `wanted`, and is not free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("127.0.0.1", wanted))
         port: int = probe.getsockname()[1]
         return port
 
@@ -131,7 +136,7 @@ def _deployment(number: int, price_in: str, price_out: str) -> str:
         context_window = {(64_000, 128_000, 400_000, 1_000_000)[number % 4]}
         max_output = {(4_096, 16_384, 32_768)[number % 3]}
         price = {{ input = "{price_in}", output = "{price_out}", as_of = "2026-11-01" }}
-        tier = "{("economy", "standard", "premium")[number // 4]}"
+        tier = "{("economy", "standard", "premium")[min(2, number // 4)]}"
         capabilities = {["json_mode", "tools", "vision"][: 1 + number % 3]}
         max_in_flight = 20_000
         """

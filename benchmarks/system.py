@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,8 +97,18 @@ class System:
 
 
 @contextlib.contextmanager
-def running(database_url: str, broker: BrokerPlace, catalog: Path, shape: Shape, **settings: str) -> Iterator[System]:
-    """Start the system on an empty or migrated database; all of it is ready when the body begins."""
+def running(
+    database_url: str,
+    broker: BrokerPlace,
+    catalog: Path,
+    shape: Shape,
+    own: Mapping[str, Mapping[str, str]] | None = None,
+    **settings: str,
+) -> Iterator[System]:
+    """Start the system on an empty or migrated database; all of it is ready when the body begins.
+
+    `own`: settings of one kind of process, by its name.
+    """
     port = free_port()
     environment = {
         "DATABASE_URL": database_url,
@@ -119,7 +129,9 @@ def running(database_url: str, broker: BrokerPlace, catalog: Path, shape: Shape,
         for name, code in _PROCESSES.items():
             if name != "workers" or shape.worker_processes:
                 command = python(f"from synthralos.config.settings import load_settings; {code}")
-                system.children[name] = stack.enter_context(child(name, command, environment))
+                system.children[name] = stack.enter_context(
+                    child(name, command, {**environment, **(own or {}).get(name, {})})
+                )
         _until_ready(system, shape)
         yield system
 

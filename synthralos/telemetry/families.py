@@ -47,6 +47,7 @@ def _histogram(name: str, labels: str, shown_by: str, meaning: str, buckets: tup
 BUILD = _gauge("build_info", "version python process", "all", "1; the labels say which version and kind this is")
 OUTAGE = _gauge("outage_seconds", "subject", "all", "for how long the database, the broker … does not work")
 CONFIG_VERSION = _gauge("config_version", "", "all", "changes of flags, limits and deployments that are in force here")
+CATALOG_DEPLOYMENTS = _gauge("catalog_deployments", "", "all", "deployments of the catalog that is in force here")
 POOL = _gauge("database_connections", "pool state", "all", "connections of a pool: in_use, idle, most")
 POOL_WAITS = _counter("database_pool_waits", "pool", "all", "times that all connections of a pool were in use")
 POOL_WAIT_SECONDS = _counter("database_pool_wait_seconds", "pool", "all", "seconds waited for a connection of a pool")
