@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml client/pyproject.toml scripts/install
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
-.PHONY: help demo up test test-embedded check bench migrate contracts lock clean ci
+.PHONY: help demo up test test-embedded check bench migrate contracts reference lock clean ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,10 @@ migrate: $(RUNTIME) ## bring the database of DATABASE_URL to the newest schema
 
 contracts: $(DEV) ## write contracts/: the OpenAPI document and the schemas of events
 	@$(BIN)/python -m scripts.contracts
+
+reference: $(DEV) ## write docs/reference/ and the tables of the documentation from the code
+	@$(BIN)/python -m scripts.doc_tables --write
+	@$(BIN)/python -m scripts.reference --write
 
 lock: ## resolve the lock files again, keeping what still fits; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)

@@ -1,19 +1,14 @@
-"""Writes the tables of the documentation that stand in the code: transitions, remedies, settings, metrics, flags.
+"""Writes the tables of the documentation that stand in the code: transitions, flags.
 
 `python -m scripts.doc_tables` says which files are behind and exits 1; `--write` brings them up to date.
 """
 
-import random
 import re
 import sys
 from pathlib import Path
 
-from pipelines.heal.table import build_remedies
-from synthralos.config.catalog import load_catalog
-from synthralos.config.settings import Settings
 from synthralos.domain.flags import FLAGS
 from synthralos.domain.states import TRANSITIONS
-from synthralos.telemetry.families import FAMILIES
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -28,31 +23,6 @@ def transitions() -> str:
     return "\n".join(["| transition | from | to | fenced | when |", "|---|---|---|---|---|", *rows])
 
 
-def remedies() -> str:
-    """The remedies table of `pipelines/heal/table.py`."""
-    table = build_remedies(random.Random(0), load_catalog(None))
-    rows = [f"| `{kind}` | {', then '.join(remedy.name for remedy in chain)} |" for kind, chain in table.items()]
-    return "\n".join(["| failure | remedies |", "|---|---|", *rows])
-
-
-def settings() -> str:
-    """The settings of `synthralos/config/settings.py`."""
-    rows = []
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f"`{_shown(field.default)}`"
-        rows.append(f"| `{name.upper()}` | {default} | {field.description or ''} |")
-    return "\n".join(["| variable | default | what |", "|---|---|---|", *rows])
-
-
-def metrics() -> str:
-    """The metrics of `synthralos/telemetry/families.py`."""
-    rows = [
-        f"| `{family.name}` | {family.kind} | {', '.join(family.labels)} | {family.shown_by} | {family.meaning} |"
-        for family in FAMILIES
-    ]
-    return "\n".join(["| metric | kind | labels | shown by | what |", "|---|---|---|---|---|", *rows])
-
-
 def flags() -> str:
     """The feature flags of `synthralos/domain/flags.py`."""
     rows = [
@@ -64,9 +34,6 @@ def flags() -> str:
 
 TABLES = {
     "transitions": (DOCS / "internals.md", transitions),
-    "remedies": (DOCS / "internals.md", remedies),
-    "settings": (DOCS / "operations.md", settings),
-    "metrics": (DOCS / "operations.md", metrics),
     "flags": (DOCS / "configuration.md", flags),
 }
 
@@ -77,10 +44,6 @@ def renewed(name: str) -> tuple[Path, str, str]:
     text = path.read_text(encoding="utf-8")
     block = re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
     return path, text, block.sub(lambda _: f"<!-- {name} -->\n{render()}\n<!-- /{name} -->", text)
-
-
-def _shown(value: object) -> str:
-    return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """Failures: what can go wrong with a call, as one closed list. What to do about each is heal's table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -26,6 +27,25 @@ class FailureClass(StrEnum):
     AMBIGUOUS = "ambiguous"
     INTERNAL = "internal"
 
+
+MEANINGS: Mapping[FailureClass, str] = {
+    FailureClass.RATE_LIMITED: "the provider's limit of requests or tokens in a time was reached",
+    FailureClass.QUOTA_EXHAUSTED: "the account has no money, credit or quota left: waiting does not bring it back",
+    FailureClass.OVERLOADED: "the provider, or this model there, has too much to do",
+    FailureClass.TIMEOUT: "the answer did not come in time, after the request was sent",
+    FailureClass.CONNECTION: "the server was not reached: nothing was sent",
+    FailureClass.SERVER_ERROR: "the provider says that the fault is its own (5xx)",
+    FailureClass.CREDENTIAL: "the key is missing, wrong, or may not do this",
+    FailureClass.INVALID_REQUEST: "the request is wrong everywhere, or no deployment may do the job",
+    FailureClass.UNSUPPORTED: "this deployment has or takes not what was asked for; another one may",
+    FailureClass.CONTEXT_LENGTH: "the prompt is too long for the window",
+    FailureClass.CONTENT_FILTERED: "the provider's filter stopped the prompt or the answer",
+    FailureClass.SCHEMA_MISMATCH: "the answer does not have the form that was asked for",
+    FailureClass.BUDGET: "the call would cost more than is allowed",
+    FailureClass.AMBIGUOUS: "the connection was lost after the request was sent: nobody knows what became of it",
+    FailureClass.INTERNAL: "a fault of ours, or of what we run on",
+}
+"""What each class says, in the order of the documentation."""
 
 MAYBE_BILLED = frozenset({FailureClass.TIMEOUT, FailureClass.AMBIGUOUS})
 """The request had been sent and no answer was read: the provider may have done, and billed, the work."""
