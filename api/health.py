@@ -10,6 +10,7 @@ from api.http.openapi import problem
 from api.room import Room, room_of
 from api.v1.views import Live, Ready
 from migrations import runner
+from migrations.runner import Schema
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError
@@ -33,7 +34,7 @@ async def live() -> Response:
     },
 )
 async def ready(request: Request) -> Response:
-    """Whether jobs can be accepted: the database answers and has the schema of this version."""
+    """Whether jobs can be accepted: the database answers and has a schema that this release works with."""
     room = room_of(request)
     report = await room.reports.get("ready", lambda: room.write(lambda: examine(room)))
     return answer(report, 200 if report["status"] == "ready" else 503)
@@ -43,15 +44,16 @@ def examine(room: Room) -> dict[str, Any]:
     """The report; takes as long as the database takes to answer or to be found missing."""
     checks: dict[str, Any] = {"database": "unreachable", "schema": "unknown", "workers": None, "scheduler": "unknown"}
     try:
-        checks["schema"] = "ok" if runner.current(room.core.database) == room.head() else "outdated"
+        schema = runner.schema_at(runner.current(room.core.database))
+        checks["schema"] = schema
         checks["database"] = "ok"
         room.core.outages.works(DATABASE)
-        if checks["schema"] == "ok":
+        if schema.usable:
             checks |= _processes(room)
     except StoreError as error:
         outage.tell(room.core.outages, error)
     checks["broker"] = "ok" if room.core.doorbell.healthy else "degraded"
-    well = checks["database"] == "ok" and checks["schema"] == "ok"
+    well = checks["database"] == "ok" and checks["schema"] in (Schema.OK, Schema.NEWER)
     return {"status": "ready" if well else "unready", "checks": checks}
 
 

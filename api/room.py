@@ -1,7 +1,6 @@
 """What the handlers of one API process share: made once per process, found through the request."""
 
 import asyncio
-import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,7 +15,6 @@ from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
 from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
-from migrations import runner
 from pipelines.analyze.trace import job_view
 from pipelines.intake.catalog_checks import CatalogChecks
 from synthralos.bus.protocol import POLL_SECONDS, Topic
@@ -88,7 +86,6 @@ class Room:
         self._key_use = KeyUse(self.auth.used, lambda ids: self.write(lambda: self.keys.note_used(ids)))
         self._plans: BriefCache[str] = BriefCache()
         self.reports: BriefCache[dict[str, Any]] = BriefCache(REPORT_SECONDS)
-        self.head = functools.cache(runner.head)
         self.whole = WholeJobs(core.database)
         self.looks: GroupRead[Seen] = GroupRead("jobs", self._see)
         self.open_here = OpenHere()

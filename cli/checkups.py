@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from cli.options import sqlite_file
 from migrations import runner
+from migrations.runner import Schema
 from pipelines.providers.table import check_catalog
 from synthralos.broker.base import DoorbellBroker
 from synthralos.broker.brokers import build_broker
@@ -82,7 +83,7 @@ def _database(database: Database, chosen: Settings) -> Iterator[Finding]:
             now = connection.execute(sa.select(utcnow())).scalar_one()
         yield Finding("database", "ok", database.dialect)
         yield _clock(abs((datetime.now(UTC) - now).total_seconds()))
-        schema = _schema(runner.current(database), runner.head())
+        schema = _schema(runner.current(database))
         yield schema
         if schema.level != "fault":
             yield from _processes(database, chosen)
@@ -97,10 +98,17 @@ def _clock(apart: float) -> Finding:
     return Finding("clock", "warning", f"{apart:.0f} s from the database's", remedy)
 
 
-def _schema(current: str | None, head: str) -> Finding:
-    if current == head:
-        return Finding("schema", "ok", head)
-    return Finding("schema", "fault", f"at {current or 'base'}, this version wants {head}", "run `synthralos migrate`")
+def _schema(current: str | None) -> Finding:
+    found = f"at {current or 'base'}, this release wants {runner.head()}"
+    match runner.schema_at(current):
+        case Schema.OK:
+            return Finding("schema", "ok", runner.head())
+        case Schema.NEWER:
+            return Finding("schema", "ok", f"at {current}, newer than this release, which works with it")
+        case Schema.OUTDATED:
+            return Finding("schema", "fault", found, "run `synthralos migrate`")
+        case Schema.FOREIGN:
+            return Finding("schema", "fault", found, "this is another program's database: correct DATABASE_URL")
 
 
 def _processes(database: Database, chosen: Settings) -> Iterator[Finding]:

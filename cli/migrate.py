@@ -86,5 +86,16 @@ def _tell(context: typer.Context, as_json: bool, database: "Database") -> None:
     from migrations import runner  # noqa: PLC0415 - Alembic is slow to import
 
     answer = {"revision": runner.current(database), "newest": runner.head()}
-    newest = "the newest" if answer["revision"] == answer["newest"] else f"the newest is {answer['newest']}"
-    output(context, as_json).show(answer, lambda: Text(f"the database is at {answer['revision'] or 'base'} ({newest})"))
+    answer["schema"] = runner.schema_at(answer["revision"])
+    output(context, as_json).show(answer, lambda: Text(_standing(answer)))
+
+
+def _standing(answer: dict[str, str | None]) -> str:
+    at, newest = answer["revision"] or "base", answer["newest"]
+    match answer["schema"]:
+        case "ok":
+            return f"the database is at {at} (the newest)"
+        case "newer":
+            return f"the database is at {at}, newer than this release, which knows {newest} and works with it"
+        case _:
+            return f"the database is at {at} (the newest is {newest})"

@@ -22,6 +22,7 @@ _PROCESSES = (
     Column("host", cut=True),
     Column("pid", right=True),
     Column("heartbeat", right=True),
+    Column("release"),
     Column("stages", cut=True),
     Column("id"),
 )
@@ -78,7 +79,8 @@ def _process(process: "ProcessRow", leader: str | None, lost_after: float) -> li
     silent = process.age > lost_after
     state = Text("silent", "red") if silent else Text(word)
     age = f"{_ago(process.age)} ago"
-    return [process.kind, state, process.host, str(process.pid), age, " ".join(process.stages), process.id]
+    release, stages = process.release or "", " ".join(process.stages)
+    return [process.kind, state, process.host, str(process.pid), age, release, stages, process.id]
 
 
 def _ago(seconds: float) -> str:

@@ -1,5 +1,8 @@
 """Brings a database's schema to a revision, from Python: no alembic.ini, no working directory."""
 
+import functools
+import re
+from enum import StrEnum
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -10,8 +13,28 @@ from alembic.script import ScriptDirectory
 
 from synthralos.store.sql.database import Database
 
+_REVISION = re.compile(r"\d{4}")
+
 _LOCK = 5_017_423_110
 """Key of the advisory lock under which PostgreSQL migrates, so that several processes may start at once."""
+
+
+class Schema(StrEnum):
+    """How the schema of a database stands to this release.
+
+    `newer`: a later release migrated it, and keeps it fit for this one (see "Migrations" in CONTRIBUTING.md). Revisions
+    are numbers of four digits, each greater than the one before; anything else is nobody's of ours.
+    """
+
+    OK = "ok"
+    NEWER = "newer"
+    OUTDATED = "outdated"
+    FOREIGN = "foreign"
+
+    @property
+    def usable(self) -> bool:
+        """Whether this release works with it."""
+        return self in (Schema.OK, Schema.NEWER)
 
 
 def _config() -> Config:
@@ -22,7 +45,9 @@ def _config() -> Config:
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the schema up to `revision`. Safe to call from several processes at once."""
+    """Bring the schema up to `revision`. Safe to call from several processes at once; a newer schema stays as it is."""
+    if revision == "head" and schema_at(current(database)) is Schema.NEWER:
+        return
     _run(database, command.upgrade, revision)
 
 
@@ -31,11 +56,22 @@ def downgrade(database: Database, revision: str) -> None:
     _run(database, command.downgrade, revision)
 
 
+@functools.cache
 def head() -> str:
     """The newest revision that this code knows."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     assert revision is not None
     return revision
+
+
+def schema_at(revision: str | None) -> Schema:
+    """How a schema at `revision` (None: an empty database) stands to this release."""
+    newest = head()
+    if revision is None or revision < newest:
+        return Schema.OUTDATED if revision is None or _REVISION.fullmatch(revision) else Schema.FOREIGN
+    if revision == newest:
+        return Schema.OK
+    return Schema.NEWER if _REVISION.fullmatch(revision) else Schema.FOREIGN
 
 
 def current(database: Database) -> str | None:

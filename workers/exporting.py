@@ -6,6 +6,7 @@ the other destinations.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.analyze.protocol import Exporter, Trace
@@ -14,11 +15,15 @@ from pipelines.analyze.trace import assemble
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import State
-from synthralos.store.exports.backlog import Analysis
+from synthralos.store.exports.backlog import Analysis, Owed
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.clock import DatabaseClock
+from synthralos.telemetry.outages import Reminder
 
 log = logging.getLogger(__name__)
+
+TRIES_TOLD = 8
+"""Shipments after which a trace that is still refused is told of, once."""
 
 SHIPMENT = 20
 """Traces a batch: what the destinations' own batch sizes are made for."""
@@ -80,6 +85,7 @@ class Shipper:
         self._reader = reader
         self._analysis = analysis
         self._exporter = exporter
+        self._reminder = Reminder()
         self._changed = threading.Condition()
         self._wanted = self._ships = self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"export-{exporter.destination}", daemon=True)
@@ -131,20 +137,38 @@ class Shipper:
             return self._ships
 
     def _ship_all(self) -> None:
-        """Ship until nothing is owed or the destination refuses."""
+        """Ship until nothing is due. Where all of a shipment is refused the destination is left alone for now."""
         destination = self._exporter.destination
-        while not self._stopping and (owed := self._analysis.owed(destination, SHIPMENT)):
-            accepted = self._exporter.ship(self._traces(owed))
-            gone = self._gone(owed)
-            self._analysis.shipped(destination, [*accepted, *gone])
-            if not accepted and not gone:
+        while not self._stopping and (owed := self._analysis.claim(destination, SHIPMENT)):
+            traces = self._traces([each.job_id for each in owed])
+            gone = {each.job_id for each in owed} - traces.keys()  # retention has removed them: nothing is left to ship
+            done = gone | self._accepted(list(traces.values()))
+            self._analysis.shipped(destination, sorted(done))
+            refused = [each for each in owed if each.job_id not in done]
+            if refused:
+                self._analysis.put_off(destination, refused)
+                self._tell(refused)
+            if len(refused) == len(owed):
                 return
 
-    def _traces(self, job_ids: Sequence[str]) -> list[Trace]:
+    def _traces(self, job_ids: Sequence[str]) -> dict[str, Trace]:
         found = self._reader.jobs(job_ids, EVERYTHING)
-        return [assemble(found[i], self._reader.timeline(i)) for i in job_ids if i in found]
+        timelines = self._reader.timelines(list(found))
+        return {job_id: assemble(found[job_id], timelines[job_id]) for job_id in job_ids if job_id in found}
 
-    def _gone(self, job_ids: Sequence[str]) -> list[str]:
-        """Jobs that retention has removed meanwhile: nothing is left to ship."""
-        there = self._reader.states(job_ids)
-        return [job_id for job_id in job_ids if job_id not in there]
+    def _accepted(self, traces: list[Trace]) -> set[str]:
+        """What the destination accepts; an exporter that raises has refused them all."""
+        try:
+            return set(self._exporter.ship(traces)) if traces else set()
+        except Exception as error:  # noqa: BLE001 - the edge to pluggable code: the backlog stays, and comes again
+            if self._reminder.due(time.monotonic()):
+                reason = str(error) if isinstance(error, OSError) else type(error).__name__
+                log.warning("%s refuses traces, they come again: %s", self._exporter.destination, reason)
+            return set()
+
+    def _tell(self, refused: Sequence[Owed]) -> None:
+        """A trace that is refused again and again while others are taken is worth a look."""
+        for job_id, tries in refused:
+            if tries == TRIES_TOLD:
+                destination = self._exporter.destination
+                log.warning("%s has refused the trace of job %s %d times; it stays owed", destination, job_id, tries)

@@ -61,6 +61,14 @@ class JobQuery(BaseModel):
         )
 
 
+class TraceQuery(BaseModel):
+    """Which part of a trace to show."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    cursor: Annotated[str | None, Field(max_length=64, description="`next` of the part before")] = None
+
+
 class WaitQuery(BaseModel):
     """How long to wait for a job's end."""
 

@@ -181,11 +181,12 @@ class TracedJob(View):
 
 
 class Trace(View):
-    """The jobs of a trace, oldest first. `truncated`: there are more; ask for them by their own ids."""
+    """The jobs of a trace, oldest first. `truncated`: there are more; `next` is the cursor that leads to them."""
 
     trace_id: TraceId
     jobs: list[TracedJob]
     truncated: bool
+    next: str | None
 
 
 class TraceSummary(View):
@@ -218,7 +219,10 @@ class Checks(View):
     """What readiness depends on, and what is good to know beside it."""
 
     database: Literal["ok", "unreachable"]
-    schema_: Annotated[Literal["ok", "outdated", "unknown"], Field(alias="schema")]
+    schema_: Annotated[
+        Literal["ok", "newer", "outdated", "foreign", "unknown"],
+        Field(alias="schema", description="newer: a later release migrated it, and this one works with it"),
+    ]
     broker: Literal["ok", "degraded"]
     workers: int | None
     scheduler: Literal["ok", "missing", "unknown"]

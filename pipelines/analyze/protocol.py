@@ -20,7 +20,10 @@ class Exporter(Protocol):
         ...
 
     def ship(self, traces: Sequence[Trace]) -> list[str]:
-        """Send the traces; the job ids of those that the destination has accepted for good."""
+        """Send the traces; the job ids of those that the destination has accepted for good.
+
+        Raises what it likes where none was: the reason is logged, and the traces come again.
+        """
         ...
 
     def close(self) -> None:

@@ -1,11 +1,19 @@
 """Identifiers. All ids are UUIDv7 strings: unique without coordination, and ordered by time."""
 
+from datetime import datetime
+
 import uuid_utils
 
 
 def new_id() -> str:
     """A new UUIDv7 (RFC 9562) in its canonical 36-character form."""
     return str(uuid_utils.uuid7())
+
+
+def id_at(moment: datetime) -> str:
+    """The least id that could have been made at that time."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return str(uuid_utils.UUID(int=milliseconds << 80))
 
 
 def is_id(text: str) -> bool:

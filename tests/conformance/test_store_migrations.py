@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from migrations.runner import current, downgrade, head, upgrade
+from migrations.runner import Schema, current, downgrade, head, schema_at, upgrade
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import metadata
 
@@ -101,3 +101,22 @@ upgrade(database)
     assert [process.returncode for process in starting] == [0, 0, 0]
     assert current(empty) == head()
     assert tables(empty) == set(metadata.tables)
+
+
+@pytest.mark.parametrize(
+    ("revision", "schema"),
+    [
+        (None, Schema.OUTDATED), ("0001", Schema.OUTDATED), (head(), Schema.OK), ("9999", Schema.NEWER),
+        ("3f2a9c", Schema.FOREIGN), ("zz", Schema.FOREIGN), ("00010", Schema.FOREIGN),
+    ],
+)  # fmt: skip
+def test_a_revision_says_how_the_schema_stands_to_this_release(revision: str | None, schema: Schema) -> None:
+    assert schema_at(revision) is schema
+
+
+def test_a_newer_schema_is_left_alone(empty: Database) -> None:
+    upgrade(empty)
+    with empty.transaction() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    upgrade(empty)
+    assert current(empty) == "9999"

@@ -11,12 +11,12 @@ from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Transition
 from synthralos.store.admin.processes import Leadership
-from synthralos.store.exports.backlog import Analysis
+from synthralos.store.exports.backlog import LONGEST_PAUSE, Analysis, Owed, pause_after
 from synthralos.store.queue.submissions import Accepted
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
-from synthralos.store.tables import idempotency_keys, leaders, processes
+from synthralos.store.tables import export_backlog, idempotency_keys, leaders, processes
 from tests.fakes.jobs import attempt_end, settlement, submission
 from tests.fakes.stores import Store
 
@@ -115,9 +115,9 @@ def test_a_trace_is_closed_once_and_owed_to_every_destination(database: Database
         analysis.close({job_id: Span("analyze", now, now) for job_id in both})
     assert analysis.open_traces(both) == []
     assert [len(store.spans(job_id)) for job_id in both] == [1, 0]
-    assert analysis.owed("one") == analysis.owed("two") == [done.id]
+    assert store.owed("one") == store.owed("two") == [done.id]
     analysis.shipped("one", both)
-    assert (analysis.owed("one"), analysis.owed("two")) == ([], [done.id])
+    assert (store.owed("one"), store.owed("two")) == ([], [done.id])
     analysis.close({})
 
 
@@ -125,7 +125,54 @@ def test_what_is_owed_comes_oldest_first_and_no_more_than_asked_for(database: Da
     store = Store(database, ["one"])
     done = [store.claimed() for _ in range(3)]
     store.settlements.settle([settlement(job, analyzed=True) for job in done[::-1]])
-    assert Analysis(database).owed("one", limit=2) == [job.id for job in done[:2]]
+    assert Analysis(database).claim("one", limit=2) == [Owed(job.id, 1) for job in done[:2]]
+
+
+def test_what_one_has_claimed_nobody_else_gets_until_its_lease_is_over(database: Database) -> None:
+    store, analysis = Store(database, ["one", "two"]), Analysis(database)
+    done = [store.claimed() for _ in range(3)]
+    store.settlements.settle([settlement(job, analyzed=True) for job in done])
+    mine = analysis.claim("one", limit=2)
+    assert [owed.job_id for owed in analysis.claim("one")] == [done[2].id]
+    assert analysis.claim("one") == []
+    assert len(analysis.claim("two")) == 3
+    store.let_exports_come_due()
+    assert analysis.claim("one") == [Owed(job.id, 2) for job in done]
+    assert [owed.job_id for owed in mine] == [job.id for job in done[:2]]
+
+
+def test_what_was_refused_comes_after_ever_longer_pauses(database: Database) -> None:
+    store, analysis = Store(database, ["one"]), Analysis(database)
+    store.settle(settlement(store.claimed(), analyzed=True))
+    for tries in range(1, 4):
+        [owed] = analysis.claim("one")
+        assert owed.tries == tries
+        analysis.put_off("one", [owed])
+        [row] = store.rows(export_backlog)
+        assert (row["next_at"] - store.now()).total_seconds() == pytest.approx(pause_after(tries), abs=2)
+        assert (analysis.claim("one"), store.sweeps.backlog(-60)) == ([], [])
+        store.let_exports_come_due()
+        assert len(store.sweeps.backlog(-60)) == 1
+    assert pause_after(50) == LONGEST_PAUSE
+
+
+def test_two_that_claim_at_once_never_get_the_same(database: Database) -> None:
+    store = Store(database, ["one"])
+    done = [store.claimed() for _ in range(60)]
+    store.settlements.settle([settlement(job, analyzed=True) for job in done])
+
+    def claim_all(_: int) -> list[Owed]:
+        analysis = Analysis(database)
+        found: list[Owed] = []
+        while some := analysis.claim("one", limit=5):
+            found += some
+        return found
+
+    with ThreadPoolExecutor(4) as threads:
+        got = [owed for part in threads.map(claim_all, range(4)) for owed in part]
+    # Who passes over what another one holds may stop early; nobody gets what another one has.
+    assert len(got) == len(set(got))
+    assert {owed.tries for owed in got} == {1}
 
 
 def test_a_revived_job_is_analyzed_and_owed_again(database: Database) -> None:
@@ -136,7 +183,7 @@ def test_a_revived_job_is_analyzed_and_owed_again(database: Database) -> None:
     store.operations.retry(job.id, EVERYTHING, "ann")
     assert analysis.open_traces([job.id]) == []
     store.settle(settlement(store.claim([job.id])[0], analyzed=True))
-    assert analysis.owed("one") == [job.id]
+    assert store.owed("one") == [job.id]
 
 
 def test_old_idempotency_keys_are_forgotten_and_young_ones_kept(store: Store) -> None:

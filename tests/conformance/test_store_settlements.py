@@ -283,7 +283,7 @@ def test_an_analyzed_job_is_owed_to_every_destination(database: Database) -> Non
     store.settle(settlement(job, analyzed=True))
     store.settle(settlement(open_trace))
     analysis = Analysis(database)
-    assert analysis.owed("file") == analysis.owed("langfuse") == [job.id]
+    assert store.owed("file") == store.owed("langfuse") == [job.id]
     assert store.job(job.id)["analyzed_at"] is not None
     assert analysis.open_traces([job.id, open_trace.id]) == [open_trace.id]
 

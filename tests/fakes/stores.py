@@ -20,7 +20,16 @@ from synthralos.store.queue.sweeps import Sweeps
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
-from synthralos.store.tables import all_attempts, all_jobs, jobs, model_cost_logs, open_jobs, processes, results
+from synthralos.store.tables import (
+    all_attempts,
+    all_jobs,
+    export_backlog,
+    jobs,
+    model_cost_logs,
+    open_jobs,
+    processes,
+    results,
+)  # fmt: skip
 from tests.fakes.jobs import new_job, start, submission
 
 
@@ -126,6 +135,15 @@ class Store:
         """Rows of any table."""
         with self.database.snapshot() as connection:
             return [dict(row) for row in connection.execute(sa.select(table).where(*conditions)).mappings()]
+
+    def owed(self, destination: str) -> list[str]:
+        """The jobs whose traces the destination has not accepted yet, oldest first, due or not."""
+        rows = self.rows(export_backlog, export_backlog.c.destination == destination)
+        return sorted(row["job_id"] for row in rows)
+
+    def let_exports_come_due(self) -> None:
+        """Let the pauses and leases of the backlog be over."""
+        self.update(export_backlog, sa.true(), next_at=utc_in(sa.literal(-1)))
 
     def open_attempts(self) -> list[dict[str, Any]]:
         """Attempts that have not ended."""

@@ -15,13 +15,13 @@ from pipelines.analyze.exporters.jsonl import JsonLinesExporter
 from pipelines.analyze.protocol import Exporter, Trace
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import State, Transition
-from synthralos.store.exports.backlog import Analysis
+from synthralos.store.exports.backlog import Analysis, Owed
 from synthralos.store.sql.clock import DatabaseClock
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import export_backlog, jobs
 from tests.fakes.jobs import attempt_end, new_job, settlement
 from tests.fakes.stores import Store
-from workers.exporting import SHIPMENT, TraceExporter
+from workers.exporting import SHIPMENT, TRIES_TOLD, TraceExporter
 
 
 class Place:
@@ -164,6 +164,7 @@ def test_a_destination_that_refuses_keeps_its_backlog_until_it_accepts(place: Pl
     assert place.owed() == sorted(job_ids)
     assert {place.store.state(job_id) for job_id in job_ids} == {State.SUCCEEDED, State.CANCELLED}
     place.folder.unlink()
+    place.store.let_exports_come_due()
     place.analyze(job_ids[:1])
     assert (place.shipped(), place.owed()) == (job_ids, [])
 
@@ -219,11 +220,35 @@ def test_what_a_destination_does_not_accept_comes_again(place: Place) -> None:
     choosy = Choosy({first, third})
     analyst = place.analyst_with(choosy)
     place.analyze([first], analyst)
-    assert choosy.seen == [[first, second, third], [second]]
-    assert place.owed() == [second]
+    assert (choosy.seen, place.owed()) == ([[first, second, third]], [second])
     choosy.liked = {second}
     place.analyze([first], analyst)
+    assert place.owed() == [second]
+    place.store.let_exports_come_due()
+    place.analyze([first], analyst)
     assert place.owed() == []
+
+
+def test_refused_traces_never_hold_up_those_behind_them(place: Place) -> None:
+    poisoned = place.finished(2 * SHIPMENT)
+    good = place.finished(SHIPMENT)
+    analyst = place.analyst_with(Choosy(set(good)))
+    for _ in range(3):  # a destination that takes nothing of a shipment is left alone until the next ring
+        place.analyze(good, analyst)
+    assert place.owed() == poisoned
+
+
+def test_a_trace_that_is_refused_again_and_again_is_told_of_once(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    [job_id] = place.finished(1)
+    analyst = place.analyst_with(Choosy(set()))
+    for _ in range(TRIES_TOLD + 2):
+        place.store.let_exports_come_due()
+        place.analyze([job_id], analyst)
+    [told] = [record.getMessage() for record in caplog.records if "has refused" in record.getMessage()]
+    assert job_id in told
+    assert place.owed() == [job_id]
 
 
 def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
@@ -231,17 +256,17 @@ def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
 ) -> None:
     [first] = place.finished(1)
     late: list[str] = []
-    owed = Analysis.owed
+    claim = Analysis.claim
 
-    def looking(self: Analysis, destination: str, limit: int) -> list[str]:
-        found = owed(self, destination, limit)
+    def looking(self: Analysis, destination: str, limit: int) -> list[Owed]:
+        found = claim(self, destination, limit)
         if not found and not late:
             late.extend(place.finished(1))
             with ThreadPoolExecutor(1) as threads:
                 threads.submit(place.analyst.analyze, late).result()
         return found
 
-    monkeypatch.setattr(Analysis, "owed", looking)
+    monkeypatch.setattr(Analysis, "claim", looking)
     place.analyze([first])
     assert (place.shipped(), place.owed()) == ([first, *late], [])
 

@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from api.process import ApiServer
 from api.v1.views import Ready
@@ -53,6 +55,17 @@ def test_a_database_without_the_schema_is_not_ready(sqlite_database: str) -> Non
         answer = place.client_with(None).get("/health/ready")
     database.close()
     assert (answer.status_code, answer.json()["checks"]["schema"]) == (503, "outdated")
+
+
+def test_a_schema_of_a_later_release_is_ready_and_shown_as_such(sqlite_database: str) -> None:
+    with closing(Database(sqlite_database)) as database:
+        upgrade(database)
+        with database.transaction() as connection:
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        with api_over(core_over(database)) as place:
+            answer = place.client_with(None).get("/health/ready")
+            assert (answer.status_code, answer.json()["checks"]["schema"]) == (200, "newer")
+            assert submitted(place.client())
 
 
 def test_the_documents_fetch_nothing_from_anywhere(place: Place) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+import api.v1.traces
 from api.v1.views import Trace, TracePage
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Transition
@@ -36,6 +37,27 @@ def test_a_trace_is_found_by_its_id_and_by_its_jobs(place: Place, client: httpx.
     assert [span["kind"] for span in part["spans"]] == ["job", "attempt"]
     assert {span["parent_span_id"] for span in part["spans"]} == {None, root_span_id(job_id)}
     assert part["job"] == client.get(f"{JOBS}/{job_id}").json()
+
+
+def test_a_trace_of_large_jobs_comes_in_parts(
+    place: Place, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.v1.traces, "MOST_BYTES_SHOWN", 2_500)
+    sizes = [1_000, 1_000, 1_000, 9_000, 100]
+    bodies = [{"prompt": "x" * size} for size in sizes]
+    job_ids = [receipt["id"] for receipt in client.post(JOBS, json=bodies, headers=PARENT).json()["jobs"]]
+    parts, cursor = [], None
+    while True:
+        answer = client.get(f"{TRACES}/{'ab' * 16}", params={} if cursor is None else {"cursor": cursor})
+        Trace.model_validate_json(answer.content)
+        found = answer.json()
+        parts.append([part["job"]["id"] for part in found["jobs"]])
+        cursor = found["next"]
+        assert found["truncated"] is (cursor is not None)
+        if cursor is None:
+            break
+    assert parts == [job_ids[:2], job_ids[2:3], job_ids[3:4], job_ids[4:]]
+    assert client.get(f"{TRACES}/{'ab' * 16}", params={"cursor": "nonsense"}).status_code == 422
 
 
 def test_an_export_is_the_same_as_an_attachment(place: Place, client: httpx.Client) -> None:

@@ -19,16 +19,13 @@ class JsonLinesExporter:
         self._path = path
 
     def ship(self, traces: Sequence[Trace]) -> list[str]:
-        """Append and sync; nothing is accepted where the disk refuses."""
+        """Append and sync; raises `OSError` where the disk refuses."""
         lines = b"".join(orjson.dumps(trace) + b"\n" for trace in traces)
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                file.write(b"\n" + lines if lines and self._is_torn() else lines)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            return []
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as file:
+            file.write(b"\n" + lines if lines and self._is_torn() else lines)
+            file.flush()
+            os.fsync(file.fileno())
         return [trace["job"]["id"] for trace in traces]
 
     def _is_torn(self) -> bool:

@@ -1,11 +1,14 @@
 """Processes that hold jobs or lead: one heartbeat row each, and the terms by which one scheduler leads."""
 
+import functools
 import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,7 +21,7 @@ from synthralos.store.tables import leaders, processes
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
-    """A process as operators see it. `age` is the seconds since its last heartbeat."""
+    """A process as operators see it. `age` is the seconds since its last heartbeat, `release` our version it runs."""
 
     id: str
     kind: str
@@ -28,6 +31,7 @@ class ProcessRow:
     stages: list[str]
     started_at: datetime
     age: float
+    release: str | None = None
 
 
 def boot_id() -> str:
@@ -36,6 +40,15 @@ def boot_id() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
     except OSError:
+        return ""
+
+
+@functools.cache
+def release() -> str:
+    """The version of this code, as it was installed ("" where it was not)."""
+    try:
+        return metadata.version("synthralos")
+    except metadata.PackageNotFoundError:
         return ""
 
 
@@ -56,6 +69,7 @@ class Processes:
             "pid": os.getpid(),
             "stages": list(stages),
             "state": "running",
+            "release": release(),
             "started_at": utcnow(),
             "heartbeat_at": utcnow(),
         }
@@ -88,12 +102,12 @@ class Processes:
             query = query.where(processes.c.kind == kind)
         with self._database.snapshot() as connection:
             rows = connection.execute(query.order_by(processes.c.id.desc())).all()
-        return [
-            ProcessRow(
-                r.id, r.kind, r.host, r.pid, r.state, r.stages, r.started_at, (r.now - r.heartbeat_at).total_seconds()
-            )
-            for r in rows
-        ]
+        return [_row(row) for row in rows]
+
+
+def _row(row: Any) -> ProcessRow:
+    age = (row.now - row.heartbeat_at).total_seconds()
+    return ProcessRow(row.id, row.kind, row.host, row.pid, row.state, row.stages, row.started_at, age, row.release)
 
 
 class Leadership:

@@ -151,9 +151,9 @@ class Sweeps:
 
     def backlog(self, after: float, limit: int = 1000) -> list[WorkItem]:
         """Analyzed jobs that wait for an exporter for more than `after` seconds."""
-        waiting = (
-            sa.select(export_backlog.c.job_id).where(export_backlog.c.since < asked_at(sa.literal(-after))).limit(limit)
-        )
+        owed, now = export_backlog.c, asked_at(sa.literal(0))
+        due = owed.since < asked_at(sa.literal(-after)), sa.or_(owed.next_at.is_(None), owed.next_at <= now)
+        waiting = sa.select(owed.job_id).where(*due).limit(limit)
         with self._database.snapshot() as connection:
             found = dict.fromkeys(connection.execute(waiting).scalars())
         return [WorkItem(job_id, Stage.ANALYZE, Lane.BULK) for job_id in found]

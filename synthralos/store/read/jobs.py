@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.attempts import Billed
 from synthralos.domain.findings import PASSED
-from synthralos.domain.ids import job_id_of
+from synthralos.domain.ids import id_at, job_id_of
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import OPEN, State
@@ -24,6 +24,9 @@ from synthralos.store.tables import all_jobs, attempts, open_jobs, routing_plans
 Row = dict[str, Any]
 
 job = all_jobs.c
+
+CLOCKS = timedelta(minutes=10)
+"""So far the clock of an API process may be from the database's, for lists by time to miss none of its jobs."""
 
 MOST_TRACE_IDS = 100
 """Job ids that are listed with a trace."""
@@ -131,11 +134,17 @@ class Reader(Timelines):
         with self._database.snapshot() as connection:
             return [_published(row) for row in connection.execute(query).mappings()]
 
-    def by_trace(self, trace_id: str, scope: Scope) -> list[str]:
-        """The ids of the jobs of a trace, oldest first (a caller's `traceparent` may hold several)."""
-        query = sa.select(id_text(job.id)).where(of_trace(trace_id), *within(scope, all_jobs))
+    def by_trace(self, trace_id: str, scope: Scope, after: str | None, limit: int) -> list[tuple[str, int]]:
+        """The jobs of a trace, oldest first (a caller's `traceparent` may hold many), from the one `after` that id on.
+
+        Each with the bytes of its request and its result.
+        """
+        size = _length(job.request) + sa.func.coalesce(_length(job.result), 0)
+        query = sa.select(id_text(job.id), size.label("size")).where(of_trace(trace_id), *within(scope, all_jobs))
+        if after is not None:
+            query = query.where(job.id > after)
         with self._database.snapshot() as connection:
-            return list(connection.execute(query.order_by(job.id)).scalars())
+            return [(row.id, row.size) for row in connection.execute(query.order_by(job.id).limit(limit))]
 
     def traces(self, filters: Filters, scope: Scope) -> list[TraceRow]:
         """A page of traces by their newest matching job, newest first; jobs outside the scope do not exist."""
@@ -151,6 +160,10 @@ class Reader(Timelines):
         with self._database.snapshot() as connection:
             page = connection.execute(query.order_by(job.id.desc()).limit(filters.limit)).all()
             return [_trace_row(connection, row.trace_id, row.id, scope) for row in page]
+
+
+def _length(text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    return sa.func.length(sa.type_coerce(text, sa.Text()))
 
 
 def _ids(job_ids: Sequence[str]) -> dict[str, str]:
@@ -254,10 +267,11 @@ def _conditions(filters: Filters, table: sa.FromClause = all_jobs) -> list[sa.Co
         conditions.append(of_trace(filters.trace_id, table))
     if filters.state:
         conditions.append(table.c.state.in_(filters.state))
+    # Ids hold the time at which the API made them, and have the index: they lead to the rows that `created_at` sorts.
     if filters.created_after is not None:
-        conditions.append(table.c.created_at >= filters.created_after)
+        conditions += [table.c.id >= id_at(filters.created_after - CLOCKS), table.c.created_at >= filters.created_after]
     if filters.created_before is not None:
-        conditions.append(table.c.created_at < filters.created_before)
+        conditions += [table.c.id < id_at(filters.created_before + CLOCKS), table.c.created_at < filters.created_before]
     if filters.before is not None:
         conditions.append(table.c.id < filters.before)
     return conditions

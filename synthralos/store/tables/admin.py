@@ -40,6 +40,7 @@ processes = sa.Table(
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("stages", Json, nullable=False),
     text("state"),
+    text("release", null=True),
     sa.Column("started_at", UtcTime, nullable=False),
     sa.Column("heartbeat_at", UtcTime, nullable=False),
 )

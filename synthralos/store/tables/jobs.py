@@ -30,7 +30,7 @@ jobs = sa.Table(
     sa.Index("jobs_by_workspace", "organization", "workspace", "id"),
     sa.Index("jobs_by_organization", "organization", "id"),
     sa.Index("jobs_by_user", "user_id", "id", **where("user_id IS NOT NULL")),
-    sa.Index("jobs_by_trace", "trace_id", **where("trace_id IS NOT NULL")),
+    sa.Index("jobs_by_trace", "trace_id", "id", **where("trace_id IS NOT NULL")),
     sa.Index("jobs_by_run", "run_id", "id", **where("run_id IS NOT NULL")),
 )
 """`trace_id` is NULL where it is the job's own, derived from its id."""

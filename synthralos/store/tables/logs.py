@@ -25,4 +25,7 @@ export_backlog = sa.Table(
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("job_id", Id, primary_key=True),
     sa.Column("since", UtcTime, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", UtcTime),
 )
+"""`tries` counts the shipments that the trace was in; `next_at`: it is in one until then, or comes again then."""
