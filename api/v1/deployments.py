@@ -46,7 +46,7 @@ async def get_deployment(request: Request, deployment_id: Id) -> Response:
 
 @router.put(
     "/deployments/{deployment_id:path}",
-    **documented(DeploymentView, "The deployment afterwards", validated=True, body=True),
+    **documented(DeploymentView, "The deployment afterwards", found=True, validated=True, body=True),
     openapi_extra=takes(DeploymentEntry, required=True),
 )
 async def set_deployment(request: Request, deployment_id: Id, query: Annotated[ReasonQuery, Query()]) -> Response:

@@ -82,10 +82,10 @@ def overall(states: dict[str, int]) -> str:
 
 async def _trace(room: Room, caller: Caller, wanted: str, query: TraceQuery) -> dict[str, Any]:
     found: list[tuple[str, int]] = []
+    after = None if query.cursor is None else decode_cursor(query.cursor)
     if is_id(wanted):
         found = [((await room.job(wanted, caller))["id"], 0)]
     elif _TRACE_ID.fullmatch(wanted):
-        after = None if query.cursor is None else decode_cursor(query.cursor)
         most = MOST_JOBS_SHOWN + 1
         found = await room.read(lambda: room.reader.by_trace(wanted, caller.scope, after, most))
     shown = _page(found)

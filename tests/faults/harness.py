@@ -30,7 +30,7 @@ from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.store.tables import all_attempts, all_jobs, open_jobs
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
-from tests.faults.harness_processes import Api, Embedded, Process, Scheduler, Worker, free_port
+from tests.faults.harness_processes import THIS, Api, Embedded, Process, Release, Scheduler, Worker, free_port
 from tests.faults.harness_promises import broken_promises, record_history
 
 P = TypeVar("P", bound=Process)
@@ -122,17 +122,17 @@ class Site:
         self._bus.close()
         self.database.close()
 
-    def worker(self, **settings: Any) -> Worker:
+    def worker(self, release: Release = THIS, **settings: Any) -> Worker:
         """Start a worker; `settings` are its own."""
-        return self.start(Worker(self, self.environment(settings)))
+        return self.start(Worker(self, self.environment(settings), release))
 
-    def scheduler(self, **settings: Any) -> Scheduler:
+    def scheduler(self, release: Release = THIS, **settings: Any) -> Scheduler:
         """Start a scheduler."""
-        return self.start(Scheduler(self, self.environment(settings)))
+        return self.start(Scheduler(self, self.environment(settings), release))
 
-    def api(self, **settings: Any) -> Api:
+    def api(self, release: Release = THIS, **settings: Any) -> Api:
         """Start an API process on a free port."""
-        return self.start(Api(self, self.environment({"port": free_port(), **settings})))
+        return self.start(Api(self, self.environment({"port": free_port(), **settings}), release))
 
     def embedded(self, **settings: Any) -> Embedded:
         """Start everything in one process."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import sqlalchemy as sa
@@ -21,19 +21,38 @@ if TYPE_CHECKING:
     from tests.faults.harness import Site
 
 ROOT = Path(__file__).resolve().parents[2]
-_RUN = (
-    "from synthralos.config.settings import load_settings; from {module} import {function}; {function}(load_settings())"
-)
+_RUN = "from {settings} import load_settings; from {module} import {function}; {function}(load_settings())"
+
+
+class Release(NamedTuple):
+    """Which code a process runs: the root of its source, and the module of its settings."""
+
+    root: Path = ROOT
+    settings: str = "synthralos.config.settings"
+
+    def python(self, module: str, function: str) -> list[str]:
+        """The command that runs a function of it with the settings of the environment."""
+        return [sys.executable, "-c", _RUN.format(settings=self.settings, module=module, function=function)]
+
+    def environment(self) -> dict[str, str]:
+        """What has Python find this code before any that is installed."""
+        return {} if self.root == ROOT else {"PYTHONPATH": f"{self.root}:{self.root / 'client'}"}
+
+
+THIS = Release()
 
 
 class Process:
     """A process group of its own, with its output in a file."""
 
-    def __init__(self, site: "Site", name: str, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self, site: "Site", name: str, command: list[str], environment: dict[str, str], release: Release = THIS
+    ) -> None:
         self.site = site
         self.name = name
         self._command = command
-        self._environment = {**_outer_environment(), **environment}
+        self._root = release.root
+        self._environment = {**_outer_environment(), **release.environment(), **environment}
         self.log = site.folder / f"{name}-{id(self):x}.log"
         self.popen: subprocess.Popen[bytes] | None = None
 
@@ -51,7 +70,7 @@ class Process:
         """Start it (again)."""
         with self.log.open("ab") as log:
             self.popen = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                self._command, cwd=self._root, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -114,8 +133,8 @@ class Process:
 class Worker(Process):
     """`synthralos worker` with one process. Its master ends when that process is killed."""
 
-    def __init__(self, site: "Site", environment: dict[str, str]) -> None:
-        super().__init__(site, "worker", _python("workers.process", "run_workers"), environment)
+    def __init__(self, site: "Site", environment: dict[str, str], release: Release = THIS) -> None:
+        super().__init__(site, "worker", release.python("workers.process", "run_workers"), environment, release)
         self._starts = 0
         self._supervisor: threading.Thread | None = None
         self._supervising = threading.Event()
@@ -174,15 +193,15 @@ class Worker(Process):
 class Scheduler(Process):
     """`synthralos scheduler`."""
 
-    def __init__(self, site: "Site", environment: dict[str, str]) -> None:
-        super().__init__(site, "scheduler", _python("scheduler.process", "run_scheduler"), environment)
+    def __init__(self, site: "Site", environment: dict[str, str], release: Release = THIS) -> None:
+        super().__init__(site, "scheduler", release.python("scheduler.process", "run_scheduler"), environment, release)
 
 
 class Api(Process):
     """`synthralos api`."""
 
-    def __init__(self, site: "Site", environment: dict[str, str]) -> None:
-        super().__init__(site, "api", _python("api.process", "run_api"), environment)
+    def __init__(self, site: "Site", environment: dict[str, str], release: Release = THIS) -> None:
+        super().__init__(site, "api", release.python("api.process", "run_api"), environment, release)
         self.url = f"http://127.0.0.1:{environment['PORT']}"
 
     def ready(self) -> None:
@@ -218,10 +237,6 @@ class Embedded(Process):
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.startswith('{"url"')]
         told: dict[str, str] | None = json.loads(lines[-1]) if len(lines) == self._starts else None
         return told
-
-
-def _python(module: str, function: str) -> list[str]:
-    return [sys.executable, "-c", _RUN.format(module=module, function=function)]
 
 
 def _outer_environment() -> dict[str, str]:
