@@ -8,10 +8,13 @@ from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_j
 from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.providers.protocol import Call
+from pipelines.spending import capped
+from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag
+from synthralos.domain.jobs import Request
 from synthralos.domain.plans import Step
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Stage, Transition
@@ -40,6 +43,7 @@ class Calls:
         Not the loop's clock: asking for the running loop takes a system call, and every job asks several times.
         """
         self._clock = clock
+        self._counter = TokenCounter()
         self._stages = stages
         self._execute = execute
         self._now = now
@@ -53,6 +57,9 @@ class Calls:
         deployment = self.deployment(step)
         if deployment is None:
             return Failure(FailureClass.INTERNAL, f"{step.deployment} is no longer in the catalog")
+        if self._request(work, deployment) is None:
+            cost = work.job.constraints.max_cost
+            return Failure(FailureClass.BUDGET, f"constraints.max_cost_usd of {cost} does not allow {deployment.id}")
         return step, deployment
 
     def deployment(self, step: Step) -> Deployment | None:
@@ -108,7 +115,13 @@ class Calls:
         # A deadline that passed while the attempt was booked: to HTTP clients, a timeout of 0 is none at all.
         timeout = max(_SHORTEST, min(self._call_timeout, deployment.timeout, self.seconds_left(work)))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
-        return Call(job.id, job.attempts, deployment, job.request, timeout, traceparent)
+        request = self._request(work, deployment) or job.request
+        return Call(job.id, job.attempts, deployment, request, timeout, traceparent)
+
+    def _request(self, work: Work, deployment: Deployment) -> Request | None:
+        """What is asked of the deployment; None where the job's money does not allow it."""
+        job, most = work.job, work.job.constraints.max_cost
+        return job.request if most is None else capped(job.request, deployment, most, self._counter)
 
 
 def _open(work: Work) -> OpenAttempt:

@@ -36,12 +36,9 @@ def stage_builder(rng: random.Random) -> BuildStages:
     counter = TokenCounter()
 
     def build(config: Config) -> Stages:
-        return Stages(
-            config,
-            build_guard_stage(config, counter),
-            RouteStage(config.catalog, STRATEGIES, config.credentials.why_not_offered, config.flags, counter),
-            build_heal_stage(rng, config.catalog),
-        )
+        offered = config.credentials.why_not_offered
+        route = RouteStage(config.catalog, STRATEGIES, offered, flags=config.flags, counter=counter)
+        return Stages(config, build_guard_stage(config, counter), route, build_heal_stage(rng, config.catalog))
 
     return build
 

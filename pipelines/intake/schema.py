@@ -225,7 +225,9 @@ class ConstraintsIn(Closed):
         Literal["eu", "none"], Field(description="`eu`: the data only ever goes to EU deployments")
     ] | None = None  # fmt: skip
     strategy: Annotated[str, Field(description="how to choose among what fits")] = "cheapest"
-    max_cost_usd: Annotated[Usd, Field(description="for one attempt")] | None = None
+    max_cost_usd: Annotated[
+        Usd, Field(description="for one attempt; without max_output_tokens the answer ends where the money does")
+    ] | None = None  # fmt: skip
     max_attempts: Annotated[int, Field(ge=1, le=20, description="provider calls at most")] = 6
     fallback: Annotated[bool, Field(description="whether other deployments may be tried after the first")] = True
     pin: DeploymentId | None = None

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from pipelines.spending import LEAST_OUTPUT, affordable_output
 from synthralos.config.credentials import SANDBOX
 from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Usage
 
-DEFAULT_OUTPUT = 256
+DEFAULT_OUTPUT = LEAST_OUTPUT
 """Output tokens to estimate a cost with when the request does not say how many it wants at most."""
 
 REGION_OF_CLASSIFICATION: Mapping[str, str | None] = {"eu": "eu", "none": None}
@@ -36,7 +37,10 @@ _NO_NEEDS: frozenset[Capability] = frozenset()
 
 
 class Demand(NamedTuple):
-    """Everything about a job that decides which deployments may do it. `tokens_in` and `max_output` are tokens."""
+    """Everything about a job that decides which deployments may do it. `tokens_in` and `max_output` are tokens.
+
+    `tokens_billed`: what may be billed for the prompt at most; known where there is a `max_cost`.
+    """
 
     model: str
     plan: str
@@ -48,6 +52,7 @@ class Demand(NamedTuple):
     max_output: int | None = None
     max_cost: Decimal | None = None
     tokens_in: int = 0
+    tokens_billed: int = 0
 
 
 Check = Callable[[Demand, Deployment], str | None]
@@ -175,12 +180,14 @@ def _window_too_small(demand: Demand, deployment: Deployment) -> str | None:
 def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
     if demand.max_cost is None:
         return None
-    cost = estimated_cost(demand, deployment)
-    if cost is None:
+    if deployment.price is None:
         return f"constraints.max_cost_usd is {demand.max_cost:f} and its price is unknown"
-    if cost <= demand.max_cost:
+    wanted = min(LEAST_OUTPUT, deployment.max_output) if demand.max_output is None else demand.max_output
+    allowed = affordable_output(deployment.price, demand.tokens_billed, demand.max_cost)
+    if allowed >= wanted:
         return None
-    return f"about {cost:f} USD is more than constraints.max_cost_usd of {demand.max_cost:f}"
+    most = f"constraints.max_cost_usd of {demand.max_cost:f} allows {max(allowed, 0)} tokens of answer here"
+    return f"{most}, and {wanted} are {'assumed' if demand.max_output is None else 'asked for'}"
 
 
 STANDING_RULES: tuple[Rule, ...] = (

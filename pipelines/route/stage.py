@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, Rule, demand_of, estimated_cost, room
 from pipelines.route.protocol import Candidate, Strategy
 from pipelines.route.strategies import CATALOG_ORDER
+from pipelines.spending import billed_at_most
 from pipelines.tokens import BYTES_PER_TOKEN, TextSize, TokenCounter, encoding_for, measure, prompt_texts
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
@@ -72,6 +73,7 @@ class RouteStage:
         catalog: Catalog,
         strategies: Mapping[str, Strategy],
         why_not_offered: WhyNotOffered,
+        *,
         flags: Flags | None = None,
         counter: TokenCounter | None = None,
     ) -> None:
@@ -115,7 +117,7 @@ class RouteStage:
             strategy = CATALOG_ORDER
         demand = demand_of(job)
         sifted = self._sifted(demand, offer)
-        choice = self._choice(demand, offer, self._tokens_in(job, sifted))
+        choice = self._choice(demand, offer, self._tokens_in(job, sifted), self._tokens_billed(job))
         if not choice.candidates:
             return _nothing_left(choice.excluded)
         kind = (strategy.name, constraints.fallback)
@@ -134,6 +136,10 @@ class RouteStage:
             return self._counter.count(texts, encoding_for(job.request.model))
         return rounded_up(size.estimate)
 
+    def _tokens_billed(self, job: Job) -> int:
+        """What may be billed for the prompt at most, where the job's money is bounded."""
+        return 0 if job.constraints.max_cost is None else rounded_up(billed_at_most(job.request, self._counter))
+
     def _sift(self, demand: Demand, offer: _Offer) -> _Sifted:
         survivors, excluded = [], []
         for deployment, not_offered in zip(self._deployments, offer.reasons, strict=True):
@@ -147,9 +153,9 @@ class RouteStage:
         rooms = sorted({room(demand, deployment) for deployment in survivors})
         return _Sifted(tuple(survivors), tuple(excluded), tuple(rooms))
 
-    def _choose(self, demand: Demand, offer: _Offer, tokens_in: int) -> _Choice:
+    def _choose(self, demand: Demand, offer: _Offer, tokens_in: int, tokens_billed: int) -> _Choice:
         sifted = self._sifted(demand, offer)
-        sized = demand._replace(tokens_in=tokens_in)
+        sized = demand._replace(tokens_in=tokens_in, tokens_billed=tokens_billed)
         candidates, excluded = [], list(sifted.excluded)
         for deployment in sifted.survivors:
             found = _first_reason(SIZED_RULES, sized, deployment)

@@ -25,7 +25,7 @@ class Constraints:
     """What the sender demands of the way the job is done.
 
     `region` is where it must run; `classification` is the data's class (`eu` data only ever goes to EU
-    deployments). `max_cost` is in USD for one attempt. `max_attempts` counts provider calls.
+    deployments). `max_cost` is in USD for one attempt, and bounds its answer. `max_attempts` counts provider calls.
     `exclude` names deployments that must not be tried; `pin` the one that must.
     """
 

@@ -48,6 +48,11 @@ class Price:
         object.__setattr__(self, "_units", tuple(int(price.scaleb(digits)) for price in prices))
         object.__setattr__(self, "_unit", 1 / MILLION.scaleb(digits))
 
+    @property
+    def dearest_input(self) -> Decimal:
+        """US dollars per million tokens of the prompt, however they are billed."""
+        return max(self.input, self.cached or self.input, self.cache_write or self.input)
+
     def cost(self, usage: Usage) -> Decimal:
         """The exact cost of `usage` in USD. Cache reads and writes without a price of their own cost as input."""
         fresh, read, write, output = self._units

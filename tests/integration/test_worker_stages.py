@@ -1,6 +1,7 @@
 """Stages on workers of their own: jobs are handed over through the database and a real broker. And jobs put off."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 import pytest
 
@@ -8,7 +9,7 @@ from pipelines.guard.stage import GuardStage
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Constraints, Job
-from synthralos.domain.states import Stage, State
+from synthralos.domain.states import TERMINAL, Stage, State
 from synthralos.store.queue.claims import Claims
 from tests.fakes.jobs import new_job
 from tests.fakes.stages import with_guard
@@ -120,3 +121,21 @@ def test_a_bug_in_a_stage_makes_a_dead_letter(place: WorkerPlace) -> None:
     place.start(place.core(), with_guard(Broken()))
     job = place.run(new_job())
     assert (job["state"], job["failure"]["class"], job["attempts"]) == (State.FAILED, "internal", 0)
+
+
+@pytest.mark.parametrize("failures", [[], ["overloaded", "overloaded", "rate_limited"]])
+def test_no_attempt_costs_more_than_its_job_allows(place: WorkerPlace, failures: list[str]) -> None:
+    place.worker()
+    most = Decimal("0.0005")
+    options = {"sandbox": {"output_tokens": 100_000, "failures": failures}}
+    job = new_job("Write a book.", constraints=Constraints(max_cost=most), provider_options=options)
+    [job_id] = place.submit(job)
+    while failures and place.store.state(job_id) not in TERMINAL:
+        place.heard.until(lambda: place.store.state(job_id) in (State.PARKED, *TERMINAL))
+        if place.store.state(job_id) == State.PARKED:
+            place.wake(job_id)
+    assert place.finished(job_id) == [State.SUCCEEDED]
+    costs = [line["cost_picousd"] for line in place.store.cost_logs(job_id)]
+    assert costs[-1] > most / 2
+    assert max(costs) <= most
+    assert place.store.view(job_id)["result"]["finish_reason"] == "length"

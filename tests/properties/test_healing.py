@@ -30,7 +30,7 @@ class Misfortune:
 
     def __init__(self, job: Job, catalog: Catalog, data: st.DataObject) -> None:
         self.job, self.data = job, data
-        self.route = RouteStage(catalog, STRATEGIES, lambda deployment: None, COUNTER)
+        self.route = RouteStage(catalog, STRATEGIES, lambda deployment: None, counter=COUNTER)
         self.heal: HealStage = build_heal_stage(Random(1), catalog)
         self.history: list[PastAttempt] = []
         self.gone = data.draw(st.frozensets(st.sampled_from(IDS)))

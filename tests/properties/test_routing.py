@@ -19,7 +19,7 @@ def route(catalog: Catalog, batch: list[Job], not_offered: frozenset[str] = froz
     def why_not_offered(deployment: Deployment) -> str | None:
         return "closed" if deployment.id in not_offered else None
 
-    return RouteStage(catalog, STRATEGIES, why_not_offered, COUNTER).plan(batch)
+    return RouteStage(catalog, STRATEGIES, why_not_offered, counter=COUNTER).plan(batch)
 
 
 def steps(catalog: Catalog, plan: RoutingPlan | Failure) -> list[Deployment]:

@@ -151,9 +151,15 @@ def test_the_wanted_output_must_not_exceed_what_it_gives(output: int | None, fit
     assert (reason(ANY._replace(max_output=output), a_deployment(max_output=100)) is None) is fits
 
 
-@pytest.mark.parametrize(("most", "fits"), [("0.0012", True), ("0.0011999", False)])
-def test_an_estimate_above_max_cost_excludes(most: str, fits: bool) -> None:
-    demand = ANY._replace(tokens_in=1_000, max_output=100, max_cost=Decimal(most))
+@pytest.mark.parametrize(
+    ("most", "output", "fits"),
+    [
+        ("0.0012", 100, True), ("0.0011999", 100, False), ("0.001512", None, True), ("0.0015119", None, False),
+        ("0.0009", None, False),
+    ],
+)  # fmt: skip
+def test_money_that_does_not_allow_the_answer_excludes(most: str, output: int | None, fits: bool) -> None:
+    demand = ANY._replace(tokens_billed=1_000, max_output=output, max_cost=Decimal(most))
     assert (reason(demand, a_deployment(price=("1", "2"))) is None) is fits
 
 
