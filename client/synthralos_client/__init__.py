@@ -19,6 +19,7 @@ from synthralos_client.errors import (
 )
 from synthralos_client.models import (
     TERMINAL,
+    BulkResult,
     Constraints,
     Event,
     Failure,
@@ -27,6 +28,9 @@ from synthralos_client.models import (
     JobFilters,
     JobOptions,
     JobRequest,
+    Key,
+    KeyOptions,
+    Organization,
     RerouteOptions,
 )
 
@@ -35,6 +39,7 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "AuthenticationError",
+    "BulkResult",
     "Client",
     "ConfigurationError",
     "Conflict",
@@ -49,7 +54,10 @@ __all__ = [
     "JobFilters",
     "JobOptions",
     "JobRequest",
+    "Key",
+    "KeyOptions",
     "NotFound",
+    "Organization",
     "PermissionDenied",
     "RateLimited",
     "RerouteOptions",

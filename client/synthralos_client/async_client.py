@@ -10,10 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from synthralos_client import operations
+from synthralos_client import administration, operations
 from synthralos_client.config import configure
 from synthralos_client.events import EventReader
-from synthralos_client.models import Event, Health, Job, JobFilters, JobOptions, JobRequest, Json, RerouteOptions
+from synthralos_client.models import (
+    BulkResult,
+    Event,
+    Health,
+    Job,
+    JobFilters,
+    JobOptions,
+    JobRequest,
+    Json,
+    Key,
+    KeyOptions,
+    Organization,
+    RerouteOptions,
+)
 from synthralos_client.sending import Call, Operation, Pause
 from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
 
@@ -133,6 +146,14 @@ class AsyncClient:
         """Send a job that failed through again; see `Client.retry`."""
         return await self._run(operations.act(self._config, job_id, "retry", operations.given(reason=reason)))
 
+    async def cancel_many(self, job_ids: Iterable[str], *, reason: str | None = None) -> list[BulkResult]:
+        """Call any number of jobs off; see `Client.cancel_many`."""
+        return await self._run(operations.bulk(self._config, "cancel", job_ids, operations.given(reason=reason)))
+
+    async def retry_many(self, job_ids: Iterable[str], *, reason: str | None = None) -> list[BulkResult]:
+        """Send any number of jobs through again; see `Client.retry_many`."""
+        return await self._run(operations.bulk(self._config, "retry", job_ids, operations.given(reason=reason)))
+
     async def reroute(self, job_id: str, **options: Unpack[RerouteOptions]) -> Job:
         """Have a job routed anew; see `Client.reroute`."""
         return await self._run(operations.act(self._config, job_id, "reroute", options))
@@ -140,6 +161,30 @@ class AsyncClient:
     async def trace(self, trace_or_job_id: str) -> Json:
         """The whole timeline; see `Client.trace`."""
         return await self._run(operations.trace(self._config, trace_or_job_id))
+
+    async def api_keys(self) -> list[Key]:
+        """The keys that this key may see; see `Client.api_keys`."""
+        return await self._run(administration.keys(self._config))
+
+    async def create_key(self, name: str, **options: Unpack[KeyOptions]) -> Key:
+        """Make a key; see `Client.create_key`."""
+        return await self._run(administration.create_key(self._config, name, options))
+
+    async def rotate_key(self, key_id: str, *, grace_seconds: float = 0.0) -> Key:
+        """Make a key in the place of another one; see `Client.rotate_key`."""
+        return await self._run(administration.rotate_key(self._config, key_id, grace_seconds))
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """Revoke a key; see `Client.revoke_key`."""
+        return await self._run(administration.revoke_key(self._config, key_id))
+
+    async def organizations(self) -> list[Organization]:
+        """The organizations; see `Client.organizations`."""
+        return await self._run(administration.organizations(self._config))
+
+    async def set_plan(self, organization: str, account_plan: str) -> Organization:
+        """Put an organization on a plan; see `Client.set_plan`."""
+        return await self._run(administration.set_plan(self._config, organization, account_plan))
 
     async def health(self) -> Health:
         """Whether the server is ready; see `Client.health`."""

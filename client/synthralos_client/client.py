@@ -11,12 +11,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from synthralos_client import operations
+from synthralos_client import administration, operations
 from synthralos_client.async_client import LIMITS, AsyncClient
 from synthralos_client.background import Background
 from synthralos_client.config import configure
 from synthralos_client.events import EventReader
-from synthralos_client.models import Event, Health, Job, JobFilters, JobOptions, JobRequest, Json, RerouteOptions
+from synthralos_client.models import (
+    BulkResult,
+    Event,
+    Health,
+    Job,
+    JobFilters,
+    JobOptions,
+    JobRequest,
+    Json,
+    Key,
+    KeyOptions,
+    Organization,
+    RerouteOptions,
+)
 from synthralos_client.sending import Call, Operation, Pause
 from synthralos_client.waiting import OnProgress
 
@@ -138,6 +151,17 @@ class Client:
         """Send a job that failed through again; raises `Conflict` where it did not fail."""
         return self._run(operations.act(self._config, job_id, "retry", operations.given(reason=reason)))
 
+    def cancel_many(self, job_ids: Iterable[str], *, reason: str | None = None) -> list[BulkResult]:
+        """Call any number of jobs off, up to 1,000 a request; each is reported by itself, and none holds up another.
+
+        On an error, the error's `reported` holds what was done before it.
+        """
+        return self._run(operations.bulk(self._config, "cancel", job_ids, operations.given(reason=reason)))
+
+    def retry_many(self, job_ids: Iterable[str], *, reason: str | None = None) -> list[BulkResult]:
+        """Send any number of jobs through again; reported as in `cancel_many`."""
+        return self._run(operations.bulk(self._config, "retry", job_ids, operations.given(reason=reason)))
+
     def reroute(self, job_id: str, **options: Unpack[RerouteOptions]) -> Job:
         """Have a job routed anew, with other constraints where given; raises `Conflict` where it succeeded."""
         return self._run(operations.act(self._config, job_id, "reroute", options))
@@ -145,6 +169,30 @@ class Client:
     def trace(self, trace_or_job_id: str) -> Json:
         """The whole timeline: the trace's jobs, each with its spans and events."""
         return self._run(operations.trace(self._config, trace_or_job_id))
+
+    def api_keys(self) -> list[Key]:
+        """The keys that this key may see, newest first, without the keys themselves. Needs the role `admin`."""
+        return self._run(administration.keys(self._config))
+
+    def create_key(self, name: str, **options: Unpack[KeyOptions]) -> Key:
+        """Make a key; its `secret` is shown this once."""
+        return self._run(administration.create_key(self._config, name, options))
+
+    def rotate_key(self, key_id: str, *, grace_seconds: float = 0.0) -> Key:
+        """Make a key in the place of another one, which goes on for `grace_seconds`; see `create_key`."""
+        return self._run(administration.rotate_key(self._config, key_id, grace_seconds))
+
+    def revoke_key(self, key_id: str) -> Key:
+        """Revoke a key: within two seconds every process refuses it."""
+        return self._run(administration.revoke_key(self._config, key_id))
+
+    def organizations(self) -> list[Organization]:
+        """The organizations that a key named or that were put on a plan, by name."""
+        return self._run(administration.organizations(self._config))
+
+    def set_plan(self, organization: str, account_plan: str) -> Organization:
+        """Put an organization on the plan `free`, `pro` or `enterprise`; jobs submitted from now on carry it."""
+        return self._run(administration.set_plan(self._config, organization, account_plan))
 
     def health(self) -> Health:
         """Whether the server is ready. Needs no key."""

@@ -21,16 +21,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synthralos_client.models import Job
+    from synthralos_client.models import BulkResult, Job
 
 
 class SynthralosError(Exception):
     """Base of all errors that this package raises.
 
-    `accepted` holds the jobs that a `submit_many` had handed in before it failed, in order.
+    `accepted` holds the jobs that a `submit_many` had handed in before it failed, in order; `reported` what a
+    `cancel_many` or `retry_many` had been told before it failed.
     """
 
     accepted: Sequence[Job] = ()
+    reported: Sequence[BulkResult] = ()
 
 
 class ConfigurationError(SynthralosError):

@@ -73,6 +73,21 @@ class JobFilters(TypedDict, total=False):
     created_before: datetime | str
 
 
+class KeyOptions(TypedDict, total=False):
+    """What a new key may be given besides its name. It is bound to the tenant that is named.
+
+    `role` is `viewer`, `service` (the default), `operator` or `admin`; `account_plan` puts the organization on a plan.
+    """
+
+    role: str
+    organization: str
+    workspace: str
+    user: str
+    account_plan: str
+    expires_at: datetime | str
+    expires_in_seconds: float
+
+
 class RerouteOptions(TypedDict, total=False):
     """What a reroute may change. The data's classification can never be loosened."""
 
@@ -155,6 +170,87 @@ class Event:
     id: str
     kind: str
     data: Json
+
+
+@dataclass(frozen=True)
+class BulkResult:
+    """What became of one job of a bulk operation.
+
+    `outcome` is `done`, `refused` or `not_found`; `state` is the one that the job is in now, None where it was not
+    found; `detail` says why it was not done.
+    """
+
+    id: str
+    outcome: str
+    state: str | None
+    detail: str | None
+
+    @property
+    def done(self) -> bool:
+        """Whether the operation was done to this job."""
+        return self.outcome == "done"
+
+    @classmethod
+    def from_json(cls, data: Json) -> BulkResult:
+        """One element of a bulk report."""
+        return cls(data["id"], data["outcome"], data.get("state"), data.get("detail"))
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key; `raw` is the whole answer. A tenant field that is None does not narrow the key.
+
+    `secret` is the key itself: there only in the answers that make one, which is the only time that it is shown.
+    """
+
+    id: str
+    name: str
+    prefix: str
+    role: str
+    organization: str | None = None
+    workspace: str | None = None
+    user: str | None = None
+    account_plan: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    secret: str | None = field(default=None, repr=False)
+    raw: Json = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Key:
+        """A key from the server's JSON, be it a listing's row or a new one."""
+        return cls(
+            id=data["id"],
+            name=data["name"],
+            prefix=data["prefix"],
+            role=data["role"],
+            organization=data.get("organization"),
+            workspace=data.get("workspace"),
+            user=data.get("user"),
+            account_plan=data.get("account_plan"),
+            created_at=parse_time(data.get("created_at")),
+            expires_at=parse_time(data.get("expires_at")),
+            last_used_at=parse_time(data.get("last_used_at")),
+            revoked_at=parse_time(data.get("revoked_at")),
+            secret=data.get("key"),
+            raw=data,
+        )
+
+
+@dataclass(frozen=True)
+class Organization:
+    """An organization and the account plan that it is on."""
+
+    name: str
+    account_plan: str
+    created_at: datetime | None = None
+
+    @classmethod
+    def from_json(cls, data: Json) -> Organization:
+        """An organization from the server's JSON."""
+        return cls(data["name"], data["account_plan"], parse_time(data.get("created_at")))
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import httpx
 
 from synthralos_client.config import Config
 from synthralos_client.errors import ApiError, ConnectError, SynthralosError, WaitTimeout
-from synthralos_client.models import Health, Job, Json, Page
+from synthralos_client.models import BulkResult, Health, Job, Json, Page
 from synthralos_client.sending import Call, Operation, Pause, encode, no_answer, now, parameter, sending
 
 JOBS = "/api/v1/jobs"
 TRACES = "/api/v1/observability/traces"
 
 MOST_JOBS = 1000
-"""Jobs that one POST may carry."""
+"""Jobs that one POST may carry, and ids that one bulk operation may name."""
 
 MOST_BYTES = 8_000_000
 """Bytes after which a POST of many jobs is closed, well under what servers take."""
@@ -91,6 +91,23 @@ def act(config: Config, job_id: str, verb: str, options: Mapping[str, Any]) -> O
     """Cancel, retry or reroute a job."""
     call = Call("POST", job_path(job_id, verb), body=encode(options), repeatable=False)
     return Job.from_json((yield from sending(call, config)).json())
+
+
+def bulk(
+    config: Config, operation: str, job_ids: Iterable[str], options: Mapping[str, Any]
+) -> Operation[list[BulkResult]]:
+    """Do something to any number of jobs, as many a POST as it takes; the order is kept, each id is there once."""
+    ids = list(dict.fromkeys(job_id.lower() for job_id in job_ids))
+    results: list[BulkResult] = []
+    for start in range(0, len(ids), MOST_JOBS):
+        body = encode({"operation": operation, "jobs": ids[start : start + MOST_JOBS], **options})
+        try:
+            response = yield from sending(Call("POST", f"{JOBS}/bulk", body=body, repeatable=False), config)
+        except SynthralosError as error:
+            error.reported = tuple(results)
+            raise
+        results += map(BulkResult.from_json, response.json()["results"])
+    return results
 
 
 def trace(config: Config, trace_or_job_id: str) -> Operation[Json]:

@@ -78,7 +78,7 @@ class ScriptedServer:
                 owner.asked.append(asked)
                 self.give(owner.script(asked))
 
-            do_GET = do_POST = respond  # noqa: N815 - the names that the base class looks for
+            do_GET = do_POST = do_PUT = do_DELETE = respond  # noqa: N815 - the names that the base class looks for
 
             def give(self, answer: Answer) -> None:
                 self.close_connection = answer.drop

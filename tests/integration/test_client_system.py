@@ -103,6 +103,63 @@ def test_a_dead_letter_is_retried_and_rerouted(client: Client) -> None:
     assert client.wait(job.id, timeout=30).succeeded
 
 
+def test_many_jobs_are_cancelled_and_retried_and_each_is_reported(client: Client) -> None:
+    slow = [job.id for job in client.submit_many({"prompt": "slow", "provider_options": SLOW} for _ in range(2))]
+    unknown = "019a0000-0000-7000-8000-000000000000"
+    results = client.cancel_many([slow[0], unknown, slow[1], slow[0].upper()], reason="test")
+    assert [(result.id, result.outcome) for result in results] == [
+        (slow[0], "done"),
+        (unknown, "not_found"),
+        (slow[1], "done"),
+    ]
+    assert [result.state for result in results] == ["cancelled", None, "cancelled"]
+    again = client.cancel_many(slow)
+    assert {(result.outcome, result.state) for result in again} == {("refused", "cancelled")}
+    assert all(result.detail for result in again)
+    assert all(result.done for result in client.retry_many(slow))
+    assert all(result.done for result in client.cancel_many(slow))
+
+
+def test_keys_are_made_listed_rotated_and_revoked(up: System, client: Client) -> None:
+    made = client.create_key("a service", role="service", organization="acme", expires_in_seconds=3_600)
+    assert made.secret
+    assert (made.role, made.organization) == ("service", "acme")
+    assert made.created_at is not None
+    assert made.expires_at is not None
+    assert made.expires_at > made.created_at
+    listed = {key.id: key for key in client.api_keys()}
+    assert listed[made.id].secret is None
+    assert made.secret not in repr(made)
+    rotated = client.rotate_key(made.id, grace_seconds=60)
+    assert rotated.secret not in (None, made.secret)
+    with Client(up.url, rotated.secret) as other:
+        assert other.submit("with the new key").id
+    assert client.revoke_key(rotated.id).revoked_at is not None
+
+
+def test_an_organization_is_put_on_a_plan_whatever_its_name(client: Client) -> None:
+    assert client.set_plan("Müller & Co", "enterprise").account_plan == "enterprise"
+    assert {"Müller & Co": "enterprise"}.items() <= {o.name: o.account_plan for o in client.organizations()}.items()
+    with pytest.raises(InvalidRequest):
+        client.set_plan("acme", "gold")
+
+
+def test_the_async_client_administers_too(up: System) -> None:
+    async def main() -> None:
+        async with AsyncClient(up.url, up.key) as client:
+            made = await client.create_key("async")
+            assert made.id in [key.id for key in await client.api_keys()]
+            assert (await client.rotate_key(made.id)).secret
+            assert (await client.set_plan("async", "free")).name == "async"
+            assert "async" in [organization.name for organization in await client.organizations()]
+            job = await client.submit("slow", provider_options=SLOW)
+            assert [result.outcome for result in await client.cancel_many([job.id])] == ["done"]
+            assert [result.outcome for result in await client.retry_many([job.id])] == ["done"]
+            assert [result.outcome for result in await client.cancel_many([job.id])] == ["done"]
+
+    asyncio.run(main())
+
+
 def test_what_is_wrong_is_named_by_its_field(client: Client) -> None:
     with pytest.raises(InvalidRequest) as raised:
         client.submit_many([{"prompt": "fine"}, {"prompt": "not fine", "temperature": 3}])

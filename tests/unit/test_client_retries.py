@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from synthralos_client import AsyncClient, Client, ConnectError, RateLimited, ServerError, SynthralosError
+from synthralos_client import (
+    AsyncClient,
+    Client,
+    ConnectError,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    SynthralosError,
+)
 from tests.fakes.scripted_server import DROPPED, Answer, ScriptedServer, scripted_server
 
 ACCEPTED = Answer(202, {"id": "j1", "state": "queued", "trace_id": "t1", "url": "/api/v1/jobs/j1"})
@@ -116,6 +124,54 @@ def test_an_operation_that_the_server_may_have_seen_is_not_repeated(
     with pytest.raises(ConnectError):
         run(server.url, lambda client: getattr(client, verb)("j1"))
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda client: client.create_key("one"),
+        lambda client: client.rotate_key("k1"),
+        lambda client: client.cancel_many(["j1"]),
+        lambda client: client.retry_many(["j1"]),
+    ],
+    ids=["create_key", "rotate_key", "cancel_many", "retry_many"],
+)
+def test_what_would_be_done_twice_is_not_repeated(server: ScriptedServer, run: Run, do: Do) -> None:
+    server.answer_in_turn(DROPPED)
+    with pytest.raises(ConnectError):
+        run(server.url, do)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("do", "body"),
+    [
+        (lambda client: client.api_keys(), {"keys": []}),
+        (lambda client: client.revoke_key("k1"), {"id": "k1", "name": "n", "prefix": "p", "role": "viewer"}),
+        (lambda client: client.organizations(), {"organizations": []}),
+        (lambda client: client.set_plan("a/b", "pro"), {"name": "a/b", "account_plan": "pro"}),
+    ],
+    ids=["api_keys", "revoke_key", "organizations", "set_plan"],
+)
+def test_what_twice_is_the_same_as_once_is_repeated(server: ScriptedServer, run: Run, do: Do, body: Any) -> None:
+    server.answer_in_turn(DROPPED, Answer(200, body))
+    run(server.url, do)
+    assert len(server.asked) == 2
+
+
+def test_many_ids_go_in_parts_and_what_was_reported_before_a_refusal_is_kept(server: ScriptedServer, run: Run) -> None:
+    server.script = lambda asked: (
+        Answer(403, {})
+        if len(asked.json()["jobs"]) < 1_000
+        else Answer(
+            200, {"results": [{"id": i, "outcome": "done", "state": "cancelled"} for i in asked.json()["jobs"]]}
+        )
+    )
+    ids = [f"j{number}" for number in range(1_001)]
+    with pytest.raises(PermissionDenied) as raised:
+        run(server.url, lambda client: client.cancel_many([*ids, "J0"]))
+    assert [result.id for result in raised.value.reported] == ids[:1_000]
+    assert all(result.done for result in raised.value.reported)
 
 
 def test_an_operation_that_was_turned_away_is_repeated(server: ScriptedServer, run: Run) -> None:
