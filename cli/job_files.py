@@ -1,4 +1,4 @@
-"""Job requests from the command line: a prompt, standard input, or a file of JSON lines."""
+"""Job requests from the command line: a prompt, standard input, or a file of prompts or of JSON."""
 
 import json
 import sys
@@ -20,16 +20,34 @@ def read_requests(prompt: str | None, file: Path | None, common: Request) -> lis
     if (prompt is None) == (file is None):
         raise typer.BadParameter("give either a prompt or a --file")
     if file is not None:
-        return [{**common, **request} for request in _lines(file)]
+        return [{**common, **request} for request in _requests(file)]
     return [{**common, "prompt": sys.stdin.read() if prompt == "-" else prompt}]
 
 
-def _lines(file: Path) -> list[Request]:
+def _requests(file: Path) -> list[Request]:
+    """A `.txt` file holds a prompt a line; any other holds JSON: one request, an array, or one value a line."""
     text = sys.stdin.read() if str(file) == "-" else _text(file)
-    requests = [_request(line, number, file) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if file.suffix.lower() == ".txt":
+        requests = [{"prompt": line.strip()} for line in text.split("\n") if line.strip()]
+    elif (values := _document(text)) is not None:
+        requests = [_request(value, f"{file}, element {number}") for number, value in enumerate(values, 1)]
+    else:
+        lines = enumerate(text.split("\n"), 1)
+        requests = [_line(line, f"{file}, line {number}") for number, line in lines if line.strip()]
     if not requests:
         raise typer.BadParameter(f"{file} holds no requests")
     return requests
+
+
+def _document(text: str) -> list[Any] | None:
+    """The elements of a text that is one JSON array or object; None where it is none."""
+    if not text.lstrip().startswith(("[", "{")):
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, list) else [value]
 
 
 def _text(file: Path) -> str:
@@ -39,13 +57,18 @@ def _text(file: Path) -> str:
         raise typer.BadParameter(f"{file} is not UTF-8 text") from None
 
 
-def _request(line: str, number: int, file: Path) -> Request:
+def _line(line: str, where: str) -> Request:
     try:
         value = json.loads(line)
     except ValueError as error:
-        raise typer.BadParameter(f"{file}, line {number}: not JSON: {error}") from None
+        hint = "a prompt stands in quotes, or a line each in a file named .txt"
+        raise typer.BadParameter(f"{where}: not JSON: {error}; {hint}") from None
+    return _request(value, where)
+
+
+def _request(value: Any, where: str) -> Request:
     if isinstance(value, str):
         return {"prompt": value}
     if not isinstance(value, dict):
-        raise typer.BadParameter(f"{file}, line {number}: neither a prompt in quotes nor a job request")
+        raise typer.BadParameter(f"{where}: neither a prompt in quotes nor a job request")
     return value

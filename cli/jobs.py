@@ -1,6 +1,6 @@
 """`synthralos jobs`: submitting, reading and moving jobs, over HTTP with the client that everybody uses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -12,11 +12,13 @@ from rich.console import Group
 from cli import job_views as views
 from cli.exits import Exit
 from cli.job_files import Request, given, read_requests
+from cli.job_moves import ids_of, in_bulk, one_by_one
+from cli.job_waiting import wait_through
 from cli.options import Json, output
 from cli.output import Output
 from cli.waterfall import waterfall
 from synthralos.domain.states import Lane, Stage, State
-from synthralos_client import ApiError, AuthenticationError, Client, Job, PermissionDenied, ServerError
+from synthralos_client import Client, Job
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +29,7 @@ RETRIES = 3
 """Somebody sits in front of it: a server that is not there is told within two seconds."""
 
 Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs; - reads them from standard input.")]
 Reason = Annotated[str | None, typer.Option(help="Kept with the job's history.", show_default=False)]
 Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", show_default=False)]
 
@@ -43,7 +45,9 @@ def submit(
     prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from standard input.")] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", help="JSON lines: a prompt in quotes or a whole job request each; - reads stdin."),
+        typer.Option(
+            "--file", "-f", help="A .txt file: a prompt a line; else prompts or job requests as JSON; - is stdin."
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="auto, provider/model, or a deployment.", show_default="auto")
@@ -160,7 +164,9 @@ def retry(context: typer.Context, job_ids: Ids, reason: Reason = None, as_json: 
 
     Example: `synthralos jobs retry 0199… --reason "provider is back"`
     """
-    _each(context, as_json, job_ids, lambda client, job_id: client.retry(job_id, reason=reason))
+    ids = ids_of(job_ids)
+    with _client(context) as client:
+        in_bulk(output(context, as_json), lambda: client.retry_many(ids, reason=reason))
 
 
 @app.command()
@@ -187,17 +193,20 @@ def reroute(
         "fallback": fallback,
         "reason": reason,
     }
-    options = given(asked)
-    _each(context, as_json, job_ids, lambda client, job_id: client.reroute(job_id, **options))
+    ids, options = ids_of(job_ids), given(asked)
+    with _client(context) as client:
+        one_by_one(output(context, as_json), ids, lambda job_id: client.reroute(job_id, **options))
 
 
 @app.command()
 def cancel(context: typer.Context, job_ids: Ids, reason: Reason = None, as_json: Json = False) -> None:
     """Call jobs off.
 
-    Example: `synthralos jobs cancel 0199… --reason "not needed any more"`
+    Example: `synthralos jobs cancel 0199… 0199… --reason "not needed any more"`; `synthralos jobs cancel - < ids.txt`
     """
-    _each(context, as_json, job_ids, lambda client, job_id: client.cancel(job_id, reason=reason))
+    ids = ids_of(job_ids)
+    with _client(context) as client:
+        in_bulk(output(context, as_json), lambda: client.cancel_many(ids, reason=reason))
 
 
 @app.command("wait")
@@ -206,39 +215,20 @@ def wait_for(context: typer.Context, job_ids: Ids, timeout: Timeout = None, as_j
 
     Example: `synthralos jobs wait 0199… 0199… --timeout 60`
     """
+    ids = ids_of(job_ids)
     with _client(context) as client:
-        _wait(client, output(context, as_json), job_ids, timeout)
+        client.get(ids[0])  # a server that was never there is told at once; one that goes is waited for
+        _wait(client, output(context, as_json), ids, timeout)
 
 
 def _wait(client: Client, out: Output, job_ids: list[str], timeout: float | None) -> None:
-    with out.progress("waiting", len(job_ids)) as advance:
-        done = client.wait_many(job_ids, timeout, lambda job, number, total: advance(number, total))
+    done = wait_through(client, out, job_ids, timeout)
     if len(done) == 1:
         out.show(done[0].raw, lambda: views.details(done[0]))
     else:
         out.show({"jobs": [job.raw for job in done]}, lambda: views.table(done))
     if not all(job.succeeded for job in done):
         raise typer.Exit(Exit.FAILED)
-
-
-def _each(context: typer.Context, as_json: bool, job_ids: list[str], act: Callable[[Client, str], Job]) -> None:
-    """Do it to each job; one that is refused holds up none of the others, and ends the command with 5."""
-    out, jobs, refused = output(context, as_json), [], {}
-    with _client(context) as client:
-        for job_id in job_ids:
-            try:
-                jobs.append(act(client, job_id))
-            except (AuthenticationError, PermissionDenied, ServerError):
-                raise  # true of all the others too
-            except ApiError as error:
-                refused[job_id] = str(error)
-    data = {"jobs": [job.raw for job in jobs], "refused": [{"id": i, "reason": why} for i, why in refused.items()]}
-    if jobs or out.as_json:
-        out.show(data, lambda: views.table(jobs))
-    for job_id, why in refused.items():
-        out.warn(f"synthralos: {job_id}: {why}")
-    if refused:
-        raise typer.Exit(Exit.REFUSED)
 
 
 @contextmanager

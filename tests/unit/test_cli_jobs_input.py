@@ -1,6 +1,9 @@
 """What `synthralos jobs` sends, and how it ends when nothing answers."""
 
+import io
 import json
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.commands import Command, in_process
-from tests.fakes.scripted_server import Answer, ScriptedServer, scripted_server
+from tests.fakes.scripted_server import Answer, Asked, ScriptedServer, scripted_server
 
 
 @pytest.fixture
@@ -55,6 +58,75 @@ def test_messages_of_a_file_are_sent_as_they_are(server: ScriptedServer, run: Co
 def test_the_address_may_be_an_option(server: ScriptedServer, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNTHRALOS_URL", "http://127.0.0.1:1")
     assert run("jobs", "--url", server.url, "submit", "hello").code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "prompts"),
+    [
+        ("notes.txt", "one\n\n  {two}\r\n", ["one", "{two}"]),
+        ("array.json", '[\n "one",\n {"prompt": "two"}\n]', ["one", "two"]),
+        ("object.json", '{\n "prompt": "one"\n}\n', ["one"]),
+        ("lines.jsonl", '{"prompt": "one"}\n"two"\n', ["one", "two"]),
+    ],
+)
+def test_prompts_come_from_text_arrays_and_lines(
+    server: ScriptedServer, run: Command, tmp_path: Path, name: str, content: str, prompts: list[str]
+) -> None:
+    server.answer_in_turn(Answer(202, {"jobs": [{"id": "j1", "state": "queued"}]}))
+    (tmp_path / name).write_bytes(content.encode())
+    assert run("jobs", "submit", "-f", str(tmp_path / name)).code == 0
+    assert [request["prompt"] for request in server.asked[0].json()] == prompts
+
+
+def test_ids_come_from_standard_input_and_each_is_sent_once(
+    server: ScriptedServer, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer_in_turn(Answer(200, {"results": []}))
+    monkeypatch.setattr("sys.stdin", io.StringIO("j2  queued\n\nj1\n"))
+    assert run("jobs", "cancel", "j1", "-").code == 0
+    assert server.asked[0].json() == {"operation": "cancel", "jobs": ["j1", "j2"]}
+
+
+def test_no_ids_on_standard_input_are_a_wrong_argument(
+    server: ScriptedServer, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert run("jobs", "retry", "-").code == 2
+    assert server.asked == []
+
+
+def test_what_was_done_before_the_server_failed_is_told(server: ScriptedServer, run: Command) -> None:
+    server.answer_in_turn(Answer(200, {"id": "j1", "state": "queued"}), Answer(500, {"title": "a bug"}))
+    done = run("jobs", "reroute", "j1", "j2")
+    assert done.code == 4
+    assert "j1" in done.out
+
+
+def test_a_wait_survives_a_server_that_is_away(server: ScriptedServer, run: Command) -> None:
+    away = [Answer(503, {}, {"Retry-After": "0"})] * 5
+    here = Answer(200, {"id": "j1", "state": "queued"})
+    server.answer_in_turn(here, *away, Answer(200, {"id": "j1", "state": "succeeded"}))
+    done = run("--json", "jobs", "wait", "j1")
+    assert done.code == 0
+    assert done.json["state"] == "succeeded"
+
+
+def test_a_wait_for_a_server_that_stays_away_ends_with_its_time(server: ScriptedServer, run: Command) -> None:
+    server.answer_in_turn(Answer(200, {"id": "j1", "state": "queued"}), Answer(503, {}, {"Retry-After": "0"}))
+    assert run("jobs", "wait", "j1", "--timeout", "0.1").code == 6
+
+
+def test_an_interrupted_wait_says_which_jobs_go_on(server: ScriptedServer, run: Command) -> None:
+    def script(asked: Asked) -> Answer:
+        if asked.method == "GET":
+            os.kill(os.getpid(), signal.SIGINT)
+        return Answer(202, {"id": "j1", "state": "queued"})
+
+    server.script = script
+    done = run("jobs", "submit", "hello", "--wait")
+    assert done.code == 130
+    assert "j1" in done.err
+    assert "jobs wait" in done.err
 
 
 @pytest.mark.parametrize("content", ["", "\n", "not json\n", "[1]\n", "7\n"])
