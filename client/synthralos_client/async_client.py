@@ -12,6 +12,7 @@ import httpx
 
 from synthralos_client import administration, operations
 from synthralos_client.config import configure
+from synthralos_client.configuration import AsyncConfiguration
 from synthralos_client.events import EventReader
 from synthralos_client.models import (
     BulkResult,
@@ -52,6 +53,7 @@ class AsyncClient:
     ) -> None:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._http = httpx.AsyncClient(verify=verify, limits=LIMITS)
+        self.configuration = AsyncConfiguration(self._config, self._run)
 
     async def submit(
         self,

@@ -15,6 +15,7 @@ from synthralos_client import administration, operations
 from synthralos_client.async_client import LIMITS, AsyncClient
 from synthralos_client.background import Background
 from synthralos_client.config import configure
+from synthralos_client.configuration import Configuration
 from synthralos_client.events import EventReader
 from synthralos_client.models import (
     BulkResult,
@@ -60,6 +61,7 @@ class Client:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._verify = verify
         self._http = httpx.Client(verify=verify, limits=LIMITS)
+        self.configuration = Configuration(self._config, self._run)
 
     def submit(
         self,

@@ -196,3 +196,31 @@ def test_the_async_client_does_the_same(up: System) -> None:
     jobs = asyncio.run(main())
     assert len(jobs) == 41
     assert all(job.succeeded for job in jobs)
+
+
+ENTRY = {"context_window": 9_000, "max_output": 500, "price": {"input": "1.5", "output": "2", "as_of": "2026-01-01"}}
+
+
+def test_the_configuration_is_changed_and_is_on_record(client: Client) -> None:
+    live = client.configuration
+    assert live.set_flag("enable_cron_backoff", enabled=True, percentage=10, reason="trial")["percentage"] == 10
+    assert any(flag["has"] is not None for flag in live.flags(organization="acme"))
+    assert live.reset_flag("enable_cron_backoff", reason="over")["source"] == "default"
+    assert live.set_limits("pro", prompt_tokens=1_000)["prompt_tokens"] == 1_000
+    assert live.reset_limits("pro")["prompt_tokens"] == 256_000
+    assert len(live.limits()) == 3
+    assert live.set_deployment("sandbox/new@eu", ENTRY, reason="new")["context_window"] == 9_000
+    assert "sandbox/new@eu" in {each["id"] for each in live.deployments()}
+    assert "sandbox/new@eu" not in {each["id"] for each in live.remove_deployment("sandbox/new@eu")}
+    acts = [change["act"] for change in live.audit(subject="flag:enable_cron_backoff", page_size=1)]
+    assert acts == ["flags.reset", "flags.set"]
+
+
+def test_the_async_client_configures_alike(up: System) -> None:
+    async def work() -> list[str]:
+        async with AsyncClient(up.url, up.key) as client:
+            await client.configuration.set_flag("enable_stackstorm", enabled=False)
+            await client.configuration.reset_flag("enable_stackstorm")
+            return [change["act"] async for change in client.configuration.audit(subject="flag:enable_stackstorm")]
+
+    assert asyncio.run(work()) == ["flags.reset", "flags.set"]

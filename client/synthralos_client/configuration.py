@@ -1,0 +1,175 @@
+"""What is changed while everything runs, and who changed it: `Client.configuration`, `AsyncClient.configuration`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from synthralos_client import configuring
+from synthralos_client.config import Config
+from synthralos_client.configuring import Path
+from synthralos_client.models import Json
+from synthralos_client.sending import Operation
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+AccountPlan = Literal["free", "pro", "enterprise"]
+Run = Callable[[Operation[Json]], Json]
+AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
+
+
+class Limits(TypedDict, total=False):
+    """What an account plan allows."""
+
+    prompt_characters: int
+    prompt_tokens: int
+
+
+class AuditFilters(TypedDict, total=False):
+    """Which changes to list. `subject` may end in `*`."""
+
+    actor: str
+    act: str
+    subject: str
+    organization: str
+    since: datetime | str
+    until: datetime | str
+
+
+class Configuration:
+    """Flags, limits, deployments and the audit log. The answers are the server's JSON objects."""
+
+    def __init__(self, config: Config, run: Run) -> None:
+        self._config = config
+        self._run = run
+
+    def flags(self, *, organization: str | None = None) -> list[Json]:
+        """All feature flags; with an `organization`, `has` says whether that one has each."""
+        found: list[Json] = self._read(("flags",), organization=organization)["flags"]
+        return found
+
+    def set_flag(self, name: str, *, enabled: bool, percentage: int = 100, reason: str = "") -> Json:
+        """Have a flag on or off, for all organizations or for a share of them."""
+        body = {"enabled": enabled, "percentage": percentage, "reason": reason}
+        return self._put(("flags", name), body)
+
+    def reset_flag(self, name: str, *, reason: str | None = None) -> Json:
+        """Set a flag back to its default."""
+        return self._remove(("flags", name), reason)
+
+    def limits(self) -> list[Json]:
+        """What each account plan allows."""
+        found: list[Json] = self._read(("limits",))["limits"]
+        return found
+
+    def set_limits(self, plan: AccountPlan, *, reason: str = "", **limits: Unpack[Limits]) -> Json:
+        """Set a plan's limits; one that is left out is at its default."""
+        return self._put(("limits", plan), {"reason": reason, **limits})
+
+    def reset_limits(self, plan: AccountPlan, *, reason: str | None = None) -> Json:
+        """Set a plan's limits back to their default."""
+        return self._remove(("limits", plan), reason)
+
+    def deployments(self) -> list[Json]:
+        """The catalog that is in force."""
+        found: list[Json] = self._read(("deployments",))["deployments"]
+        return found
+
+    def set_deployment(self, deployment_id: str, entry: Mapping[str, Any], *, reason: str | None = None) -> Json:
+        """Add a deployment, or have an entry in place of the catalog file's."""
+        return self._put(("deployments", deployment_id), entry, reason)
+
+    def remove_deployment(self, deployment_id: str, *, reason: str | None = None) -> list[Json]:
+        """Remove an entry; the catalog afterwards."""
+        found: list[Json] = self._remove(("deployments", deployment_id), reason)["deployments"]
+        return found
+
+    def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> Iterator[Json]:
+        """Changes by people and programs that fit the filters, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self._read(("audit",), **filters, limit=page_size, cursor=cursor)
+            yield from page["changes"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _read(self, path: Path, **params: Any) -> Json:
+        return self._run(configuring.read(self._config, path, params))
+
+    def _put(self, path: Path, body: Mapping[str, Any], reason: str | None = None) -> Json:
+        return self._run(configuring.put(self._config, path, body, reason))
+
+    def _remove(self, path: Path, reason: str | None = None) -> Json:
+        return self._run(configuring.remove(self._config, path, reason))
+
+
+class AsyncConfiguration:
+    """`Configuration` documents the methods, which are the same."""
+
+    def __init__(self, config: Config, run: AsyncRun) -> None:
+        self._config = config
+        self._run = run
+
+    async def flags(self, *, organization: str | None = None) -> list[Json]:
+        """See `Configuration.flags`."""
+        found: list[Json] = (await self._read(("flags",), organization=organization))["flags"]
+        return found
+
+    async def set_flag(self, name: str, *, enabled: bool, percentage: int = 100, reason: str = "") -> Json:
+        """See `Configuration.set_flag`."""
+        body = {"enabled": enabled, "percentage": percentage, "reason": reason}
+        return await self._put(("flags", name), body)
+
+    async def reset_flag(self, name: str, *, reason: str | None = None) -> Json:
+        """See `Configuration.reset_flag`."""
+        return await self._remove(("flags", name), reason)
+
+    async def limits(self) -> list[Json]:
+        """See `Configuration.limits`."""
+        found: list[Json] = (await self._read(("limits",)))["limits"]
+        return found
+
+    async def set_limits(self, plan: AccountPlan, *, reason: str = "", **limits: Unpack[Limits]) -> Json:
+        """See `Configuration.set_limits`."""
+        return await self._put(("limits", plan), {"reason": reason, **limits})
+
+    async def reset_limits(self, plan: AccountPlan, *, reason: str | None = None) -> Json:
+        """See `Configuration.reset_limits`."""
+        return await self._remove(("limits", plan), reason)
+
+    async def deployments(self) -> list[Json]:
+        """See `Configuration.deployments`."""
+        found: list[Json] = (await self._read(("deployments",)))["deployments"]
+        return found
+
+    async def set_deployment(self, deployment_id: str, entry: Mapping[str, Any], *, reason: str | None = None) -> Json:
+        """See `Configuration.set_deployment`."""
+        return await self._put(("deployments", deployment_id), entry, reason)
+
+    async def remove_deployment(self, deployment_id: str, *, reason: str | None = None) -> list[Json]:
+        """See `Configuration.remove_deployment`."""
+        found: list[Json] = (await self._remove(("deployments", deployment_id), reason))["deployments"]
+        return found
+
+    async def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> AsyncIterator[Json]:
+        """See `Configuration.audit`."""
+        cursor: str | None = None
+        while True:
+            page = await self._read(("audit",), **filters, limit=page_size, cursor=cursor)
+            for change in page["changes"]:
+                yield change
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _read(self, path: Path, **params: Any) -> Awaitable[Json]:
+        return self._run(configuring.read(self._config, path, params))
+
+    def _put(self, path: Path, body: Mapping[str, Any], reason: str | None = None) -> Awaitable[Json]:
+        return self._run(configuring.put(self._config, path, body, reason))
+
+    def _remove(self, path: Path, reason: str | None = None) -> Awaitable[Json]:
+        return self._run(configuring.remove(self._config, path, reason))

@@ -1,0 +1,46 @@
+"""What is sent to see and change the configuration, and how the answers are read. See `sending.py` for how it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from synthralos_client.config import Config
+from synthralos_client.models import Json
+from synthralos_client.sending import Call, Operation, encode, parameter, sending
+
+API = "/api/v1"
+
+
+Path = tuple[str, ...]
+"""What comes below `/api/v1`: a kind of things, the name of one, what is done to it."""
+
+
+def read(config: Config, path: Path, params: Mapping[str, Any]) -> Operation[Json]:
+    """The answer to a GET."""
+    return (yield from _answer(config, Call("GET", _url(path), params=_given(params))))
+
+
+def put(config: Config, path: Path, body: Mapping[str, Any], reason: str | None = None) -> Operation[Json]:
+    """Have something be as `body` says; twice is once."""
+    call = Call("PUT", _url(path), params=_given({"reason": reason}), body=encode(body))
+    return (yield from _answer(config, call))
+
+
+def remove(config: Config, path: Path, reason: str | None = None) -> Operation[Json]:
+    """Take something away, or set it back to its default; twice is once."""
+    return (yield from _answer(config, Call("DELETE", _url(path), params=_given({"reason": reason}))))
+
+
+def _url(path: Path) -> str:
+    return "/".join([API, *(quote(part, safe="") for part in path)])
+
+
+def _answer(config: Config, call: Call) -> Operation[Json]:
+    answer: Json = (yield from sending(call, config)).json()
+    return answer
+
+
+def _given(params: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, parameter(value)) for name, value in params.items() if value is not None)
