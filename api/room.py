@@ -31,6 +31,7 @@ from synthralos.store.admin.organizations import Organizations
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
+from synthralos.store.read.timelines import Timeline
 from synthralos.store.read.whole import WholeJobs
 from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.store.sql.group_commit import GroupCommit
@@ -67,6 +68,13 @@ class Seen(NamedTuple):
     body: bytes
 
 
+class Followed(NamedTuple):
+    """A job as those who follow it read it: without its request and result, with its timeline."""
+
+    job: Row
+    timeline: Timeline
+
+
 class Room:
     """Holds the store, the group commits, the group read, the waiters and the threads. Lives on one event loop."""
 
@@ -88,6 +96,7 @@ class Room:
         self.reports: BriefCache[dict[str, Any]] = BriefCache(REPORT_SECONDS)
         self.whole = WholeJobs(core.database)
         self.looks: GroupRead[Seen] = GroupRead("jobs", self._see)
+        self.follows: GroupRead[Followed] = GroupRead("timelines", self._follow)
         self.open_here = OpenHere()
         # On SQLite other processes are not heard, and an array's jobs would drive out those that are waited for.
         self._hears_of_all = core.database.dialect == "postgresql"
@@ -128,6 +137,7 @@ class Room:
         loop = asyncio.get_running_loop()
         self.waiters.attach(loop)
         self.looks.attach(loop)
+        self.follows.attach(loop)
         # Subscribing waits for the bus's connection, for some seconds where the database is away.
         await loop.run_in_executor(self.threads, self._subscribe)
         self._key_use.start()
@@ -150,6 +160,7 @@ class Room:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self.threads, self.announcer.close)
         await loop.run_in_executor(self.threads, self.looks.close)
+        await loop.run_in_executor(self.threads, self.follows.close)
         self.threads.shutdown(wait=True)
 
     async def accept(self, submission: Submission, body_bytes: int) -> Accepted | KeyReused:
@@ -232,6 +243,12 @@ class Room:
                 if seen.state in TERMINAL:
                     return seen
             return await its_end(max(0.0, until - clock())) or await self.look(job_id, scope)
+
+    def _follow(self, job_ids: Sequence[str]) -> dict[str, Followed]:
+        """In a reading thread: all that are followed and have moved are read together."""
+        jobs, timelines = self.reader.summaries(job_ids), self.reader.timelines(job_ids)
+        self.core.outages.works(DATABASE)
+        return {job_id: Followed(job, timelines[job_id]) for job_id, job in jobs.items()}
 
     def _see(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         """In the reading thread: the answers are written there, so that the loop only sends them."""

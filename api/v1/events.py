@@ -99,11 +99,14 @@ async def _frames(room: Room, caller: Caller, job_id: str, last_id: str) -> Asyn
         try:
             if not await room.auth.still_works(caller):
                 return
-            job = await room.job(job_id, caller)
-            timeline = await room.read(lambda: room.reader.timeline(job_id))
+            found = await room.follows.get(job_id)
+            if found is None:
+                return
+            job = found.job
+            whole = await room.job(job_id, caller) if is_complete(job) else None
         except (Problem, StoreError):
             return  # the reader comes back with the last id
-        every = entries(job, timeline)
+        every = entries(job, found.timeline)
         if told is None:
             told = {e[0] for e in every} - {e[0] for e in remaining(every, last_id)}
         fresh = [entry for entry in every if entry[0] not in told]
@@ -113,8 +116,8 @@ async def _frames(room: Room, caller: Caller, job_id: str, last_id: str) -> Asyn
         if state[0].partition(_MARK)[2] != state_told:
             fresh.append(state)
             state_told = state[0].partition(_MARK)[2]
-        if is_complete(job):
-            fresh.append((f"done:{job_id}", "done", job_view(job, detail=True)))
+        if whole is not None:
+            fresh.append((f"done:{job_id}", "done", job_view(whole, detail=True)))
         if fresh:
             beat = loop.time()
             yield b"".join(map(frame, fresh))

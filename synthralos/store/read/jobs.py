@@ -101,6 +101,7 @@ class Reader(Timelines):
         self._jobs = sa.select(*_DETAIL).select_from(
             joined.join(routing_plans, routing_plans.c.key == job.plan_key, isouter=True)
         ).where(*_within_scope())  # fmt: skip
+        self._summaries = sa.select(*_SUMMARY, job.analyzed_at).select_from(joined)
         self._states = sa.select(id_text(job.id), job.state, job.stage, job.finished_at).select_from(joined)
 
     def jobs(self, job_ids: Sequence[str], scope: Scope) -> dict[str, Row]:
@@ -113,6 +114,12 @@ class Reader(Timelines):
         }
         with self._database.snapshot() as connection:
             return {row["id"]: _published(row) for row in connection.execute(self._jobs, parameters).mappings()}
+
+    def summaries(self, job_ids: Sequence[str]) -> dict[str, Row]:
+        """The jobs without requests and results, and `analyzed_at`; without a scope, as `states`."""
+        with self._database.snapshot() as connection:
+            found = connection.execute(self._summaries, _ids(job_ids)).mappings()
+            return {row["id"]: _published(row) for row in found}
 
     def states(self, job_ids: Sequence[str]) -> dict[str, tuple[str, str, datetime | None]]:
         """(state, stage, finished_at) of jobs, without a scope: for waiting on jobs that were looked up before."""

@@ -15,17 +15,21 @@ from synthralos.store.tables import all_attempts, all_jobs, event_logs
 Row = dict[str, Any]
 
 
+Timeline = dict[str, list[Row]]
+"""`attempts`, `spans` and `events` of a job, each oldest first."""
+
+
 class Timelines:
     """Reads rows as dicts by column (times as `datetime`, money as `Decimal`). The caller has checked the scope."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def timeline(self, job_id: str) -> dict[str, list[Row]]:
-        """`attempts`, `spans` and `events` of a job, each oldest first."""
+    def timeline(self, job_id: str) -> Timeline:
+        """The timeline of one job."""
         return self.timelines([job_id])[job_id]
 
-    def timelines(self, job_ids: Sequence[str]) -> dict[str, dict[str, list[Row]]]:
+    def timelines(self, job_ids: Sequence[str]) -> dict[str, Timeline]:
         """The timelines of several jobs, by id."""
         with self._database.snapshot() as connection:
             found = {
@@ -33,7 +37,7 @@ class Timelines:
                 "spans": _spans(connection, job_ids),
                 "events": _rows(connection, event_logs, event_logs.c.id, job_ids),
             }
-        timelines: dict[str, dict[str, list[Row]]] = {job_id: {kind: [] for kind in found} for job_id in job_ids}
+        timelines: dict[str, Timeline] = {job_id: {kind: [] for kind in found} for job_id in job_ids}
         for kind, rows in found.items():
             for row in rows:
                 timelines[row["job_id"]][kind].append(row)
