@@ -24,6 +24,7 @@ from pipelines.intake.schema import (
     OtherPart,
     TextPart,
 )
+from pipelines.intake.unknown_fields import remedy_for
 from pipelines.intake.validation import field_errors
 from synthralos.domain.ids import new_id, trace_id_of
 from synthralos.domain.jobs import UNCONSTRAINED, Constraints, NewJob, Request, Tenant
@@ -66,7 +67,7 @@ def parse(document: Any, checks: CatalogChecks, now: datetime) -> Parsed:
             job = _validate(data)
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
-            errors += [_rooted(e) for e in field_errors(details, data, root)]
+            errors += [_rooted(e) for e in field_errors(details, data, root, remedy_for)]
         else:
             understood.append(job)
             errors += _check(job, checks, now, f"{root}." if many else "")

@@ -1,11 +1,14 @@
 """From pydantic's errors to field errors: the path in what was sent, what is wrong, and what to do about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from pipelines.intake.errors import MOST_ERRORS, FieldError, join
+
+UnknownField = Callable[[Sequence[str | int]], str | None]
+"""The remedy for the unknown field at a place, pydantic's `loc`; None where nothing comes near."""
 
 _REMEDIES: Mapping[str, tuple[str, str]] = {
     "extra_forbidden": ("is not a known field", "remove it, or check its spelling"),
@@ -27,15 +30,18 @@ _REMEDIES: Mapping[str, tuple[str, str]] = {
 """(problem, remedy) by pydantic's error type, where its own message would say too much or too little."""
 
 
-def field_errors(errors: Sequence[ErrorDetails], data: Any, root: str) -> list[FieldError]:
+def field_errors(
+    errors: Sequence[ErrorDetails], data: Any, root: str, unknown: UnknownField = lambda loc: None
+) -> list[FieldError]:
     """At most `MOST_ERRORS` errors, one per field, in the order of the fields.
 
     `data` is what was validated: it tells the members of the path from the names of union branches in it.
+    `unknown` may know a remedy for a field that is not known.
     """
     found: dict[str, FieldError] = {}
     for error in errors:
         path = path_of(error["loc"], data, root, absent=error["type"] == "missing")
-        described = _describe(path, error)
+        described = _describe(path, error, unknown)
         earlier = found.get(path)
         if earlier is not None and earlier.problem != described.problem:
             described = FieldError(path, f"{earlier.problem}, or {described.problem}", described.remedy)
@@ -62,8 +68,10 @@ def _within(other: str, path: str) -> bool:
     return other.startswith((f"{path}.", f"{path}["))
 
 
-def _describe(path: str, error: ErrorDetails) -> FieldError:
+def _describe(path: str, error: ErrorDetails, unknown: UnknownField) -> FieldError:
     kind = error["type"]
+    if kind == "extra_forbidden" and (remedy := unknown(error["loc"])) is not None:
+        return FieldError(path, _REMEDIES[kind][0], remedy)
     if kind in _REMEDIES:
         return FieldError(path, *_REMEDIES[kind])
     if kind == "value_error":

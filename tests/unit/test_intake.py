@@ -8,6 +8,7 @@ import pytest
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.intake.errors import MOST_ERRORS, ForeignTenant, InvalidJob
 from pipelines.intake.parse import MOST_CHARACTERS, build, parse
+from pipelines.intake.schema import JobIn
 from synthralos.config.catalog import load_catalog
 from synthralos.domain.jobs import NewJob
 from synthralos.domain.scope import EVERYTHING, Scope
@@ -65,6 +66,30 @@ def test_a_deadline_counts_from_now_and_no_two_jobs_share_an_id() -> None:
 )
 def test_what_is_wrong_is_named_with_its_place(document: Any, field: str) -> None:
     assert list(errors_of(document)) == [field]
+
+
+@pytest.mark.parametrize(
+    ("document", "meant"),
+    [
+        ({"promt": "a"}, "prompt"),
+        ({"prompt": "a", "max_tokens": 9}, "max_output_tokens"),
+        ({"prompt": "a", "stream": True}, "/events"),
+        ({"prompt": "a", "region": "eu"}, "constraints"),
+        ({"prompt": "a", "constraints": {"max_cost": "0.1"}}, "max_cost_usd"),
+        ({"prompt": "a", "constraints": {"lane": "bulk"}}, "beside constraints"),
+        ([{"promt": "a"}], "prompt"),
+    ],
+)
+def test_an_unknown_field_is_answered_with_what_was_meant(document: Any, meant: str) -> None:
+    with pytest.raises(InvalidJob) as raised:
+        parse(document, CHECKS, NOW)
+    assert meant in raised.value.errors[0].remedy
+
+
+def test_an_unknown_field_that_is_like_none_gets_no_guess() -> None:
+    with pytest.raises(InvalidJob) as raised:
+        parse({"prompt": "a", "zzz": 1}, CHECKS, NOW)
+    assert not any(name in raised.value.errors[0].remedy for name in JobIn.model_fields)
 
 
 def test_all_that_is_wrong_is_told_at_once_within_a_bound() -> None:
