@@ -118,25 +118,28 @@ async def _store(room: Room, submission: Submission, size: int, *, many: bool) -
         raise invalid_field(_KEY_FIELD, "was used before with another body", "use a new key for a new request")
     if answer.replayed:
         return await _replay(room, answer.job_ids, many=many)
-    return _accepted([(job.id, job.trace_id) for job in submission.jobs], [], many=many)
+    return _accepted([_receipt(job.id, job.trace_id, "queued") for job in submission.jobs], [], many=many)
 
 
 async def _replay(room: Room, job_ids: list[str], *, many: bool) -> Response:
     """The answer to a key that was used before. The key belongs to the caller's tenant, and so do its jobs."""
     rows = await room.read(lambda: room.reader.jobs(job_ids, EVERYTHING))
-    traces = [(i, rows[i]["trace_id"] if i in rows else trace_id_of(i)) for i in job_ids]
-    return _accepted(traces, [(b"idempotent-replayed", b"true")], many=many)
-
-
-def _accepted(jobs: list[tuple[str, str]], headers: list[tuple[bytes, bytes]], *, many: bool) -> Response:
     receipts = [
-        {"id": job_id, "state": "queued", "trace_id": trace_id, "url": f"{JOBS_PATH}/{job_id}"}
-        for job_id, trace_id in jobs
+        _receipt(i, rows[i]["trace_id"], rows[i]["state"]) if i in rows else _receipt(i, trace_id_of(i), None)
+        for i in job_ids
     ]
+    return _accepted(receipts, [(b"idempotent-replayed", b"true")], many=many)
+
+
+def _receipt(job_id: str, trace_id: str, state: str | None) -> dict[str, str | None]:
+    return {"id": job_id, "state": state, "trace_id": trace_id, "url": f"{JOBS_PATH}/{job_id}"}
+
+
+def _accepted(receipts: list[dict[str, str | None]], headers: list[tuple[bytes, bytes]], *, many: bool) -> Response:
     if many:
         return JsonAnswer(orjson.dumps({"jobs": receipts}), 202, headers)
     [receipt] = receipts
-    return JsonAnswer(orjson.dumps(receipt), 202, [*headers, (b"location", receipt["url"].encode())])
+    return JsonAnswer(orjson.dumps(receipt), 202, [*headers, (b"location", f"{receipt['url']}".encode())])
 
 
 def _idempotency_key(call: Call) -> str | None:

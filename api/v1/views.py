@@ -43,7 +43,10 @@ class Receipt(View):
     """A job that was accepted: it is durable, whatever happens now."""
 
     id: JobId
-    state: Literal["queued"]
+    state: Annotated[
+        State | None,
+        Field(description="`queued`; in a replay the state that it is in now, null where it is no longer kept"),
+    ]
     trace_id: TraceId
     url: str
 

@@ -111,6 +111,8 @@ class Failure:
 class Job:
     """A job as the server showed it; `raw` is the whole answer.
 
+    `state` is empty where a submission was repeated and its job is no longer kept.
+
     `cost` is in USD, exact: the sum of what is known. `cost_known` is false while a part of it is not.
     `text` is the answer: None before the job succeeded, and in listings. `attempts` counts provider calls.
     """
@@ -152,7 +154,7 @@ class Job:
         result = data.get("result") or {}
         return cls(
             id=data["id"],
-            state=data["state"],
+            state=data["state"] or "",
             trace_id=data.get("trace_id") or "",
             text=result.get("text"),
             cost=Decimal(str(cost.get("usd") or 0)),

@@ -138,6 +138,14 @@ def test_a_replay_answers_as_the_first_call_did(client: httpx.Client) -> None:
     assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
 
 
+def test_a_replay_answers_the_state_that_the_job_is_in_now(place: Place, client: httpx.Client) -> None:
+    headers = {"Idempotency-Key": "k"}
+    job_id = client.post(JOBS, json={"prompt": "a"}, headers=headers).json()["id"]
+    place.finish(job_id)
+    again = client.post(JOBS, json={"prompt": "a"}, headers=headers)
+    assert (again.json()["id"], again.json()["state"]) == (job_id, "succeeded")
+
+
 def test_a_key_is_refused_with_another_body(place: Place, client: httpx.Client) -> None:
     headers = {"Idempotency-Key": "k"}
     client.post(JOBS, json={"prompt": "a"}, headers=headers)
