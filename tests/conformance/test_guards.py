@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from pipelines.guard.protocol import Guard
 from pipelines.guard.table import GUARDS
-from synthralos.config.settings import Settings
+from pipelines.tokens import TokenCounter
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
 from tests.fakes.generated import jobs
 from tests.fakes.stage_jobs import a_deployment, a_job
+from tests.fakes.stages import a_config
 
 CATALOG = Catalog([a_deployment("openai/large@eu", window=8_000), a_deployment("sandbox/small@us", window=1_000)])
 
@@ -33,7 +34,7 @@ ODD_BODIES = [
 
 @pytest.fixture(params=sorted(GUARDS))
 def guard(request: pytest.FixtureRequest) -> Guard:
-    return GUARDS[request.param](Settings(), CATALOG)
+    return GUARDS[request.param](a_config(CATALOG), TokenCounter())
 
 
 any_batch = settings(
