@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
+from synthralos.stop_signals import on_stop
 from synthralos.telemetry.serving import MetricsPort
 
 log = logging.getLogger(__name__)
@@ -134,14 +134,13 @@ def _spare_the_collector() -> None:
 
 
 def run_api(settings: Settings) -> None:
-    """The API as a process: serves until SIGTERM or SIGINT, then finishes what is under way."""
+    """The API as a process: serves until a stop signal, then finishes what is under way."""
     stopped = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         stopped.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    on_stop(on_signal)
     log_as("api", settings)
     core = build_core(settings, check_deployment)
     core.metrics.describe("api")

@@ -8,19 +8,23 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cli.exits import Exit
+from synthralos.stop_signals import on_stop
 
 
 @contextmanager
 def stop_requested() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets. A second signal ends the process at once."""
+    """An event that any of the stop signals sets. A second one ends the process at once, but never SIGHUP.
+
+    A terminal that is closed may send SIGHUP twice, once itself and once by its shell: nobody is impatient then.
+    """
     requested = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if requested.is_set():
+        if requested.is_set() and number != signal.SIGHUP:
             os._exit(Exit.INTERRUPTED)
         requested.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = on_stop(ask)
     try:
         yield requested
     finally:

@@ -1,5 +1,7 @@
 """`synthralos up`: everything in one process."""
 
+from contextlib import suppress
+
 import typer
 from rich.text import Text
 
@@ -17,7 +19,7 @@ def up(
 ) -> None:
     """Run API, worker and scheduler in this process, on SQLite and an in-process broker unless settings say otherwise.
 
-    The first start prints an admin key. Ctrl-C or SIGTERM stops it: what is under way is finished first.
+    The first start prints an admin key. Ctrl-C, SIGTERM or a closed terminal stops it, after what is under way.
 
     Examples: `synthralos up`; `synthralos up --port 9000 --database-url sqlite:////var/lib/synthralos/jobs.db`
     """
@@ -35,7 +37,8 @@ def up(
         secret = None if key is None else key.secret
         out.show({"url": url, "admin_key": secret}, lambda: _welcome(url, secret))
         stop.wait()
-        _goodbye(out, chosen.drain_timeout)
+        with suppress(OSError):  # the terminal may be what has gone
+            _goodbye(out, chosen.drain_timeout)
 
 
 def _welcome(url: str, secret: str | None) -> Text:

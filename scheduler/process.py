@@ -17,6 +17,7 @@ from scheduler.sweeper import Sweeper
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
+from synthralos.stop_signals import on_stop
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient
@@ -163,12 +164,12 @@ class SchedulerProcess:
 
 
 def run_scheduler(settings: Settings) -> None:
-    """Run a scheduler until SIGTERM or SIGINT. Must be called in the main thread."""
+    """Run a scheduler until a stop signal. Must be called in the main thread."""
     log_as("scheduler", settings)
     if settings.embedded:
         log.warning("BROKER_URL is memory://, which reaches no other process: the rings of this scheduler are lost")
     stopping = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = on_stop(lambda *_: stopping.set())
     core = build_core(settings, check_deployment)
     core.metrics.describe("scheduler")
     process = SchedulerProcess(core)

@@ -133,7 +133,8 @@ def test_a_second_start_makes_no_second_admin_key(up: System, tmp_path: Path) ->
         assert second.key is None
 
 
-def test_ctrl_c_lets_what_is_under_way_finish(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGQUIT], [signal.SIGHUP, signal.SIGHUP]])
+def test_whatever_ends_it_lets_what_is_under_way_finish(tmp_path: Path, signals: list[signal.Signals]) -> None:
     from synthralos_client import Client
 
     with system(tmp_path) as running, Client(running.url, running.key) as client:
@@ -141,7 +142,8 @@ def test_ctrl_c_lets_what_is_under_way_finish(tmp_path: Path) -> None:
         events = client.events(job.id)
         next(event for event in events if event.kind == "attempt")
         events.close()  # type: ignore[attr-defined]  # it is a generator
-        running.process.send_signal(signal.SIGINT)
+        for number in signals:
+            running.process.send_signal(number)
         assert running.process.wait(timeout=60) == 0
     with system(tmp_path, DRAIN_TIMEOUT="5") as again:
         listed = json.loads(command(again, "keys", "create", "--role", "viewer"))

@@ -124,7 +124,7 @@ def test_a_scheduler_that_was_declared_lost_goes_on_as_another(store: Store, sch
     assert [row.id for row in store.processes.living("scheduler")] == [process.process_id]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_killed_leader_is_followed_and_its_work_goes_on(
     store: Store, schedulers: Schedulers, how: signal.Signals
 ) -> None:
