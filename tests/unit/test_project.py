@@ -10,6 +10,7 @@ import pytest
 import typer
 import yaml
 
+from synthralos.config.catalog import load_catalog
 from synthralos.config.settings import Settings
 from synthralos.telemetry.families import FAMILIES
 
@@ -21,6 +22,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "synthralos"}
 LASTING = {name: service for name, service in SERVICES.items() if name != "migrate"}
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+KEYS = {deployment.api_key_env for deployment in load_catalog(None) if deployment.api_key_env}
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
@@ -74,7 +76,27 @@ def test_compose_has_every_process_and_every_server() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_compose_names_only_settings_that_exist(name: str) -> None:
-    assert set(OURS[name]["environment"]) <= SETTINGS
+    assert set(OURS[name]["environment"]) <= SETTINGS | KEYS
+
+
+def test_compose_builds_the_image_once_and_all_others_wait_for_it() -> None:
+    [builder] = [name for name, service in OURS.items() if "build" in service]
+    assert all(builder in service["depends_on"] for name, service in OURS.items() if name != builder)
+
+
+def test_compose_pins_the_images_of_others_to_a_minor_version() -> None:
+    images = {name: service["image"] for name, service in SERVICES.items() if name not in OURS}
+    assert all(re.search(r":\d+\.\d+(-|$)", image) for image in images.values()), images
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_compose_passes_the_key_of_every_provider_of_the_catalog(name: str) -> None:
+    assert set(OURS[name]["environment"]) >= KEYS
+
+
+def test_the_example_names_everything_that_compose_takes_from_outside() -> None:
+    passed = {variable for service in OURS.values() for variable, value in service["environment"].items() if not value}
+    assert passed <= set(re.findall(r"^(?:# )?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.M))
 
 
 @pytest.mark.parametrize("name", OURS)
