@@ -44,7 +44,8 @@ def _setting(error: Exception) -> Told:
 
 
 def _client_setting(error: Exception) -> Told:
-    return Told(f"{_said(error)}; `synthralos keys create` makes a key", Exit.SETTING)
+    hint = "; `synthralos keys create` makes a key" if "API key" in str(error) else ""
+    return Told(f"{_said(error)}{hint}", Exit.SETTING)
 
 
 def _unauthorized(error: Exception) -> Told:

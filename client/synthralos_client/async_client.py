@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from synthralos_client import administration, operations
-from synthralos_client.config import configure
+from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import AsyncConfiguration
 from synthralos_client.events import EventReader
 from synthralos_client.models import (
@@ -52,7 +52,7 @@ class AsyncClient:
         verify: ssl.SSLContext | bool = True,
     ) -> None:
         self._config = configure(base_url, api_key, timeout, max_retries)
-        self._http = httpx.AsyncClient(verify=verify, limits=LIMITS)
+        self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
         self.configuration = AsyncConfiguration(self._config, self._run)
 
     async def submit(

@@ -14,7 +14,7 @@ import httpx
 from synthralos_client import administration, operations
 from synthralos_client.async_client import LIMITS, AsyncClient
 from synthralos_client.background import Background
-from synthralos_client.config import configure
+from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import Configuration
 from synthralos_client.events import EventReader
 from synthralos_client.models import (
@@ -60,7 +60,7 @@ class Client:
     ) -> None:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._verify = verify
-        self._http = httpx.Client(verify=verify, limits=LIMITS)
+        self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
         self.configuration = Configuration(self._config, self._run)
 
     def submit(

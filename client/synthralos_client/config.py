@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
 
 from synthralos_client.errors import ConfigurationError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 
@@ -28,6 +35,29 @@ class Config:
         if self.api_key is None:
             raise ConfigurationError("no API key: pass api_key=… or set SYNTHRALOS_API_KEY")
         return {"Authorization": f"Bearer {self.api_key}"}
+
+
+def on_the_way(config: Config, verify: ssl.SSLContext | bool) -> dict[str, Any]:
+    """How `httpx` gets to the server: this host is reached without a proxy, whatever the environment says.
+
+    Raises `ConfigurationError`, which names the variables, where those of a proxy cannot be used.
+    """
+    direct = _is_loopback(urlsplit(config.base_url).hostname or "")
+    context = verify if isinstance(verify, ssl.SSLContext) else httpx.create_ssl_context(verify=verify)
+    options: dict[str, Any] = {"verify": context, "trust_env": not direct}
+    try:
+        httpx.Client(**options).close()
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        found = ", ".join(name for name in os.environ if name.lower() in _PROXIES)
+        raise ConfigurationError(f"{found or 'the proxy'} cannot be used: {error}") from error
+    return options
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def configure(base_url: str | None, api_key: str | None, timeout: float, max_retries: int) -> Config:

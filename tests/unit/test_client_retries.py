@@ -12,6 +12,7 @@ import pytest
 from synthralos_client import (
     AsyncClient,
     Client,
+    ConfigurationError,
     ConnectError,
     PermissionDenied,
     RateLimited,
@@ -195,3 +196,18 @@ def test_an_unready_server_is_an_answer_and_not_an_error(server: ScriptedServer,
     assert not health.ready
     assert len(server.asked) == 1
     assert "authorization" not in server.asked[0].headers
+
+
+def test_this_host_is_reached_without_a_proxy(
+    server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "localhost,::1/128")
+    server.answer_in_turn(ACCEPTED)
+    assert run(server.url, lambda client: client.submit("hello")).id == "j1"
+
+
+def test_a_proxy_that_cannot_be_used_is_told_by_its_variable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:notaport")
+    with pytest.raises(ConfigurationError, match="HTTP_PROXY"):
+        run("http://jobs.invalid", lambda client: client.get("j1"))
