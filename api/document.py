@@ -79,7 +79,7 @@ def _submission() -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": [one, many]}}}},
         "responses": {
             "202": accepted,
-            **{str(status): problem(status) for status in (400, 401, 403, 413, 415, 422, 429, 500, 503)},
+            **{str(status): problem(status) for status in (400, 401, 403, 408, 413, 415, 422, 429, 500, 503)},
         },
     }
 

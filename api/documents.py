@@ -16,13 +16,17 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 async def read_document(request: Request, room: Room, model: type[Body], *, optional: bool = False) -> Body:
-    """The body as `model`; raises 400, 413, 415 or 422. `optional`: without a body, everything has its default."""
+    """The body as `model`; raises 400, 408, 413, 415, 422 or 503.
+
+    `optional`: without a body, everything has its default.
+    """
     call = Call.of(request)
-    raw = await read_body(call, room.core.settings.max_body_bytes)
-    if optional and not raw.strip():
-        return model()
-    require_json(call)
-    data = parse_json(raw, room.core.settings.max_depth, "")
+    with room.bodies.place() as place:
+        raw = await read_body(call, room.core.settings.max_body_bytes, room.bodies, place)
+        if optional and not raw.strip():
+            return model()
+        require_json(call)
+        data = parse_json(raw, room.core.settings.max_depth, "")
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -19,6 +19,7 @@ from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
+from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
 from synthralos.telemetry.serving import MetricsPort
 
@@ -142,6 +143,7 @@ def run_api(settings: Settings) -> None:
 
     on_stop(on_signal)
     log_as("api", settings)
+    allow_many_open_files()
     core = build_core(settings, check_deployment)
     core.metrics.describe("api")
     try:

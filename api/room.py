@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from api.arrivals import Arrivals
 from api.http.auth import Authenticator, BriefCache, Caller
+from api.http.bodies_in_flight import SMALL_BODY, BodiesInFlight
 from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
 from api.live.open_here import OpenHere
@@ -47,7 +48,7 @@ REPORT_SECONDS = 1.0
 
 _READERS = 8
 _SMALL_BATCH, _LARGE_BATCH = 500, 4
-LARGE_BODY = 64 * 1024
+LARGE_BODY = SMALL_BODY
 """From this many bytes on, a body is parsed in a thread and committed beside the small ones, not among them."""
 
 
@@ -87,6 +88,7 @@ class Room:
         self.audit = Audit(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
+        self.bodies = BodiesInFlight(max(core.settings.bodies_bytes, core.settings.max_body_bytes))
         self.auth = Authenticator(
             lambda secret: self.read(lambda: self.keys.find(secret)),
             lambda key_id: self.read(lambda: self.keys.get(key_id, EVERYTHING)),

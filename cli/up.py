@@ -28,9 +28,11 @@ def up(
     from pipelines.providers.table import check_deployment  # noqa: PLC0415
     from synthralos.core import build_core  # noqa: PLC0415
     from synthralos.logs import log_as  # noqa: PLC0415
+    from synthralos.open_files import allow_many_open_files  # noqa: PLC0415
 
     out = output(context, as_json)
     log_as("up", chosen)
+    allow_many_open_files()
     core = build_core(chosen, check_deployment)
     with stop_requested() as stop, embedded(core) as url:
         key = first_admin_key(core)

@@ -17,6 +17,7 @@ from scheduler.sweeper import Sweeper
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
+from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.retention.housekeeping import Housekeeping
@@ -166,6 +167,7 @@ class SchedulerProcess:
 def run_scheduler(settings: Settings) -> None:
     """Run a scheduler until a stop signal. Must be called in the main thread."""
     log_as("scheduler", settings)
+    allow_many_open_files()
     if settings.embedded:
         log.warning("BROKER_URL is memory://, which reaches no other process: the rings of this scheduler are lost")
     stopping = threading.Event()

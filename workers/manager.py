@@ -6,11 +6,13 @@ from dramatiq.cli import main
 
 from synthralos.config.settings import load_settings
 from synthralos.logs import log_as
+from synthralos.open_files import allow_many_open_files
 
 
 def manage() -> int:
     """Run the manager with the arguments of the command line; its exit code."""
     log_as("worker-manager", load_settings())
+    allow_many_open_files()
     exit_code: int = main()  # type: ignore[no-untyped-call]
     return exit_code
 

@@ -14,6 +14,7 @@ from synthralos.config.settings import Settings, load_settings
 from synthralos.core import build_core
 from synthralos.domain.states import Stage
 from synthralos.logs import log_as
+from synthralos.open_files import allow_many_open_files
 from synthralos.telemetry.serving import MetricsPort, check_ports
 from workers.runtime import WorkerRuntime
 
@@ -46,6 +47,7 @@ def boot() -> None:
     """What each process of the process manager calls first: makes the broker with its actors."""
     settings = load_settings()
     log_as("worker", settings)
+    allow_many_open_files()
     core = build_core(settings, check_deployment)
     core.metrics.describe("worker")
     # Open as long as the process lives: scrapers see it drain.

@@ -5,6 +5,7 @@ lets through (NUL, integers that it turned into floats) or refuses without a fie
 at again here, by the standard library's slower parser and only when there is a reason to.
 """
 
+import asyncio
 import codecs
 import json
 import re
@@ -16,6 +17,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from api.http.bodies_in_flight import BODY_SECONDS, LEAST_RATE, SMALL_BODY, BodiesInFlight, BodyPlace, too_late
 from api.http.problems import Problem, invalid, invalid_field, not_json, too_large
 from pipelines.intake.errors import FieldError, join
 
@@ -38,13 +40,31 @@ class Incoming(Protocol):
         ...
 
 
-async def read_body(call: Incoming, limit: int) -> bytes:
-    """The body's bytes; raises a 413 as soon as more than `limit` bytes are announced or have come."""
+async def read_body(call: Incoming, limit: int, bodies: BodiesInFlight, place: BodyPlace) -> bytes:
+    """The body's bytes; they count in `bodies` until the place is left.
+
+    Raises a 413 as soon as more than `limit` bytes are announced or have come, a 408 for what does not end, and a
+    503 where other bodies leave no room.
+    """
     announced = call.header(b"content-length")
     if announced is not None and announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise too_large(limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS) as waiting:
+            place.waiting = waiting
+            return await _whole_body(call, limit, bodies, place, waiting)
+    except TimeoutError:
+        raise too_late(place) from None
+    finally:
+        place.waiting = None
+
+
+async def _whole_body(
+    call: Incoming, limit: int, bodies: BodiesInFlight, place: BodyPlace, waiting: asyncio.Timeout
+) -> bytes:
     chunks: list[bytes] = []
     size = 0
+    began = asyncio.get_running_loop().time()
     more = True
     while more:
         message = await call.receive()
@@ -55,6 +75,12 @@ async def read_body(call: Incoming, limit: int) -> bytes:
         if size > limit:
             raise too_large(limit)
         chunks.append(chunk)
+        if place.evicted:
+            raise too_late(place)
+        if size > SMALL_BODY:
+            bodies.grow(place, size)
+            waiting.reschedule(began + BODY_SECONDS + size / LEAST_RATE)
+    bodies.whole(place)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

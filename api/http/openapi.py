@@ -15,12 +15,13 @@ _DESCRIPTIONS = {
     403: "The key may not do this",
     404: "There is no such thing, or none that the key may see",
     409: "The job's state does not allow it",
+    408: "The body took too long",
     413: "The body is too large",
     415: "The body is not declared as JSON",
     422: "Something in the request is not valid; each field is named",
     429: "Too many requests at once",
     500: "A bug",
-    503: "The database cannot be reached; nothing is promised",
+    503: "The database cannot be reached, or too many bodies are under way; nothing is promised",
 }
 _ENTRY = {
     "type": "object",
@@ -59,7 +60,7 @@ def documented(
 ) -> dict[str, Any]:
     """What a route that answers with `model` is declared with."""
     statuses = [401, 403, 429, 500, 503]
-    statuses += [404] * found + [422] * validated + [409] * conflicting + [400, 413, 415] * body
+    statuses += [404] * found + [422] * validated + [409] * conflicting + [400, 408, 413, 415] * body
     responses: dict[int | str, Any] = {status: {"model": model, "description": description}}
     return {"responses": responses | {code: problem(code) for code in sorted(statuses)}, "response_model": None}
 

@@ -113,6 +113,13 @@ def unavailable(detail: str = "The database cannot be reached: try again.") -> P
     return Problem(503, "unavailable", "Temporarily unavailable", detail, headers=RETRY_AFTER)
 
 
+def busy_with_bodies() -> Problem:
+    """503: the process holds as many bytes of bodies as it may."""
+    detail = "Too many bytes of other requests are under way, and this one was refused. Send it again."
+    headers = {**RETRY_AFTER, "Connection": "close"}
+    return Problem(503, "unavailable", "Temporarily unavailable", detail, headers=headers)
+
+
 def refusal(error: Problem | StoreError, outages: Outages) -> Response:
     """The answer to a request that ended so; raises the store's error where it is a bug. `outages` hear of it."""
     if isinstance(error, Problem):

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from api.call import Call
 from api.http.answers import JsonAnswer
+from api.http.auth import Caller
 from api.http.bodies import parse_json, read_body, require_json, without_mark
 from api.http.paths import JOBS_PATH
 from api.http.problems import Problem, invalid, invalid_field, of_document, unavailable
@@ -44,8 +45,13 @@ async def submit_jobs(call: Call) -> Response:
     room, caller = call.room, await call.admit(Permission.SUBMIT_JOBS)
     key = _idempotency_key(call)
     require_json(call)
-    raw = await read_body(call, room.core.settings.max_body_bytes)
-    now = utc_now()
+    with room.bodies.place() as place:
+        raw = await read_body(call, room.core.settings.max_body_bytes, room.bodies, place)
+        return await _submit(call, caller, key, raw)
+
+
+async def _submit(call: Call, caller: Caller, key: str | None, raw: bytes) -> Response:
+    room, now = call.room, utc_now()
     document, parsed = await _in_thread_if_large(room, raw, lambda: _understand(room, raw, now))
     if isinstance(parsed, InvalidJob):
         earlier = None if key is None else await _earlier(room, key, caller.scope, document)

@@ -17,7 +17,8 @@ _EVERYWHERE = {
     "403": "the key may not do this",
     "429": "too many requests at once; `Retry-After` says when to try again",
     "500": "a bug; the log of the API says which",
-    "503": "the database cannot be reached, nothing is promised; `Retry-After` says when to try again",
+    "503": "the database cannot be reached, or too many bodies are under way, and nothing is promised;"
+    " `Retry-After` says when to try again",
 }
 """Answers that every operation may give: they are told once."""
 

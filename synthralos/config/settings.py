@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8080, ge=0, le=65535, description="port the API listens on; 0 picks a free one")
     max_body_bytes: Count = Field(32_000_000, description="largest request body the API reads, in bytes")
+    bodies_bytes: Count = Field(
+        128 * 1024 * 1024,
+        description="bytes of all bodies above 64 KiB that an API process holds at once; MAX_BODY_BYTES at least",
+    )
     max_depth: Count = Field(32, description="deepest nesting of a JSON request body")
     submit_timeout: Positive = Field(5.0, description="seconds to try to commit a submission before answering 503")
 

@@ -10,7 +10,7 @@ from api.http.edge import Edge
 SCOPE = {"type": "http", "method": "POST", "path": "/api/v1/jobs", "headers": []}
 
 
-def logged(error: Exception, caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+def logged(error: BaseException, caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise error
 
@@ -34,3 +34,9 @@ def test_a_caller_who_goes_away_is_one_line_and_no_error(caplog: pytest.LogCaptu
 def test_a_bug_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
     [record] = logged(RuntimeError("x"), caplog)
     assert record.levelno == logging.ERROR
+
+
+def test_a_request_that_a_stopping_server_ends_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    [record] = logged(asyncio.CancelledError(), caplog)
+    assert record.levelno == logging.INFO
+    assert "\n" not in record.getMessage()
