@@ -19,12 +19,14 @@ from synthralos.telemetry.outages import DATABASE
 router = APIRouter(prefix="/health", tags=["health"])
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live", responses={200: {"model": Live, "description": "It does"}, 500: problem(500)})
 async def live() -> Response:
     """Whether the process answers at all."""
     return answer({"status": "ok"})
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get(
     "/ready",
     responses={

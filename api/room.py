@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api.arrivals import Arrivals
 from api.http.auth import Authenticator, BriefCache, Caller
 from api.http.bodies_in_flight import SMALL_BODY, BodiesInFlight
+from api.http.parameters import require_once
 from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
 from api.live.open_here import OpenHere
@@ -276,6 +277,8 @@ def room_of(request: Request) -> Room:
 
 
 async def admit(request: Request, permission: Permission) -> tuple[Room, Caller]:
-    """The room, and the caller who may do that; raises 401, 403 or 429."""
+    """The room, and the caller who may do that; raises 401, 403, 422 or 429."""
     room = room_of(request)
-    return room, await room.auth.admit(request.headers.get("authorization"), permission)
+    caller = await room.auth.admit(request.headers.get("authorization"), permission)
+    require_once(request.query_params.multi_items())
+    return room, caller

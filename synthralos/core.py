@@ -112,6 +112,8 @@ def _show(core: Core) -> None:
     metrics.reads(families.OUTAGE, lambda: {(name,): seconds for name, seconds in core.outages.seconds().items()})
     metrics.reads(families.CONFIG_VERSION, lambda: core.live.current.version)
     metrics.reads(families.CATALOG_DEPLOYMENTS, lambda: len(core.live.current.catalog))
+    if core.direct is not None:
+        metrics.reads(families.DIRECT_RINGS, lambda: core.direct.rung_ids if core.direct else 0)
     metrics.reads(families.POOL, lambda: {(p.name, state): n for p in database.pools() for state, n in p.states()})
     metrics.reads(families.POOL_WAITS, lambda: {(pool.name,): pool.waits for pool in database.pools()})
     metrics.reads(families.POOL_WAIT_SECONDS, lambda: {(pool.name,): pool.wait_seconds for pool in database.pools()})

@@ -118,7 +118,10 @@ class KeptConfig(LiveConfig):
 
     def _run(self, bus: Bus) -> None:
         self._look()
-        bus.subscribe(Topic.CONFIG, lambda _: self._woken.set())
+        try:
+            bus.subscribe(Topic.CONFIG, lambda _: self._woken.set())
+        except Exception:  # without being told it looks by itself: this thread must not end silently
+            log.exception("changes of the configuration will not be heard of at once")
         while not self._stopping:
             self._look()
             self._woken.wait(self._every)

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from prometheus_client import Counter
+
 from pipelines.analyze.protocol import Exporter, Trace
 from pipelines.analyze.stage import conclusion
 from pipelines.analyze.trace import assemble
@@ -18,6 +20,8 @@ from synthralos.domain.states import State
 from synthralos.store.exports.backlog import Analysis, Owed
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.clock import DatabaseClock
+from synthralos.telemetry.families import EXPORTED
+from synthralos.telemetry.metrics import Children, Metrics
 from synthralos.telemetry.outages import Reminder
 
 log = logging.getLogger(__name__)
@@ -39,13 +43,15 @@ class TraceExporter:
         exporters: Mapping[str, Exporter],
         clock: DatabaseClock,
         exports: Callable[[str], bool] = lambda organization: True,
+        metrics: Metrics | None = None,
     ) -> None:
         """`exports` says whether the traces of an organization's jobs are exported."""
+        counted = (metrics or Metrics()).counters(EXPORTED)
         self._reader = reader
         self._analysis = analysis
         self._clock = clock
         self._exports = exports
-        self._shippers = [Shipper(reader, analysis, exporter) for exporter in exporters.values()]
+        self._shippers = [Shipper(reader, analysis, exporter, counted) for exporter in exporters.values()]
 
     def start(self) -> None:
         """Be ready to ship."""
@@ -81,7 +87,8 @@ class TraceExporter:
 class Shipper:
     """One destination's thread: ships what the destination is owed whenever it is woken."""
 
-    def __init__(self, reader: Reader, analysis: Analysis, exporter: Exporter) -> None:
+    def __init__(self, reader: Reader, analysis: Analysis, exporter: Exporter, counted: Children[Counter]) -> None:
+        self._counted = counted
         self._reader = reader
         self._analysis = analysis
         self._exporter = exporter
@@ -145,6 +152,7 @@ class Shipper:
             done = gone | self._accepted(list(traces.values()))
             self._analysis.shipped(destination, sorted(done))
             refused = [each for each in owed if each.job_id not in done]
+            self._count({"accepted": len(done) - len(gone), "gone": len(gone), "refused": len(refused)})
             if refused:
                 self._analysis.put_off(destination, refused)
                 self._tell(refused)
@@ -165,6 +173,11 @@ class Shipper:
                 reason = str(error) if isinstance(error, OSError) else type(error).__name__
                 log.warning("%s refuses traces, they come again: %s", self._exporter.destination, reason)
             return set()
+
+    def _count(self, outcomes: Mapping[str, int]) -> None:
+        for outcome, number in outcomes.items():
+            if number:
+                self._counted[self._exporter.destination, outcome].inc(number)
 
     def _tell(self, refused: Sequence[Owed]) -> None:
         """A trace that is refused again and again while others are taken is worth a look."""

@@ -106,6 +106,7 @@ class WorkerRuntime:
             exporters,
             self.heartbeat.clock,
             lambda organization: core.live.current.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, organization),
+            core.metrics,
         )
         self._audit = ClaimAudit(claims, self.registry, lambda: self.heartbeat.process_id, core.doorbell.ring)
         core.bus.subscribe(Topic.CLAIM_REVOKED, self._on_revoked)

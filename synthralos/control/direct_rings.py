@@ -28,9 +28,13 @@ class DirectRings:
     """Knows the living workers, and words the notices that ring them. It looks in a thread of its own."""
 
     def __init__(self, living: Callable[[], Sequence[ProcessRow]], fresh: float) -> None:
-        """`living` gives the worker processes; those that beat within `fresh` seconds are rung."""
+        """`living` gives the worker processes; those that beat within `fresh` seconds are rung.
+
+        `rung_ids` counts the jobs that were rung for.
+        """
         self._living = living
         self._fresh = fresh
+        self.rung_ids = 0
         self._turn = itertools.count()
         self._seen: dict[str, list[str]] = {}
         self._seen_at = -_KNOWN_FOR
@@ -60,6 +64,7 @@ class DirectRings:
         seen = self._seen if time.monotonic() - self._seen_at <= _KNOWN_FOR else {}
         if not all(seen.get(stage) for stage, _ in groups):
             return []
+        self.rung_ids += len(places)
         return [
             Notice(self._channel(seen[stage]), encode_ring(stage, lane, ids[i : i + MOST_IDS]))
             for (stage, lane), ids in groups.items()

@@ -57,6 +57,7 @@ FLUSH_FAILURES = _counter("commit_failures", "commit", "API, worker", "writes th
 DOORBELL_IDS = _counter("doorbell_ids", "outcome", "all", "job ids that were rung or, for later, dropped")
 DOORBELL_MESSAGES = _counter("doorbell_messages", "", "all", "messages that the broker took")
 DOORBELL_FAILURES = _counter("doorbell_failures", "", "all", "tries to publish that failed")
+DIRECT_RINGS = _counter("direct_rings", "", "API, scheduler", "job ids that were rung for by the database itself")
 DOORBELL_PENDING = _gauge("doorbell_pending_ids", "", "all", "job ids that the broker does not have yet")
 
 REQUESTS = _histogram(
@@ -93,14 +94,17 @@ SLOTS = _gauge("slots", "state", "worker", "jobs under way (used), and how many 
 FLIGHT_BYTES = _gauge("flight_bytes", "state", "worker", "bytes of requests under way (used, most)")
 IN_FLIGHT = _gauge("calls_in_flight", "", "worker", "provider calls that run now")
 HEARTBEAT_AGE = _gauge("heartbeat_age_seconds", "", "worker", "seconds since the last heartbeat that was stored")
+EXPORTED = _counter(
+    "exported_traces", "destination outcome", "worker", "traces in shipments: accepted, refused (they come again), gone"
+)
 
 LEADS = _gauge("scheduler_leads", "", "scheduler", "1 where this scheduler leads")
 SWEPT = _counter("swept_jobs", "move", "scheduler", "jobs that the sweeper moved: woken, expired, freed, rung_again")
 PROCESSES = _gauge("processes", "kind", "scheduler (leader)", "processes whose heartbeat is fresh")
-QUEUE_JOBS = _gauge("queue_jobs", "stage lane", "scheduler (leader)", "queued jobs; 10000 means so many or more")
+QUEUE_JOBS = _gauge("queue_jobs", "stage lane", "scheduler (leader)", "queued jobs; 2000 means so many or more")
 QUEUE_AGE = _gauge("queue_oldest_seconds", "stage lane", "scheduler (leader)", "how long the queue's head has waited")
-PARKED_JOBS = _gauge("jobs_parked", "", "scheduler (leader)", "parked jobs; 10000 means so many or more")
-BACKLOG_JOBS = _gauge("export_backlog", "destination", "scheduler (leader)", "traces to export; 10000: so many or more")
+PARKED_JOBS = _gauge("jobs_parked", "", "scheduler (leader)", "parked jobs; 2000 means so many or more")
+BACKLOG_JOBS = _gauge("export_backlog", "destination", "scheduler (leader)", "traces to export; 2000: so many or more")
 BACKLOG_AGE = _gauge("export_oldest_seconds", "destination", "scheduler (leader)", "age of the oldest trace to export")
 MESSAGES = _gauge("broker_messages", "stage lane", "scheduler (leader)", "messages that wait in the broker")
 SAMPLE_AGE = _gauge("sample_age_seconds", "", "scheduler (leader)", "age of the leader's figures")

@@ -6,6 +6,7 @@ its result, and of an attempt's outcome, whoever made it.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -77,11 +78,23 @@ def record_history(database: Database) -> None:
             raw.commit()
 
 
+@contextmanager
+def _one_moment(database: Database) -> Iterator[sa.Connection]:
+    """Everything that is read is of one moment: late ends are booked also after all jobs are done."""
+    with database.write.connect() as connection:
+        if database.dialect == "postgresql":
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.rollback()  # what the pool did with the connection has begun a transaction
+            connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        yield connection
+
+
 def broken_promises(
     database: Database, accepted: Sequence[str], bill: Sequence[Mapping[str, Any]], prices: Prices
 ) -> list[str]:
     """Every promise that does not hold, in words. `prices`: (input, output) in USD per million tokens."""
-    with database.snapshot() as connection:
+    with _one_moment(database) as connection:
         rows = {row.id: row for row in connection.execute(sa.select(all_jobs))}
         booked = {(row.job_id, row.attempt_no): row for row in connection.execute(sa.select(all_attempts))}
         logged = {(row.job_id, row.attempt_no): row for row in connection.execute(sa.select(model_cost_logs))}

@@ -230,3 +230,12 @@ def test_neither_prompts_nor_keys_are_logged_or_sent_back(place: Place, caplog: 
     said = "".join(texts) + caplog.text
     assert SECRET_TEXT not in said
     assert secret not in said
+
+
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "user=a&user=b&state=queued", "created_after=x&created_after=x"])
+def test_a_parameter_that_is_given_twice_is_refused(place: Place, query: str) -> None:
+    assert fields_of(place.client().get(f"{JOBS}?{query}"))[0] == f"query.{query.partition('=')[0]}"
+
+
+def test_a_list_is_given_value_by_value(place: Place) -> None:
+    assert place.client().get(f"{JOBS}?state=queued&state=active").status_code == 200

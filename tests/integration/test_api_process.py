@@ -35,6 +35,9 @@ def test_health_tells_strangers_whether_jobs_are_accepted(place: Place) -> None:
     place.store.worker()
     stranger = place.client_with(None)
     assert stranger.get("/health/live").json() == {"status": "ok"}
+    for path in ("/health/live", "/health/ready"):  # what monitors ask
+        head = stranger.head(path)
+        assert (head.status_code, head.content) == (200, b"")
     answer = stranger.get("/health/ready")
     Ready.model_validate_json(answer.content)
     assert answer.status_code == 200
