@@ -25,11 +25,9 @@ from pipelines.intake.errors import FieldError
 from pipelines.intake.validation import field_errors
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.core import Core
+from synthralos.store.admin.processes import release
 from synthralos.store.sql.errors import StoreError
 from synthralos.telemetry.outages import Outages
-
-API_VERSION = "1.0.0"
-"""Of the HTTP interface, as the OpenAPI document names it."""
 
 
 def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
@@ -44,9 +42,10 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
         finally:
             await room.close()
 
+    version = release()
     app = FastAPI(
         title="SynthralOS",
-        version=API_VERSION,
+        version=version,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -57,7 +56,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     rooms = (jobs, events, operations, keys, flags, deployments, audit, traces, health, metrics)
     for room in rooms:
         app.include_router(room.router)
-    document = describe(app, API_VERSION)
+    document = describe(app, version)
     _add_documents(app, document)
     _add_problems(app, core.outages, _allowed_methods(document))
     app.add_middleware(Edge)

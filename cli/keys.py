@@ -127,6 +127,9 @@ def _after(days: float | None) -> datetime | None:
 
 
 def _check_scope(organization: str | None, workspace: str | None, user: str | None, plan: str | None) -> None:
+    for name, value in {"organization": organization, "workspace": workspace, "user": user}.items():
+        if value is not None and not value.strip():
+            raise typer.BadParameter(f"--{name} is blank: leave it out, or name one")
     if organization is None and (workspace or user or plan):
         raise typer.BadParameter("--workspace, --user and --plan need an --organization")
 

@@ -42,6 +42,8 @@ def set_plan(
 
     Example: `synthralos organizations set acme --plan pro`
     """
+    if not name.strip():
+        raise typer.BadParameter("the name is blank")
     with _organizations(database_url) as organizations:
         found = organizations.set_plan(name, plan, by())
     output(context, as_json).show(_data(found), lambda: Text(f"{one_line(found.name)} is on {found.plan}"))

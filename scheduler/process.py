@@ -31,9 +31,6 @@ DAY = 86_400.0
 HOUSEKEEPING_EVERY = 300.0
 """Seconds between rounds of housekeeping."""
 
-KEEP_IDEMPOTENCY_KEYS = DAY
-"""Seconds for which an `Idempotency-Key` answers a repeat."""
-
 KEEP_PROCESSES = DAY
 """Seconds for which operators can see a process that has ended."""
 
@@ -154,7 +151,7 @@ class SchedulerProcess:
     def _keep_house(self) -> bool:
         if not self.leads:
             return False
-        while self._housekeeping.prune_idempotency_keys(KEEP_IDEMPOTENCY_KEYS):
+        while self._housekeeping.prune_idempotency_keys(self._settings.idempotency_days * DAY):
             pass
         while self._housekeeping.prune_processes(KEEP_PROCESSES):
             pass

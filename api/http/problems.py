@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob
 from synthralos.store.sql import outage
-from synthralos.store.sql.errors import StoreError, is_transient
-from synthralos.telemetry.outages import Outages
+from synthralos.store.sql.errors import StoreError, is_transient, lacks_schema
+from synthralos.telemetry.outages import DATABASE, Outages
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}
@@ -124,6 +124,9 @@ def refusal(error: Problem | StoreError, outages: Outages) -> Response:
     """The answer to a request that ended so; raises the store's error where it is a bug. `outages` hear of it."""
     if isinstance(error, Problem):
         return error.response()
+    if lacks_schema(error):
+        outages.failed(DATABASE, "its schema is missing or too old", "run `synthralos migrate`")
+        return unavailable("The database does not have our schema: run `synthralos migrate`.").response()
     if not is_transient(error):
         raise error
     outage.tell(outages, error)

@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     ring_again_after: Positive = Field(
         10.0, description="seconds after which a queued job that nobody came for is rung again"
     )
+    idempotency_days: Positive = Field(30.0, description="days for which an Idempotency-Key answers a repeat")
     leader_term: Positive = Field(6.0, description="seconds a scheduler leads before it must renew")
 
     trace_export_file: Path | None = Field(None, description="JSON-lines file that finished traces are appended to")

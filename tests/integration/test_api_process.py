@@ -56,7 +56,9 @@ def test_a_database_without_the_schema_is_not_ready(sqlite_database: str) -> Non
     database = Database(sqlite_database)
     with api_over(core_over(database)) as place:
         answer = place.client_with(None).get("/health/ready")
+        refused = place.client_with("sk-syn-" + "x" * 43).post(JOBS, json={"prompt": "Hello"})
     database.close()
+    assert (refused.status_code, "synthralos migrate" in refused.json()["detail"]) == (503, True)
     assert (answer.status_code, answer.json()["checks"]["schema"]) == (503, "outdated")
 
 

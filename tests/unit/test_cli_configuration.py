@@ -93,3 +93,13 @@ def test_keys_and_plans_of_the_command_line_are_on_record(run: Command) -> None:
     assert [c["act"] for c in whole.json["changes"]] == ["keys.revoke", "organizations.set_plan", "keys.create"]
     assert secret not in whole.out
     assert "organizations.set_plan" in run("audit", "--organization", "acme").out
+
+
+@pytest.mark.parametrize("option", ["organization", "workspace", "user"])
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_blank_scope_is_refused_by_its_option(run: Command, option: str, blank: str) -> None:
+    others = {"organization": [], "workspace": ["--organization", "a"], "user": ["--organization", "a"]}[option]
+    done = run("keys", "create", *others, f"--{option}", blank)
+    assert (done.code, f"--{option} is blank" in done.err) == (2, True)
+    assert run("keys", "list", "--json").json["keys"] == []
+    assert run("organizations", "set", blank, "--plan", "pro").code == 2

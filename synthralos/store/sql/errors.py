@@ -112,6 +112,9 @@ _BY_RESULT_CODE = {
 }
 """SQLite's primary result codes."""
 
+_NO_SUCH_THING = ("42P01", "42703")
+"""PostgreSQL: undefined table, undefined column."""
+
 _TOO_LARGE = ("invalid memory alloc request size", "too big", "exceeds the maximum")
 """What is too large, where PostgreSQL or SQLite have no code of its own for it."""
 
@@ -141,6 +144,18 @@ def is_transient(error: BaseException) -> bool:
 def is_contention(error: BaseException) -> bool:
     """Whether it was the statement's own rows that were not to be had, rather than the database."""
     return classify(error) is Kind.CONTENTION
+
+
+def lacks_schema(error: BaseException) -> bool:
+    """Whether a table or a column is not there: the database was not migrated, or not far enough."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if getattr(seen, "sqlstate", None) in _NO_SUCH_THING:
+            return True
+        if isinstance(seen, sqlite3.OperationalError) and str(seen).startswith(("no such table", "no such column")):
+            return True
+        seen = seen.orig if isinstance(seen, exc.StatementError) else seen.__cause__
+    return False
 
 
 def _of_sqlalchemy(error: exc.SQLAlchemyError) -> Kind:
