@@ -52,10 +52,17 @@ class Heartbeat:
         self.process_id = ""
 
     def start(self, patience: float = 60.0) -> None:
-        """Register, waiting up to `patience` seconds for the database, learn its time, and begin to beat."""
+        """Register, waiting up to `patience` seconds for the database, learn its time, and begin to beat.
+
+        Raises `Stopped` after `give_up`, and what the database answered last where it lasts.
+        """
         self._when_it_works(self._register, patience)
         self._when_it_works(self._beat, patience)
         self._thread.start()
+
+    def give_up(self) -> None:
+        """Wait for the database no longer: the process has to stop before it has begun."""
+        self._stop.set()
 
     @property
     def beats(self) -> bool:
@@ -106,8 +113,12 @@ class Heartbeat:
 
     def _when_it_works(self, action: Callable[[], None], patience: float) -> None:
         """A schema that is not there yet is waited for too: whoever migrates may be about to."""
-        keep_trying(action, patience=patience, passes=lambda error: isinstance(error, StoreError), tell=self._report)
+        keep_trying(action, stopping=self._stop, patience=patience, passes=_of_the_store, tell=self._report)
         self._outages.works(DATABASE)
 
     def _report(self, error: Exception) -> None:
         self._outages.failed(DATABASE, *outage.DIAGNOSES.of(error))
+
+
+def _of_the_store(error: Exception) -> bool:
+    return isinstance(error, StoreError)

@@ -1,9 +1,13 @@
 """Worker processes under Dramatiq's own process manager."""
 
 import gc
+import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import dramatiq
 
@@ -15,8 +19,12 @@ from synthralos.core import build_core
 from synthralos.domain.states import Stage
 from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files
+from synthralos.store.sql.errors import StoreError
+from synthralos.store.sql.retrying import Stopped
 from synthralos.telemetry.serving import MetricsPort, check_ports
 from workers.runtime import WorkerRuntime
+
+log = logging.getLogger(__name__)
 
 _LAST_RINGS = 5.0
 """Seconds at most in which a worker that shuts down rings for the jobs that it gave back."""
@@ -43,6 +51,42 @@ class Lifecycle(dramatiq.Middleware):
         self._afterwards()
 
 
+class ProcessLifecycle(Lifecycle):
+    """The same in a process of the process manager, which would go on without a runtime that did not start."""
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Be ready, or end the process: at once when it is told to stop, with an error when the database stays away."""
+        try:
+            with _told_to_stop(self._runtime.give_up):
+                super().before_worker_boot(broker, worker)
+        except Stopped:
+            log.info("told to stop before the database was there")
+            sys.exit(0)
+        except StoreError as error:
+            log.error("this worker cannot start, the database stays away: %s", error)
+            sys.exit(1)
+
+
+@contextmanager
+def _told_to_stop(act: Callable[[], None]) -> Iterator[None]:
+    """Have signals that stop a process call `act`, besides what they do already."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def told(number: int, frame: FrameType | None) -> None:
+        act()
+        also = before[signal.Signals(number)]
+        if callable(also):
+            also(number, frame)
+
+    for number in before:
+        signal.signal(number, told)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def boot() -> None:
     """What each process of the process manager calls first: makes the broker with its actors."""
     settings = load_settings()
@@ -55,7 +99,7 @@ def boot() -> None:
     runtime = WorkerRuntime(core)
     declare_actors(core.broker, settings.broker_namespace, map(Stage, settings.worker_stages), runtime.handle)
     # Dramatiq closes the broker next: what was released has to be rung before.
-    core.broker.add_middleware(Lifecycle(runtime, lambda: core.doorbell.close(_LAST_RINGS)))
+    core.broker.add_middleware(ProcessLifecycle(runtime, lambda: core.doorbell.close(_LAST_RINGS)))
     dramatiq.set_broker(core.broker)
     _calm_garbage_collector()
 

@@ -164,13 +164,18 @@ class WorkerRuntime:
         self._thread.start()
         self.heartbeat.start()
         # Nothing may be done under a configuration that operators have changed since.
-        keep_trying(self._live.read, patience=_CONFIG_PATIENCE)
+        keep_trying(self._live.read, patience=_CONFIG_PATIENCE, stopping=self._stopping)
         self._live.start(self._bus)
         self._exporter.start()
         self._thread.spawn(self._audit.run)
         if self._inbox is not None:
             self._inbox.start()
         log.info("worker %s is ready", self.heartbeat.process_id)
+
+    def give_up(self) -> None:
+        """Wait for the database no longer; `start` raises `Stopped`."""
+        self._stopping.set()
+        self.heartbeat.give_up()
 
     def handle(self, stage: Stage, job_ids: Sequence[str], *, doubtful: bool = False, lane: Lane = Lane.BULK) -> None:
         """Work on those of `job_ids` that have work at `stage`. Runs in a Dramatiq thread.

@@ -63,3 +63,11 @@ def test_a_worker_that_has_to_stop_brings_a_thousand_calls_home_in_time(make_sit
     site.worker()
     site.check_promises()
     assert len(site.provider.bill()) == _CALLS + len(late)
+
+
+def test_a_worker_that_waits_for_its_database_stops_when_it_is_told_to(make_site: Callable[..., Site]) -> None:
+    site = make_site()
+    worker = site.worker(database_url=f"{site.settings['database_url']}_is_not_there")
+    site.eventually(lambda: "no such database" in worker.tail(), "the worker has found no database")
+    assert worker.terminate(timeout=60) == 0
+    assert "told to stop before the database was there" in worker.tail()
