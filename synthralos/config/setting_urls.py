@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_AUTHORITY = re.compile(r"(?P<scheme>[^:/?#]+://)(?P<hosts>[^/?#]*)(?P<rest>.*)")
 _SPACE = re.compile(r"\s|[\x00-\x1f\x7f]")
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -20,10 +21,9 @@ def checked_url(url: str, schemes: Sequence[str], *, hosts_by_comma: bool = Fals
         raise ValueError(f"must hold no spaces or control characters: {ENCODED}")
     if _LONE_PERCENT.search(url):
         raise ValueError(f"holds a % that begins no percent form: write %25, and {ENCODED}")
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError(f"has brackets that hold no IPv6 address: {ENCODED}") from None
+    parts = _split(url, hosts_by_comma)
+    if parts is None:
+        raise ValueError(f"has brackets that hold no IPv6 address: {ENCODED}")
     if parts.scheme.split("+")[0] not in schemes:
         raise ValueError("must start with " + " or ".join(f"{scheme}://" for scheme in schemes))
     if "@" not in parts.netloc and "@" in parts.path + parts.fragment:
@@ -34,6 +34,17 @@ def checked_url(url: str, schemes: Sequence[str], *, hosts_by_comma: bool = Fals
     for place in places.split(",") if hosts_by_comma else [places]:
         _check_place(place)
     return parts
+
+
+def _split(url: str, hosts_by_comma: bool) -> SplitResult | None:
+    """The parts; None where brackets stand wrongly. Some Pythons take brackets only for the first of several hosts."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        found = _AUTHORITY.fullmatch(url)
+        if found is None or not hosts_by_comma or "," not in found["hosts"]:
+            return None
+        return urlsplit(f"{found['scheme']}host{found['rest']}")._replace(netloc=found["hosts"])
 
 
 def _check_place(place: str) -> None:
