@@ -1,16 +1,22 @@
 """Bounds on the head of a request, which the web server itself does not have: bytes, and seconds until it is whole."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.http.lingering import LingeringTransport
 
 HEAD_BYTES = 64 * 1024
 """Bytes that a head may have. They are counted as they arrive, so that at most one read more is held."""
 
 HEAD_SECONDS = 15.0
 """Seconds from the connection, or from a further request's first byte, until the head is whole."""
+
+
+DROPPED_OF_HEAD, DROPPED_OF_BODY = 1024 * 1024, 64 * 1024 * 1024
+"""Bytes of a request that was refused that are read and dropped, so that the client reads why."""
 
 
 class BoundedHeads(HttpToolsProtocol):
@@ -24,16 +30,21 @@ class BoundedHeads(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; it has to say what it wants."""
-        super().connection_made(transport)
+        self._lingering = LingeringTransport(transport, self.loop, self._unread)
+        super().connection_made(cast(asyncio.Transport, self._lingering))
         self._late = self.loop.call_later(HEAD_SECONDS, self._refuse, 408, "Request Timeout")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._stop_waiting()
+        self._lingering.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and see how large the head has become."""
+        if self._lingering.lingers:
+            self._lingering.drop(len(data))
+            return
         super().data_received(data)
         if not self._in_head or self.transport.is_closing():
             return
@@ -53,6 +64,12 @@ class BoundedHeads(HttpToolsProtocol):
         self._in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+
+    def _unread(self) -> int:
+        """So many bytes of a request that was not read to its end may still come, and are dropped."""
+        if self._in_head:
+            return DROPPED_OF_HEAD if self._head_bytes else 0
+        return DROPPED_OF_BODY if self.cycle is not None and self.cycle.more_body else 0
 
     def _stop_waiting(self) -> None:
         if self._late is not None:

@@ -9,7 +9,7 @@ from http.client import HTTPResponse
 
 import pytest
 
-from api.http import bodies
+from api.http import bodies, lingering
 from synthralos.open_files import allow_many_open_files
 from synthralos.store.sql.database import Database
 from tests.integration.api_place import JOBS, Place, api_over, core_over, submitted
@@ -67,3 +67,26 @@ def test_the_file_limit_is_raised_to_the_most_that_the_system_allows() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
+def test_who_sends_too_much_reads_why(place: Place) -> None:
+    """The body is sent to its end before the answer is read, as most clients do it."""
+    for size in (2 * HALF + 1, 20 * HALF):
+        answer = place.client().post(JOBS, content=b" " * size, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (413, "body-too-large")
+
+
+def test_a_client_that_goes_on_sending_is_dropped_in_the_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", 0.1)
+    host, port = place.server.url.removeprefix("http://").rsplit(":", 1)
+    head = f"POST {JOBS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {place.key()}\r\nContent-Length: {10**12}\r\n\r\n"
+    with closing(socket.create_connection((host, int(port)), timeout=60)) as connected:
+        connected.sendall(head.encode())
+        assert status(connected) == 413
+        with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
+            send_for_ever(connected)
+
+
+def send_for_ever(connected: socket.socket) -> None:
+    while True:
+        connected.sendall(b" " * 65536)
