@@ -10,7 +10,6 @@ from api.http.openapi import problem
 from api.room import Room, room_of
 from api.v1.views import Live, Ready
 from migrations import runner
-from migrations.runner import Schema
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError
@@ -45,18 +44,18 @@ async def ready(request: Request) -> Response:
 def examine(room: Room) -> dict[str, Any]:
     """The report; takes as long as the database takes to answer or to be found missing."""
     checks: dict[str, Any] = {"database": "unreachable", "schema": "unknown", "workers": None, "scheduler": "unknown"}
+    usable = False
     try:
         schema = runner.schema_at(runner.current(room.core.database))
-        checks["schema"] = schema
-        checks["database"] = "ok"
+        checks |= {"database": "ok", "schema": schema}
+        usable = schema.usable
         room.core.outages.works(DATABASE)
-        if schema.usable:
+        if usable:
             checks |= _processes(room)
     except StoreError as error:
         outage.tell(room.core.outages, error)
     checks["broker"] = "ok" if room.core.doorbell.healthy else "degraded"
-    well = checks["database"] == "ok" and checks["schema"] in (Schema.OK, Schema.NEWER)
-    return {"status": "ready" if well else "unready", "checks": checks}
+    return {"status": "ready" if usable else "unready", "checks": checks}
 
 
 def _processes(room: Room) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from synthralos.config.settings import Settings
     from synthralos.live_config import KeptConfig
     from synthralos.store.admin.audit import By
-    from synthralos.store.admin.configuration import Configuration
+    from synthralos.store.admin.configuration import Configuration, Set
 
 Reason = Annotated[str, typer.Option(help="Why; it goes on record: see `synthralos audit`.", show_default=False)]
 
@@ -49,6 +49,12 @@ def in_force(database_url: str | None) -> Iterator["KeptConfig"]:
             with suppress(StoreError):
                 live.read()
         yield live
+
+
+def changed(found: "Set[Any] | None") -> dict[str, Any]:
+    """When and by whom a value was set; None for both where it is at its default."""
+    at, who = (None, None) if found is None else (found.changed_at, found.changed_by)
+    return {"changed_at": at, "changed_by": who}
 
 
 def by(reason: str = "") -> "By":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from cli.configuring import Reason, by, configuration, kept
+from cli.configuring import Reason, by, changed, configuration, kept
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, output, settings
 from cli.output import local
@@ -108,8 +108,7 @@ def _views(database_url: str | None, organization: str | None = None) -> list[di
         return [
             {
                 **flags.view(flag, organization, stored=flag in found.flags),
-                "changed_at": found.flags[flag].changed_at if flag in found.flags else None,
-                "changed_by": found.flags[flag].changed_by if flag in found.flags else None,
+                **changed(found.flags.get(flag)),
             }
             for flag in Flag
         ]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.configuring import Reason, by, configuration, kept
+from cli.configuring import Reason, by, changed, configuration, kept
 from cli.keys import PlanName
 from cli.options import DatabaseUrl, Json, output, settings
 from cli.output import local
@@ -84,8 +84,7 @@ def _show(out: "Output", database_url: str | None) -> None:
         {
             "plan": str(plan),
             **limits.to_json(),
-            "changed_at": found.limits[plan].changed_at if plan in found.limits else None,
-            "changed_by": found.limits[plan].changed_by if plan in found.limits else None,
+            **changed(found.limits.get(plan)),
         }
         for plan, limits in live.current.limits.items()
     ]

@@ -97,5 +97,7 @@ def _standing(answer: dict[str, str | None]) -> str:
             return f"the database is at {at} (the newest)"
         case "newer":
             return f"the database is at {at}, newer than this release, which knows {newest} and works with it"
+        case "foreign":
+            return f"the database is at {at}, which is no revision of SynthralOS: does DATABASE_URL name another one's?"
         case _:
             return f"the database is at {at} (the newest is {newest})"

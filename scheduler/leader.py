@@ -1,6 +1,7 @@
 """Who leads: one scheduler at a time, by a term in the database that has to be renewed."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -32,6 +33,7 @@ class Leader:
         self._clock = clock
         self._number: int | None = None
         self._until = float("-inf")
+        self._turn = threading.Lock()
 
     @property
     def term(self) -> int | None:
@@ -40,12 +42,13 @@ class Leader:
 
     def campaign(self) -> int | None:
         """Win or renew the lead. Raises what the store raises; the lead then lasts until its term ends."""
-        before, asked_at = self.term, self._clock()
-        self._number = self._leadership.campaign()
-        self._until = float("-inf") if self._number is None else asked_at + self._seconds
-        if self._number != before:
-            self._log_change(before)
-        return self.term
+        with self._turn:
+            before, asked_at = self.term, self._clock()
+            self._number = self._leadership.campaign()
+            self._until = float("-inf") if self._number is None else asked_at + self._seconds
+            if self._number != before:
+                self._log_change(before)
+            return self.term
 
     def resign(self) -> None:
         """Give the lead up, so that another process can take it at once."""

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from pipelines.analyze.protocol import Exporter
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.analyze.table import build_exporters
 from pipelines.execute.stage import ExecuteStage
@@ -70,26 +71,10 @@ class WorkerRuntime:
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
         self._inbox = self._build_inbox(core, stages)
-        self.heartbeat = Heartbeat(
-            Processes(database),
-            "worker",
-            sorted(stages),
-            settings.heartbeat_interval,
-            settings.worker_lost_after,
-            outages=core.outages,
-            identified=self._on_identified,
-        )
+        self.heartbeat = self._build_heartbeat(core, stages)
         self._thread = EventLoopThread("calls")
         exporters = build_exporters(settings)
-        self._writer = JobWriter(
-            Settlements(database, list(exporters)),
-            core.bus,
-            core.doorbell,
-            ships=bool(exporters),
-            outages=core.outages,
-            metrics=core.metrics,
-            now=self.heartbeat.clock.now,
-        )
+        self._writer = self._build_writer(core, exporters)
         self._execute = ExecuteStage(build_providers(lambda: core.live.current.credentials, settings))
         self.slots = Slots(
             settings.flight_slots,
@@ -100,14 +85,7 @@ class WorkerRuntime:
         self.registry = Registry(self._give_slot_back)
         claims = Claims(database)
         self._conveyor = self._build_conveyor(core, stages, claims)
-        self._exporter = TraceExporter(
-            self._reader,
-            Analysis(database, list(exporters)),
-            exporters,
-            self.heartbeat.clock,
-            lambda organization: core.live.current.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, organization),
-            core.metrics,
-        )
+        self._exporter = self._build_exporter(core, exporters)
         self._audit = ClaimAudit(claims, self.registry, lambda: self.heartbeat.process_id, core.doorbell.ring)
         core.bus.subscribe(Topic.CLAIM_REVOKED, self._on_revoked)
         self._show(core.metrics)
@@ -118,6 +96,38 @@ class WorkerRuntime:
         metrics.reads(FLIGHT_BYTES, lambda: {("used",): slots.bytes_used, ("most",): self._settings.flight_bytes})
         metrics.reads(IN_FLIGHT, self._deployments.calls)
         metrics.reads(HEARTBEAT_AGE, lambda: self.heartbeat.age)
+
+    def _build_heartbeat(self, core: Core, stages: frozenset[Stage]) -> Heartbeat:
+        return Heartbeat(
+            Processes(core.database),
+            "worker",
+            sorted(stages),
+            self._settings.heartbeat_interval,
+            self._settings.worker_lost_after,
+            outages=core.outages,
+            identified=self._on_identified,
+        )
+
+    def _build_writer(self, core: Core, exporters: Mapping[str, Exporter]) -> JobWriter:
+        return JobWriter(
+            Settlements(core.database, list(exporters)),
+            core.bus,
+            core.doorbell,
+            ships=bool(exporters),
+            outages=core.outages,
+            metrics=core.metrics,
+            now=self.heartbeat.clock.now,
+        )
+
+    def _build_exporter(self, core: Core, exporters: Mapping[str, Exporter]) -> TraceExporter:
+        return TraceExporter(
+            self._reader,
+            Analysis(core.database, list(exporters)),
+            exporters,
+            self.heartbeat.clock,
+            lambda organization: core.live.current.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, organization),
+            core.metrics,
+        )
 
     def _build_inbox(self, core: Core, stages: frozenset[Stage]) -> Inbox | None:
         if core.line is None:

@@ -6,10 +6,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.v1.queries import Text
 from api.v1.views import View
+from pipelines.analyze.trace import rfc3339
 from pipelines.intake.schema import Closed, Name, Reason, Time
 from synthralos.domain.audit import Act
 from synthralos.domain.flags import EVERYBODY, Flag
 from synthralos.domain.limits import MOST_CHARACTERS, MOST_TOKENS
+from synthralos.store.admin.configuration import Set
 
 ChangedAt = Annotated[AwareDatetime | None, Field(description="null: it is at its default")]
 ChangedBy = Annotated[str | None, Field(description="who changed it last")]
@@ -160,3 +162,9 @@ class AuditList(View):
 
     changes: list[AuditView]
     next: Annotated[str | None, Field(description="the cursor of the next page; null: this is the last")]
+
+
+def changed(found: Set[Any] | None) -> dict[str, Any]:
+    """When and by whom a value was set, as it is answered; null for both where it is at its default."""
+    at, by = (None, None) if found is None else (rfc3339(found.changed_at), found.changed_by)
+    return {"changed_at": at, "changed_by": by}

@@ -13,8 +13,7 @@ from api.http.auth import require_everything
 from api.http.openapi import documented, takes
 from api.http.problems import invalid_field, not_found
 from api.room import Room, admit
-from api.v1.configuration_views import DeploymentList, DeploymentView, ReasonQuery
-from pipelines.analyze.trace import rfc3339
+from api.v1.configuration_views import DeploymentList, DeploymentView, ReasonQuery, changed
 from synthralos.config.catalog import CatalogError, DeploymentEntry
 from synthralos.config.deployment_view import deployment_view
 from synthralos.domain.deployments import Deployment
@@ -103,6 +102,5 @@ def _view(room: Room, stored: Stored, deployment: Deployment, scope: Scope) -> d
         **view,
         "source": "file" if found is None else "database",
         "entry": None if shown is None else shown.value,
-        "changed_at": None if shown is None else rfc3339(shown.changed_at),
-        "changed_by": None if shown is None else shown.changed_by,
+        **changed(shown),
     }

@@ -19,14 +19,14 @@ from api.v1.configuration_views import (
     LimitsList,
     LimitsView,
     ReasonQuery,
+    changed,
 )
-from pipelines.analyze.trace import rfc3339
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.flags import Flag, FlagState
 from synthralos.domain.limits import LIMIT_NAMES
 from synthralos.domain.permissions import Permission
 from synthralos.store.admin.audit import By
-from synthralos.store.admin.configuration import Set, Stored
+from synthralos.store.admin.configuration import Stored
 
 router = APIRouter(prefix="/api/v1", tags=["configuration"])
 
@@ -108,14 +108,9 @@ async def _admit(request: Request, permission: Permission) -> tuple[Room, str]:
 def _flag(room: Room, stored: Stored, flag: Flag, organization: str | None) -> dict[str, Any]:
     found = stored.flags.get(flag)
     view = room.core.live.current.flags.view(flag, organization, stored=found is not None)
-    return {**view, **_changed(found)}
+    return {**view, **changed(found)}
 
 
 def _limits(room: Room, stored: Stored, plan: AccountPlan) -> dict[str, Any]:
     limits = room.core.live.current.limits_of(plan)
-    return {"plan": plan, **limits.to_json(), **_changed(stored.limits.get(plan))}
-
-
-def _changed(found: Set[Any] | None) -> dict[str, Any]:
-    at, by = (None, None) if found is None else (rfc3339(found.changed_at), found.changed_by)
-    return {"changed_at": at, "changed_by": by}
+    return {"plan": plan, **limits.to_json(), **changed(stored.limits.get(plan))}

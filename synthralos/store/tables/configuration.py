@@ -1,9 +1,17 @@
 """What operators change while everything runs, and the record of who changed what."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from synthralos.store.sql.types import Id, Json, UtcTime
 from synthralos.store.tables.base import metadata, text
+
+
+def _changed() -> tuple[sa.Column[Any], sa.Column[str]]:
+    """When and by whom a row was last changed."""
+    return sa.Column("changed_at", UtcTime, nullable=False), text("changed_by")
+
 
 config_version = sa.Table(
     "config_version",
@@ -19,8 +27,7 @@ feature_flags = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("percentage", sa.Integer, nullable=False),
-    sa.Column("changed_at", UtcTime, nullable=False),
-    text("changed_by"),
+    *_changed(),
 )
 
 plan_limits = sa.Table(
@@ -28,8 +35,7 @@ plan_limits = sa.Table(
     metadata,
     sa.Column("plan", sa.Text, primary_key=True),
     sa.Column("limits", Json, nullable=False),
-    sa.Column("changed_at", UtcTime, nullable=False),
-    text("changed_by"),
+    *_changed(),
 )
 
 deployments = sa.Table(
@@ -37,8 +43,7 @@ deployments = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("entry", Json, nullable=False),
-    sa.Column("changed_at", UtcTime, nullable=False),
-    text("changed_by"),
+    *_changed(),
 )
 
 audit_log = sa.Table(
