@@ -104,6 +104,7 @@ def details(job: Job) -> RenderableType:
         ("state", state(job)),
         ("stage", str(raw.get("stage") or "")),
         ("waits until", local(parse_time(raw.get("run_at")))),
+        ("waits for", str(raw.get("waits_for") or "")),
         ("trace", job.trace_id),
         ("model", str(raw.get("model") or "")),
         ("tenant", "/".join(str(raw[k]) for k in ("organization", "workspace", "user") if raw.get(k))),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Group
@@ -62,6 +62,11 @@ def submit(
     region: Annotated[str | None, typer.Option(show_default=False)] = None,
     pin: Annotated[str | None, typer.Option(help="The one deployment to use.", show_default=False)] = None,
     max_cost: Annotated[str | None, typer.Option(help="USD for one attempt.", show_default=False)] = None,
+    on_limit: Annotated[
+        Literal["wait", "reject"] | None,
+        typer.Option(help="Over a rate limit: wait, or be denied.", show_default="wait"),
+    ] = None,
+    max_wait: Annotated[float | None, typer.Option(min=0, help="Seconds to wait for rate limits at most.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
     timeout: Timeout = None,
@@ -72,7 +77,14 @@ def submit(
     Examples: `synthralos jobs submit "Name three rivers" --wait`;
     `synthralos jobs submit -f prompts.jsonl --model sandbox/small --run-id nightly --wait`
     """
-    limits = {"classification": classification, "region": region, "pin": pin, "max_cost_usd": max_cost}
+    limits: dict[str, Any] = {
+        "classification": classification,
+        "region": region,
+        "pin": pin,
+        "max_cost_usd": max_cost,
+        "on_limit": on_limit,
+        "max_wait_seconds": max_wait,
+    }
     fields = {
         "model": model,
         "max_output_tokens": max_output_tokens,

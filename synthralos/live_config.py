@@ -175,7 +175,8 @@ class KeptConfig(LiveConfig):
             plan: limits.changed(stored.limits[plan].value) if plan in stored.limits else limits
             for plan, limits in DEFAULT_LIMITS.items()
         }
-        return Config(catalog, credentials, Flags(states, overrides), limits, stored.version)
+        own = {name: found.value for name, found in stored.own_limits.items()}
+        return Config(catalog, credentials, Flags(states, overrides), limits, stored.version, own)
 
 
 def _stamp(path: Path | None) -> Stamp:

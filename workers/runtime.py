@@ -20,6 +20,7 @@ from pipelines.flow.settling import Settling
 from pipelines.flow.slots import Slots
 from pipelines.flow.stages import BuildStages, LiveStages, stage_builder
 from pipelines.flow.work import Work
+from pipelines.limits.build import build_limiter
 from pipelines.providers.table import build_providers
 from synthralos.bus.protocol import Topic
 from synthralos.core import Core
@@ -62,7 +63,8 @@ class WorkerRuntime:
         """`build` makes the stages of a configuration; the usual ones where it is not given."""
         settings, database = core.settings, core.database
         self._live = core.live
-        self._stages = LiveStages(core.live, build or stage_builder(random.Random()))
+        self._limiter = build_limiter(settings, core.outages, core.metrics)
+        self._stages = LiveStages(core.live, build or stage_builder(random.Random(), self._limiter))
         self._settings = settings
         self._stopping = threading.Event()
         self._bus = core.bus
@@ -248,6 +250,7 @@ class WorkerRuntime:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:
                 log.error("a part of the worker did not close in time")
+        self._limiter.close()
         self._exporter.stop(_RELEASE_SECONDS)
         self.heartbeat.stop()
         self.heartbeat.mark("stopped")

@@ -1,6 +1,6 @@
 """What is sent and answered about what operators change while everything runs."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -10,7 +10,7 @@ from pipelines.analyze.trace import rfc3339
 from pipelines.intake.schema import Closed, Name, Reason, Time
 from synthralos.domain.audit import Act
 from synthralos.domain.flags import EVERYBODY, Flag
-from synthralos.domain.limits import MOST_CHARACTERS, MOST_TOKENS
+from synthralos.domain.limits import LONGEST_WAIT, MOST_CHARACTERS, MOST_OF_A_RATE, MOST_RATES, MOST_TOKENS
 from synthralos.store.admin.configuration import Set
 
 ChangedAt = Annotated[AwareDatetime | None, Field(description="null: it is at its default")]
@@ -27,11 +27,24 @@ class FlagIn(Closed):
     reason: Reason = ""
 
 
+class RateIn(Closed):
+    """So many requests or tokens a window: a bucket of that size, which refills evenly within the window."""
+
+    per: Annotated[Literal["organization", "workspace", "user"], Field(description="whose jobs are counted together")]
+    unit: Annotated[Literal["requests", "tokens"], Field(description="tokens: of prompts and answers")]
+    window: Literal["second", "minute", "hour", "day"]
+    limit: Annotated[int, Field(ge=1, le=MOST_OF_A_RATE)]
+
+
 class LimitsIn(Closed):
-    """Limits of a plan; one that is left out, or null, is at its default."""
+    """Limits of a plan or an organization; one that is left out, or null, is at its default."""
 
     prompt_characters: Annotated[int | None, Field(ge=1, le=MOST_CHARACTERS)] = None
     prompt_tokens: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
+    max_wait_seconds: Annotated[
+        float | None, Field(ge=0, le=LONGEST_WAIT, description="for so long a job waits for its rates at most")
+    ] = None
+    rates: Annotated[list[RateIn] | None, Field(max_length=MOST_RATES, description="[]: none is limited")] = None
     reason: Reason = ""
 
 
@@ -73,14 +86,32 @@ class FlagList(View):
     flags: list[FlagView]
 
 
+class RateView(View):
+    """So many requests or tokens a window."""
+
+    per: str
+    unit: str
+    window: str
+    limit: int
+
+
 class LimitsView(View):
     """What a plan allows."""
 
     plan: str
     prompt_characters: int
     prompt_tokens: int
+    max_wait_seconds: float
+    rates: list[RateView]
     changed_at: ChangedAt
     changed_by: ChangedBy
+
+
+class OrganizationLimitsView(LimitsView):
+    """What an organization may do."""
+
+    organization: str
+    own: Annotated[list[str], Field(description="the limits that are its own; the others are its plan's")]
 
 
 class LimitsList(View):

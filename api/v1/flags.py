@@ -1,4 +1,4 @@
-"""Feature flags and the limits of plans over HTTP: seen, set, set back."""
+"""Feature flags over HTTP: seen, set, set back."""
 
 from typing import Annotated, Any
 
@@ -15,15 +15,10 @@ from api.v1.configuration_views import (
     FlagList,
     FlagQuery,
     FlagView,
-    LimitsIn,
-    LimitsList,
-    LimitsView,
     ReasonQuery,
     changed,
 )
-from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.flags import Flag, FlagState
-from synthralos.domain.limits import LIMIT_NAMES
 from synthralos.domain.permissions import Permission
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.configuration import Stored
@@ -68,36 +63,6 @@ async def reset_flag(request: Request, name: Flag, query: Annotated[ReasonQuery,
     return answer(_flag(room, await room.read(room.configuration.read), name, None))
 
 
-@router.get("/limits", **documented(LimitsList, "The limits of each plan"))
-async def list_limits(request: Request) -> Response:
-    """List what the account plans allow."""
-    room, _ = await admit(request, Permission.READ_LIMITS)
-    stored = await room.read(room.configuration.read)
-    return answer({"limits": [_limits(room, stored, plan) for plan in AccountPlan]})
-
-
-@router.put(
-    "/limits/{plan}",
-    **documented(LimitsView, "The limits afterwards", validated=True, body=True),
-    openapi_extra=takes(LimitsIn, required=True),
-)
-async def set_limits(request: Request, plan: AccountPlan) -> Response:
-    """Set the limits of a plan. Every process goes by them within two seconds."""
-    room, actor = await _admit(request, Permission.WRITE_LIMITS)
-    wanted = await read_document(request, room, LimitsIn)
-    limits = {name: value for name in LIMIT_NAMES if (value := getattr(wanted, name)) is not None}
-    await room.configure(lambda: room.configuration.set_limits(plan, limits, By(actor, wanted.reason)))
-    return answer(_limits(room, await room.read(room.configuration.read), plan))
-
-
-@router.delete("/limits/{plan}", **documented(LimitsView, "The limits, at their default", validated=True))
-async def reset_limits(request: Request, plan: AccountPlan, query: Annotated[ReasonQuery, Query()]) -> Response:
-    """Set the limits of a plan back to their default."""
-    room, actor = await _admit(request, Permission.WRITE_LIMITS)
-    await room.configure(lambda: room.configuration.reset_limits(plan, By(actor, query.reason)))
-    return answer(_limits(room, await room.read(room.configuration.read), plan))
-
-
 async def _admit(request: Request, permission: Permission) -> tuple[Room, str]:
     """The room and the caller's name on record; what concerns everybody needs a key of the whole installation."""
     room, caller = await admit(request, permission)
@@ -109,8 +74,3 @@ def _flag(room: Room, stored: Stored, flag: Flag, organization: str | None) -> d
     found = stored.flags.get(flag)
     view = room.core.live.current.flags.view(flag, organization, stored=found is not None)
     return {**view, **changed(found)}
-
-
-def _limits(room: Room, stored: Stored, plan: AccountPlan) -> dict[str, Any]:
-    limits = room.core.live.current.limits_of(plan)
-    return {"plan": plan, **limits.to_json(), **changed(stored.limits.get(plan))}

@@ -141,6 +141,7 @@ class JobView(JobSummary):
     request: dict[str, Any]
     constraints: dict[str, Any]
     verdict: dict[str, Any] | None
+    waits_for: Annotated[str | None, Field(description="why a parked job waits until run_at, where a guard put it off")]
     plan: dict[str, Any] | None
     result: ResultView | None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -20,11 +20,22 @@ Run = Callable[[Operation[Json]], Json]
 AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
 
 
+class Rate(TypedDict):
+    """So many requests or tokens a window: a bucket of that size, which refills evenly within the window."""
+
+    per: Literal["organization", "workspace", "user"]
+    unit: Literal["requests", "tokens"]
+    window: Literal["second", "minute", "hour", "day"]
+    limit: int
+
+
 class Limits(TypedDict, total=False):
-    """What an account plan allows."""
+    """What an account plan, or an organization, allows. `max_wait_seconds`: so long a job waits for its rates."""
 
     prompt_characters: int
     prompt_tokens: int
+    max_wait_seconds: float
+    rates: Sequence[Rate]
 
 
 class AuditFilters(TypedDict, total=False):
@@ -71,6 +82,18 @@ class Configuration:
     def reset_limits(self, plan: AccountPlan, *, reason: str | None = None) -> Json:
         """Set a plan's limits back to their default."""
         return self._remove(("limits", plan), reason)
+
+    def organization_limits(self, organization: str) -> Json:
+        """What an organization may do: its own limits, and its plan's where it has none."""
+        return self._read(("organizations", organization, "limits"))
+
+    def set_organization_limits(self, organization: str, *, reason: str = "", **limits: Unpack[Limits]) -> Json:
+        """Give an organization limits of its own; one that is left out is its plan's."""
+        return self._put(("organizations", organization, "limits"), {"reason": reason, **limits})
+
+    def reset_organization_limits(self, organization: str, *, reason: str | None = None) -> Json:
+        """Have an organization's plan decide again."""
+        return self._remove(("organizations", organization, "limits"), reason)
 
     def deployments(self) -> list[Json]:
         """The catalog that is in force."""
@@ -139,6 +162,18 @@ class AsyncConfiguration:
     async def reset_limits(self, plan: AccountPlan, *, reason: str | None = None) -> Json:
         """See `Configuration.reset_limits`."""
         return await self._remove(("limits", plan), reason)
+
+    async def organization_limits(self, organization: str) -> Json:
+        """See `Configuration.organization_limits`."""
+        return await self._read(("organizations", organization, "limits"))
+
+    async def set_organization_limits(self, organization: str, *, reason: str = "", **limits: Unpack[Limits]) -> Json:
+        """See `Configuration.set_organization_limits`."""
+        return await self._put(("organizations", organization, "limits"), {"reason": reason, **limits})
+
+    async def reset_organization_limits(self, organization: str, *, reason: str | None = None) -> Json:
+        """See `Configuration.reset_organization_limits`."""
+        return await self._remove(("organizations", organization, "limits"), reason)
 
     async def deployments(self) -> list[Json]:
         """See `Configuration.deployments`."""

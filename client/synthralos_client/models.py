@@ -15,7 +15,10 @@ TERMINAL = frozenset({"succeeded", "denied", "failed", "cancelled", "expired"})
 
 
 class Constraints(TypedDict, total=False):
-    """What the sender demands of the way the job is done. `max_cost_usd` is for one attempt."""
+    """What the sender demands of the way the job is done. `max_cost_usd` is for one attempt.
+
+    Over a rate limit the job waits, `max_wait_seconds` at most, or with `on_limit="reject"` is denied at once.
+    """
 
     region: str | None
     classification: str | None
@@ -25,6 +28,8 @@ class Constraints(TypedDict, total=False):
     fallback: bool
     pin: str | None
     exclude: list[str]
+    on_limit: Literal["wait", "reject"]
+    max_wait_seconds: float | None
 
 
 class JobOptions(TypedDict, total=False):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from synthralos.domain.attempts import Outcome
+from synthralos.domain.findings import Decision
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import TERMINAL, State
 
@@ -169,12 +170,19 @@ def plain(amount: Decimal | None) -> str | None:
     return None if amount is None else format(amount, "f")
 
 
+def _waits_for(job: Row) -> str | None:
+    """Why a job is parked, where a guard put it off."""
+    findings = (job["verdict"] or {}).get("findings", ()) if job["state"] == State.PARKED else ()
+    return "; ".join(each["reason"] for each in findings if each["decision"] == Decision.DEFER) or None
+
+
 def _details(job: Row) -> dict[str, Any]:
     request = job["request"]
     return {
         "request": {"model": job["model"], **request["body"], "provider_options": request["provider_options"]},
         "constraints": job["constraints"],
         "verdict": job["verdict"],
+        "waits_for": _waits_for(job),
         "plan": job["plan"],
         "result": job["result"],
     }

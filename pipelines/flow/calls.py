@@ -90,8 +90,10 @@ class Calls:
         """The call has ended: what it brought and cost is known."""
         attempt = _open(work)
         seconds = self._clock() - attempt.began
-        priced = self._stages().config.flags.on(Flag.TRACK_MODEL_COSTS, work.job.tenant.organization)
+        stages = self._stages()
+        priced = stages.config.flags.on(Flag.TRACK_MODEL_COSTS, work.job.tenant.organization)
         attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds, priced=priced)
+        stages.limiter.used(stages.config, work.job, attempt.end)
         ok = isinstance(answer, Reply)
         work.span("execute", self._now(), ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
 
@@ -99,6 +101,8 @@ class Calls:
         """The call was cut while it ran."""
         attempt = _open(work)
         attempt.end = cut_end(attempt.number, self._clock() - attempt.began)
+        stages = self._stages()
+        stages.limiter.used(stages.config, work.job, attempt.end)
 
     @staticmethod
     def success(work: Work, reply: Reply) -> Ending:

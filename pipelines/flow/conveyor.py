@@ -44,6 +44,9 @@ class Source(Protocol):
 _SHARED = (Stage.GUARD, Stage.ROUTE)
 """Stages that see a whole batch at once: a job that kills its worker there would be lost with all the others."""
 
+_LEAST_DEFER = 0.02
+"""Seconds: a job that is put off for no time at all would keep the worker busy."""
+
 Launch = Callable[[Sequence[Work]], None]
 
 TurnAway = Callable[[Stage, Lane, Sequence[str]], None]
@@ -198,8 +201,9 @@ class Conveyor:
         now = self._now()
         for work, verdict in zip(works, verdicts, strict=True):
             work.job.verdict = verdict
-            passed = verdict.decision in (Decision.ALLOW, Decision.FLAG)
-            work.span("guard", now, ok=passed, decision=verdict.decision, findings=len(verdict.findings))
+            passed = verdict.goes_on
+            told = {} if passed else {"reason": verdict.reason}
+            work.span("guard", now, ok=passed, decision=verdict.decision, findings=len(verdict.findings), **told)
             work.ending = None if passed else _refusal(verdict)
         return [work for work in works if work.ending is None]
 
@@ -218,7 +222,7 @@ class Conveyor:
 
 def _refusal(verdict: Verdict) -> Ending:
     if verdict.decision is Decision.DEFER:
-        return Ending(Transition.PARK, Stage.GUARD, delay=verdict.defer_seconds)
+        return Ending(Transition.PARK, Stage.GUARD, delay=max(verdict.defer_seconds, _LEAST_DEFER))
     return Ending(Transition.DENY, Stage.ANALYZE)
 
 

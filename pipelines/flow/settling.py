@@ -87,6 +87,9 @@ class Settling:
         """All that is to be written of the job; an attempt that is still open is cut."""
         job, attempt = work.job, work.attempt
         state, (plan, verdict) = target(ending.transition), work.stored
+        stages = self._stages()
+        if state in TERMINAL and not job.attempts:
+            stages.limiter.unused(stages.config, job)
         analyzed = self._analyzes and state in TERMINAL
         conclusion = [self._analyze.conclude(job, state, work.since, self._now())] if analyzed else []
         return Settlement(
@@ -102,7 +105,7 @@ class Settling:
             result=ending.result,
             constraints=ending.constraints,
             analyzed=analyzed,
-            exported=self._stages().config.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, job.tenant.organization),
+            exported=stages.config.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, job.tenant.organization),
             spans=[*work.spans, *conclusion],
             events=tuple(work.events),
         )

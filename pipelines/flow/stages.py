@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import build_guard_stage
 from pipelines.heal.stage import HealStage, build_heal_stage
+from pipelines.limits.limiter import Limiter
 from pipelines.route.stage import RouteStage
 from pipelines.route.strategies import STRATEGIES
 from pipelines.tokens import TokenCounter
@@ -23,6 +24,7 @@ class Stages:
     guard: GuardStage
     route: RouteStage
     heal: HealStage
+    limiter: Limiter
 
 
 StagesNow = Callable[[], Stages]
@@ -31,14 +33,15 @@ StagesNow = Callable[[], Stages]
 BuildStages = Callable[[Config], Stages]
 
 
-def stage_builder(rng: random.Random) -> BuildStages:
+def stage_builder(rng: random.Random, limiter: Limiter) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter = TokenCounter()
 
     def build(config: Config) -> Stages:
         offered = config.credentials.why_not_offered
         route = RouteStage(config.catalog, STRATEGIES, offered, flags=config.flags, counter=counter)
-        return Stages(config, build_guard_stage(config, counter), route, build_heal_stage(rng, config.catalog))
+        guard = build_guard_stage(config, counter, limiter)
+        return Stages(config, guard, route, build_heal_stage(rng, config.catalog), limiter)
 
     return build
 

@@ -31,10 +31,10 @@ class PromptSizeGuard:
 
     name = "prompt_size"
 
-    def __init__(self, catalog: Catalog, counter: TokenCounter, limits_of: Callable[[str], PlanLimits]) -> None:
-        """`limits_of` gives what an account plan allows."""
+    def __init__(self, catalog: Catalog, counter: TokenCounter, limits_for: Callable[[str, str], PlanLimits]) -> None:
+        """`limits_for` gives what an organization on an account plan may do."""
         self._counter = counter
-        self._limits_of = limits_of
+        self._limits_for = limits_for
         self._windows = _largest_windows(catalog)
 
     def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
@@ -44,7 +44,7 @@ class PromptSizeGuard:
     def _inspect(self, job: Job) -> Finding | None:
         texts = prompt_texts(job.request)
         size = measure(texts)
-        limits = self._limits_of(job.tenant.account_plan)
+        limits = self._limits_for(job.tenant.organization, job.tenant.account_plan)
         window = self._windows.get(job.request.model)
         room = limits.prompt_tokens if window is None else window - (job.request.max_output_tokens or 0)
         most = min(limits.prompt_tokens, room)

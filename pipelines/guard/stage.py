@@ -23,15 +23,30 @@ Findings = list[Finding | None]
 class GuardStage:
     """All guards, in the order in which their findings are listed."""
 
-    def __init__(self, guards: Sequence[Guard]) -> None:
+    def __init__(self, guards: Sequence[Guard], gates: Sequence[Guard] = ()) -> None:
+        """`gates` are guards that are asked afterwards, one by one, about those whom nobody before has stopped."""
         self._guards = tuple(guards)
+        self._gates = tuple(gates)
 
     def inspect(self, jobs: Sequence[Job]) -> list[Verdict]:
         """One verdict per job, in the order of `jobs`: the severest finding decides."""
-        if not self._guards:
-            return [PASSED] * len(jobs)
-        columns = [_ask(guard, jobs) for guard in self._guards]
-        return [verdict_of([finding for finding in row if finding is not None]) for row in zip(*columns, strict=True)]
+        verdicts = [PASSED] * len(jobs)
+        if self._guards:
+            columns = [_ask(guard, jobs) for guard in self._guards]
+            verdicts = [verdict_of([f for f in row if f is not None]) for row in zip(*columns, strict=True)]
+        for gate in self._gates:
+            verdicts = _pass(gate, jobs, verdicts)
+        return verdicts
+
+
+def _pass(gate: Guard, jobs: Sequence[Job], verdicts: list[Verdict]) -> list[Verdict]:
+    """The verdicts with what the gate found in the jobs that may go on so far."""
+    going = [place for place, verdict in enumerate(verdicts) if verdict.goes_on]
+    findings = _ask(gate, jobs if len(going) == len(jobs) else [jobs[place] for place in going]) if going else []
+    for place, finding in zip(going, findings, strict=True):
+        if finding is not None:
+            verdicts[place] = verdict_of([*verdicts[place].findings, finding])
+    return verdicts
 
 
 def _ask(guard: Guard, jobs: Sequence[Job]) -> Findings:

@@ -4,17 +4,25 @@ from collections.abc import Callable, Mapping
 
 from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
+from pipelines.guard.rate_limits import RateLimitGuard
 from pipelines.guard.stage import GuardStage
+from pipelines.limits.limiter import Limiter
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
 
 GuardFactory = Callable[[Config, TokenCounter], Guard]
+GateFactory = Callable[[Config, Limiter], Guard]
 
 GUARDS: Mapping[str, GuardFactory] = {
-    "prompt_size": lambda config, counter: PromptSizeGuard(config.catalog, counter, config.limits_of),
+    "prompt_size": lambda config, counter: PromptSizeGuard(config.catalog, counter, config.limits_for),
 }
 
 
-def build_guard_stage(config: Config, counter: TokenCounter) -> GuardStage:
-    """The guard stage with every guard of the table, for one configuration."""
-    return GuardStage([make(config, counter) for make in GUARDS.values()])
+GATES: Mapping[str, GateFactory] = {"rate_limits": RateLimitGuard}
+"""Guards that charge those whom they let through: asked after the others, about those that nobody stopped."""
+
+
+def build_guard_stage(config: Config, counter: TokenCounter, limiter: Limiter) -> GuardStage:
+    """The guard stage with every guard of the tables, for one configuration."""
+    guards = [make(config, counter) for make in GUARDS.values()]
+    return GuardStage(guards, [make(config, limiter) for make in GATES.values()])

@@ -211,6 +211,8 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         fallback=wanted.fallback,
         pin=wanted.pin,
         exclude=tuple(wanted.exclude),
+        on_limit=wanted.on_limit,
+        max_wait=wanted.max_wait_seconds,
     )
 
 

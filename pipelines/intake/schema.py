@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, WithJsonSchema
 
+from synthralos.domain.limits import LONGEST_WAIT
+
 MOST_JOBS = 1_000
 """Jobs that one request may hand in."""
 
@@ -232,6 +234,12 @@ class ConstraintsIn(Closed):
     fallback: Annotated[bool, Field(description="whether other deployments may be tried after the first")] = True
     pin: DeploymentId | None = None
     exclude: Annotated[list[DeploymentId], Field(max_length=100, fail_fast=True, default_factory=list)]
+    on_limit: Annotated[
+        Literal["wait", "reject"], Field(description="over a rate limit: wait for room, or be denied at once")
+    ] = "wait"  # fmt: skip
+    max_wait_seconds: Annotated[
+        float, Field(ge=0, le=LONGEST_WAIT, description="seconds to wait for rate limits at most; else as limits say")
+    ] | None = None  # fmt: skip
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]

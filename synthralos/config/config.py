@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from synthralos.config.credentials import Credentials
 from synthralos.domain.deployments import Catalog
@@ -13,7 +14,8 @@ from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
 class Config:
     """Immutable, and compared by identity: what is made of one config is made anew for the next.
 
-    `version` counts the changes that were made in the database; `limits` has every account plan.
+    `version` counts the changes that were made in the database; `limits` has every account plan, and `own_limits`
+    the organizations that have limits of their own, as what they change of their plan's.
     """
 
     catalog: Catalog
@@ -21,7 +23,19 @@ class Config:
     flags: Flags = field(default_factory=Flags)
     limits: Mapping[str, PlanLimits] = field(default_factory=lambda: DEFAULT_LIMITS)
     version: int = 0
+    own_limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:
         """What the plan allows; for a plan that is not known, what the smallest does."""
         return self.limits.get(plan) or self.limits[DEFAULT_PLAN]
+
+    def limits_for(self, organization: str, plan: str) -> PlanLimits:
+        """What an organization on that plan may do: its own limits, and the plan's where it has none."""
+        own = self.own_limits.get(organization)
+        if own is None:
+            return self.limits_of(plan)
+        known = self._merged.get((organization, plan))
+        if known is None:
+            known = self._merged[organization, plan] = self.limits_of(plan).changed(own)
+        return known

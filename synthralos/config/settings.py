@@ -46,7 +46,12 @@ class Settings(BaseSettings):
         description="memory://, amqp://… (several hosts with ;), redis://…, or postgresql:// for DATABASE_URL itself",
     )
     broker_namespace: str = Field("synthralos", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="prefix of all queues")
-    redis_url: str | None = Field(None, description="for shared rate limits and breakers; optional")
+    redis_url: str | None = Field(
+        None, description="redis://…, where all workers count rate limits together; without it each counts by itself"
+    )
+    rate_limit_failure: Literal["open", "closed"] = Field(
+        "open", description="while REDIS_URL does not answer: open lets jobs go on uncounted, closed has them wait"
+    )
 
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8080, ge=0, le=65535, description="port the API listens on; 0 picks a free one")

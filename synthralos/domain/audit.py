@@ -10,6 +10,8 @@ class Act(StrEnum):
     RESET_FLAG = "flags.reset"
     SET_LIMITS = "limits.set"
     RESET_LIMITS = "limits.reset"
+    SET_OWN_LIMITS = "organizations.set_limits"
+    RESET_OWN_LIMITS = "organizations.reset_limits"
     SET_DEPLOYMENT = "deployments.set"
     REMOVE_DEPLOYMENT = "deployments.remove"
     CREATE_KEY = "keys.create"

@@ -55,6 +55,11 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the job was neither denied nor put off."""
+        return self.decision in (Decision.ALLOW, Decision.FLAG)
+
+    @property
     def defer_seconds(self) -> float:
         """How long to wait when deferred: the longest wait that a finding asked for, in seconds."""
         return max((f.defer_seconds or 0.0 for f in self.findings if f.decision is Decision.DEFER), default=0.0)

@@ -63,7 +63,9 @@ FLAGS: Mapping[Flag, FlagFacts] = {
     ),
     Flag.ENABLE_POLICY_ENGINE: FlagFacts(True, "policy sets decide", "no policy is asked", "the policy engine"),
     Flag.ENABLE_RATE_LIMITING: FlagFacts(
-        True, "rate limits defer or refuse jobs", "no rate limit is asked", "the rate limit guard"
+        True,
+        "jobs over a rate limit wait until there is room, or are denied where they ask for that",
+        "no rate is limited, and nothing is counted",
     ),
     Flag.ENABLE_GUARDRAILS_AI: FlagFacts(
         True, "guardrails-ai validates where it is configured", "it is not asked", "the GuardrailsAI guard"

@@ -26,7 +26,8 @@ class Constraints:
 
     `region` is where it must run; `classification` is the data's class (`eu` data only ever goes to EU
     deployments). `max_cost` is in USD for one attempt, and bounds its answer. `max_attempts` counts provider calls.
-    `exclude` names deployments that must not be tried; `pin` the one that must.
+    `exclude` names deployments that must not be tried; `pin` the one that must. Over a rate limit the job waits, for
+    `max_wait` seconds at most where given, or is denied at once (`on_limit`: `wait`, `reject`).
     """
 
     region: str | None = None
@@ -37,6 +38,8 @@ class Constraints:
     fallback: bool = True
     pin: str | None = None
     exclude: tuple[str, ...] = ()
+    on_limit: str = "wait"
+    max_wait: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -49,6 +52,8 @@ class Constraints:
             "fallback": self.fallback,
             "pin": self.pin,
             "exclude": list(self.exclude),
+            "on_limit": self.on_limit,
+            "max_wait_seconds": self.max_wait,
         }
 
     @classmethod
@@ -64,6 +69,8 @@ class Constraints:
             fallback=data.get("fallback", True),
             pin=data.get("pin"),
             exclude=tuple(data.get("exclude", ())),
+            on_limit=data.get("on_limit", "wait"),
+            max_wait=data.get("max_wait_seconds"),
         )
 
 

@@ -94,6 +94,9 @@ SLOTS = _gauge("slots", "state", "worker", "jobs under way (used), and how many 
 FLIGHT_BYTES = _gauge("flight_bytes", "state", "worker", "bytes of requests under way (used, most)")
 IN_FLIGHT = _gauge("calls_in_flight", "", "worker", "provider calls that run now")
 HEARTBEAT_AGE = _gauge("heartbeat_age_seconds", "", "worker", "seconds since the last heartbeat that was stored")
+RATE_LIMITED = _counter(
+    "rate_limited_jobs", "decision", "worker", "answers to jobs with a limit: admitted, waits, refused, uncounted"
+)
 EXPORTED = _counter(
     "exported_traces", "destination outcome", "worker", "traces in shipments: accepted, refused (they come again), gone"
 )

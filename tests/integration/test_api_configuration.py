@@ -14,6 +14,7 @@ from api.v1.configuration_views import (
     FlagView,
     LimitsList,
     LimitsView,
+    OrganizationLimitsView,
 )
 from api.v1.views import View
 from synthralos.domain.flags import Flag
@@ -90,6 +91,56 @@ def test_limits_are_set_and_set_back(place: Place, root: httpx.Client) -> None:
     assert [each["plan"] for each in checked(LimitsList, root.get(f"{API}/limits"))["limits"]] == [
         "free", "pro", "enterprise",
     ]  # fmt: skip
+
+
+RATE = {"per": "user", "unit": "requests", "window": "minute", "limit": 60}
+
+
+def test_rates_are_set_and_seen(place: Place, root: httpx.Client) -> None:
+    limits = checked(LimitsView, root.put(f"{API}/limits/free", json={"rates": [RATE], "max_wait_seconds": 9}))
+    assert (limits["rates"], limits["max_wait_seconds"], limits["prompt_tokens"]) == ([RATE], 9, 32_000)
+    [rate] = place.core.live.current.limits_of("free").rates
+    assert str(rate) == "60 requests a minute per user"
+    assert checked(LimitsView, root.put(f"{API}/limits/free", json={"rates": []}))["rates"] == []
+
+
+@pytest.mark.parametrize(
+    ("rates", "field"),
+    [
+        ([{**RATE, "per": "planet"}], "rates[0].per"),
+        ([{**RATE, "window": "fortnight"}], "rates[0].window"),
+        ([RATE, {**RATE, "limit": 0}], "rates[1].limit"),
+        ([RATE, {**RATE, "limit": 10**13}], "rates[1].limit"),
+        ([{**RATE, "burst": 5}], "rates[0].burst"),
+        ([RATE, {**RATE, "limit": 70}], "rates"),
+        ("none", "rates"),
+    ],
+)
+def test_wrong_rates_are_refused_by_field(root: httpx.Client, rates: Any, field: str) -> None:
+    assert fields_of(root.put(f"{API}/limits/free", json={"rates": rates})) == [field]
+
+
+def test_an_organization_has_limits_of_its_own_until_they_are_reset(place: Place, root: httpx.Client) -> None:
+    own, tenant = f"{API}/organizations/{ACME.organization}/limits", place.client(Role.SERVICE)
+    before = checked(OrganizationLimitsView, tenant.get(own))
+    assert (before["own"], before["rates"], before["changed_by"]) == ([], [], None)
+    body = {"rates": [RATE], "prompt_tokens": 7, "reason": "contract 12"}
+    after = checked(OrganizationLimitsView, root.put(own, json=body))
+    assert (after["own"], after["rates"], after["prompt_tokens"]) == (["prompt_tokens", "rates"], [RATE], 7)
+    assert after["prompt_characters"] == before["prompt_characters"]
+    assert place.core.live.current.limits_for("acme", "free").prompt_tokens == 7
+    assert checked(OrganizationLimitsView, tenant.get(own))["rates"] == [RATE]
+    assert checked(OrganizationLimitsView, root.delete(own)) == before
+    assert [(c["act"], c["reason"]) for c in changes(root, subject=f"organization_limits:{ACME.organization}")] == [
+        ("organizations.reset_limits", ""), ("organizations.set_limits", "contract 12"),
+    ]  # fmt: skip
+
+
+def test_limits_of_others_are_neither_seen_nor_changed(place: Place) -> None:
+    theirs, admin = f"{API}/organizations/globex/limits", place.client(Role.ADMIN)
+    assert admin.get(theirs).status_code == 404
+    assert admin.put(f"{API}/organizations/{ACME.organization}/limits", json={"rates": []}).status_code == 403
+    assert admin.delete(theirs).status_code == 403
 
 
 def test_a_deployment_that_is_added_can_be_asked_for_at_once(place: Place, root: httpx.Client) -> None:

@@ -16,6 +16,7 @@ from synthralos_client import (
     NotFound,
     WaitTimeout,
 )
+from synthralos_client.configuration import Rate
 from tests.fakes.commands import System, system
 
 SLOW = {"sandbox": {"delay_seconds": 60.0}}
@@ -208,6 +209,10 @@ def test_the_configuration_is_changed_and_is_on_record(client: Client) -> None:
     assert live.reset_flag("enable_cron_backoff", reason="over")["source"] == "default"
     assert live.set_limits("pro", prompt_tokens=1_000)["prompt_tokens"] == 1_000
     assert live.reset_limits("pro")["prompt_tokens"] == 256_000
+    rate: Rate = {"per": "user", "unit": "requests", "window": "minute", "limit": 60}
+    assert live.set_organization_limits("acme", rates=[rate])["rates"] == [rate]
+    assert live.organization_limits("acme")["own"] == ["rates"]
+    assert live.reset_organization_limits("acme")["rates"] == []
     assert len(live.limits()) == 3
     assert live.set_deployment("sandbox/new@eu", ENTRY, reason="new")["context_window"] == 9_000
     assert "sandbox/new@eu" in {each["id"] for each in live.deployments()}

@@ -22,8 +22,9 @@ EXAMPLES = 30
 KEYS = "/api/v1/keys"
 ALL_CHECKS = list(HealthCheck)
 FLAGS, LIMITS, DEPLOYMENTS = "/api/v1/flags", "/api/v1/limits", "/api/v1/deployments"
+OWN_LIMITS = "/api/v1/organizations/{name}/limits"
 METRICS = "/metrics"
-FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS)
+FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS)
 """What only a key of the whole installation may use."""
 OPERATIONS = [
     ("POST", JOBS),
@@ -47,6 +48,9 @@ OPERATIONS = [
     ("GET", LIMITS),
     ("PUT", f"{LIMITS}/{{plan}}"),
     ("DELETE", f"{LIMITS}/{{plan}}"),
+    ("GET", OWN_LIMITS),
+    ("PUT", OWN_LIMITS),
+    ("DELETE", OWN_LIMITS),
     ("GET", DEPLOYMENTS),
     ("GET", f"{DEPLOYMENTS}/{{deployment_id}}"),
     ("PUT", f"{DEPLOYMENTS}/{{deployment_id}}"),

@@ -1,6 +1,6 @@
 """Workers over a real database, a broker of their own, and a provider: what tests of whole jobs are made of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from synthralos.core import Core, direct_rings
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob
+from synthralos.domain.limits import DEFAULT_LIMITS, PlanLimits
 from synthralos.domain.money import Price
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.live_config import LiveConfig
@@ -59,14 +60,16 @@ class WorkerPlace:
             self._running.remove(worker)
             worker.stop()
 
-    def core(self, catalog: Catalog | None = None, **settings: Any) -> Core:
+    def core(
+        self, catalog: Catalog | None = None, limits: Mapping[str, PlanLimits] = DEFAULT_LIMITS, **settings: Any
+    ) -> Core:
         """A core on the place's database and bus."""
         url = self.store.database.url.render_as_string(hide_password=False)
         chosen = Settings(**{"database_url": url, "sandbox": "on", "worker_threads": 4, **settings})
         catalog = catalog or load_catalog(None)
         broker = build_broker(chosen.broker_url, chosen.broker_namespace, [])
         doorbell = BrokerDoorbell(broker, chosen.broker_namespace)
-        live = LiveConfig(Config(catalog, Credentials.from_settings(chosen, {}, catalog)))
+        live = LiveConfig(Config(catalog, Credentials.from_settings(chosen, {}, catalog), limits=limits))
         direct = direct_rings(self.store.database, chosen)
         core = Core(chosen, self.store.database, self.bus, broker, doorbell, live, direct=direct)
         self._stack.callback(broker.close)

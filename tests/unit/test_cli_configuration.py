@@ -55,6 +55,35 @@ def test_limits_are_set_and_reset(run: Command) -> None:
     assert run("limits", "set", "free").code == 2
 
 
+def test_rates_are_set_replaced_and_taken_away(run: Command) -> None:
+    asked = ["--rate", "user:requests:60/minute", "--rate", "organization:tokens:2_000_000/day"]
+    free = run("limits", "set", "free", *asked, "--max-wait", "90", "--json").json["limits"][0]
+    assert free["rates"] == [
+        {"per": "user", "unit": "requests", "window": "minute", "limit": 60},
+        {"per": "organization", "unit": "tokens", "window": "day", "limit": 2_000_000},
+    ]
+    assert free["max_wait_seconds"] == 90
+    assert "user:requests:60/minute" in run("limits", "list").out
+    assert run("limits", "set", "free", "--rate", "none", "--json").json["limits"][0]["rates"] == []
+
+
+@pytest.mark.parametrize("rate", ["60/minute", "user:requests:0/minute", "user:requests:60/week", "none:x:1/day", ""])
+def test_a_wrong_rate_is_told_with_a_right_one(run: Command, rate: str) -> None:
+    done = run("limits", "set", "free", "--rate", rate)
+    assert (done.code, "user:requests:60/minute" in done.err) == (2, True)
+    twice = ["--rate", "user:requests:6/minute", "--rate", "user:requests:7/minute"]
+    assert run("limits", "set", "free", *twice).code == 2
+
+
+def test_an_organization_gets_limits_of_its_own(run: Command) -> None:
+    rate = ["--rate", "organization:requests:5/second"]
+    [acme] = run("limits", "set", "--organization", "acme", *rate, "--json").json["organizations"]
+    assert (acme["organization"], acme["rates"][0]["limit"]) == ("acme", 5)
+    assert "organization acme" in run("limits", "list").out
+    assert run("limits", "reset", "--organization", "acme", "--json").json["organizations"] == []
+    assert run("limits", "set", *rate).code == run("limits", "set", "free", "--organization", "acme", *rate).code == 2
+
+
 @pytest.mark.parametrize("form", ["json", "toml"])
 def test_deployments_are_added_and_removed(run: Command, tmp_path: Path, form: str) -> None:
     file = tmp_path / f"entry.{form}"

@@ -34,7 +34,7 @@ class CountingCounter(TokenCounter):
 
 
 def inspect(job: Job) -> Finding | None:
-    return PromptSizeGuard(CATALOG, TokenCounter(), CONFIG.limits_of).inspect([job])[0]
+    return PromptSizeGuard(CATALOG, TokenCounter(), CONFIG.limits_for).inspect([job])[0]
 
 
 def found(job: Job) -> Finding:
@@ -133,7 +133,7 @@ def test_tools_count_as_part_of_the_prompt() -> None:
 
 def test_tokens_are_counted_only_where_bytes_cannot_decide() -> None:
     counter = CountingCounter()
-    guard = PromptSizeGuard(CATALOG, counter, CONFIG.limits_of)
+    guard = PromptSizeGuard(CATALOG, counter, CONFIG.limits_for)
     guard.inspect([a_job("x" * 1_000, model="gpt-small"), a_job("y" * 100_000)])
     assert counter.counted == 0
     guard.inspect([a_job("x" * 1_900, model="gpt-small")])
@@ -141,5 +141,5 @@ def test_tokens_are_counted_only_where_bytes_cannot_decide() -> None:
 
 
 def test_an_empty_catalog_leaves_the_plans_limits() -> None:
-    guard = PromptSizeGuard(Catalog([]), TokenCounter(), CONFIG.limits_of)
+    guard = PromptSizeGuard(Catalog([]), TokenCounter(), CONFIG.limits_for)
     assert guard.inspect([a_job("Hello")]) == [None]

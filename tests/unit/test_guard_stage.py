@@ -15,7 +15,7 @@ from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
 from tests.fakes.stage_jobs import a_deployment, a_job
-from tests.fakes.stages import a_config
+from tests.fakes.stages import a_config, a_limiter
 
 
 class Says:
@@ -27,6 +27,19 @@ class Says:
 
     def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
         return [None if self._decision is None else Finding(self.name, self._decision, "because") for _ in jobs]
+
+
+class Notes:
+    """Remembers whom it was asked about, and has something to say of each."""
+
+    name = "notes"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
+        self.asked += [job.request.texts()[0] for job in jobs]
+        return [Finding(self.name, Decision.FLAG, "noted") for _ in jobs]
 
 
 class FailsOn:
@@ -84,13 +97,38 @@ def test_a_guard_that_raises_loses_neither_the_batch_nor_its_findings_on_the_nei
     assert odd.id in record.getMessage()
 
 
+class Stops:
+    """Denies, puts off, flags or lets through, as the prompt says."""
+
+    name = "stops"
+
+    def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
+        words = [job.request.texts()[0] for job in jobs]
+        return [None if w == "allow" else Finding(self.name, Decision(w), "so it says", defer_seconds=1) for w in words]
+
+
+def test_a_gate_is_asked_about_those_whom_nobody_has_stopped() -> None:
+    first, second = Notes(), Notes()
+    jobs = [a_job(word) for word in ("deny", "allow", "defer", "flag")]
+    verdicts = GuardStage([Stops()], [first, second]).inspect(jobs)
+    assert first.asked == second.asked == ["allow", "flag"]
+    assert [v.decision for v in verdicts] == [Decision.DENY, Decision.FLAG, Decision.DEFER, Decision.FLAG]
+    assert [len(v.findings) for v in verdicts] == [1, 2, 1, 3]
+
+
+def test_a_gate_is_not_asked_about_those_whom_the_gate_before_it_stopped() -> None:
+    last = Notes()
+    GuardStage([], [Stops(), last]).inspect([a_job("deny"), a_job("allow")])
+    assert last.asked == ["allow"]
+
+
 def test_a_guard_that_does_not_answer_for_every_job_is_treated_as_one_that_raises() -> None:
     verdicts = GuardStage([Forgets()]).inspect([a_job(), a_job()])
     assert [(v.decision, v.findings[0].guard) for v in verdicts] == [(Decision.FLAG, "forgets")] * 2
 
 
 def test_the_stage_from_the_table_denies_what_is_too_large() -> None:
-    stage = build_guard_stage(a_config(Catalog([a_deployment(window=100)])), TokenCounter())
+    stage = build_guard_stage(a_config(Catalog([a_deployment(window=100)])), TokenCounter(), a_limiter())
     small, large = stage.inspect([a_job("Hello"), a_job("hello " * 200)])
     assert small.decision is Decision.ALLOW
     assert large.decision is Decision.DENY

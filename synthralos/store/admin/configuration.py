@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -15,7 +15,7 @@ from synthralos.domain.flags import Flag, FlagState
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
-from synthralos.store.tables import config_version, deployments, feature_flags, plan_limits
+from synthralos.store.tables import config_version, deployments, feature_flags, organization_limits, plan_limits
 
 Value = TypeVar("Value")
 
@@ -35,8 +35,9 @@ class Stored:
 
     version: int
     flags: Mapping[str, Set[FlagState]]
-    limits: Mapping[str, Set[dict[str, int]]]
+    limits: Mapping[str, Set[dict[str, Any]]]
     deployments: Mapping[str, Set[dict[str, Any]]]
+    own_limits: Mapping[str, Set[dict[str, Any]]] = field(default_factory=dict)
 
 
 NOTHING_STORED = Stored(0, {}, {}, {})
@@ -60,6 +61,9 @@ class _Kind(NamedTuple):
 
 _FLAGS = _Kind(feature_flags, lambda row: _state(row)._asdict(), "flag", Act.SET_FLAG, Act.RESET_FLAG)
 _LIMITS = _Kind(plan_limits, lambda row: row.limits, "limits", Act.SET_LIMITS, Act.RESET_LIMITS)
+_OWN_LIMITS = _Kind(
+    organization_limits, lambda row: row.limits, "organization_limits", Act.SET_OWN_LIMITS, Act.RESET_OWN_LIMITS
+)
 _DEPLOYMENTS = _Kind(deployments, lambda row: row.entry, "deployment", Act.SET_DEPLOYMENT, Act.REMOVE_DEPLOYMENT)
 
 
@@ -81,7 +85,10 @@ class Configuration:
             flags = {row.name: _set(row, _state(row)) for row in connection.execute(sa.select(feature_flags))}
             limits = {row.plan: _set(row, row.limits) for row in connection.execute(sa.select(plan_limits))}
             entries = {row.id: _set(row, row.entry) for row in connection.execute(sa.select(deployments))}
-        return Stored(version, flags, limits, entries)
+            own = {
+                row.organization: _set(row, row.limits) for row in connection.execute(sa.select(organization_limits))
+            }
+        return Stored(version, flags, limits, entries, own)
 
     def set_flag(self, flag: Flag, state: FlagState, by: By) -> None:
         """Have the flag stand so."""
@@ -91,13 +98,21 @@ class Configuration:
         """Let the flag be at its default again; False where it was."""
         return self._drop(_FLAGS, flag, by)
 
-    def set_limits(self, plan: AccountPlan, limits: Mapping[str, int], by: By) -> None:
+    def set_limits(self, plan: AccountPlan, limits: Mapping[str, Any], by: By) -> None:
         """Have the plan's limits be these; a name that is left out is at its default."""
         self._put(_LIMITS, plan, {"limits": dict(limits)}, limits, by)
 
     def reset_limits(self, plan: AccountPlan, by: By) -> bool:
         """Let the plan's limits be at their default again; False where they were."""
         return self._drop(_LIMITS, plan, by)
+
+    def set_own_limits(self, organization: str, limits: Mapping[str, Any], by: By) -> None:
+        """Have the organization's limits be these; a name that is left out is its plan's."""
+        self._put(_OWN_LIMITS, organization, {"limits": dict(limits)}, limits, by)
+
+    def reset_own_limits(self, organization: str, by: By) -> bool:
+        """Let the organization have its plan's limits again; False where it had."""
+        return self._drop(_OWN_LIMITS, organization, by)
 
     def set_deployment(self, deployment_id: str, entry: Mapping[str, Any], by: By) -> None:
         """Have the catalog hold this entry, in place of the file's or beside those."""

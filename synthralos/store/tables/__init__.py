@@ -2,7 +2,14 @@
 
 from synthralos.store.tables.admin import api_keys, leaders, organizations, processes
 from synthralos.store.tables.base import metadata
-from synthralos.store.tables.configuration import audit_log, config_version, deployments, feature_flags, plan_limits
+from synthralos.store.tables.configuration import (
+    audit_log,
+    config_version,
+    deployments,
+    feature_flags,
+    organization_limits,
+    plan_limits,
+)
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog
@@ -27,6 +34,7 @@ __all__ = [
     "metadata",
     "model_cost_logs",
     "open_jobs",
+    "organization_limits",
     "organizations",
     "plan_limits",
     "processes",

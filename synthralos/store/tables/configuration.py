@@ -38,6 +38,14 @@ plan_limits = sa.Table(
     *_changed(),
 )
 
+organization_limits = sa.Table(
+    "organization_limits",
+    metadata,
+    sa.Column("organization", sa.Text, primary_key=True),
+    sa.Column("limits", Json, nullable=False),
+    *_changed(),
+)
+
 deployments = sa.Table(
     "deployments",
     metadata,

@@ -1,0 +1,59 @@
+"""How long answers are, by organization and model: what is reserved where a job does not say how long its may be."""
+
+from collections import OrderedDict, deque
+
+UNKNOWN = 512
+"""Tokens to reserve where nothing is known yet."""
+
+KEPT = 200
+"""Answers that are looked back on."""
+
+_RECKONED = 0.8
+"""Part of the mean that those who wait reckon with: who comes a little early waits again, too late is capacity lost."""
+
+_EVERY = 10
+_MOST_KEYS = 10_000
+
+Key = tuple[str, str]
+
+
+class _Lengths:
+    __slots__ = ("expected", "high", "lengths", "new")
+
+    def __init__(self) -> None:
+        self.lengths: deque[int] = deque(maxlen=KEPT)
+        self.new = 0
+        self.high = self.expected = 0.0
+
+    def add(self, tokens: int) -> None:
+        self.lengths.append(tokens)
+        self.new += 1
+        if self.new >= _EVERY or len(self.lengths) <= _EVERY:
+            ordered = sorted(self.lengths)
+            self.high = ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)]
+            self.expected = _RECKONED * sum(ordered) / len(ordered)
+            self.new = 0
+
+
+class Outputs:
+    """Remembers the last answers of each organization and model. Written by one thread, read by any."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Key, _Lengths] = OrderedDict()
+
+    def learn(self, organization: str, model: str, tokens: int) -> None:
+        """An answer had so many tokens."""
+        key = organization, model
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = _Lengths()
+            if len(self._known) > _MOST_KEYS:
+                self._known.popitem(last=False)
+        found.add(tokens)
+
+    def guess(self, organization: str, model: str, most: int | None) -> tuple[float, float]:
+        """Tokens of the next answer: at most, in 95 of 100 cases or as `most` says, and about."""
+        found = self._known.get((organization, model))
+        if found is None:
+            return (UNKNOWN if most is None else most), (0 if most is None else min(most, UNKNOWN) * _RECKONED)
+        return (found.high, found.expected) if most is None else (most, min(most, found.expected))
