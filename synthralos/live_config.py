@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, Entry, read_catalog
@@ -17,8 +18,8 @@ from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.flags import FLAGS, Flags
-from synthralos.domain.limits import DEFAULT_LIMITS
-from synthralos.store.admin.configuration import NOTHING_STORED, Configuration, Stored
+from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN
+from synthralos.store.admin.configuration import NOTHING_STORED, Configuration, Set, Stored
 from synthralos.store.sql.errors import is_transient
 from synthralos.telemetry.outages import Reminder
 
@@ -171,12 +172,24 @@ class KeptConfig(LiveConfig):
         credentials = Credentials.from_settings(self._settings, self._environ, catalog)
         states = {flag: stored.flags[flag].value for flag in FLAGS if flag in stored.flags}
         overrides = self._settings.flag_overrides
-        limits = {
-            plan: limits.changed(stored.limits[plan].value) if plan in stored.limits else limits
-            for plan, limits in DEFAULT_LIMITS.items()
-        }
-        own = {name: found.value for name, found in stored.own_limits.items()}
-        return Config(catalog, credentials, Flags(states, overrides), limits, stored.version, own)
+        plans = _usable(stored.limits)
+        limits = {plan: limits.changed(plans.get(plan, {})) for plan, limits in DEFAULT_LIMITS.items()}
+        return Config(
+            catalog, credentials, Flags(states, overrides), limits, stored.version, _usable(stored.own_limits)
+        )
+
+
+def _usable(stored: Mapping[str, Set[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The limits that are set, by name, without those that this release does not understand."""
+    found = {}
+    for name, each in stored.items():
+        try:
+            DEFAULT_LIMITS[DEFAULT_PLAN].changed(each.value)
+        except (LookupError, TypeError, ValueError) as error:
+            log.error("the limits of %s that are set in the database are left out: %r", name, error)
+        else:
+            found[name] = each.value
+    return found
 
 
 def _stamp(path: Path | None) -> Stamp:

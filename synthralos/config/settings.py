@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         25.0, description="seconds a worker may take to finish its calls when it shuts down"
     )
 
-    sweep_interval: Positive = Field(0.5, description="least seconds between the sweeper's rounds")
+    sweep_interval: Positive = Field(0.15, description="least seconds between the sweeper's rounds")
     ring_again_after: Positive = Field(
         10.0, description="seconds after which a queued job that nobody came for is rung again"
     )

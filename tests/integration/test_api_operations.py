@@ -77,12 +77,14 @@ def test_a_failed_job_goes_through_again(place: Place, client: httpx.Client) -> 
 def test_a_rerouted_job_gets_its_new_constraints_and_keeps_the_others(place: Place, client: httpx.Client) -> None:
     taken = Heard(place, Topic.CLAIM_REVOKED)
     first = {"region": "us", "max_attempts": 3, "pin": "sandbox/small@us", "classification": "none"}
+    first["on_limit"] = "reject"
     job_id = submitted(client, constraints=first)
     place.started(job_id)
     changes = {"region": "eu", "pin": None, "exclude": ["sandbox/large@us"], "strategy": "cheapest", "fallback": False}
     view = client.post(f"{JOBS}/{job_id}/reroute", json={**changes, "reason": "us is down"}).json()
     assert (view["state"], view["stage"]) == ("queued", "route")
-    expected = {"max_attempts": 3, "classification": "none", "max_cost_usd": None}
+    kept = {"max_attempts": 3, "classification": "none", "on_limit": "reject"}
+    expected = {**kept, "max_cost_usd": None, "max_wait_seconds": None}
     assert view["constraints"] == {**changes, **expected}
     assert place.doorbell.rung(Stage.ROUTE) == [job_id]
     assert taken.of(job_id)

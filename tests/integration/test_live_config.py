@@ -17,6 +17,7 @@ from synthralos.config.settings import Settings
 from synthralos.core import Core
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.flags import Flag, FlagState
+from synthralos.domain.limits import DEFAULT_LIMITS
 from synthralos.domain.states import State
 from synthralos.live_config import KeptConfig
 from synthralos.store.admin.audit import By
@@ -63,6 +64,18 @@ def test_what_the_database_says_is_in_force_after_a_look(database: Database) -> 
     assert now.limits_of("free").prompt_characters == before.limits_of("free").prompt_characters
     live.read()
     assert live.current is now
+
+
+def test_limits_that_this_release_does_not_understand_are_left_out_alone(database: Database) -> None:
+    live, configuration = kept(database), Configuration(database)
+    strange = {"rates": [{"per": "planet", "unit": "requests", "window": "minute", "limit": 1}]}
+    configuration.set_limits(AccountPlan.FREE, strange, ANN)
+    configuration.set_own_limits("globex", {"rates": ["nonsense"]}, ANN)
+    configuration.set_own_limits("acme", {"prompt_tokens": 7}, ANN)
+    live.read()
+    now = live.current
+    assert (now.limits_of("free"), now.limits_for("globex", "pro")) == (DEFAULT_LIMITS["free"], DEFAULT_LIMITS["pro"])
+    assert now.limits_for("acme", "pro").prompt_tokens == 7
 
 
 def test_the_environment_wins_over_the_database(database: Database) -> None:

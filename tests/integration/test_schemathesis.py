@@ -112,6 +112,8 @@ def test_every_answer_is_as_the_document_says(site: Site, method: str, path: str
     @given(case=operation.as_strategy(generation_mode=mode))
     def fuzz(case: schemathesis.Case) -> None:
         for name, value in case.path_parameters.items():
+            if not name.endswith("_id"):
+                continue
             case.path_parameters[name] = site.real_id(str(value), may_be_open=not path.endswith("/events"))
         # Models, regions and times depend on the catalog and the clock: a valid request may be refused.
         headers = {"Authorization": f"Bearer {site.whole if path.startswith(FOR_ALL) else site.secret}"}
