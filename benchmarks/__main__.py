@@ -11,6 +11,8 @@ from benchmarks.report import BenchmarkError, say
 
 BENCHMARKS = {
     "throughput": "fully processed jobs/s beside bare Dramatiq's no-op messages/s",
+    "throughput_guarded": "the same with every guard on",
+    "guard_speed": "milliseconds of CPU that the guard stage takes for a prompt",
     "latency": "time from POST to visible result at 100 jobs/s, on RabbitMQ and on Redis",
     "accept": "single-job POSTs/s answered 202, and their p99",
     "flight": "10,000 calls of 10 s in one worker process: wall time, CPU, memory",
@@ -30,7 +32,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.name is None:
         for name, what in BENCHMARKS.items():
-            print(f"{name:<12}{what}")
+            print(f"{name:<20}{what}")
         return 0
     signal.signal(signal.SIGTERM, _leave)
     _allow_many_connections()

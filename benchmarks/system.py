@@ -120,6 +120,7 @@ def running(
         "WORKER_PROCESSES": str(max(1, shape.worker_processes)),
         "WORKER_THREADS": str(shape.worker_threads),
         "LOG_LEVEL": "WARNING",
+        "ABUSE_GUARD": "off",
         **settings,
     }
     key = _prepare(database_url)

@@ -56,7 +56,7 @@ def run_jobs(system: System, count: int, *others: Child) -> Run:
     return Run(count, ended - began, submitted - began, used, system.number(_COMMITS) - commits)
 
 
-def main(smoke: bool) -> None:
+def main(smoke: bool, name: str = "throughput", **settings: str) -> None:
     """Baseline, ours, baseline again: what changes on the machine meanwhile falls on both sides."""
     shape = Shape()
     count = JOBS_SMOKE if smoke else JOBS
@@ -67,7 +67,7 @@ def main(smoke: bool) -> None:
         catalog_file(base_url) as catalog,
         postgresql_database() as database_url,
         rabbitmq_vhost() as broker,
-        running(database_url, broker, catalog, shape) as system,
+        running(database_url, broker, catalog, shape, **settings) as system,
     ):
         warm_up(system, WARM_UP_SMOKE if smoke else WARM_UP)
         run = run_jobs(system, count, provider)
@@ -78,4 +78,4 @@ def main(smoke: bool) -> None:
     after = measure(count, shape.worker_processes, shape.worker_threads)
     message, job = (before.cpu + after.cpu) / 2, sum(run.cpu.values()) / count
     say(f"CPU of a bare message ÷ CPU of a job, which a busy machine changes less than the rates: {message / job:.2f}")
-    figure("throughput", run.per_second, "jobs/s", baseline=(before.per_second + after.per_second) / 2)
+    figure(name, run.per_second, "jobs/s", baseline=(before.per_second + after.per_second) / 2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from pipelines.guard.abuse_guard import AbuseGuard
 from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
 from pipelines.guard.rate_limits import RateLimitGuard
@@ -14,6 +15,7 @@ GuardFactory = Callable[[Config, TokenCounter], Guard]
 GateFactory = Callable[[Config, Limiter], Guard]
 
 GUARDS: Mapping[str, GuardFactory] = {
+    "abuse": lambda config, _: AbuseGuard(config.abuse_guard),
     "prompt_size": lambda config, counter: PromptSizeGuard(config.catalog, counter, config.limits_for),
 }
 

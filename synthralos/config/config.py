@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from synthralos.config.credentials import Credentials
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
+
+AbuseAction = Literal["off", "flag", "deny"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +26,7 @@ class Config:
     limits: Mapping[str, PlanLimits] = field(default_factory=lambda: DEFAULT_LIMITS)
     version: int = 0
     own_limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    abuse_guard: AbuseAction = "off"
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

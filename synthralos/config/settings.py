@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     anthropic_api_key: SecretStr | None = None
     google_api_key: SecretStr | None = None
 
+    abuse_guard: Literal["off", "flag", "deny"] = Field(
+        "flag", description="prompts that look like abuse: flag them, deny them, or do not look (saves 1 ms a prompt)"
+    )
+
     worker_processes: Count = Field(2, description="worker processes of `synthralos worker`")
     worker_threads: Count = Field(8, description="Dramatiq threads per worker process")
     worker_stages: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -34,7 +34,7 @@ ODD_BODIES = [
 
 @pytest.fixture(params=sorted(GUARDS))
 def guard(request: pytest.FixtureRequest) -> Guard:
-    return GUARDS[request.param](a_config(CATALOG), TokenCounter())
+    return GUARDS[request.param](a_config(CATALOG, abuse_guard="flag"), TokenCounter())
 
 
 any_batch = settings(

@@ -1,0 +1,8 @@
+"""`throughput` with every guard on: what the guards cost of what the system can do."""
+
+from benchmarks import throughput
+
+
+def main(smoke: bool) -> None:
+    """See `benchmarks.throughput`."""
+    throughput.main(smoke, name="throughput_guarded", ABUSE_GUARD="flag")

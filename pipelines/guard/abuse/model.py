@@ -1,0 +1,111 @@
+"""The abuse model: weights of a data file, and the scores that they give."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.guard.abuse.ngrams import grams
+from pipelines.guard.abuse.noise import LEAST_CHARACTERS, CharacterModel, statistics
+from pipelines.guard.abuse.normalize import normalize
+from pipelines.guard.abuse.trees import Trees
+
+Floats = npt.NDArray[np.float64]
+
+LINEAR = ("injection", "jailbreak", "harm", "spam")
+HEADS = (*LINEAR, "hidden", "noise")
+"""What a prompt may be after. `injection`: other instructions, or to see ours; `hidden`: the same in a part of it."""
+
+_WINDOW_COSTS = 1.0
+"""A part says less than a whole text."""
+_OVERALL = 0.5
+_TOO_SHORT = -8.0
+
+_FILE, _SUM = "weights.npz", "weights.sha256"
+
+
+class WeightsError(Exception):
+    """The data file cannot be used."""
+
+
+class Scores(NamedTuple):
+    """Of a batch: `heads` has a row a text and a column a head (log-odds), `overall` one number a text."""
+
+    heads: Floats
+    overall: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class AbuseModel:
+    """Immutable, so that threads share it.
+
+    `thresholds`, by head and one for all, are log-odds that one harmless text in a hundred reaches, on sources that
+    training never saw.
+    """
+
+    weights: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    characters: CharacterModel
+    trees: Trees
+    thresholds: Floats
+
+    def score(self, texts: list[str]) -> Scores:
+        """The scores of each text."""
+        if not texts:
+            return Scores(np.zeros((0, len(HEADS))), np.zeros(0))
+        found = grams([normalize(text) for text in texts])
+        linear = np.stack([self._linear(buckets) for buckets in found.texts]) + self.bias
+        measured = np.array([statistics(text, self.characters) for text in texts], np.float64)
+        noise = self.trees.score(measured)
+        noise[[len(text) < LEAST_CHARACTERS for text in texts]] = _TOO_SHORT
+        window = self._best_window(found.buckets, found.window, found.owner, len(texts))
+        heads = np.column_stack([linear[:, : len(LINEAR)], window - _WINDOW_COSTS, noise])
+        overall = np.logaddexp.reduce(heads, axis=1) + _OVERALL * linear[:, len(LINEAR)]
+        return Scores(heads, overall)
+
+    def _linear(self, buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        summed: npt.NDArray[np.float64] = self.weights.take(buckets, 0).sum(0, dtype=np.float64)
+        scaled: npt.NDArray[np.float64] = summed / max(len(buckets), 1) ** 0.5
+        return scaled
+
+    def _best_window(
+        self, buckets: npt.NDArray[np.int64], window: npt.NDArray[np.int64], owner: npt.NDArray[np.int64], count: int
+    ) -> Floats:
+        """The best injection score of any window: what is hidden in a long text shows there."""
+        sizes = np.bincount(window, minlength=len(owner))
+        summed = np.bincount(window, weights=self.weights[:, 0].take(buckets), minlength=len(owner))
+        best = np.full(count, -99.0)
+        np.maximum.at(best, owner, summed / np.maximum(sizes, 1) ** 0.5 + self.bias[0])
+        return best
+
+
+@cache
+def load_model() -> AbuseModel:
+    """The model of the data file that is shipped, read once a process; raises `WeightsError`."""
+    folder = files(__package__)
+    try:
+        data, wanted = folder.joinpath(_FILE).read_bytes(), folder.joinpath(_SUM).read_text().strip()
+    except OSError as error:
+        raise WeightsError(f"the weights of the abuse model cannot be read: {error}") from error
+    return read_model(data, wanted)
+
+
+def read_model(data: bytes, sha256: str) -> AbuseModel:
+    """The model of a file's bytes; raises `WeightsError` where they are not those of the checksum."""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise WeightsError("the weights of the abuse model are damaged: install the package again")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return model_of(dict(arrays))
+
+
+def model_of(arrays: dict[str, Any]) -> AbuseModel:
+    """The model of arrays by name, as `scripts/abuse_model` makes them."""
+    characters = CharacterModel(arrays["pairs"], arrays["triples"], arrays["words"].tobytes())
+    trees = Trees(*(arrays[f"tree_{name}"] for name in ("feature", "threshold", "left", "right", "value", "roots")))
+    weights = arrays["weights"].astype(np.float32) * arrays["scale"]
+    return AbuseModel(weights, arrays["bias"], characters, trees, arrays["thresholds"].astype(np.float64))

@@ -1,0 +1,94 @@
+"""The abuse guard: says of each prompt what it seems to be after, and how surely."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipelines.guard.abuse.model import HEADS, AbuseModel, WeightsError, load_model
+from synthralos.config.config import AbuseAction
+from synthralos.domain.findings import Decision, Finding
+from synthralos.domain.jobs import Job
+
+log = logging.getLogger(__name__)
+
+MEANINGS = {
+    "injection": "an attempt to give the model other instructions, or to see those that it has",
+    "hidden": "an instruction to the model that is hidden in a longer text",
+    "jailbreak": "an attempt to talk the model out of its rules",
+    "harm": "a request for something harmful",
+    "spam": "spam",
+    "noise": "no language: noise or repetition",
+}
+"""What each head finds, for the one who sent the job."""
+
+_OURS = ("system", "developer")
+_BATCH = 64
+_NOISE = HEADS.index("noise")
+
+
+class AbuseGuard:
+    """Flags, or denies, prompts that reach the threshold of a head. The system's own messages are not looked at."""
+
+    name = "abuse"
+
+    def __init__(self, action: AbuseAction, model: AbuseModel | None = None) -> None:
+        """`model`: the one that is shipped, where none is given. One that is damaged looks at nothing, and says so."""
+        self._decision = Decision.DENY if action == "deny" else Decision.FLAG
+        self._model = model
+        self._broken: str | None = None
+        if action != "off" and model is None:
+            self._load()
+
+    def _load(self) -> None:
+        try:
+            self._model = load_model()
+        except WeightsError as error:
+            self._broken = str(error)
+            log.error("no prompt is looked at for abuse: %s", error)
+
+    def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
+        """One entry per job; see `Guard.inspect`."""
+        if self._model is None:
+            return [self._unguarded()] * len(jobs)
+        texts = [_said(job) for job in jobs]
+        findings: list[Finding | None] = []
+        for begin in range(0, len(texts), _BATCH):
+            findings += self._inspect(self._model, texts[begin : begin + _BATCH])
+        return findings
+
+    def _inspect(self, model: AbuseModel, texts: list[str]) -> list[Finding | None]:
+        heads, overall = model.score(texts)
+        above = np.column_stack([heads, overall]) - model.thresholds
+        return [self._finding(row) if text and row.max() > 0 else None for text, row in zip(texts, above, strict=True)]
+
+    def _unguarded(self) -> Finding | None:
+        if self._broken is None:
+            return None
+        return Finding(
+            self.name, Decision.FLAG, f"nobody looked at this prompt: {self._broken}", signals={"broken": True}
+        )
+
+    def _finding(self, above: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Finding:
+        """`above`: how far each head, and the score over all, are above their thresholds, in log-odds."""
+        scores = 1 / (1 + np.exp(-np.clip(above, -30, 30)))
+        signals = {head: round(float(score), 3) for head, score in zip(HEADS, scores, strict=False)}
+        # What repeats itself reaches other heads too, by the number of its words alone.
+        most = "noise" if above[_NOISE] > 0 else HEADS[int(np.argmax(above[:-1]))]
+        reason = f"the prompt looks like {MEANINGS[most]}: rewrite it, or ask the operator about ABUSE_GUARD"
+        score = round(float(scores.max()), 3)
+        return Finding(self.name, self._decision, reason, "messages", signals={"score": score, "kind": most, **signals})
+
+
+def _said(job: Job) -> str:
+    """What users, tools and documents say, as one text."""
+    pieces: list[str] = []
+    for message in job.request.body.get("messages", ()):
+        if message.get("role") in _OURS:
+            continue
+        content = message.get("content")
+        if isinstance(content, str):
+            pieces.append(content)
+        elif isinstance(content, list):
+            pieces += [part["text"] for part in content if part.get("type") == "text"]
+    return "\n".join(pieces)
