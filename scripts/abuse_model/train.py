@@ -38,9 +38,8 @@ KINDS = {
 
 NOISE = {"gibberish", "repetition"}
 SHARE = 0.01
-"""Harmless texts of unseen sources that may be flagged. What one kind flags, others flag too: the kinds together (three
-in a thousand each) and the score over all (five) come to about this."""
-HEAD_SHARE, ALL_SHARE = 0.003, 0.005
+"""Harmless texts of unseen sources that may be flagged: all kinds together, and half as many by the score over all."""
+HEAD_SHARE, ALL_SHARE = SHARE / len(HEADS), SHARE / 2
 
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]

@@ -89,23 +89,24 @@ class Grams(NamedTuple):
 
 
 def grams(texts: Sequence[str]) -> Grams:
-    """The n-grams of texts that are normalized."""
+    """The n-grams of texts that are normalized; 30,000 at most."""
     pieces = [windows(text) for text in texts]
     owner = np.repeat(np.arange(len(texts)), [len(each) for each in pieces])
     buckets, window = _hashed([piece for each in pieces for piece in each])
-    of_text = owner[window]
+    # Sixteen bits are sorted by counting, which takes a tenth of the time.
+    of_text = owner[window].astype(np.int16)
     order = np.argsort(of_text, kind="stable")
     edges = np.searchsorted(of_text[order], np.arange(len(texts) + 1))
-    ordered = buckets[order]
-    distinct = [_distinct(ordered[edges[i] : edges[i + 1]]) for i in range(len(texts))]
+    ordered, last = buckets[order], np.empty(BUCKETS, np.int32)
+    distinct = [_distinct(ordered[edges[i] : edges[i + 1]], last) for i in range(len(texts))]
     return Grams(distinct, buckets, window, owner)
 
 
-def _distinct(buckets: Places) -> Places:
-    if not len(buckets):
-        return buckets
-    ordered = np.sort(buckets)
-    kept: Places = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])]
+def _distinct(buckets: Places, last: npt.NDArray[np.int32]) -> Places:
+    """Each bucket where it stands last; `last` is room for the places of all."""
+    places = np.arange(len(buckets), dtype=np.int32)
+    last[buckets] = places
+    kept: Places = buckets[last[buckets] == places]
     return kept
 
 

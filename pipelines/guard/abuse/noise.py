@@ -7,7 +7,6 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,12 +100,18 @@ NAMES = (
 def _shares(chars: Counter[str], count: int) -> list[float]:
     """The shares of letters, digits, others, spaces, capitals and what is beyond ASCII."""
 
-    def share(holds: Callable[[str], bool]) -> float:
-        return sum(n for char, n in chars.items() if holds(char)) / count
-
-    letters, digits, spaces = share(str.isalpha), share(str.isdigit), share(str.isspace)
-    capitals, beyond = share(str.isupper), share(lambda char: char > "\x7f")
-    return [letters, digits, 1 - letters - digits - spaces, spaces, capitals, beyond]
+    letters = digits = spaces = capitals = beyond = 0
+    for char, number in chars.items():
+        if char.isalpha():
+            letters += number
+            capitals += number * char.isupper()
+        elif char.isdigit():
+            digits += number
+        elif char.isspace():
+            spaces += number
+        beyond += number * (char > "\x7f")
+    others = count - letters - digits - spaces
+    return [each / count for each in (letters, digits, others, spaces, capitals, beyond)]
 
 
 def _compressed(text: str, count: int) -> float:
@@ -121,8 +126,10 @@ def _longest_run(text: str) -> int:
     if len(text) < 2:
         return 1
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), _U)
-    changes = np.flatnonzero(np.diff(codes))
-    return int(np.diff(np.concatenate([[-1], changes, [len(codes) - 1]])).max())
+    changes = np.flatnonzero(codes[1:] != codes[:-1])
+    if not len(changes):
+        return len(text)
+    return int(max(changes[0] + 1, len(codes) - 1 - changes[-1], np.diff(changes).max(initial=0)))
 
 
 def _of_words(lowered: str, model: CharacterModel) -> list[float]:
