@@ -32,7 +32,8 @@ def test_rings_that_are_repeated_shuffled_and_wrong_cause_no_second_call(make_si
     site.check_promises()
     assert site.states() == {State.SUCCEEDED: _JOBS}
     assert len(site.provider.bill()) == _JOBS
-    assert site.query(sa.select(sa.func.max(all_jobs.c.claim_no)))[0][0] == 1
+    # Claims may be more: where the deployment is full, a job is parked for a moment.
+    assert site.query(sa.select(sa.func.max(all_jobs.c.attempts)))[0][0] == 1
 
 
 def _ring_shuffled(site: Site, ids: list[str], stage: Stage, rng: random.Random) -> None:
