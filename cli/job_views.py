@@ -90,9 +90,13 @@ def cost(job: Job) -> str:
 
 def denials(raw: dict[str, Any]) -> list[str]:
     """The reasons that the guards gave for a denial."""
-    verdict = raw.get("verdict") or {}
-    findings = [finding for finding in verdict.get("findings") or [] if finding.get("decision") == "deny"]
-    return [str(finding.get("reason", "")) for finding in findings]
+    return _reasons(raw, "deny")
+
+
+def _reasons(raw: dict[str, Any], decision: str) -> list[str]:
+    """What the guards said where they decided so."""
+    findings = (raw.get("verdict") or {}).get("findings") or []
+    return [str(finding.get("reason", "")) for finding in findings if finding.get("decision") == decision]
 
 
 def details(job: Job) -> RenderableType:
@@ -113,6 +117,7 @@ def details(job: Job) -> RenderableType:
         ("attempts", str(job.attempts)),
         ("cost", cost(job) + _maybe_billed(raw)),
         ("plan", _plan(raw)),
+        ("flagged", "\n".join(_reasons(raw, "flag"))),
         ("denied", "\n".join(denials(raw))),
         ("failure", what(job) if job.failure else ""),
     ]
