@@ -135,11 +135,12 @@ def _send(url: str, key: str, body: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def _load(system: System) -> AsyncIterator[None]:
-    """Jobs are submitted as long as the body runs."""
+    """Jobs are submitted as long as the body runs; afterwards the last answer is waited for."""
+    over = asyncio.Event()
 
     async def submitting() -> None:
         async with Connection(system.url, system.key) as connection:
-            while True:
+            while not over.is_set():
                 body = job_array(system.sent, ARRAY)
                 system.sent += ARRAY
                 await connection.accepted(connection.encode("POST", "/api/v1/jobs", body))
@@ -148,11 +149,9 @@ async def _load(system: System) -> AsyncIterator[None]:
     task = asyncio.create_task(submitting())
     try:
         yield
-        if task.done():
-            task.result()
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        over.set()
+        await task
 
 
 def _free_range(count: int) -> int:
