@@ -65,7 +65,8 @@ def set_limits(
     ] = None,
     rate: Rates = None,
     max_wait: Annotated[
-        float | None, typer.Option(min=0, help="Seconds that a job waits for rates at most.", show_default="default")
+        float | None,
+        typer.Option(min=0, max=2_678_400, help="Seconds that a job waits for rates at most.", show_default="default"),
     ] = None,
     organization: Organization = None,
     reason: Reason = "",
@@ -163,7 +164,7 @@ def parse_rates(texts: list[str]) -> list[dict[str, Any]]:
 
     if texts == ["none"]:
         return []
-    form = re.compile(rf"({'|'.join(Per)}):({'|'.join(Unit)}):([0-9][0-9_]*)/({'|'.join(Window)})")
+    form = re.compile(rf"({'|'.join(Per)}):({'|'.join(Unit)}):([0-9]+(?:_[0-9]+)*)/({'|'.join(Window)})")
     found = []
     for text in texts:
         match = form.fullmatch(text.strip())

@@ -51,7 +51,7 @@ class AbuseGuard:
         """One entry per job; see `Guard.inspect`."""
         if self._model is None:
             return [self._unguarded()] * len(jobs)
-        texts = [_said(job) for job in jobs]
+        texts = ["\n".join(job.request.texts(without=_OURS)) for job in jobs]
         findings: list[Finding | None] = []
         for begin in range(0, len(texts), _BATCH):
             findings += self._inspect(self._model, texts[begin : begin + _BATCH])
@@ -78,17 +78,3 @@ class AbuseGuard:
         reason = f"the prompt looks like {MEANINGS[most]}: rewrite it, or ask the operator about ABUSE_GUARD"
         score = round(float(scores.max()), 3)
         return Finding(self.name, self._decision, reason, "messages", signals={"score": score, "kind": most, **signals})
-
-
-def _said(job: Job) -> str:
-    """What users, tools and documents say, as one text."""
-    pieces: list[str] = []
-    for message in job.request.body.get("messages", ()):
-        if message.get("role") in _OURS:
-            continue
-        content = message.get("content")
-        if isinstance(content, str):
-            pieces.append(content)
-        elif isinstance(content, list):
-            pieces += [part["text"] for part in content if part.get("type") == "text"]
-    return "\n".join(pieces)

@@ -1,5 +1,6 @@
 """The job: one LLM request to be done, as the stages see it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -106,10 +107,12 @@ class Request:
         """The most tokens the answer may have, where the sender said so."""
         return self.body.get("max_output_tokens")
 
-    def texts(self) -> list[str]:
-        """Every piece of text that the model would read."""
+    def texts(self, without: Sequence[str] = ()) -> list[str]:
+        """Every piece of text that the model would read, but for messages of some roles."""
         pieces: list[str] = []
         for message in self.messages:
+            if message.get("role") in without:
+                continue
             content = message.get("content")
             if isinstance(content, str):
                 pieces.append(content)

@@ -67,7 +67,10 @@ def test_rates_are_set_replaced_and_taken_away(run: Command) -> None:
     assert run("limits", "set", "free", "--rate", "none", "--json").json["limits"][0]["rates"] == []
 
 
-@pytest.mark.parametrize("rate", ["60/minute", "user:requests:0/minute", "user:requests:60/week", "none:x:1/day", ""])
+@pytest.mark.parametrize(
+    "rate",
+    ["60/minute", "user:requests:0/minute", "user:requests:60/week", "none:x:1/day", "", "user:requests:6_/minute"],
+)
 def test_a_wrong_rate_is_told_with_a_right_one(run: Command, rate: str) -> None:
     done = run("limits", "set", "free", "--rate", rate)
     assert (done.code, "user:requests:60/minute" in done.err) == (2, True)
