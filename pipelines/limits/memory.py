@@ -17,6 +17,9 @@ from pipelines.limits.protocol import (
     Status,
 )
 
+_NOTHING = 1e-6
+"""Seconds: what rounding leaves of no wait at all."""
+
 _MANY = 1_000
 """From so many buckets on, those that are full again are forgotten."""
 
@@ -123,7 +126,7 @@ class MemoryMeter:
         waits = [b.wait(charge, now, placed=placed) for b, charge in zip(buckets, ask.charges, strict=True)]
         wait = max(waits, default=0.0)
         which = waits.index(wait) if waits else 0
-        if wait <= 0:
+        if wait <= _NOTHING:
             for bucket, charge in zip(buckets, ask.charges, strict=True):
                 bucket.take(charge, now)
             reserved = tuple(charge for charge in ask.charges if charge.settled)

@@ -97,7 +97,7 @@ local function admit(id, patience, charges)
     local mine = wait_for(bucket_of(c[1], c[4], c[5]), c[2], c[3], placed)
     if n == 1 or mine > wait then wait, which = mine, n - 1 end
   end
-  if wait <= 0 then
+  if wait <= 1 then -- what rounding leaves of no wait at all
     local reserved = { 'c' }
     for _, c in ipairs(charges) do
       local bucket = buckets[c[1]]
