@@ -5,7 +5,6 @@ lets through (NUL, integers that it turned into floats) or refuses without a fie
 at again here, by the standard library's slower parser and only when there is a reason to.
 """
 
-import asyncio
 import codecs
 import json
 import re
@@ -17,7 +16,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from api.http.bodies_in_flight import BODY_SECONDS, LEAST_RATE, SMALL_BODY, BodiesInFlight, BodyPlace, too_late
+from api.http.bodies_in_flight import SMALL_BODY, BodiesInFlight, BodyPlace, too_late
 from api.http.problems import Problem, invalid, invalid_field, not_json, too_large
 from pipelines.intake.errors import FieldError, join
 
@@ -49,22 +48,13 @@ async def read_body(call: Incoming, limit: int, bodies: BodiesInFlight, place: B
     announced = call.header(b"content-length")
     if announced is not None and announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise too_large(limit)
-    try:
-        async with asyncio.timeout(BODY_SECONDS) as waiting:
-            place.waiting = waiting
-            return await _whole_body(call, limit, bodies, place, waiting)
-    except TimeoutError:
-        raise too_late(place) from None
-    finally:
-        place.waiting = None
+    with bodies.reading(place):
+        return await _whole_body(call, limit, bodies, place)
 
 
-async def _whole_body(
-    call: Incoming, limit: int, bodies: BodiesInFlight, place: BodyPlace, waiting: asyncio.Timeout
-) -> bytes:
+async def _whole_body(call: Incoming, limit: int, bodies: BodiesInFlight, place: BodyPlace) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    began = asyncio.get_running_loop().time()
     more = True
     while more:
         message = await call.receive()
@@ -79,7 +69,6 @@ async def _whole_body(
             raise too_late(place)
         if size > SMALL_BODY:
             bodies.grow(place, size)
-            waiting.reschedule(began + BODY_SECONDS + size / LEAST_RATE)
     bodies.whole(place)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from api.http.problems import Problem, busy_with_bodies
 
@@ -20,16 +21,27 @@ SILENT_SECONDS = 1.0
 """Seconds without a byte after which an unfinished body makes room for others."""
 
 
-class BodyPlace:
-    """What one request holds. `waiting` is the timeout of its reading, while there is one."""
+LOOK_SECONDS = 1.0
+"""Seconds between two looks for bodies whose time is over. One timer for all: a timer each costs more than reading."""
 
-    __slots__ = ("evicted", "heard", "size", "waiting")
+
+class BodyPlace:
+    """What one request holds. `reader` is the task that reads it, until the body is whole or its time is over."""
+
+    __slots__ = ("evicted", "heard", "reader", "size", "until")
 
     def __init__(self) -> None:
         self.size = 0
         self.heard = 0.0
-        self.waiting: asyncio.Timeout | None = None
+        self.reader: asyncio.Task[Any] | None = None
+        self.until = 0.0
         self.evicted = False
+
+    def give_up(self) -> None:
+        """End the reading, if it goes on: its reader is cancelled, and `too_late` says why."""
+        reader, self.reader = self.reader, None
+        if reader is not None:
+            reader.cancel()
 
 
 class BodiesInFlight:
@@ -41,6 +53,8 @@ class BodiesInFlight:
         self._clock = clock
         self.held = 0
         self._unfinished: dict[BodyPlace, None] = {}  # whoever was silent for longest comes first
+        self._read: set[BodyPlace] = set()
+        self._look: asyncio.TimerHandle | None = None
 
     @contextmanager
     def place(self) -> Iterator[BodyPlace]:
@@ -50,6 +64,33 @@ class BodiesInFlight:
             yield place
         finally:
             self._leave(place)
+
+    @contextmanager
+    def reading(self, place: BodyPlace) -> Iterator[None]:
+        """Within, the current task is cancelled where the body takes too long or makes room: raises the problem."""
+        loop = asyncio.get_running_loop()
+        place.reader = reader = asyncio.current_task()
+        place.until = loop.time() + BODY_SECONDS
+        self._read.add(place)
+        if self._look is None:
+            self._look = loop.call_later(LOOK_SECONDS, self._give_up_what_is_late)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if place.reader is None and reader is not None and not reader.uncancel():
+                raise too_late(place) from None
+            raise
+        finally:
+            self._read.discard(place)
+            place.reader = None
+
+    def _give_up_what_is_late(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for place in self._read:
+            if place.until + place.size / LEAST_RATE < now:
+                place.give_up()
+        self._look = loop.call_later(LOOK_SECONDS, self._give_up_what_is_late) if self._read else None
 
     def grow(self, place: BodyPlace, size: int) -> None:
         """The body has `size` bytes by now, and more to come; raises a 503 where there is no room for it."""
@@ -71,8 +112,7 @@ class BodiesInFlight:
                 raise busy_with_bodies()
             self._leave(silent)
             silent.evicted = True
-            if silent.waiting is not None and not silent.waiting.expired():
-                silent.waiting.reschedule(asyncio.get_running_loop().time())
+            silent.give_up()
 
     def _leave(self, place: BodyPlace) -> None:
         self._unfinished.pop(place, None)

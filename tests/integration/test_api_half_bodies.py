@@ -9,7 +9,7 @@ from http.client import HTTPResponse
 
 import pytest
 
-from api.http import bodies, lingering
+from api.http import bodies_in_flight, lingering
 from synthralos.open_files import allow_many_open_files
 from synthralos.store.sql.database import Database
 from tests.integration.api_place import JOBS, Place, api_over, core_over, submitted
@@ -52,8 +52,8 @@ def test_many_half_bodies_hold_no_more_than_the_bound_and_keep_nobody_out(place:
 
 
 def test_a_body_that_does_not_end_is_told_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(bodies, "LEAST_RATE", 100 * HALF)
+    monkeypatch.setattr(bodies_in_flight, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(bodies_in_flight, "LEAST_RATE", 100 * HALF)
     with closing(half_sent(place)) as connected:
         assert status(connected) == 408
     assert submitted(place.client())
