@@ -56,7 +56,14 @@ def _stage() -> GuardStage:
     catalog = load_catalog(None)
     rate = Rate(Per.ORGANIZATION, Unit.TOKENS, Window.MINUTE, 10**12)
     limits = {plan: each.changed({"rates": [rate.to_json()]}) for plan, each in DEFAULT_LIMITS.items()}
-    config = Config(catalog, Credentials({}, catalog, "on"), limits=limits, abuse_guard="flag")
+    config = Config(
+        catalog,
+        Credentials({}, catalog, "on"),
+        limits=limits,
+        abuse_guard="flag",
+        secrets_guard="flag",
+        personal_data_guard="flag",
+    )
     limiter = Limiter(MemoryMeter(), fails_open=True, outages=Outages(), metrics=Metrics())
     return build_guard_stage(config, TokenCounter(), limiter)
 

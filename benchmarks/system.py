@@ -121,6 +121,8 @@ def running(
         "WORKER_THREADS": str(shape.worker_threads),
         "LOG_LEVEL": "WARNING",
         "ABUSE_GUARD": "off",
+        "SECRETS_GUARD": "off",
+        "PERSONAL_DATA_GUARD": "off",
         **settings,
     }
     key = _prepare(database_url)

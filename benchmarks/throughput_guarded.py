@@ -5,4 +5,6 @@ from benchmarks import throughput
 
 def main(smoke: bool) -> None:
     """See `benchmarks.throughput`."""
-    throughput.main(smoke, name="throughput_guarded", ABUSE_GUARD="flag")
+    throughput.main(
+        smoke, name="throughput_guarded", ABUSE_GUARD="flag", SECRETS_GUARD="flag", PERSONAL_DATA_GUARD="flag"
+    )

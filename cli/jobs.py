@@ -67,6 +67,13 @@ def submit(
         typer.Option(help="Over a rate limit: wait, or be denied.", show_default="wait"),
     ] = None,
     max_wait: Annotated[float | None, typer.Option(min=0, help="Seconds to wait for rate limits at most.")] = None,
+    private_data: Annotated[
+        Literal["flag", "redact", "refuse"] | None,
+        typer.Option(help="Secrets and personal data: at least flag, replace, or refuse.", show_default=False),
+    ] = None,
+    restore_private_data: Annotated[
+        bool, typer.Option("--restore", help="Put back into the answer what was replaced.")
+    ] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
     timeout: Timeout = None,
@@ -84,6 +91,8 @@ def submit(
         "max_cost_usd": max_cost,
         "on_limit": on_limit,
         "max_wait_seconds": max_wait,
+        "private_data": private_data,
+        "restore_private_data": restore_private_data or None,
     }
     fields = {
         "model": model,

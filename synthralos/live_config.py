@@ -174,8 +174,17 @@ class KeptConfig(LiveConfig):
         overrides = self._settings.flag_overrides
         plans = _usable(stored.limits)
         limits = {plan: limits.changed(plans.get(plan, {})) for plan, limits in DEFAULT_LIMITS.items()}
-        flags, own, abuse = Flags(states, overrides), _usable(stored.own_limits), self._settings.abuse_guard
-        return Config(catalog, credentials, flags, limits, stored.version, own, abuse)
+        return Config(
+            catalog,
+            credentials,
+            Flags(states, overrides),
+            limits,
+            stored.version,
+            _usable(stored.own_limits),
+            self._settings.abuse_guard,
+            self._settings.secrets_guard,
+            self._settings.personal_data_guard,
+        )
 
 
 def _usable(stored: Mapping[str, Set[dict[str, Any]]]) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,8 @@ class Constraints(TypedDict, total=False):
     """What the sender demands of the way the job is done. `max_cost_usd` is for one attempt.
 
     Over a rate limit the job waits, `max_wait_seconds` at most, or with `on_limit="reject"` is denied at once.
+    `private_data`: what is at least to be done about secrets and personal data; `restore_private_data` puts back into
+    the answer what was replaced.
     """
 
     region: str | None
@@ -30,6 +32,8 @@ class Constraints(TypedDict, total=False):
     exclude: list[str]
     on_limit: Literal["wait", "reject"]
     max_wait_seconds: float | None
+    private_data: Literal["flag", "redact", "refuse"] | None
+    restore_private_data: bool
 
 
 class JobOptions(TypedDict, total=False):

@@ -7,6 +7,8 @@ from datetime import datetime
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
 from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, OpenAttempt, Work
+from pipelines.guard.private_data import kinds_to_redact
+from pipelines.privacy.redaction import redact
 from pipelines.providers.protocol import Call
 from pipelines.spending import capped
 from pipelines.tokens import TokenCounter
@@ -107,6 +109,8 @@ class Calls:
     @staticmethod
     def success(work: Work, reply: Reply) -> Ending:
         """The end of a job whose call was answered."""
+        if work.redaction is not None and work.job.constraints.restore:
+            reply = work.redaction.restored(reply)
         return Ending(Transition.SUCCEED, Stage.ANALYZE, result=result_json(_open(work).deployment, reply))
 
     def seconds_left(self, work: Work) -> float:
@@ -119,13 +123,23 @@ class Calls:
         # A deadline that passed while the attempt was booked: to HTTP clients, a timeout of 0 is none at all.
         timeout = max(_SHORTEST, min(self._call_timeout, deployment.timeout, self.seconds_left(work)))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
-        request = self._request(work, deployment) or job.request
+        request = self._request(work, deployment) or _asked(work)
         return Call(job.id, job.attempts, deployment, request, timeout, traceparent)
 
     def _request(self, work: Work, deployment: Deployment) -> Request | None:
         """What is asked of the deployment; None where the job's money does not allow it."""
-        job, most = work.job, work.job.constraints.max_cost
-        return job.request if most is None else capped(job.request, deployment, most, self._counter)
+        asked, most = _asked(work), work.job.constraints.max_cost
+        return asked if most is None else capped(asked, deployment, most, self._counter)
+
+
+def _asked(work: Work) -> Request:
+    """What a provider may see of the job's request: without the values that the guard had replaced."""
+    kinds = kinds_to_redact(work.job.verdict)
+    if not kinds:
+        return work.job.request
+    if work.redaction is None:
+        work.redaction = redact(work.job.request, kinds)
+    return work.redaction.request
 
 
 def _open(work: Work) -> OpenAttempt:

@@ -107,7 +107,7 @@ class Conveyor:
     def _carry(self, stage: Stage, job_ids: Sequence[str], doubtful: bool, lease: Lease) -> int:
         try:
             jobs = self._source.take(stage, job_ids, doubtful)
-            works = [Work(job, self._now(), lane=lease.lane) for job in jobs]
+            works = [Work(job, self._now(), lane=lease.lane, stored=(None, job.verdict)) for job in jobs]
             self._registry.taken(works)
             lease.keep([job.size for job in jobs])
         finally:

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from pipelines.heal.protocol import RouteAgain, Treatment, Wait
+from pipelines.privacy.redaction import Redaction
 from synthralos.domain.attempts import AttemptEnd
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
@@ -52,6 +53,7 @@ class Work:
 
     `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready for its call.
     `lane` is the one whose slot the job holds. `stored` are the plan and the verdict that are written already.
+    `redaction` is what is sent instead of the request, once it was made.
     """
 
     job: Job
@@ -63,6 +65,7 @@ class Work:
     attempt: OpenAttempt | None = None
     lane: Lane = Lane.BULK
     stored: tuple[RoutingPlan | None, Verdict | None] = (None, None)
+    redaction: Redaction | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from pipelines.guard.abuse_guard import AbuseGuard
+from pipelines.guard.private_data import PrivateDataGuard
 from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
 from pipelines.guard.rate_limits import RateLimitGuard
@@ -16,6 +17,7 @@ GateFactory = Callable[[Config, Limiter], Guard]
 
 GUARDS: Mapping[str, GuardFactory] = {
     "abuse": lambda config, _: AbuseGuard(config.abuse_guard),
+    "private_data": lambda config, _: PrivateDataGuard(config.secrets_guard, config.personal_data_guard),
     "prompt_size": lambda config, counter: PromptSizeGuard(config.catalog, counter, config.limits_for),
 }
 

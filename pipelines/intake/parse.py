@@ -213,6 +213,8 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         exclude=tuple(wanted.exclude),
         on_limit=wanted.on_limit,
         max_wait=wanted.max_wait_seconds,
+        private_data=wanted.private_data,
+        restore=wanted.restore_private_data,
     )
 
 

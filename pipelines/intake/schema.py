@@ -240,6 +240,11 @@ class ConstraintsIn(Closed):
     max_wait_seconds: Annotated[
         float, Field(ge=0, le=LONGEST_WAIT, description="seconds to wait for rate limits at most; else as limits say")
     ] | None = None  # fmt: skip
+    private_data: Annotated[
+        Literal["flag", "redact", "refuse"],
+        Field(description="secrets and personal data: at least flag them, replace them, or refuse the job"),
+    ] | None = None  # fmt: skip
+    restore_private_data: Annotated[bool, Field(description="put back into the answer what was replaced")] = False
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]

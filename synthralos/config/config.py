@@ -10,6 +10,8 @@ from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
 
 AbuseAction = Literal["off", "flag", "deny"]
+PrivateDataAction = Literal["off", "flag", "redact", "refuse"]
+"""What is done about private data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +29,8 @@ class Config:
     version: int = 0
     own_limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     abuse_guard: AbuseAction = "off"
+    secrets_guard: PrivateDataAction = "off"
+    personal_data_guard: PrivateDataAction = "off"
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

@@ -76,6 +76,14 @@ class Settings(BaseSettings):
         "flag", description="prompts that look like abuse: flag them, deny them, or do not look (saves 1 ms a prompt)"
     )
 
+    secrets_guard: Literal["off", "flag", "redact", "refuse"] = Field(
+        "flag",
+        description="keys, tokens and passwords in requests: flag them, replace them before they are sent, refuse",
+    )
+    personal_data_guard: Literal["off", "flag", "redact", "refuse"] = Field(
+        "flag", description="addresses, phone, card, account and national numbers in requests: the same choices"
+    )
+
     worker_processes: Count = Field(2, description="worker processes of `synthralos worker`")
     worker_threads: Count = Field(8, description="Dramatiq threads per worker process")
     worker_stages: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -46,6 +46,18 @@ class Finding:
             "signals": self.signals,
         }
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Finding":
+        """The inverse of `to_json`."""
+        return cls(
+            data["guard"],
+            Decision(data["decision"]),
+            data["reason"],
+            data.get("field"),
+            data.get("defer_seconds"),
+            data.get("signals") or {},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -53,6 +65,11 @@ class Verdict:
 
     decision: Decision
     findings: tuple[Finding, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Verdict":
+        """The inverse of `to_json`."""
+        return cls(Decision(data["decision"]), tuple(Finding.from_json(found) for found in data["findings"]))
 
     @property
     def goes_on(self) -> bool:

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from synthralos.domain.findings import Verdict
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Lane, Stage
+
+PrivateData = Literal["flag", "redact", "refuse"]
+"""What a job may demand to be done about private data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,9 @@ class Constraints:
     `region` is where it must run; `classification` is the data's class (`eu` data only ever goes to EU
     deployments). `max_cost` is in USD for one attempt, and bounds its answer. `max_attempts` counts provider calls.
     `exclude` names deployments that must not be tried; `pin` the one that must. Over a rate limit the job waits, for
-    `max_wait` seconds at most where given, or is denied at once (`on_limit`: `wait`, `reject`).
+    `max_wait` seconds at most where given, or is denied at once (`on_limit`: `wait`, `reject`). `private_data` is to be
+    treated at least so strictly (`flag`, `redact`, `refuse`); with `restore` what was replaced is put back into the
+    answer.
     """
 
     region: str | None = None
@@ -41,6 +46,8 @@ class Constraints:
     exclude: tuple[str, ...] = ()
     on_limit: str = "wait"
     max_wait: float | None = None
+    private_data: PrivateData | None = None
+    restore: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -55,6 +62,8 @@ class Constraints:
             "exclude": list(self.exclude),
             "on_limit": self.on_limit,
             "max_wait_seconds": self.max_wait,
+            "private_data": self.private_data,
+            "restore_private_data": self.restore,
         }
 
     @classmethod
@@ -72,6 +81,8 @@ class Constraints:
             exclude=tuple(data.get("exclude", ())),
             on_limit=data.get("on_limit", "wait"),
             max_wait=data.get("max_wait_seconds"),
+            private_data=data.get("private_data"),
+            restore=data.get("restore_private_data", False),
         )
 
 

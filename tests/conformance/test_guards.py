@@ -34,7 +34,9 @@ ODD_BODIES = [
 
 @pytest.fixture(params=sorted(GUARDS))
 def guard(request: pytest.FixtureRequest) -> Guard:
-    return GUARDS[request.param](a_config(CATALOG, abuse_guard="flag"), TokenCounter())
+    return GUARDS[request.param](
+        a_config(CATALOG, abuse_guard="flag", secrets_guard="flag", personal_data_guard="redact"), TokenCounter()
+    )
 
 
 any_batch = settings(

@@ -53,6 +53,8 @@ def constraints() -> st.SearchStrategy[Constraints]:
         fallback=st.booleans(),
         pin=st.none() | st.sampled_from(IDS),
         exclude=st.lists(st.sampled_from(IDS), max_size=3).map(tuple),
+        private_data=st.none() | st.sampled_from(["flag", "redact", "refuse"]),
+        restore=st.booleans(),
     )
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthralos.domain.failures import Failure
-from synthralos.domain.findings import Decision, Finding, verdict_of
+from synthralos.domain.findings import Decision, Finding, Verdict, verdict_of
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.plans import RoutingPlan
 from tests.fakes.generated import constraints, failures, plans
@@ -53,4 +53,4 @@ def test_a_deferred_job_waits_for_the_longest_wait(found: list[Finding]) -> None
 
 @given(st.lists(findings))
 def test_a_verdict_can_be_stored(found: list[Finding]) -> None:
-    assert orjson.loads(orjson.dumps(verdict_of(found).to_json()))["decision"] == verdict_of(found).decision
+    assert Verdict.from_json(orjson.loads(orjson.dumps(verdict_of(found).to_json()))) == verdict_of(found)

@@ -8,6 +8,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from synthralos.domain.findings import Verdict
 from synthralos.domain.ids import trace_id_of
 from synthralos.domain.jobs import UNCONSTRAINED, Claim, Constraints, Job, Request, Tenant
 from synthralos.domain.plans import RoutingPlan
@@ -27,7 +28,8 @@ def _text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 _COLUMNS = (
     id_text(open_jobs.c.id), open_jobs.c.state, open_jobs.c.stage, open_jobs.c.lane, open_jobs.c.claim_no,
     open_jobs.c.attempts, open_jobs.c.losses, open_jobs.c.rings, open_jobs.c.plan_key, open_jobs.c.plan_cursor,
-    _text(open_jobs.c.failure).label("failure"), open_jobs.c.notified_at, open_jobs.c.deadline, jobs.c.organization,
+    _text(open_jobs.c.failure).label("failure"), _text(open_jobs.c.verdict).label("verdict"),
+    open_jobs.c.notified_at, open_jobs.c.deadline, jobs.c.organization,
     jobs.c.workspace, jobs.c.user_id, jobs.c.account_plan, jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.model,
     _text(jobs.c.request).label("request"), jobs.c.created_at,
     _text(sa.func.coalesce(open_jobs.c.constraints, jobs.c.constraints)).label("constraints"),
@@ -89,6 +91,7 @@ def _job(row: OpenRow, claim: Claim, plans: dict[str, RoutingPlan]) -> Job:
         attempts=row["attempts"],
         losses=row["losses"],
         plan=None if plan is None else plan.at(row["plan_cursor"] or 0),
+        verdict=None if row["verdict"] is None else Verdict.from_json(orjson.loads(row["verdict"])),
         failure=None if row["failure"] is None else orjson.loads(row["failure"]),
         queued_at=row["notified_at"],
         size=len(row["request"]),

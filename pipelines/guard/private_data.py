@@ -1,0 +1,135 @@
+"""The private-data guard: flags secrets and personal data, has them replaced before a provider sees them, or denies.
+
+It is the one guard that fails closed: where values must not leave, a job that could not be looked at is denied.
+Findings say which kinds were found, how often and where, never the values.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from pipelines.privacy.find import find
+from pipelines.privacy.kinds import SECRETS, WORDS, Kind
+from pipelines.privacy.walk import walk
+from synthralos.config.config import PrivateDataAction
+from synthralos.domain.findings import Decision, Finding, Verdict
+from synthralos.domain.jobs import Job, Request
+
+log = logging.getLogger(__name__)
+
+NAME = "private_data"
+
+_SEVERITY: Mapping[PrivateDataAction, int] = {"off": 0, "flag": 1, "redact": 2, "refuse": 3}
+_MOST_PATHS = 5
+
+
+class PrivateDataGuard:
+    """Looks at every text that is sent. What a job demands of itself counts where it is stricter than the settings."""
+
+    name = NAME
+
+    def __init__(self, secrets: PrivateDataAction, personal: PrivateDataAction) -> None:
+        self._secrets, self._personal = secrets, personal
+
+    def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
+        """One entry per job; see `Guard.inspect`."""
+        return [self._inspect(job) for job in jobs]
+
+    def _inspect(self, job: Job) -> Finding | None:
+        secrets = _stricter(self._secrets, job.constraints.private_data)
+        personal = _stricter(self._personal, job.constraints.private_data)
+        if secrets == personal == "off":
+            return None
+        try:
+            found = _look(job.request)
+        except Exception as error:
+            if _SEVERITY[max(secrets, personal, key=_SEVERITY.__getitem__)] < _SEVERITY["redact"]:
+                raise
+            log.exception("job %s could not be searched for private data", job.id)
+            return _unseen(error)
+        treated = {kind: secrets if kind in SECRETS else personal for kind in found.counts}
+        return found.finding({kind: treatment for kind, treatment in treated.items() if treatment != "off"})
+
+
+def kinds_to_redact(verdict: Verdict | None) -> frozenset[Kind]:
+    """The kinds that the guard said are replaced; none for a job that has none."""
+    if verdict is None:
+        return frozenset()
+    names = [n for f in verdict.findings if f.guard == NAME for n in f.signals.get("redacted", ())]
+    return frozenset(Kind(name) for name in names)
+
+
+def _stricter(setting: PrivateDataAction, demanded: PrivateDataAction | None) -> PrivateDataAction:
+    return setting if demanded is None else max(setting, demanded, key=_SEVERITY.__getitem__)
+
+
+def _look(request: Request) -> "_Sightings":
+    sightings = _Sightings()
+    walk(request, sightings)
+    return sightings
+
+
+def _unseen(error: Exception) -> Finding:
+    reason = "this job could not be searched for private data, which must not leave: tell the operator"
+    return Finding(NAME, Decision.DENY, reason, signals={"error": type(error).__name__})
+
+
+class _Sightings:
+    """A visitor that counts, and changes nothing."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[Kind] = Counter()
+        self._paths: dict[Kind, dict[str, None]] = {}
+        self._fixed: dict[Kind, str] = {}
+
+    def free(self, text: str, path: str) -> str:
+        for found in find(text):
+            self.counts[found.kind] += 1
+            self._paths.setdefault(found.kind, {})[path] = None
+        return text
+
+    def fixed(self, text: str, path: str) -> None:
+        for found in find(text):
+            self._fixed.setdefault(found.kind, path)
+            self.counts[found.kind] += 1
+            self._paths.setdefault(found.kind, {})[path] = None
+
+    def finding(self, treated: Mapping[Kind, PrivateDataAction]) -> Finding | None:
+        """What is to be said of the kinds that are `treated`; None where none was found."""
+        if not treated:
+            return None
+        refused = [kind for kind in treated if treated[kind] == "refuse"]
+        stuck = [kind for kind in treated if treated[kind] == "redact" and kind in self._fixed]
+        redacted = [kind for kind in treated if treated[kind] == "redact"]
+        paths = list(dict.fromkeys(path for kind in (refused or stuck or treated) for path in self._paths[kind]))
+        signals = {
+            "kinds": {str(kind): self.counts[kind] for kind in treated},
+            "fields": paths[:_MOST_PATHS],
+            "redacted": [str(kind) for kind in redacted],
+        }
+        field = self._fixed[stuck[0]] if stuck and not refused else paths[0]
+        decision = Decision.DENY if refused or stuck else Decision.FLAG
+        return Finding(NAME, decision, self._reason(treated, refused, stuck, redacted, field), field, signals=signals)
+
+    def _reason(
+        self,
+        treated: Mapping[Kind, PrivateDataAction],
+        refused: Sequence[Kind],
+        stuck: Sequence[Kind],
+        redacted: Sequence[Kind],
+        field: str,
+    ) -> str:
+        if refused:
+            return f"{field} holds {self._words(refused)}, which must not be sent: remove what is private"
+        if stuck:
+            return (
+                f"{field} holds {self._words(stuck)} where nothing can be replaced (a name, an id, an enum, an "
+                "address): remove it there"
+            )
+        flagged = [kind for kind in treated if kind not in redacted]
+        told = [f"{self._words(redacted)}, replaced before a provider sees the request"] if redacted else []
+        return f"the request holds {'; and '.join([*told, *([self._words(flagged)] if flagged else [])])}"
+
+    def _words(self, kinds: Sequence[Kind]) -> str:
+        each = [WORDS[k][0] if self.counts[k] == 1 else f"{self.counts[k]} {WORDS[k][1]}" for k in kinds]
+        return " and ".join(filter(None, [", ".join(each[:-1]), each[-1]]))
