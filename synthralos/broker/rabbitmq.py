@@ -7,6 +7,7 @@ import copy
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import dramatiq
@@ -108,6 +109,24 @@ class RabbitDoorbellBroker(DoorbellBroker, RabbitmqBroker):
 
 
 class _Consumer(_RabbitmqConsumer):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        try:
+            super().__init__(*arguments, **named)
+        except ConnectionClosed:
+            self._disconnect()
+            raise
+
+    def close(self) -> None:
+        # Dramatiq leaves the connection open where the channel is closed already, as it is when its queue vanished.
+        super().close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection = getattr(self, "connection", None)
+        if connection is not None and connection.is_open:
+            with suppress(*_LOST):
+                connection.close()
+
     def ack(self, message: dramatiq.MessageProxy) -> None:
         # Dramatiq would hold the worker thread for 5 s and try again, in vain: what was delivered on
         # a lost connection is delivered anew, and the claim in the database makes that harmless.
