@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from pipelines.output_schema import mismatch
 from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to, end_soon, failure_of_bug
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.failures import ANSWERED, Failure, FailureClass
 from synthralos.domain.money import Price, Usage
 
 
@@ -34,12 +35,27 @@ class ExecuteStage:
         if provider is None:
             missing = f"this worker has no adapter {call.deployment.adapter!r}"
             return end_soon(Failure(FailureClass.INTERNAL, missing), done)
-        return provider.begin(call, done)
+        asked = call.request.body.get("response_format")
+        if asked is None or asked["type"] == "text":
+            return provider.begin(call, done)
+        return provider.begin(call, lambda answer: done(_in_form(answer, asked)))
 
     async def close(self) -> None:
         """Close all adapters."""
         for provider in self._providers.values():
             await provider.close()
+
+
+def _in_form(answer: Reply | Failure, asked: dict[str, Any]) -> Reply | Failure:
+    """The answer, or the failure that it does not have the form that was asked for: it was paid for all the same."""
+    if isinstance(answer, Failure) or (answer.tool_calls and not answer.text):
+        return answer
+    problem = mismatch(asked, answer.text)
+    if problem is None:
+        return answer
+    if answer.finish_reason == "length":
+        problem += " (it was cut at its token limit: raise max_output_tokens)"
+    return Failure(FailureClass.SCHEMA_MISMATCH, f"{problem}; it was billed", usage=answer.usage)
 
 
 def attempt_end(
@@ -70,6 +86,8 @@ def cut_end(attempt_no: int, seconds: float) -> AttemptEnd:
 def _failure_cost(price: Price | None, failure: Failure) -> tuple[Billed, Decimal | None]:
     if failure.usage is not None:
         return Billed.YES, _cost(price, failure.usage)
+    if failure.failure_class in ANSWERED:
+        return Billed.YES, None
     if failure.maybe_billed:
         return Billed.MAYBE, None
     return Billed.NO, Decimal(0)

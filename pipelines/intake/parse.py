@@ -22,10 +22,12 @@ from pipelines.intake.schema import (
     JobIn,
     Message,
     OtherPart,
+    SchemaFormat,
     TextPart,
 )
 from pipelines.intake.unknown_fields import remedy_for
 from pipelines.intake.validation import field_errors
+from pipelines.output_schema import SchemaProblem, check_schema
 from synthralos.domain.ids import new_id, trace_id_of
 from synthralos.domain.jobs import UNCONSTRAINED, Constraints, NewJob, Request, Tenant
 from synthralos.domain.limits import MOST_CHARACTERS
@@ -116,7 +118,18 @@ def _check(job: JobIn, checks: CatalogChecks, now: datetime, path: str) -> Itera
             for name, value in job.metadata.items()
             if type(value) is int and not -(2**63) <= value < 2**63
         )
+    if isinstance(job.response_format, SchemaFormat) and job.response_format.json_schema.schema_ is not None:
+        yield from _check_schema(job.response_format.json_schema.schema_, f"{path}response_format.json_schema.schema")
     yield from checks.check_job(job, path)
+
+
+def _check_schema(schema: dict[str, Any], path: str) -> Iterator[FieldError]:
+    try:
+        check_schema(schema)
+    except SchemaProblem as found:
+        for part in found.path:
+            path = join(path, part)
+        yield FieldError(path, found.problem, found.remedy)
 
 
 def _check_texts(job: JobIn, path: str) -> Iterator[FieldError]:

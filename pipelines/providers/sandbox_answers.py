@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from pipelines.providers.sandbox_examples import example
 from synthralos.domain.jobs import Request
 
 READ_AT_MOST = 4000
@@ -23,12 +24,16 @@ def tokens(text: str) -> int:
 
 
 def answer(request: Request) -> str:
-    """The answer to a request: prose, or a JSON object where the request asks for JSON."""
+    """The answer to a request: prose, or JSON of the form that the request asks for."""
     prompt = _last_prompt(request)
     words = len(prompt.split())
     opening = _opening(prompt)
     topics = _topics(prompt)
-    if _wants_json(request.body.get("response_format")):
+    wanted = request.body.get("response_format")
+    schema = wanted.get("json_schema", {}).get("schema") if isinstance(wanted, dict) else None
+    if schema is not None:
+        return orjson.dumps(example(schema, opening)).decode()
+    if _wants_json(wanted):
         return orjson.dumps({"answer": opening, "words": words, "topics": topics}).decode()
     about = f" It is mostly about {', '.join(topics)}." if topics else ""
     return f"You asked, in {words} words: “{opening}”{about} (sandbox answer: no model was called)"

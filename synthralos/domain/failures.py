@@ -51,6 +51,10 @@ MAYBE_BILLED = frozenset({FailureClass.TIMEOUT, FailureClass.AMBIGUOUS})
 """The request had been sent and no answer was read: the provider may have done, and billed, the work."""
 
 
+ANSWERED = frozenset({FailureClass.SCHEMA_MISMATCH})
+"""The whole answer was read, and is billed, although it brought no result."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One classified error.

@@ -16,6 +16,7 @@ from synthralos.domain.states import Lane
 
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 CHECKS = CatalogChecks(load_catalog(None))
+BAD_SCHEMA = {"properties": {"a": {"type": "strin"}}}
 PLANS = {"default": "free", "acme": "pro"}
 
 
@@ -57,6 +58,13 @@ def test_a_deadline_counts_from_now_and_no_two_jobs_share_an_id() -> None:
         ({"prompt": "a", "deadline": "2029-01-01T00:00:00Z"}, "deadline"),
         ({"prompt": "a", "constraints": {"region": "moon"}}, "constraints.region"),
         ({"prompt": "a", "metadata": {"n": 2**64}}, "metadata.n"),
+        (
+            {
+                "prompt": "a",
+                "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": BAD_SCHEMA}},
+            },
+            "response_format.json_schema.schema.properties.a.type",
+        ),
         ([{"prompt": "a"}, {"prompt": 7}], "jobs[1].prompt"),
         ([], "jobs"),
         ("a job", "body"),
