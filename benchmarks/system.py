@@ -123,6 +123,7 @@ def running(
         "ABUSE_GUARD": "off",
         "SECRETS_GUARD": "off",
         "PERSONAL_DATA_GUARD": "off",
+        "ENABLE_SIMILARITY_LOGGING": "off",
         **settings,
     }
     key = _prepare(database_url)

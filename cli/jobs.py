@@ -74,6 +74,9 @@ def submit(
     restore_private_data: Annotated[
         bool, typer.Option("--restore", help="Put back into the answer what was replaced.")
     ] = False,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="The result of an earlier, equal request may answer it.")
+    ] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
     timeout: Timeout = None,
@@ -93,6 +96,7 @@ def submit(
         "max_wait_seconds": max_wait,
         "private_data": private_data,
         "restore_private_data": restore_private_data or None,
+        "reuse": "allow" if reuse else None,
     }
     fields = {
         "model": model,

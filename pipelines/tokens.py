@@ -24,6 +24,9 @@ TOKENS_PER_REPLY = 3
 
 Source: OpenAI Cookbook, "How to count tokens with tiktoken", section 6."""
 
+SANDBOX = "sandbox"
+"""The provider whose options are orders to a stage prop, and no text that is read."""
+
 DEFAULT_ENCODING = "o200k_base"
 
 OLD_ENCODINGS: Mapping[str, str] = {
@@ -58,16 +61,23 @@ class TextSize(NamedTuple):
 
 
 def prompt_texts(request: Request) -> list[str]:
-    """Every piece of text that the model would read: messages, tool calls, tool definitions, the wanted schema."""
+    """Every piece of text that a provider gets: messages and who says them, tool calls, tool definitions, the wanted
+    schema, what ends the answer, and options of its own.
+
+    Options of several providers count all, although each gets its own alone: nobody knows yet which is asked.
+    """
     texts = request.texts()
     for message in request.messages:
+        texts += [message[member] for member in ("name", "refusal") if message.get(member)]
         if calls := message.get("tool_calls"):
             texts.append(_as_json(calls))
         if message["role"] == "assistant" and (others := {k: v for k, v in message.items() if k not in MEMBERS and v}):
             texts.append(_as_json(others))
-    for field in ("tools", "response_format"):
-        if definition := request.body.get(field):
-            texts.append(_as_json(definition))
+    for field in ("tools", "tool_choice", "response_format", "stop"):
+        definition = request.body.get(field)
+        if definition:
+            texts.append(definition if isinstance(definition, str) else _as_json(definition))
+    texts += [_as_json(options) for name, options in request.provider_options.items() if options and name != SANDBOX]
     return texts
 
 

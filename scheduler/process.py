@@ -155,6 +155,8 @@ class SchedulerProcess:
             pass
         while self._housekeeping.prune_processes(KEEP_PROCESSES):
             pass
+        while self._housekeeping.prune_similarity_logs(self._settings.similarity_days * DAY):
+            pass
         return True
 
     def _term(self) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, Entry, read_catalog
-from synthralos.config.config import Config
+from synthralos.config.config import Config, GuardActions
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.domain.deployments import Deployment
@@ -181,10 +181,18 @@ class KeptConfig(LiveConfig):
             limits,
             stored.version,
             _usable(stored.own_limits),
-            self._settings.abuse_guard,
-            self._settings.secrets_guard,
-            self._settings.personal_data_guard,
+            _guard_actions(self._settings),
         )
+
+
+def _guard_actions(settings: Settings) -> GuardActions:
+    return GuardActions(
+        settings.abuse_guard,
+        settings.secrets_guard,
+        settings.personal_data_guard,
+        settings.similar_prompts,
+        settings.similar_deny_after,
+    )
 
 
 def _usable(stored: Mapping[str, Set[dict[str, Any]]]) -> dict[str, dict[str, Any]]:

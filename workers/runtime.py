@@ -6,6 +6,8 @@ import random
 import threading
 from collections.abc import Mapping, Sequence
 
+from pipelines.repeats.likeness import NgramLikeness
+
 from pipelines.analyze.protocol import Exporter
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.analyze.table import build_exporters
@@ -22,6 +24,7 @@ from pipelines.flow.stages import BuildStages, LiveStages, stage_builder
 from pipelines.flow.work import Work
 from pipelines.limits.build import build_limiter
 from pipelines.providers.table import build_providers
+from pipelines.repeats.memory import PromptMemory
 from synthralos.bus.protocol import Topic
 from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
@@ -32,6 +35,7 @@ from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
+from synthralos.store.read.prompts import Prompts
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.retrying import keep_trying, keep_trying_async
 from synthralos.telemetry.families import FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
@@ -62,10 +66,12 @@ class WorkerRuntime:
     def __init__(self, core: Core, build: BuildStages | None = None) -> None:
         """`build` makes the stages of a configuration; the usual ones where it is not given."""
         settings, database = core.settings, core.database
+        self._settings = settings
         self._live = core.live
         self._limiter = build_limiter(settings, core.outages, core.metrics)
-        self._stages = LiveStages(core.live, build or stage_builder(random.Random(), self._limiter))
-        self._settings = settings
+        self._stages = LiveStages(
+            core.live, build or stage_builder(random.Random(), self._limiter, self._build_memory(core))
+        )
         self._stopping = threading.Event()
         self._bus = core.bus
         self._doorbell = core.doorbell
@@ -98,6 +104,16 @@ class WorkerRuntime:
         metrics.reads(FLIGHT_BYTES, lambda: {("used",): slots.bytes_used, ("most",): self._settings.flight_bytes})
         metrics.reads(IN_FLIGHT, self._deployments.calls)
         metrics.reads(HEARTBEAT_AGE, lambda: self.heartbeat.age)
+
+    def _build_memory(self, core: Core) -> PromptMemory:
+        return PromptMemory(
+            Prompts(core.database),
+            NgramLikeness(),
+            core.outages,
+            seconds=self._settings.similarity_window,
+            most=self._settings.similarity_prompts,
+            clock=lambda: self.heartbeat.clock.now().timestamp(),
+        )
 
     def _build_heartbeat(self, core: Core, stages: frozenset[Stage]) -> Heartbeat:
         return Heartbeat(

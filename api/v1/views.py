@@ -133,6 +133,7 @@ class ResultView(View):
     model: str | None
     deployment: str
     usage: UsageView | None
+    reused_from: Annotated[str | None, Field(description="the job whose result this is; it cost nothing here")] = None
 
 
 class JobView(JobSummary):

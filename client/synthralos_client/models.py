@@ -19,7 +19,7 @@ class Constraints(TypedDict, total=False):
 
     Over a rate limit the job waits, `max_wait_seconds` at most, or with `on_limit="reject"` is denied at once.
     `private_data`: what is at least to be done about secrets and personal data; `restore_private_data` puts back into
-    the answer what was replaced.
+    the answer what was replaced. With `reuse="allow"` the result of an earlier, equal request may answer it.
     """
 
     region: str | None
@@ -34,6 +34,7 @@ class Constraints(TypedDict, total=False):
     max_wait_seconds: float | None
     private_data: Literal["flag", "redact", "refuse"] | None
     restore_private_data: bool
+    reuse: Literal["never", "allow"]
 
 
 class JobOptions(TypedDict, total=False):

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from pipelines.flow.registry import Registry
 from pipelines.flow.slots import Lease, Slots
-from pipelines.flow.stages import StagesNow
+from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.work import Ending, Work
-from pipelines.guard.stage import GuardStage
+from pipelines.repeats.memory import PromptMemory
 from pipelines.route.stage import RouteStage
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.findings import Decision, Verdict
@@ -179,7 +179,7 @@ class Conveyor:
     def _run(self, stage: Stage, works: list[Work]) -> None:
         stages = self._stages()
         if stage is Stage.GUARD:
-            works = self._through_guard(stages.guard, works)
+            works = self._through_guard(stages, works)
             stage = self._next(Stage.ROUTE, works)
         if stage is Stage.ROUTE:
             works = self._through_route(stages.route, [w for w in works if w.ending is None])
@@ -196,15 +196,17 @@ class Conveyor:
                     work.ending = Ending(Transition.HAND_OVER, stage)
         return stage
 
-    def _through_guard(self, guard: GuardStage, works: list[Work]) -> list[Work]:
-        verdicts = guard.inspect([work.job for work in works])
+    def _through_guard(self, stages: Stages, works: list[Work]) -> list[Work]:
+        verdicts = stages.guard.inspect([work.job for work in works])
         now = self._now()
         for work, verdict in zip(works, verdicts, strict=True):
             work.job.verdict = verdict
             passed = verdict.goes_on
             told = {} if passed else {"reason": verdict.reason}
             work.span("guard", now, ok=passed, decision=verdict.decision, findings=len(verdict.findings), **told)
-            work.ending = None if passed else _refusal(verdict)
+            work.ending = None if passed else _stopped(verdict)
+            if stages.memory is not None:
+                _remember(stages.memory, work, verdict)
         return [work for work in works if work.ending is None]
 
     def _through_route(self, route: RouteStage, works: list[Work]) -> list[Work]:
@@ -220,7 +222,14 @@ class Conveyor:
         return works
 
 
-def _refusal(verdict: Verdict) -> Ending:
+def _remember(memory: PromptMemory, work: Work, verdict: Verdict) -> None:
+    """What is kept of the prompt; and the end of a job that an earlier result answers."""
+    work.compared = memory.compared(work.job.id)
+    if verdict.decision is Decision.REUSE:
+        work.ending = Ending(Transition.REUSE, Stage.ANALYZE, result=memory.reused(work.job.id))
+
+
+def _stopped(verdict: Verdict) -> Ending:
     if verdict.decision is Decision.DEFER:
         return Ending(Transition.PARK, Stage.GUARD, delay=max(verdict.defer_seconds, _LEAST_DEFER))
     return Ending(Transition.DENY, Stage.ANALYZE)

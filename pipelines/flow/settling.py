@@ -108,6 +108,7 @@ class Settling:
             exported=stages.config.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, job.tenant.organization),
             spans=[*work.spans, *conclusion],
             events=tuple(work.events),
+            compared=work.compared,
         )
 
     async def bury(self, work: Work, error: Exception) -> None:

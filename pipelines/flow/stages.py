@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.guard.stage import GuardStage
-from pipelines.guard.table import build_guard_stage
+from pipelines.guard.table import Tools, build_guard_stage
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
+from pipelines.repeats.memory import PromptMemory
 from pipelines.route.stage import RouteStage
 from pipelines.route.strategies import STRATEGIES
 from pipelines.tokens import TokenCounter
@@ -25,6 +26,7 @@ class Stages:
     route: RouteStage
     heal: HealStage
     limiter: Limiter
+    memory: PromptMemory | None
 
 
 StagesNow = Callable[[], Stages]
@@ -33,15 +35,16 @@ StagesNow = Callable[[], Stages]
 BuildStages = Callable[[Config], Stages]
 
 
-def stage_builder(rng: random.Random, limiter: Limiter) -> BuildStages:
+def stage_builder(rng: random.Random, limiter: Limiter, memory: PromptMemory | None = None) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter = TokenCounter()
+    tools = Tools(counter, limiter, memory)
 
     def build(config: Config) -> Stages:
         offered = config.credentials.why_not_offered
         route = RouteStage(config.catalog, STRATEGIES, offered, flags=config.flags, counter=counter)
-        guard = build_guard_stage(config, counter, limiter)
-        return Stages(config, guard, route, build_heal_stage(rng, config.catalog), limiter)
+        guard = build_guard_stage(config, tools)
+        return Stages(config, guard, route, build_heal_stage(rng, config.catalog), limiter, memory)
 
     return build
 

@@ -14,6 +14,7 @@ from synthralos.domain.failures import Failure
 from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.prompts import ComparedPrompt
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Lane, Stage, Transition
 
@@ -53,7 +54,7 @@ class Work:
 
     `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready for its call.
     `lane` is the one whose slot the job holds. `stored` are the plan and the verdict that are written already.
-    `redaction` is what is sent instead of the request, once it was made.
+    `redaction` is what is sent instead of the request, once it was made; `compared` what is to be kept of the prompt.
     """
 
     job: Job
@@ -66,6 +67,7 @@ class Work:
     lane: Lane = Lane.BULK
     stored: tuple[RoutingPlan | None, Verdict | None] = (None, None)
     redaction: Redaction | None = None
+    compared: ComparedPrompt | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -85,7 +87,7 @@ class Work:
 
     def written(self) -> None:
         """All that was found is written: the spans, the events, and the end of the attempt."""
-        self.spans, self.events, self.attempt = [], [], None
+        self.spans, self.events, self.attempt, self.compared = [], [], None, None
 
 
 def ending_of(treatment: Treatment, job: Job, failure: Failure) -> Ending:

@@ -228,6 +228,7 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         max_wait=wanted.max_wait_seconds,
         private_data=wanted.private_data,
         restore=wanted.restore_private_data,
+        reuse=wanted.reuse,
     )
 
 

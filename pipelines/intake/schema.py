@@ -245,6 +245,9 @@ class ConstraintsIn(Closed):
         Field(description="secrets and personal data: at least flag them, replace them, or refuse the job"),
     ] | None = None  # fmt: skip
     restore_private_data: Annotated[bool, Field(description="put back into the answer what was replaced")] = False
+    reuse: Annotated[
+        Literal["never", "allow"], Field(description="whether the result of an earlier, equal request may answer it")
+    ] = "never"  # fmt: skip
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]

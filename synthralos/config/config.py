@@ -12,6 +12,21 @@ from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
 AbuseAction = Literal["off", "flag", "deny"]
 PrivateDataAction = Literal["off", "flag", "redact", "refuse"]
 """What is done about private data."""
+SimilarAction = Literal["log", "flag", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardActions:
+    """What guards do about what they find; by default they do not look.
+
+    With `similar_prompts` of `deny` a prompt that repeats more than `similar_deny_after` earlier ones is denied.
+    """
+
+    abuse: AbuseAction = "off"
+    secrets: PrivateDataAction = "off"
+    personal_data: PrivateDataAction = "off"
+    similar_prompts: SimilarAction = "log"
+    similar_deny_after: int = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,9 +43,7 @@ class Config:
     limits: Mapping[str, PlanLimits] = field(default_factory=lambda: DEFAULT_LIMITS)
     version: int = 0
     own_limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    abuse_guard: AbuseAction = "off"
-    secrets_guard: PrivateDataAction = "off"
-    personal_data_guard: PrivateDataAction = "off"
+    guards: GuardActions = GuardActions()
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

@@ -84,6 +84,19 @@ class Settings(BaseSettings):
         "flag", description="addresses, phone, card, account and national numbers in requests: the same choices"
     )
 
+    similar_prompts: Literal["log", "flag", "deny"] = Field(
+        "log", description="prompts that were asked before: log them, flag them, or deny them after SIMILAR_DENY_AFTER"
+    )
+    similar_deny_after: Count = Field(3, description="repeats of a prompt that are let through where they are denied")
+    similarity_window: Positive = Field(
+        86_400.0, description="seconds for which prompts are compared, and results reused"
+    )
+    similarity_prompts: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        5_000, description="newest prompts of an organization that each worker compares with"
+    )
+
+    similarity_days: Positive = Field(30.0, description="days for which prompt_similarity_logs are kept")
+
     worker_processes: Count = Field(2, description="worker processes of `synthralos worker`")
     worker_threads: Count = Field(8, description="Dramatiq threads per worker process")
     worker_stages: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -8,15 +8,16 @@ from typing import Any
 
 
 class Decision(StrEnum):
-    """What a finding asks for, mildest first."""
+    """What a finding asks for, mildest first. `reuse`: the result of an earlier job answers this one."""
 
     ALLOW = "allow"
     FLAG = "flag"
+    REUSE = "reuse"
     DEFER = "defer"
     DENY = "deny"
 
 
-_SEVERITY = {Decision.ALLOW: 0, Decision.FLAG: 1, Decision.DEFER: 2, Decision.DENY: 3}
+_SEVERITY = {decision: number for number, decision in enumerate(Decision)}
 
 
 @dataclass(frozen=True, slots=True)

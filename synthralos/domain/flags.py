@@ -59,7 +59,9 @@ FLAGS: Mapping[Flag, FlagFacts] = {
         True, "traces go to Langfuse", "no trace goes to Langfuse", "the Langfuse exporter"
     ),
     Flag.ENABLE_SIMILARITY_LOGGING: FlagFacts(
-        True, "prompts are compared and logged", "no prompt is compared", "the prompt similarity guard"
+        True,
+        "prompts are compared with earlier ones of the organization, and logged",
+        "no prompt is compared or remembered, and no result is reused",
     ),
     Flag.ENABLE_POLICY_ENGINE: FlagFacts(True, "policy sets decide", "no policy is asked", "the policy engine"),
     Flag.ENABLE_RATE_LIMITING: FlagFacts(

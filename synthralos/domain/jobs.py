@@ -12,6 +12,7 @@ from synthralos.domain.states import Lane, Stage
 
 PrivateData = Literal["flag", "redact", "refuse"]
 """What a job may demand to be done about private data."""
+Reuse = Literal["never", "allow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Constraints:
     `exclude` names deployments that must not be tried; `pin` the one that must. Over a rate limit the job waits, for
     `max_wait` seconds at most where given, or is denied at once (`on_limit`: `wait`, `reject`). `private_data` is to be
     treated at least so strictly (`flag`, `redact`, `refuse`); with `restore` what was replaced is put back into the
-    answer.
+    answer. `reuse`: whether the result of an earlier, equal request may answer it.
     """
 
     region: str | None = None
@@ -48,6 +49,7 @@ class Constraints:
     max_wait: float | None = None
     private_data: PrivateData | None = None
     restore: bool = False
+    reuse: Reuse = "never"
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -64,6 +66,7 @@ class Constraints:
             "max_wait_seconds": self.max_wait,
             "private_data": self.private_data,
             "restore_private_data": self.restore,
+            "reuse": self.reuse,
         }
 
     @classmethod
@@ -83,6 +86,7 @@ class Constraints:
             max_wait=data.get("max_wait_seconds"),
             private_data=data.get("private_data"),
             restore=data.get("restore_private_data", False),
+            reuse=data.get("reuse", "never"),
         )
 
 

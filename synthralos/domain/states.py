@@ -57,6 +57,7 @@ class Transition(StrEnum):
     BURY = "bury"
     WAKE = "wake"
     SUCCEED = "succeed"
+    REUSE = "reuse"
     DENY = "deny"
     FAIL = "fail"
     CANCEL = "cancel"
@@ -100,6 +101,9 @@ TRANSITIONS: Mapping[Transition, Rule] = {
     Transition.BURY: _rule(State.FAILED, State.ACTIVE, fenced=False, meaning="it took too many workers down with it"),
     Transition.WAKE: _rule(State.QUEUED, State.PARKED, fenced=False, meaning="its run_at has come"),
     Transition.SUCCEED: _rule(State.SUCCEEDED, State.ACTIVE, fenced=True, meaning="a result arrived"),
+    Transition.REUSE: _rule(
+        State.SUCCEEDED, *_IN_HAND, fenced=True, meaning="the result of an earlier, equal job answers it"
+    ),
     Transition.DENY: _rule(State.DENIED, *_IN_HAND, fenced=True, meaning="a guard or a policy refused it"),
     Transition.FAIL: _rule(State.FAILED, *_IN_HAND, fenced=True, meaning="no remedy is left: a dead letter"),
     Transition.CANCEL: Rule(OPEN, State.CANCELLED, False, "somebody called it off"),

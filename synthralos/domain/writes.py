@@ -12,6 +12,7 @@ from synthralos.domain.events import Event
 from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.prompts import ComparedPrompt
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Stage, State, Transition, target
 
@@ -50,7 +51,7 @@ class Settlement:
 
     `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt`, a call to
     `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is. `exported`: the
-    trace of a job that is analyzed is owed to the exporters.
+    trace of a job that is analyzed is owed to the exporters. `compared`: its prompt was, and this is kept of it.
     """
 
     job: Job
@@ -68,6 +69,7 @@ class Settlement:
     exported: bool = True
     spans: Sequence[Span] = ()
     events: Sequence[Event] = ()
+    compared: ComparedPrompt | None = None
 
     @property
     def state(self) -> State:

@@ -8,16 +8,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.guard.protocol import Guard
-from pipelines.guard.table import GUARDS
+from pipelines.guard.table import GUARDS, Tools
 from pipelines.tokens import TokenCounter
+from synthralos.config.config import GuardActions
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
 from tests.fakes.generated import jobs
+from tests.fakes.prompts import a_memory
 from tests.fakes.stage_jobs import a_deployment, a_job
-from tests.fakes.stages import a_config
+from tests.fakes.stages import a_config, a_limiter
 
 CATALOG = Catalog([a_deployment("openai/large@eu", window=8_000), a_deployment("sandbox/small@us", window=1_000)])
+
+REMEMBERING = {"similar_prompts"}
 
 ODD_BODIES = [
     {"messages": []},
@@ -35,7 +39,8 @@ ODD_BODIES = [
 @pytest.fixture(params=sorted(GUARDS))
 def guard(request: pytest.FixtureRequest) -> Guard:
     return GUARDS[request.param](
-        a_config(CATALOG, abuse_guard="flag", secrets_guard="flag", personal_data_guard="redact"), TokenCounter()
+        a_config(CATALOG, guards=GuardActions("flag", "flag", "redact", "flag")),
+        Tools(TokenCounter(), a_limiter(), a_memory()),
     )
 
 
@@ -67,6 +72,9 @@ def test_the_jobs_are_not_changed(guard: Guard, batch: list[Job]) -> None:
 @any_batch
 @given(batch=st.lists(jobs(), max_size=5))
 def test_findings_are_in_the_order_of_the_jobs(guard: Guard, batch: list[Job]) -> None:
+    if guard.name in REMEMBERING:  # what it finds depends on who came before
+        assert len(guard.inspect(batch)) == len(batch)
+        return
     assert guard.inspect(batch) == list(reversed(guard.inspect(list(reversed(batch)))))
 
 

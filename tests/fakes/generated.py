@@ -55,6 +55,7 @@ def constraints() -> st.SearchStrategy[Constraints]:
         exclude=st.lists(st.sampled_from(IDS), max_size=3).map(tuple),
         private_data=st.none() | st.sampled_from(["flag", "redact", "refuse"]),
         restore=st.booleans(),
+        reuse=st.sampled_from(["never", "allow"]),
     )
 
 

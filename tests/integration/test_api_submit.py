@@ -79,6 +79,9 @@ def test_everything_that_was_sent_is_kept_as_it_was_sent(place: Place, client: h
         "region": "eu", "classification": "eu", "strategy": "pinned", "max_cost_usd": "0.000000000001",
         "max_attempts": 20, "fallback": False, "pin": "sandbox/medium@eu", "exclude": ["sandbox/small@us"],
         "on_limit": "reject", "max_wait_seconds": 1.5,
+        "private_data": None,
+        "restore_private_data": False,
+        "reuse": "never",
     }  # fmt: skip
     around = {
         "model": "sandbox/medium", "lane": "bulk", "run_id": "run 1", "workspace": "main", "user": "ann",

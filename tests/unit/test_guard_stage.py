@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from pipelines.guard.stage import GuardStage
-from pipelines.guard.table import GUARDS, build_guard_stage
+from pipelines.guard.table import GUARDS, Tools, build_guard_stage
 from pipelines.tokens import TokenCounter
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
@@ -128,7 +128,7 @@ def test_a_guard_that_does_not_answer_for_every_job_is_treated_as_one_that_raise
 
 
 def test_the_stage_from_the_table_denies_what_is_too_large() -> None:
-    stage = build_guard_stage(a_config(Catalog([a_deployment(window=100)])), TokenCounter(), a_limiter())
+    stage = build_guard_stage(a_config(Catalog([a_deployment(window=100)])), Tools(TokenCounter(), a_limiter()))
     small, large = stage.inspect([a_job("Hello"), a_job("hello " * 200)])
     assert small.decision is Decision.ALLOW
     assert large.decision is Decision.DENY
@@ -136,7 +136,7 @@ def test_the_stage_from_the_table_denies_what_is_too_large() -> None:
 
 def test_every_guard_of_the_table_carries_its_own_name() -> None:
     config = a_config(Catalog([a_deployment()]))
-    assert [make(config, TokenCounter()).name for make in GUARDS.values()] == list(GUARDS)
+    assert [make(config, Tools(TokenCounter(), a_limiter())).name for make in GUARDS.values()] == list(GUARDS)
 
 
 class Measures:

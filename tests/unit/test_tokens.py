@@ -64,14 +64,21 @@ def test_everything_that_the_model_reads_is_counted() -> None:
     body = {
         "messages": [
             {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {}}]},
-            {"role": "assistant", "content": None, "tool_calls": [{"id": "call-1"}]},
+            {"role": "assistant", "content": None, "tool_calls": [{"id": "call-1"}], "refusal": "cannot"},
+            {"role": "user", "content": "", "name": "anna"},
         ],
         "tools": [{"type": "function", "function": {"name": "weather"}}],
         "response_format": {"type": "json_schema", "json_schema": {"name": "answer"}},
+        "tool_choice": {"type": "function", "function": {"name": "chosen"}},
+        "stop": ["ending"],
     }
-    texts = prompt_texts(Request("auto", body))
+    options = {"openai": {"prediction": {"content": "expected"}}, "sandbox": {"text": "order"}}
+    texts = prompt_texts(Request("auto", body, options))
     assert texts[0] == "look"
-    assert [word in "".join(texts) for word in ("call-1", "weather", "answer")] == [True, True, True]
+    read = ("call-1", "weather", "answer", "cannot", "anna", "chosen", "ending", "expected")
+    assert [word for word in read if word not in "".join(texts)] == []
+    assert "order" not in "".join(texts)
+    assert prompt_texts(Request("auto", {"messages": [], "stop": "end"})) == ["end"]
 
 
 # Made with tiktoken 0.14, whose vocabularies have the checksums that it asks for: [text, cl100k_base, o200k_base].

@@ -1,5 +1,6 @@
 """Rows that are appended beside what becomes of a job, in the same transaction: one line of `APPENDED` a table."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from synthralos.domain.events import Event
 from synthralos.domain.writes import Settlement
 from synthralos.store.sql.recordset import Columns, Row, RowFilter, insert_ignoring, recordset
 from synthralos.store.sql.types import Id, Json, utcnow
-from synthralos.store.tables import event_logs, export_backlog
+from synthralos.store.tables import event_logs, export_backlog, prompt_similarity_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,28 @@ def _owed(settlement: Settlement, destinations: Sequence[str]) -> Iterable[Row]:
     return backlog_rows(settlement.job.id, destinations) if settlement.analyzed and settlement.exported else []
 
 
+def _prompts(settlement: Settlement, _: Sequence[str]) -> Iterable[Row]:
+    job, compared = settlement.job, settlement.compared
+    if compared is None:
+        return []
+    best = compared.matches[0] if compared.matches else None
+    return [
+        {
+            "job_id": job.id,
+            "organization": job.tenant.organization,
+            "workspace": job.tenant.workspace,
+            "user_id": job.tenant.user,
+            "trace_id": job.trace_id,
+            "fingerprint": compared.fingerprint,
+            "request_key": compared.request_key,
+            "vector": b64encode(compared.vector).decode(),
+            "matched_job_id": None if best is None else best.job_id,
+            "score": None if best is None else best.score,
+            "matches": [match.to_json() for match in compared.matches] or None,
+        }
+    ]
+
+
 EVENTS = Appended(
     event_logs,
     {"id": Id, "job_id": Id, "organization": sa.Text(), "kind": sa.Text(), "actor": sa.Text(), "data": Json},
@@ -66,5 +89,16 @@ EVENTS = Appended(
 )
 BACKLOG = Appended(export_backlog, {"destination": sa.Text(), "job_id": Id}, "since", _owed)
 
-APPENDED = {"events": EVENTS, "owed": BACKLOG}
+PROMPTS = Appended(
+    prompt_similarity_logs,
+    {
+        "job_id": Id, "organization": sa.Text(), "workspace": sa.Text(), "user_id": sa.Text(), "trace_id": sa.Text(),
+        "fingerprint": sa.Text(), "request_key": sa.Text(), "vector": sa.Text(), "matched_job_id": Id,
+        "score": sa.Float(), "matches": Json,
+    },
+    "at",
+    _prompts,
+)  # fmt: skip
+
+APPENDED = {"events": EVENTS, "owed": BACKLOG, "prompts": PROMPTS}
 """By the name of the parameter that holds the rows."""

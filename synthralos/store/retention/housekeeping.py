@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import asked_at, word
-from synthralos.store.tables import idempotency_keys, open_jobs, processes
+from synthralos.store.tables import idempotency_keys, open_jobs, processes, prompt_similarity_logs
 
 
 class Housekeeping:
@@ -38,6 +38,12 @@ class Housekeeping:
             .limit(limit)
         )
         return self._delete(sa.delete(processes).where(processes.c.id.in_(old)))
+
+    def prune_similarity_logs(self, older_than: float, limit: int = 5000) -> int:
+        """Forget prompts that were compared more than `older_than` seconds ago."""
+        logs = prompt_similarity_logs.c
+        old = sa.select(logs.job_id).where(logs.at < asked_at(sa.literal(-older_than))).order_by(logs.at).limit(limit)
+        return self._delete(sa.delete(prompt_similarity_logs).where(logs.job_id.in_(old)))
 
     def _delete(self, statement: sa.Delete) -> int:
         with self._database.transaction() as connection:

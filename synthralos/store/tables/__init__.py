@@ -12,7 +12,7 @@ from synthralos.store.tables.configuration import (
 )
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
-from synthralos.store.tables.logs import event_logs, export_backlog
+from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "organizations",
     "plan_limits",
     "processes",
+    "prompt_similarity_logs",
     "results",
     "routing_plans",
 ]

@@ -1,4 +1,4 @@
-"""What is appended beside a job: its events, and what exporters are owed."""
+"""What is appended beside a job: its events, its prompt's likeness to others, and what exporters are owed."""
 
 import sqlalchemy as sa
 
@@ -18,6 +18,27 @@ event_logs = sa.Table(
     sa.Index("event_logs_by_job", "job_id", "id"),
     sa.Index("event_logs_by_organization", "organization", "id"),
 )
+
+prompt_similarity_logs = sa.Table(
+    "prompt_similarity_logs",
+    metadata,
+    sa.Column("job_id", Id, primary_key=True),
+    text("organization"),
+    text("workspace"),
+    text("user_id", null=True),
+    text("trace_id"),
+    text("fingerprint"),
+    text("request_key"),
+    text("vector"),
+    sa.Column("matched_job_id", Id),
+    sa.Column("score", sa.Float),
+    sa.Column("matches", Json),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("prompt_similarity_logs_by_organization", "organization", "at"),
+    sa.Index("prompt_similarity_logs_by_request", "request_key"),
+    sa.Index("prompt_similarity_logs_by_time", "at"),
+)
+"""One row for each prompt that was compared; the best match, where there was one, and `matches` with all that count."""
 
 export_backlog = sa.Table(
     "export_backlog",

@@ -1,0 +1,1 @@
+"""Prompts that were asked before: found within a tenant, whichever worker saw the earlier one."""

@@ -1,0 +1,34 @@
+"""The built-in likeness of prompts: hashed n-grams for the search, the pair model for a close look."""
+
+from collections.abc import Sequence
+
+from pipelines.repeats.protocol import Vectors
+from pipelines.similarity.embedding import NgramEmbedder
+from pipelines.similarity.pairs import SAME_FROM, load_pair_model
+from pipelines.similarity.plain import fingerprint
+
+
+class NgramLikeness:
+    """Needs no network. Immutable, so that threads share it."""
+
+    def __init__(self) -> None:
+        """Raises `PairWeightsError` where the weights that are shipped are damaged."""
+        self._embedder = NgramEmbedder()
+        self._pairs = load_pair_model()
+
+    @property
+    def threshold(self) -> float:
+        """The score from which on two prompts count as the same."""
+        return SAME_FROM
+
+    def fingerprint(self, text: str) -> str:
+        """Equal for texts that are equal but for case, spacing and looks."""
+        return fingerprint(text)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """The vectors of texts."""
+        return self._embedder.embed(texts)
+
+    def score(self, one: str, other: str) -> float:
+        """From 0 to 1, how surely they are the same prompt."""
+        return self._pairs.score(one, other)

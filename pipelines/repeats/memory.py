@@ -1,0 +1,213 @@
+"""The memory of prompts: one for a process, fed by its own jobs and by what other processes stored."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.repeats.protocol import Likeness, PromptSource, Vectors
+from pipelines.repeats.texts import compared_text, request_key
+from pipelines.repeats.window import Window, near_in_batch, packed
+from synthralos.domain.jobs import Job
+from synthralos.domain.prompts import Answered, ComparedPrompt, EarlierPrompt, Match, Wanted
+from synthralos.telemetry.outages import Outages
+
+PROMPTS = "earlier prompts"
+"""What the log calls them."""
+
+REFRESH_SECONDS = 1.0
+"""How often a process looks for what others stored."""
+
+OVERLAP_SECONDS = 5.0
+"""So long a transaction may take to show what it stored."""
+
+AWAY_SECONDS = 5.0
+"""For so long nobody asks again after the store did not answer."""
+
+_CLOSE = 3
+"""Earlier prompts that are compared closely with each prompt."""
+
+_LEAST_NEAR = 0.5
+_KEPT = 20_000
+_KEPT_RESULTS = 1_000
+MOST_ROWS = 50_000
+"""Prompts of all organizations together; whoever was silent for longest is read anew when it comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was like a prompt. `repeats`: how many earlier ones in the window count as the same."""
+
+    matches: tuple[Match, ...]
+    repeats: int
+
+
+_NOTHING = Sighting((), 0)
+
+
+@dataclass(slots=True)
+class _Look:
+    """A batch of prompts of one organization."""
+
+    jobs: Sequence[Job]
+    texts: list[str]
+    prints: list[str]
+    vectors: Vectors
+
+
+class PromptMemory:
+    """Thread-safe. What cannot be read while the store is away is not compared with: nothing waits for it."""
+
+    def __init__(
+        self,
+        source: PromptSource,
+        likeness: Likeness,
+        outages: Outages,
+        *,
+        seconds: float,
+        most: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prompts of the last `seconds` count, of each organization the newest `most`."""
+        self._source, self._likeness, self._outages = source, likeness, outages
+        self._seconds, self._most, self._clock = seconds, most, clock
+        self._lock = threading.Lock()
+        self._windows: OrderedDict[str, Window] = OrderedDict()
+        self._kept: OrderedDict[str, ComparedPrompt] = OrderedDict()
+        self._results: OrderedDict[str, Answered] = OrderedDict()
+        self._refreshed = self._away_until = 0.0
+
+    def look(self, jobs: Sequence[Job]) -> list[Sighting]:
+        """Compare each with earlier ones, those before it in the batch too, and remember it.
+
+        A prompt without any text, an image alone, is like no other.
+        """
+        sightings: dict[str, Sighting] = {}
+        texts = {job.id: compared_text(job.request) for job in jobs}
+        for organization, each in _by_organization(jobs, texts).items():
+            its = [texts[job.id] for job in each]
+            prints = [self._likeness.fingerprint(text) for text in its]
+            look = _Look(each, its, prints, self._likeness.embed(its))
+            self._look(organization, look, sightings)
+        return [sightings.get(job.id, _NOTHING) for job in jobs]
+
+    def compared(self, job_id: str) -> ComparedPrompt | None:
+        """What is to be kept of a job that was looked at; once."""
+        with self._lock:
+            return self._kept.pop(job_id, None)
+
+    def answered(self, jobs: Sequence[Job]) -> Mapping[str, str]:
+        """The jobs whose results answer equal requests, by job id. Their results are kept for `reused`."""
+        wanted = {job.id: Wanted(job.tenant.organization, job.tenant.workspace, request_key(job)) for job in jobs}
+        found = self._asked(lambda: self._source.answered(list(wanted.values()), self._seconds), {})
+        answers = {job_id: found[each] for job_id, each in wanted.items() if each in found}
+        with self._lock:
+            self._results.update(answers)
+            while len(self._results) > _KEPT_RESULTS:
+                self._results.popitem(last=False)
+        return {job_id: answer.job_id for job_id, answer in answers.items()}
+
+    def reused(self, job_id: str) -> dict[str, Any] | None:
+        """The result that answers a job; once."""
+        with self._lock:
+            answer = self._results.pop(job_id, None)
+        return None if answer is None else answer.reused()
+
+    def _look(self, organization: str, look: _Look, sightings: dict[str, Sighting]) -> None:
+        now = self._clock()
+        since = now - self._seconds
+        stored = packed(look.vectors)
+        with self._lock:
+            window = self._window(organization, look.vectors.shape[1], now)
+            near = window.nearest(look.vectors, _CLOSE + 1, _LEAST_NEAR, since)
+            equal = [window.equal(each, since) for each in look.prints]
+            window.add(zip([job.id for job in look.jobs], look.prints, stored, [now] * len(stored), strict=True))
+        before = near_in_batch(look.vectors, _LEAST_NEAR)
+        texts = self._texts_of(look, near, equal)
+        for place, job in enumerate(look.jobs):
+            earlier = [p for p in before[place] if look.prints[p] == look.prints[place]]
+            same = [i for i in [*(look.jobs[p].id for p in earlier), *equal[place]] if i != job.id]
+            close = [look.jobs[p].id for p in before[place] if p not in earlier][:_CLOSE]
+            close += [i for i in near[place] if i not in same and i != job.id][:_CLOSE]
+            matches = [
+                *(Match(i, 1.0, exact=True) for i in same[:_CLOSE]),
+                *self._close(look.texts[place], close, texts),
+            ]
+            matches.sort(key=lambda match: -match.score)
+            sighting = Sighting(tuple(matches[:_CLOSE]), len(same) + sum(not match.exact for match in matches))
+            sightings[job.id] = sighting
+            self._keep(job, ComparedPrompt(look.prints[place], request_key(job), stored[place], sighting.matches))
+
+    def _close(self, text: str, job_ids: Iterable[str], texts: Mapping[str, str]) -> list[Match]:
+        scored = [(i, self._likeness.score(text, texts[i])) for i in job_ids if i in texts]
+        return [Match(i, round(score, 4), exact=False) for i, score in scored if score >= self._likeness.threshold]
+
+    def _texts_of(self, look: _Look, near: list[list[str]], equal: list[list[str]]) -> dict[str, str]:
+        """The texts of this batch, and of those near it that are not equal anyway."""
+        texts = dict(zip([job.id for job in look.jobs], look.texts, strict=True))
+        far = {i for place, ids in enumerate(near) for i in ids[:_CLOSE] if i not in equal[place] and i not in texts}
+        found = self._asked(lambda: self._source.requests(far), {}) if far else {}
+        return texts | {job_id: compared_text(request) for job_id, request in found.items()}
+
+    def _window(self, organization: str, dimensions: int, now: float) -> Window:
+        """The organization's window, with what others stored. Under the lock."""
+        self._refresh(now)
+        window = self._windows.get(organization)
+        if window is None:
+            window = Window(dimensions, self._most, self._seconds)
+            stored = self._asked(lambda: self._source.recent(organization, self._seconds, self._most), None)
+            if stored is None:
+                return window
+            self._windows[organization] = window
+            window.add(map(_row, stored))
+        self._windows.move_to_end(organization)
+        while len(self._windows) > 1 and sum(map(len, self._windows.values())) > MOST_ROWS:
+            self._windows.popitem(last=False)
+        return window
+
+    def _refresh(self, now: float) -> None:
+        if not self._windows:
+            self._refreshed = now
+        if now - self._refreshed < REFRESH_SECONDS:
+            return
+        since = self._refreshed - OVERLAP_SECONDS
+        stored = self._asked(lambda: self._source.newer(self._windows.keys(), since), None)
+        if stored is not None:
+            self._refreshed = now
+            for prompt in stored:
+                self._windows[prompt.organization].add([_row(prompt)])
+
+    def _keep(self, job: Job, compared: ComparedPrompt) -> None:
+        with self._lock:
+            self._kept[job.id] = compared
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+
+    def _asked(self, question: Callable[[], Any], otherwise: Any) -> Any:
+        """What the source answers; `otherwise` while it does not."""
+        now = self._clock()
+        if now < self._away_until:
+            return otherwise
+        try:
+            answer = question()
+        except Exception as error:  # noqa: BLE001 - the edge to a database: jobs go on without what it knows
+            self._away_until = now + AWAY_SECONDS
+            remedy = "prompts are compared with those of this process alone meanwhile; look at the database"
+            self._outages.failed(PROMPTS, f"{type(error).__name__}", remedy)
+            return otherwise
+        self._outages.works(PROMPTS)
+        return answer
+
+
+def _row(prompt: EarlierPrompt) -> tuple[str, str, bytes, float]:
+    return prompt.job_id, prompt.fingerprint, prompt.vector, prompt.at
+
+
+def _by_organization(jobs: Sequence[Job], texts: Mapping[str, str]) -> dict[str, list[Job]]:
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        if texts[job.id] and not texts[job.id].isspace():
+            groups.setdefault(job.tenant.organization, []).append(job)
+    return groups

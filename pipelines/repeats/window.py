@@ -1,0 +1,68 @@
+"""The newest prompts of one organization: found by their fingerprints, and by their vectors."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.repeats.protocol import Vectors
+from pipelines.similarity.recent import Prompt, RecentPrompts
+
+_SCALE = 127.0
+
+
+def packed(vectors: Vectors) -> list[bytes]:
+    """Each vector in one signed byte a dimension, as it is stored."""
+    rows: npt.NDArray[np.int8] = np.clip(np.rint(vectors * _SCALE), -127, 127).astype(np.int8)
+    return [row.tobytes() for row in rows]
+
+
+class Window:
+    """Its bounds are a number of prompts and seconds. Not thread-safe."""
+
+    def __init__(self, dimensions: int, most: int, seconds: float) -> None:
+        self._dimensions, self._most = dimensions, most
+        self._near = RecentPrompts(dimensions, most, seconds)
+        self._jobs: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._equal: dict[str, list[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, prompts: Iterable[tuple[str, str, bytes, float]]) -> None:
+        """Remember prompts: job id, fingerprint, stored vector, time. Those that are known stay as they are."""
+        new = [each for each in prompts if each[0] not in self._jobs and len(each[2]) == self._dimensions]
+        if not new:
+            return
+        vectors = np.frombuffer(b"".join(vector for _, _, vector, _ in new), np.int8).astype(np.float32) / _SCALE
+        kept = [Prompt(job_id, at, fingerprint, b"") for job_id, fingerprint, _, at in new]
+        self._near.add(kept, vectors.reshape(len(new), self._dimensions))
+        for job_id, fingerprint, _, at in new:
+            self._jobs[job_id] = fingerprint, at
+            self._equal.setdefault(fingerprint, []).append(job_id)
+        while len(self._jobs) > self._most:
+            self._forget()
+
+    def equal(self, fingerprint: str, since: float) -> list[str]:
+        """The jobs with that fingerprint since then, newest first."""
+        found = self._equal.get(fingerprint, ())
+        return [job_id for job_id in reversed(found) if self._jobs[job_id][1] >= since]
+
+    def nearest(self, vectors: Vectors, most: int, least: float, since: float) -> list[list[str]]:
+        """For each vector the jobs whose prompts are nearest: `most` at most, at least `least` near, best first."""
+        found = self._near.search(vectors, most)
+        return [[n.prompt.job_id for n in row if n.cosine >= least and n.prompt.at >= since] for row in found]
+
+    def _forget(self) -> None:
+        job_id, (fingerprint, _) = self._jobs.popitem(last=False)
+        same = self._equal[fingerprint]
+        same.remove(job_id)
+        if not same:
+            del self._equal[fingerprint]
+
+
+def near_in_batch(vectors: Vectors, least: float) -> Sequence[Sequence[int]]:
+    """For each vector those before it that are at least `least` near, nearest first."""
+    near = np.tril(vectors @ vectors.T, -1)
+    return [[place for place in np.argsort(-row).tolist() if row[place] >= least] for row in near]

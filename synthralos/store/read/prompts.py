@@ -1,0 +1,87 @@
+"""Earlier prompts of organizations, and the results of equal requests."""
+
+from base64 import b64decode
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.domain.jobs import Request
+from synthralos.domain.prompts import Answered, EarlierPrompt, Wanted
+from synthralos.domain.states import State
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.types import asked_at, id_text, one_of, word
+from synthralos.store.tables import jobs, prompt_similarity_logs, results
+
+_log = prompt_similarity_logs.c
+_ROW = (id_text(_log.job_id), _log.organization, _log.fingerprint, _log.vector, _log.at)
+_MOST = 10_000
+
+
+class Prompts:
+    """Reads them. What a tenant asks for is never answered with anything of another organization."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def recent(self, organization: str, seconds: float, most: int) -> list[EarlierPrompt]:
+        """The newest `most` of the last `seconds`, oldest first."""
+        newest = (
+            sa.select(*_ROW)
+            .where(_log.organization == organization, _log.at > asked_at(sa.literal(-seconds)))
+            .order_by(_log.at.desc())
+            .limit(most)
+        )
+        return self._read(newest)[::-1]
+
+    def newer(self, organizations: Collection[str], since: float) -> list[EarlierPrompt]:
+        """Those of the organizations since a time (seconds since the epoch), oldest first; a bounded number."""
+        then = datetime.fromtimestamp(since, UTC)
+        newest = (
+            sa.select(*_ROW)
+            .where(one_of(_log.organization, sorted(organizations)), _log.at > then)
+            .order_by(_log.at.desc())
+            .limit(_MOST)
+        )
+        return self._read(newest)[::-1]
+
+    def requests(self, job_ids: Collection[str]) -> Mapping[str, Request]:
+        """What those jobs asked for; jobs that are gone are left out."""
+        if not job_ids:
+            return {}
+        wanted = sa.select(id_text(jobs.c.id), jobs.c.model, jobs.c.request).where(one_of(jobs.c.id, sorted(job_ids)))
+        with self._database.snapshot() as connection:
+            rows = connection.execute(wanted).all()
+        return {row.id: Request(row.model, row.request["body"], row.request["provider_options"]) for row in rows}
+
+    def answered(self, wanted: Sequence[Wanted], seconds: float) -> Mapping[Wanted, Answered]:
+        """The newest job of the last `seconds` that brought a result of its own to an equal request."""
+        found = (
+            sa.select(id_text(_log.job_id), _log.organization, _log.workspace, _log.request_key, results.c.result)
+            .join(results, results.c.job_id == _log.job_id)
+            .where(
+                one_of(_log.request_key, sorted({each.request_key for each in wanted})),
+                _log.at > asked_at(sa.literal(-seconds)),
+                results.c.state == word(State.SUCCEEDED),
+                results.c.attempts > 0,
+            )
+            .order_by(_log.at)
+            .limit(_MOST)
+        )
+        with self._database.snapshot() as connection:
+            rows = connection.execute(found).all()
+        newest = {
+            Wanted(row.organization, row.workspace, row.request_key): Answered(row.job_id, row.result)
+            for row in rows
+            if row.result
+        }
+        return {each: newest[each] for each in wanted if each in newest}
+
+    def _read(self, statement: Any) -> list[EarlierPrompt]:
+        with self._database.snapshot() as connection:
+            rows = connection.execute(statement).all()
+        return [
+            EarlierPrompt(row.job_id, row.organization, row.fingerprint, b64decode(row.vector), row.at.timestamp())
+            for row in rows
+        ]
