@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from pipelines.guard.abuse.model import load_model
-from pipelines.guard.similarity import same_prompt
+from pipelines.guard.abuse.model import WeightsError, load_model
+from pipelines.similarity.pairs import PairWeightsError, load_pair_model
 
 _BATCH = 64
 
@@ -26,7 +26,7 @@ def main() -> int:
         with sys.stdin if arguments.file == "-" else open(arguments.file, encoding="utf-8") as lines:
             for value in scores(_rows(lines)):
                 sys.stdout.write(f"{value:.5f}\n")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, WeightsError, PairWeightsError) as error:
         sys.stderr.write(f"pipelines.guard: {error}\n")
         return 2
     return 0
@@ -53,8 +53,10 @@ def _abuse(rows: Iterator[dict[str, Any]]) -> Iterator[float]:
 
 
 def _pairs(rows: Iterator[dict[str, Any]]) -> Iterator[float]:
+    """From 0 to 1: from 0.5 on the same prompt."""
+    model = load_pair_model()
     for row in rows:
-        yield same_prompt(_text(row, "a"), _text(row, "b"))
+        yield model.score(_text(row, "a"), _text(row, "b"))
 
 
 def _text(row: dict[str, Any], name: str) -> str:

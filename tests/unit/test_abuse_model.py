@@ -15,7 +15,6 @@ from pipelines.guard.abuse.ngrams import grams, windows
 from pipelines.guard.abuse.noise import NAMES, statistics
 from pipelines.guard.abuse.normalize import normalize
 from pipelines.guard.abuse_guard import AbuseGuard
-from pipelines.guard.similarity import same_prompt
 from synthralos.domain.findings import Decision, Finding
 from tests.fakes.stage_jobs import a_job
 
@@ -172,18 +171,3 @@ def test_no_text_takes_long(model: AbuseModel, nasty: str) -> None:
     began = time.process_time()
     model.score([nasty])
     assert time.process_time() - began < 5
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "at_least", "at_most"),
-    [
-        ("Name three rivers in France.", "name THREE rivers in france", 0.99, 1.0),
-        ("Name three rivers in France.", "Hello! Please name three rivers in France. Thank you!", 0.9, 1.0),
-        ("Name three rivers in France.", "How do I bake bread without yeast?", 0.0, 0.3),
-        ("", "", 1.0, 1.0),
-        ("", "Name three rivers in France.", 0.0, 0.1),
-    ],
-)
-def test_prompts_are_the_same_up_to_manners(first: str, second: str, at_least: float, at_most: float) -> None:
-    assert at_least <= same_prompt(first, second) <= at_most
-    assert same_prompt(first, second) == same_prompt(second, first)

@@ -9,18 +9,14 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from pipelines.letters import INVISIBLE, LATIN_OF
+
 MOST_CHARACTERS = 6_000
 """Characters of a text that are looked at: two thirds from its beginning, one from its end."""
 
 _DECODED = 4
 """Encoded passages of one text that are decoded."""
 
-_LATIN_OF = str.maketrans(
-    dict(zip("аеорсухіјѕԁһԛѡкмнтвгαοενικρτυχωβ", "aeopcyxijsdhqwkmhtbraoevikptuxwb", strict=True))
-)
-"""Cyrillic and Greek letters that look like Latin ones (Unicode's confusables, those that are used)."""
-
-_INVISIBLE = re.compile("[\u200b-\u200f\u2060-\u2064\ufeff\u00ad\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 _LATIN = re.compile("[a-z]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
 _HEX = re.compile(r"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[ :]?){12,60}")
@@ -49,12 +45,12 @@ def normalize(text: str) -> str:
 
 
 def _plain_letters(text: str) -> str:
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     lowered = text.lower()
     head = lowered[:_HEAD]
     other, latin = sum("\u0370" <= c <= "\u04ff" for c in head), len(_LATIN.findall(head))
     if 0 < other < latin:
-        text = lowered.translate(_LATIN_OF)
+        text = lowered.translate(LATIN_OF)
     if latin > len(head) // 2:
         text = "".join(c for c in unicodedata.normalize("NFD", text) if not "\u0300" <= c <= "\u036f")
     return text

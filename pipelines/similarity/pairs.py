@@ -1,0 +1,99 @@
+"""The pair model: how surely two prompts are the same one, up to typing, wrapping and manners."""
+
+import hashlib
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from pipelines.similarity.bits import in_order
+from pipelines.similarity.features import SIGNS, features
+from pipelines.similarity.reading import read
+from pipelines.similarity.words import RARITY_BITS
+
+SAME_FROM = 0.5
+"""From this score on, prompts are the same; on unseen sources, one pair of different ones in a hundred reaches it."""
+
+MOST_DEVIATIONS = 5.0
+"""A feature counts no more than so many standard deviations from its mean."""
+
+_FILE, _SUM = "weights.npz", "weights.sha256"
+_STEEPNESS = 0.5
+
+
+class PairWeightsError(Exception):
+    """The data file cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairModel:
+    """Immutable, so that threads share it. A regression on the features, no weight of which contradicts its sign.
+
+    `threshold` is the log-odds at which the score is `SAME_FROM`.
+    """
+
+    rarity: bytes
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    weights: tuple[float, ...]
+    bias: float
+    threshold: float
+
+    def score(self, first: str, second: str) -> float:
+        """From 0 to 1, the same whichever text comes first; 1 where nothing but case, spaces or look-alikes differs.
+
+        Of long texts the beginning and the end are read (`reading.MOST_CHARACTERS`).
+        """
+        one, other = read(first), read(second)
+        if one.text == other.text:
+            return 1.0
+        if not one.text or not other.text:
+            return 0.0
+        if not (one.has_words and other.has_words):
+            return _without_words(one.text, other.text)
+        return self.probability(features(one, other, self.rarity))
+
+    def probability(self, values: list[float]) -> float:
+        """The score of features."""
+        odds = self.bias
+        for value, mean, deviation, weight in zip(values, self.mean, self.deviation, self.weights, strict=True):
+            odds += weight * max(-MOST_DEVIATIONS, min(MOST_DEVIATIONS, (value - mean) / deviation))
+        return 1 / (1 + math.exp(-_STEEPNESS * (odds - self.threshold)))
+
+
+def _without_words(one: str, other: str) -> float:
+    """Punctuation and symbols alone: what stands in both in the same order."""
+    return min(0.99, in_order(one, other) / max(len(one), len(other)))
+
+
+@cache
+def load_pair_model() -> PairModel:
+    """The model of the data file that is shipped, read once a process; raises `PairWeightsError`."""
+    folder = files(__package__)
+    try:
+        data, wanted = folder.joinpath(_FILE).read_bytes(), folder.joinpath(_SUM).read_text().strip()
+    except OSError as error:
+        raise PairWeightsError(f"the weights of the pair model cannot be read: {error}") from error
+    return read_pair_model(data, wanted)
+
+
+def read_pair_model(data: bytes, sha256: str) -> PairModel:
+    """The model of a file's bytes; raises `PairWeightsError` where they are not those of the checksum."""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise PairWeightsError("the weights of the pair model are damaged: install the package again")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return pair_model_of(dict(arrays))
+
+
+def pair_model_of(arrays: Mapping[str, Any]) -> PairModel:
+    """The model of arrays by name, as `scripts/pair_model` makes them."""
+    rarity = arrays["rarity"].tobytes()
+    mean, deviation, weights = (tuple(arrays[name].tolist()) for name in ("mean", "deviation", "weights"))
+    if len(rarity) != 1 << RARITY_BITS or not len(mean) == len(deviation) == len(weights) == len(SIGNS):
+        raise PairWeightsError("the weights of the pair model are those of another version")
+    return PairModel(rarity, mean, deviation, weights, float(arrays["bias"]), float(arrays["threshold"]))

@@ -1,0 +1,53 @@
+"""What the pair model reads of one text: its letters, words, numbers and small words that turn the meaning."""
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from pipelines.similarity.plain import plain
+
+MOST_CHARACTERS = 2_000
+"""Characters of a text that are compared closely: two thirds from its beginning, one from its end."""
+
+_WORD = re.compile(r"[^\W_]+(?:'[a-z]+)?|[\u0e00-\u0e7f\u3040-\u9fff]")
+_ALONE = re.compile("([\u0e00-\u0e7f\u3040-\u9fff])")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NOT = re.compile(r"\b(is|are|was|were|do|does|did|ca|could|would|should|wo|has|have|had)n't|\b(can)not\b")
+_NO_LONGER = re.compile(r"\bno longer\b")
+_NO_WORD = re.compile(r"[\W_]+")
+_ACCENTS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
+_LEET_WORD = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$]{0,20}[a-z][013457@$][a-z][a-z0-9@$]{0,20}")
+_LEET = str.maketrans("013457@$", "oieastas")
+
+
+class Reading(NamedTuple):
+    """A text in the forms that are compared: plain, its letters without spaces, its words, its numbers."""
+
+    text: str
+    letters: str
+    words: list[str]
+    numbers: list[str]
+    has_words: bool
+
+
+def excerpt(text: str, most: int = MOST_CHARACTERS) -> str:
+    """The text, or what is read of it: the first two thirds of `most` characters, and the rest from its end."""
+    if len(text) <= most:
+        return text
+    head = most * 2 // 3
+    return f"{text[:head]} {text[head + 1 - most :]}"
+
+
+def read(text: str) -> Reading:
+    """The forms of a text, of which `excerpt` is read."""
+    lowered = plain(excerpt(text))[:MOST_CHARACTERS].replace("’", "'")
+    clear = _LEET_WORD.sub(lambda match: match[0].translate(_LEET), _without_accents(lowered))
+    letters = _NO_WORD.sub("", clear) or clear
+    words = _WORD.findall(_ALONE.sub(r" \1 ", _NO_LONGER.sub("not", _NOT.sub(r"\1\2 not", clear))))
+    return Reading(lowered, letters, words, _NUMBER.findall(lowered), bool(words))
+
+
+def _without_accents(text: str) -> str:
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", text)))

@@ -1,0 +1,1 @@
+"""Makes the weights of the pair model: see `python -m scripts.pair_model --help`."""
