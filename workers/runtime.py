@@ -6,8 +6,6 @@ import random
 import threading
 from collections.abc import Mapping, Sequence
 
-from pipelines.repeats.likeness import NgramLikeness
-
 from pipelines.analyze.protocol import Exporter
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.analyze.table import build_exporters
@@ -24,6 +22,7 @@ from pipelines.flow.stages import BuildStages, LiveStages, stage_builder
 from pipelines.flow.work import Work
 from pipelines.limits.build import build_limiter
 from pipelines.providers.table import build_providers
+from pipelines.repeats.likeness import NgramLikeness
 from pipelines.repeats.memory import PromptMemory
 from synthralos.bus.protocol import Topic
 from synthralos.core import Core

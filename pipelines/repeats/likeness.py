@@ -1,20 +1,25 @@
 """The built-in likeness of prompts: hashed n-grams for the search, the pair model for a close look."""
 
+import logging
 from collections.abc import Sequence
 
 from pipelines.repeats.protocol import Vectors
 from pipelines.similarity.embedding import NgramEmbedder
-from pipelines.similarity.pairs import SAME_FROM, load_pair_model
+from pipelines.similarity.pairs import SAME_FROM, PairModel, PairWeightsError, load_pair_model
 from pipelines.similarity.plain import fingerprint
+
+log = logging.getLogger(__name__)
 
 
 class NgramLikeness:
-    """Needs no network. Immutable, so that threads share it."""
+    """Needs no network. Immutable, so that threads share it.
+
+    Where the weights of the pair model are damaged, only prompts with equal fingerprints are alike.
+    """
 
     def __init__(self) -> None:
-        """Raises `PairWeightsError` where the weights that are shipped are damaged."""
         self._embedder = NgramEmbedder()
-        self._pairs = load_pair_model()
+        self._pairs = _pair_model()
 
     @property
     def threshold(self) -> float:
@@ -31,4 +36,12 @@ class NgramLikeness:
 
     def score(self, one: str, other: str) -> float:
         """From 0 to 1, how surely they are the same prompt."""
-        return self._pairs.score(one, other)
+        return 0.0 if self._pairs is None else self._pairs.score(one, other)
+
+
+def _pair_model() -> PairModel | None:
+    try:
+        return load_pair_model()
+    except PairWeightsError as error:
+        log.error("prompts are compared by their fingerprints alone: %s", error)
+        return None

@@ -10,6 +10,7 @@ from pipelines.repeats.protocol import Vectors
 from pipelines.similarity.recent import Prompt, RecentPrompts
 
 _SCALE = 127.0
+_NEWEST = 4
 
 
 def packed(vectors: Vectors) -> list[bytes]:
@@ -22,7 +23,7 @@ class Window:
     """Its bounds are a number of prompts and seconds. Not thread-safe."""
 
     def __init__(self, dimensions: int, most: int, seconds: float) -> None:
-        self._dimensions, self._most = dimensions, most
+        self._dimensions, self._most, self._seconds = dimensions, most, seconds
         self._near = RecentPrompts(dimensions, most, seconds)
         self._jobs: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._equal: dict[str, list[str]] = {}
@@ -44,15 +45,22 @@ class Window:
         while len(self._jobs) > self._most:
             self._forget()
 
-    def equal(self, fingerprint: str, since: float) -> list[str]:
-        """The jobs with that fingerprint since then, newest first."""
-        found = self._equal.get(fingerprint, ())
-        return [job_id for job_id in reversed(found) if self._jobs[job_id][1] >= since]
+    def equal(self, fingerprint: str, but: str) -> tuple[list[str], int]:
+        """The newest jobs with that fingerprint, newest first, and how many there are; without one of them."""
+        ids = self._equal.get(fingerprint, [])
+        count = len(ids) - (but in self._jobs and self._jobs[but][0] == fingerprint)
+        return [job_id for job_id in ids[: -_NEWEST - 1 : -1] if job_id != but], count
 
-    def nearest(self, vectors: Vectors, most: int, least: float, since: float) -> list[list[str]]:
+    def nearest(self, vectors: Vectors, most: int, least: float) -> list[list[str]]:
         """For each vector the jobs whose prompts are nearest: `most` at most, at least `least` near, best first."""
         found = self._near.search(vectors, most)
-        return [[n.prompt.job_id for n in row if n.cosine >= least and n.prompt.at >= since] for row in found]
+        return [[n.prompt.job_id for n in row if n.cosine >= least and n.prompt.job_id in self._jobs] for row in found]
+
+    def forget_before(self, since: float) -> None:
+        """Forget what is older."""
+        while self._jobs and next(iter(self._jobs.values()))[1] < since:
+            self._forget()
+        self._near.expire(since + self._seconds)
 
     def _forget(self) -> None:
         job_id, (fingerprint, _) = self._jobs.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Similar prompts on real workers: what is logged, what others and later processes find, and results that are reused."""
+"""Similar prompts on real workers: what is logged, what other processes find, and results that are reused."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -229,8 +229,19 @@ def test_a_window_keeps_the_newest_and_finds_the_nearest() -> None:
     for number, vector in enumerate(packed(vectors)):
         window.add([(f"job{number}", f"{number % 7:032x}", vector, float(number))])
     assert len(window) == 200
-    nearest = window.nearest(vectors, 1, 0.9, 0.0)
+    nearest = window.nearest(vectors, 1, 0.9)
     assert nearest[:300] == [[]] * 300
     assert [ids[0] for ids in nearest[300:]] == [f"job{number}" for number in range(300, 500)]
-    assert window.equal(f"{3:032x}", 0.0) == [f"job{n}" for n in range(499, 299, -1) if n % 7 == 3]
-    assert window.nearest(vectors[499:], 1, 0.9, since=499.5) == [[]]
+    thirds = [f"job{n}" for n in range(499, 299, -1) if n % 7 == 3]
+    assert window.equal(f"{3:032x}", "job0") == (thirds[:4], len(thirds))
+    assert window.equal(f"{3:032x}", thirds[0]) == (thirds[1:4], len(thirds) - 1)
+    window.forget_before(499.0)
+    assert window.nearest(vectors[498:], 1, 0.9) == [[], ["job499"]]
+    assert window.equal(f"{3:032x}", "") == ([], 0)
+
+
+def test_prompts_from_one_template_are_not_all_compared_closely() -> None:
+    memory = a_memory()
+    batch = [of("acme", "one two three four five six seven " * 200 + f"number {number}") for number in range(64)]
+    compared = sum(len(matches(each)) for each in found(memory, *batch) if each is not None)
+    assert 0 < compared < 64
