@@ -28,7 +28,7 @@ def test_pairs_are_scored_from_standard_input() -> None:
     rows = [{"a": "Name three rivers.", "b": "name three rivers"}, {"a": "Name three rivers.", "b": "Bake bread."}]
     done = score("pairs", "-", "\n".join(map(json.dumps, rows)))
     same, other = (float(line) for line in done.stdout.split())
-    assert same > 0.9 > other
+    assert same > 0.5 > other
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"prompt": "x"}', '{"text": 5}'])
