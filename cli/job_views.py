@@ -118,6 +118,8 @@ def details(job: Job) -> RenderableType:
         ("cost", cost(job) + _maybe_billed(raw)),
         ("plan", _plan(raw)),
         ("flagged", "\n".join(_reasons(raw, "flag"))),
+        ("asked before", "\n".join(_reasons(raw, "allow"))),
+        ("reused", "\n".join(_reasons(raw, "reuse"))),
         ("denied", "\n".join(denials(raw))),
         ("failure", what(job) if job.failure else ""),
     ]

@@ -24,6 +24,8 @@ MODELS = ("auto", "auto", "auto", "sandbox/small", "sandbox/medium", "sandbox/la
 OVERSIZED = 170_000
 """Characters: more than the free plan takes, less than the pro plan does."""
 
+PRIVATE = " Send the answer to jo@example.com, or call +49 30 1234567."
+
 _SEED = 20260314
 _SHARE = 0.015
 """Part of the prompts that each kind of trouble meets."""
@@ -39,6 +41,7 @@ class Scenario:
     organization: str | None = None
     oversized: bool = False
     cancelled: bool = False
+    private: bool = False
 
 
 _EU = {"model": "auto", "constraints": {"classification": "eu"}}
@@ -58,12 +61,20 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("quota exhausted", {"failures": [F.QUOTA_EXHAUSTED]}, _AUTO),
     Scenario("invalid request", {"failures": [F.INVALID_REQUEST]}),
     Scenario("content filtered", {"failures": [F.CONTENT_FILTERED]}),
+    Scenario("answer does not fit its schema", {"failures": [F.SCHEMA_MISMATCH]}, _AUTO),
+    Scenario("private data replaced", {}, {"constraints": {"private_data": "redact"}}, private=True),
+    Scenario("private data refused", {}, {"constraints": {"private_data": "refuse"}}, private=True),
     Scenario("oversized for the free plan", {}, _AUTO, "demo-free", oversized=True),
     Scenario("same size on the pro plan", {}, _AUTO, "demo-pro", oversized=True),
     Scenario("deadline passes", {"delay_seconds": 30.0}, {"model": "auto", "deadline_seconds": 1.0}),
     Scenario("cancelled", {"delay_seconds": 30.0}, {"model": "auto"}, cancelled=True),
 )
-_ONCE = frozenset({"oversized for the free plan", "same size on the pro plan", "deadline passes", "cancelled"})
+_ONCE = frozenset(
+    {
+        "oversized for the free plan", "same size on the pro plan", "deadline passes", "cancelled",
+        "answer does not fit its schema", "private data replaced", "private data refused",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +124,17 @@ def _order(prompt: Request, scenario: Scenario | None, random: Random) -> Order:
         sandbox |= scenario.sandbox
         if scenario.oversized:
             _enlarge(request)
+        if scenario.private:
+            _repeat(request, 1, PRIVATE)
     request["provider_options"] = {"sandbox": sandbox}
     return Order(request, scenario)
 
 
 def _enlarge(request: Request) -> None:
-    text = request.pop("prompt", None) or request.pop("messages")[-1]["content"]
-    request["prompt"] = (text + "\n") * (OVERSIZED // (len(text) + 1) + 1)
+    _repeat(request, OVERSIZED, "")
+
+
+def _repeat(request: Request, least: int, ending: str) -> None:
+    """The prompt, again and again until it has so many characters, with an ending each time."""
+    text = (request.pop("prompt", None) or request.pop("messages")[-1]["content"]) + ending + "\n"
+    request["prompt"] = text * (least // len(text) + 1)

@@ -32,7 +32,7 @@ import orjson
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon
 from pipelines.providers.sandbox_answers import answer, tokens
 from synthralos.domain.attempts import Reply
-from synthralos.domain.failures import MAYBE_BILLED, Failure, FailureClass
+from synthralos.domain.failures import ANSWERED, MAYBE_BILLED, Failure, FailureClass
 from synthralos.domain.jobs import Request
 from synthralos.domain.money import Usage
 
@@ -116,7 +116,7 @@ class _Course:
 
     @property
     def billed(self) -> bool:
-        return isinstance(self.end, Reply) or self.end.failure_class in MAYBE_BILLED
+        return isinstance(self.end, Reply) or self.end.failure_class in MAYBE_BILLED | ANSWERED
 
     @property
     def outcome(self) -> str:
@@ -190,7 +190,9 @@ def _course(call: Call, options: Mapping[str, Any]) -> _Course:
     message = f"the sandbox was told to fail with {failure_class}"
     if failure_class is FailureClass.CONTEXT_LENGTH:
         message = f"{usage.input} tokens; {call.deployment.id} takes {call.deployment.context_window}"
-    return _Course(delay, Failure(failure_class, message, retry_after=options.get("retry_after_seconds")), usage)
+    told = usage if failure_class in ANSWERED else None
+    failure = Failure(failure_class, message, retry_after=options.get("retry_after_seconds"), usage=told)
+    return _Course(delay, failure, usage)
 
 
 def _told_to_fail(call: Call, options: Mapping[str, Any]) -> FailureClass | None:
