@@ -20,9 +20,9 @@ _Codes = npt.NDArray[np.uint32]
 _Places = npt.NDArray[np.int64]
 
 _DIMENSIONS = 256
-_BITS = 15
+_BITS = 14
 _BUCKETS = 1 << _BITS
-_LENGTHS = (3, 4, 5)
+_LENGTH = 4
 _BATCH = 64
 _LONGEST_WORD = 64
 _SPACE = 32
@@ -92,15 +92,14 @@ def _counts(texts: Sequence[str]) -> Floats:
 
 
 def _character_grams(codes: _Codes, ends: npt.NDArray[np.bool_], row: _Places) -> list[_Places]:
+    """Four characters in a row: longer and shorter ones beside them found no more, and took twice the time."""
     single = codes * _U(2_654_435_761)
-    rolling, broken, found = single, ends, []
-    for length in range(2, min(max(_LENGTHS), len(codes)) + 1):
+    rolling, broken = single, ends
+    for length in range(2, min(_LENGTH, len(codes)) + 1):
         rolling = ((rolling[:-1] * _U(0x01000193)) ^ single[length - 1 :]) + _U(length)
         broken = broken[:-1] | ends[length - 1 :]
-        if length in _LENGTHS:
-            whole = np.flatnonzero(~broken)
-            found.append(row[whole] + _bucket(rolling[whole]))
-    return found
+    whole = np.flatnonzero(~broken)
+    return [row[whole] + _bucket(rolling[whole])]
 
 
 def _word_grams(codes: _Codes, ends: npt.NDArray[np.bool_], row: _Places) -> list[_Places]:

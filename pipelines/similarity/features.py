@@ -10,7 +10,7 @@ from pipelines.similarity.reading import Reading
 from pipelines.similarity.words import Match
 
 SIGNS = {
-    "words_contained": 1, "letters_in_order": 1, "within": 1, "length_ratio": 1, "lost_word": -1, "numbers": -1,
+    "words_contained": 1, "letters_in_order": 1, "within": 1, "lost_word": -1, "numbers": -1,
     "negated": -1, "opposites": -1, "log_length": 0,
 }  # fmt: skip
 """The features in their order, which is part of the weights: 1 speaks for the same, -1 against it, 0 for either."""
@@ -29,7 +29,6 @@ def features(one: Reading, other: Reading, rarity: bytes) -> list[float]:
         match.contained(),
         in_order(left, right) / (len(left) or 1),
         float(a.letters in b.letters),
-        (len(a.letters) + 1) / (len(b.letters) + 1),
         match.lost_word(),
         _numbers(a, b),
         float(_either_negated(a, b, match)),

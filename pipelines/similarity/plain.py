@@ -7,7 +7,8 @@ import unicodedata
 from pipelines.letters import INVISIBLE, LATIN_OF
 
 _MORE_LATIN = dict(zip("ıɡɑոսօհӏԝѵʀɩǀ", "iganuohlwvril", strict=True))
-_LOOK_ALIKES = {**LATIN_OF, **{ord(letter): latin for letter, latin in _MORE_LATIN.items()}}
+_LOOK_ALIKES = {chr(code): latin for code, latin in LATIN_OF.items()} | _MORE_LATIN
+_LOOK_ALIKE = re.compile(f"[{''.join(_LOOK_ALIKES)}]")
 _ALSO_INVISIBLE = re.compile("[\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]")
 _PIECE = 200
 
@@ -20,8 +21,14 @@ def plain(text: str) -> str:
     """
     if text.isascii():
         return " ".join(text.lower().split())
-    seen = _ALSO_INVISIBLE.sub("", INVISIBLE.sub("", text))
-    return " ".join(_folded(seen).translate(_LOOK_ALIKES).split())
+    # Most texts have few different characters, and nothing to undo: they are asked first, since it takes a tenth.
+    seen = "".join(set(text))
+    if INVISIBLE.search(seen) or _ALSO_INVISIBLE.search(seen):
+        text = _ALSO_INVISIBLE.sub("", INVISIBLE.sub("", text))
+    folded = _folded(text)
+    for letter in set(_LOOK_ALIKE.findall("".join(set(folded)))):
+        folded = folded.replace(letter, _LOOK_ALIKES[letter])
+    return " ".join(folded.split())
 
 
 def fingerprint(text: str) -> str:
@@ -41,4 +48,8 @@ def _folded(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _composed(_composed(text).casefold())
+
+
+def _composed(text: str) -> str:
+    return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)

@@ -22,7 +22,9 @@ SMALL = frozenset(
 _SMALL_SHARE = 0.2
 _MOST_LEFT = 40
 """Words without a counterpart, the heaviest, for which one in another spelling is looked for."""
-_TRIED = 3
+_MANY_LEFT, _LITTLE_SHARED = 20, 0.2
+_LEAST_SHARED, _TRIED = 2, 2
+"""Pairs of letters that words have in common before they are compared, and with how many others one is."""
 _LEAST_ALIKE, _WHOLLY_ALIKE, _NOT_ALIKE = 0.6, 0.8, 0.3
 """From how alike on words are partners, where one counts as the other, and where it would not count at all."""
 _OPPOSITES = ("un", "in", "im", "dis", "non", "ir", "il", "anti", "mis")
@@ -37,7 +39,7 @@ class Match:
         left, right = self.one - self.other, self.other - self.one
         joined = _joined(left, other) | _joined(right, one)
         left, right = left - joined, right - joined
-        self.partner = _partners(self._heaviest(left), self._heaviest(right))
+        self.partner = {} if self._strange(left, right) else _partners(self._heaviest(left), self._heaviest(right))
         self._gone, self._new = self._missing(left), self._missing(right)
 
     def contained(self) -> float:
@@ -59,6 +61,13 @@ class Match:
             len(short) > 3 and long.endswith(short) and long.removesuffix(short) in _OPPOSITES
             for short, (long, _) in self.partner.items()
         )
+
+    def _strange(self, left: Set[str], right: Set[str]) -> bool:
+        """Whether the texts have so little in common that how their words are spelt cannot matter."""
+        share = 1 - min(
+            self._total(left) / (self._total(self.one) or 1), self._total(right) / (self._total(self.other) or 1)
+        )
+        return min(len(left), len(right)) >= _MANY_LEFT and share < _LITTLE_SHARED
 
     def _heaviest(self, words: Set[str]) -> list[str]:
         return sorted(words, key=lambda word: (-self._weight[word], word))[:_MOST_LEFT]
@@ -101,8 +110,8 @@ def _partners(left: Sequence[str], right: Sequence[str]) -> dict[str, tuple[str,
     found = []
     for one in left:
         shared = Counter(other for pair in _letter_pairs(one) for other in having.get(pair, ()))
-        likely = sorted(shared.items(), key=lambda item: (-item[1], item[0]))[:_TRIED]
-        found += [(-value, one, other) for other, _ in likely if (value := alike(one, other)) >= _LEAST_ALIKE]
+        likely = sorted([(-count, other) for other, count in shared.items() if count >= _LEAST_SHARED])[:_TRIED]
+        found += [(-value, one, other) for _, other in likely if (value := alike(one, other)) >= _LEAST_ALIKE]
     partner: dict[str, tuple[str, float]] = {}
     for value, one, other in sorted(found):
         if one not in partner and other not in partner:
