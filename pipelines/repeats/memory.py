@@ -33,13 +33,13 @@ LEAST_NEAR = 0.65
 """The cosine from which on prompts are compared closely. Of those that count as the same, 99 in 100 reach it; of
 prompts that have nothing to do with each other, fewer than one in a thousand does."""
 
-_BUDGET, _BUDGET_EACH, _COMPARED = 2_000, 200, 2_000
+_BUDGET, _BUDGET_EACH, _COMPARED = 1_000, 100, 2_000
 """Characters that are compared closely: in a batch, for each prompt of it more, and of one pair at most. A close look
 takes about 3 microseconds a character: where all prompts are made from one template, all of them would be looked at."""
 _KEPT = 20_000
 _KEPT_RESULTS = 1_000
-MOST_ROWS = 50_000
-"""Prompts of all organizations together; whoever was silent for longest is read anew when it comes back."""
+MOST_ORGANIZATIONS, MOST_ROWS = 500, 50_000
+"""Organizations, and prompts of all of them together; who was silent for longest is read anew when it comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +181,12 @@ class PromptMemory:
             self._windows[organization] = window
             window.add(map(_row, stored))
         self._windows.move_to_end(organization)
-        while len(self._windows) > 1 and sum(map(len, self._windows.values())) > MOST_ROWS:
+        while len(self._windows) > 1 and self._has_too_much():
             self._windows.popitem(last=False)
         return window
+
+    def _has_too_much(self) -> bool:
+        return len(self._windows) > MOST_ORGANIZATIONS or sum(map(len, self._windows.values())) > MOST_ROWS
 
     def _refresh(self, now: float) -> None:
         if not self._windows:
