@@ -55,7 +55,9 @@ class Core:
         """Who makes accepted jobs known: the caller's to start and to close."""
         if self.direct is None:
             return Announcer(self.doorbell)
-        return direct_announcer(self.doorbell, self.direct, self.database)
+        announcer = direct_announcer(self.doorbell, self.direct, self.database)
+        self.metrics.reads(families.SECOND_RINGS, lambda: announcer.rung_again)
+        return announcer
 
     def close(self, timeout: float = 2.0) -> None:
         """Ring what is still to be rung, then give back all connections."""

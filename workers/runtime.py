@@ -69,7 +69,7 @@ class WorkerRuntime:
         self._live = core.live
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._stages = LiveStages(
-            core.live, build or stage_builder(random.Random(), self._limiter, self._build_memory(core))
+            core.live, build or stage_builder(random.Random(), self._limiter, self._build_memory(core), core.metrics)
         )
         self._stopping = threading.Event()
         self._bus = core.bus

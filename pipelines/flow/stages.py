@@ -15,6 +15,7 @@ from pipelines.route.strategies import STRATEGIES
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
 from synthralos.live_config import LiveConfig
+from synthralos.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,12 @@ StagesNow = Callable[[], Stages]
 BuildStages = Callable[[Config], Stages]
 
 
-def stage_builder(rng: random.Random, limiter: Limiter, memory: PromptMemory | None = None) -> BuildStages:
+def stage_builder(
+    rng: random.Random, limiter: Limiter, memory: PromptMemory | None = None, metrics: Metrics | None = None
+) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter = TokenCounter()
-    tools = Tools(counter, limiter, memory)
+    tools = Tools(counter, limiter, memory, metrics or Metrics())
 
     def build(config: Config) -> Stages:
         offered = config.credentials.why_not_offered

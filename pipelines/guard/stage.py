@@ -7,7 +7,7 @@ A finding leaves this room as plain JSON values: one that has no such form is it
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipelines.guard.protocol import Guard
@@ -18,13 +18,18 @@ from synthralos.domain.json_values import plain
 _log = logging.getLogger(__name__)
 
 Findings = list[Finding | None]
+Counted = Callable[[Finding], None]
 
 
 class GuardStage:
     """All guards, in the order in which their findings are listed."""
 
-    def __init__(self, guards: Sequence[Guard], gates: Sequence[Guard] = ()) -> None:
-        """`gates` are guards that are asked afterwards, one by one, about those whom nobody before has stopped."""
+    def __init__(self, guards: Sequence[Guard], gates: Sequence[Guard] = (), counted: Counted | None = None) -> None:
+        """`gates` are guards that are asked afterwards, one by one, about those whom nobody before has stopped.
+
+        `counted` is told of each finding.
+        """
+        self._counted = counted
         self._guards = tuple(guards)
         self._gates = tuple(gates)
 
@@ -36,6 +41,9 @@ class GuardStage:
             verdicts = [verdict_of([f for f in row if f is not None]) for row in zip(*columns, strict=True)]
         for gate in self._gates:
             verdicts = _pass(gate, jobs, verdicts)
+        if self._counted is not None:
+            for finding in (found for verdict in verdicts for found in verdict.findings):
+                self._counted(finding)
         return verdicts
 
 

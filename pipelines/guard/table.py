@@ -1,7 +1,7 @@
 """The table of guards: adding a guard is one file, one line here, and its tests."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.guard.abuse_guard import AbuseGuard
 from pipelines.guard.private_data import PrivateDataGuard
@@ -9,11 +9,13 @@ from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
 from pipelines.guard.rate_limits import RateLimitGuard
 from pipelines.guard.similar_prompts import SimilarPromptsGuard
-from pipelines.guard.stage import GuardStage
+from pipelines.guard.stage import Counted, GuardStage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
+from synthralos.telemetry.families import FINDINGS
+from synthralos.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Tools:
     counter: TokenCounter
     limiter: Limiter
     memory: PromptMemory | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 GuardFactory = Callable[[Config, Tools], Guard]
@@ -41,4 +44,9 @@ GATES: Mapping[str, GuardFactory] = {"rate_limits": lambda config, tools: RateLi
 def build_guard_stage(config: Config, tools: Tools) -> GuardStage:
     """The guard stage with every guard of the tables, for one configuration."""
     guards = [make(config, tools) for make in GUARDS.values()]
-    return GuardStage(guards, [make(config, tools) for make in GATES.values()])
+    return GuardStage(guards, [make(config, tools) for make in GATES.values()], _counting(tools.metrics))
+
+
+def _counting(metrics: Metrics) -> Counted:
+    counters = metrics.counters(FINDINGS)
+    return lambda finding: counters[finding.guard, finding.decision].inc()

@@ -31,6 +31,11 @@ class Announcer:
                 bus.subscribe(topic, self._second_way.heard)
             self._direct.start()
 
+    @property
+    def rung_again(self) -> int:
+        """Job ids that were rung over the broker, since nobody came for their direct ring."""
+        return 0 if self._second_way is None else self._second_way.rung_ids
+
     def notices(self, places: Iterable[Place]) -> list[Notice]:
         """What is to be written with the jobs, to ring for the interactive ones; nothing where that cannot be."""
         if self._direct is None:

@@ -58,6 +58,9 @@ DOORBELL_IDS = _counter("doorbell_ids", "outcome", "all", "job ids that were run
 DOORBELL_MESSAGES = _counter("doorbell_messages", "", "all", "messages that the broker took")
 DOORBELL_FAILURES = _counter("doorbell_failures", "", "all", "tries to publish that failed")
 DIRECT_RINGS = _counter("direct_rings", "", "API, scheduler", "job ids that were rung for by the database itself")
+SECOND_RINGS = _counter(
+    "second_rings", "", "API, scheduler", "job ids rung over the broker, as nobody came for their direct ring in time"
+)
 DOORBELL_PENDING = _gauge("doorbell_pending_ids", "", "all", "job ids that the broker does not have yet")
 
 REQUESTS = _histogram(
@@ -94,6 +97,7 @@ SLOTS = _gauge("slots", "state", "worker", "jobs under way (used), and how many 
 FLIGHT_BYTES = _gauge("flight_bytes", "state", "worker", "bytes of requests under way (used, most)")
 IN_FLIGHT = _gauge("calls_in_flight", "", "worker", "provider calls that run now")
 HEARTBEAT_AGE = _gauge("heartbeat_age_seconds", "", "worker", "seconds since the last heartbeat that was stored")
+FINDINGS = _counter("findings", "guard decision", "worker", "what guards found in jobs, by what it asks for")
 RATE_LIMITED = _counter(
     "rate_limited_jobs", "decision", "worker", "answers to jobs with a limit: admitted, waits, refused, uncounted"
 )

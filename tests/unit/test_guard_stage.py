@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from pipelines.guard.stage import GuardStage
+from pipelines.guard.stage import Counted, GuardStage
 from pipelines.guard.table import GUARDS, Tools, build_guard_stage
 from pipelines.tokens import TokenCounter
 from synthralos.domain.deployments import Catalog
@@ -70,6 +70,17 @@ def test_the_severest_finding_decides_and_all_are_kept() -> None:
     [verdict] = GuardStage(guards).inspect([a_job()])
     assert verdict.decision is Decision.DENY
     assert [finding.guard for finding in verdict.findings] == ["a", "b", "d"]
+
+
+def test_every_finding_is_counted_once() -> None:
+    counted: list[tuple[str, Decision]] = []
+    stage = GuardStage([Says("a", Decision.FLAG), Says("c", None)], [Says("gate", Decision.DENY)], counting(counted))
+    stage.inspect([a_job(), a_job()])
+    assert sorted(counted) == [("a", Decision.FLAG)] * 2 + [("gate", Decision.DENY)] * 2
+
+
+def counting(counted: list[tuple[str, Decision]]) -> Counted:
+    return lambda finding: counted.append((finding.guard, finding.decision))
 
 
 def test_a_job_without_findings_is_allowed() -> None:

@@ -37,7 +37,7 @@ def test_only_those_that_still_wait_are_rung_for() -> None:
     with closing(SecondWay(bell, database.still_queued, patience=0)) as way:
         way.watch([runs, waits])
         assert bell.wait_for(waits[2], Stage.GUARD)
-    assert bell.rung() == [waits[2]]
+    assert (bell.rung(), way.rung_ids) == ([waits[2]], 1)
 
 
 def test_where_the_database_cannot_be_asked_all_are_rung_for() -> None:
