@@ -30,17 +30,17 @@ def features(one: Reading, other: Reading, rarity: bytes) -> list[float]:
         in_order(left, right) / (len(left) or 1),
         float(a.letters in b.letters),
         match.lost_word(),
-        _numbers(a, b),
+        float(_changed(a.numbers, b.numbers)),
         float(_either_negated(a, b, match)),
-        float(match.opposites()),
+        float(match.opposites() or _changed(a.operators, b.operators) > 0),
         math.log(len(a.letters) + 1),
     ]
 
 
-def _numbers(a: Reading, b: Reading) -> float:
-    """How many numbers of each are not in the other, up to three; one more than the other has says nothing."""
-    one, other = Counter(a.numbers), Counter(b.numbers)
-    return float(min((one - other).total(), (other - one).total(), 3))
+def _changed(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many of each are not in the other, up to three; one more than the other has says nothing."""
+    first, second = Counter(one), Counter(other)
+    return min((first - second).total(), (second - first).total(), 3)
 
 
 def _either_negated(a: Reading, b: Reading, match: Match) -> bool:

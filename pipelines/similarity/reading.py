@@ -11,6 +11,7 @@ MOST_CHARACTERS = 2_000
 
 _WORD = re.compile(r"[^\W_]+(?:'[a-z]+)?|[\u0e00-\u0e7f\u3040-\u9fff]")
 _ALONE = re.compile("([\u0e00-\u0e7f\u3040-\u9fff])")
+_OPERATOR = re.compile(r"[<>=+*^%]+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NOT = re.compile(r"\b(is|are|was|were|do|does|did|ca|could|would|should|wo|has|have|had)n't|\b(can)not\b")
 _NO_LONGER = re.compile(r"\bno longer\b")
@@ -21,12 +22,13 @@ _LEET = str.maketrans("013457@$", "oieastas")
 
 
 class Reading(NamedTuple):
-    """A text in the forms that are compared: plain, its letters without spaces, its words, its numbers."""
+    """A text in the forms that are compared: plain, its letters without spaces, its words, numbers and operators."""
 
     text: str
     letters: str
     words: list[str]
     numbers: list[str]
+    operators: list[str]
     has_words: bool
 
 
@@ -44,7 +46,7 @@ def read(text: str) -> Reading:
     clear = _LEET_WORD.sub(lambda match: match[0].translate(_LEET), _without_accents(lowered))
     letters = _NO_WORD.sub("", clear) or clear
     words = _WORD.findall(_ALONE.sub(r" \1 ", _NO_LONGER.sub("not", _NOT.sub(r"\1\2 not", clear))))
-    return Reading(lowered, letters, words, _NUMBER.findall(lowered), bool(words))
+    return Reading(lowered, letters, words, _NUMBER.findall(lowered), _OPERATOR.findall(lowered), bool(words))
 
 
 def _without_accents(text: str) -> str:

@@ -2,6 +2,9 @@
 
 A vector is kept twice: on which side of 512 random planes it lies, a bit each (Charikar, 2002), by which all prompts
 are looked through, and its numbers as signed bytes, by which the nearest of these are put in order.
+
+Products are made by `einsum`: a BLAS library splits them among threads, which wait for each other where the machine is
+busy (16 ms instead of 0.1).
 """
 
 from collections.abc import Sequence
@@ -150,7 +153,7 @@ class RecentPrompts:
         if not self._count or k < 1:
             return []
         rows, places = self._rows, self._candidates(signs, max(k, _LOOKED_AT))
-        cosines = (rows.numbers[places].astype(np.float32) @ embedding) * rows.scales[places]
+        cosines = np.einsum("nd,d->n", rows.numbers[places].astype(np.float32), embedding) * rows.scales[places]
         age = (places - self._first) % rows.room
         best = np.lexsort((-age, -cosines))[:k]
         return [
@@ -198,7 +201,8 @@ class RecentPrompts:
 
 def _signs(embeddings: Floats) -> _Bits:
     """A column of words a vector: a bit is 1 where the vector is above the plane."""
-    packed: _Bits = np.packbits(embeddings @ _planes(embeddings.shape[1]) > 0, axis=1).view(np.uint64).T
+    above = np.einsum("nd,dp->np", embeddings, _planes(embeddings.shape[1])) > 0
+    packed: _Bits = np.packbits(above, axis=1).view(np.uint64).T
     return packed
 
 

@@ -53,6 +53,7 @@ def test_the_same_prompt_in_other_clothes_is_the_same(model: PairModel, other: s
         ("Add 17 to the sum of 4 and 5.", "Add 18 to the sum of 4 and 5."),
         ("Which towns were on the railway?", "Which towns weren't on the railway?"),
         ("Which drugs are legal in Portugal?", "Which drugs are illegal in Portugal?"),
+        ("Is x < y true for all of these?", "Is x > y true for all of these?"),
         ("", RIVERS),
         ("???", "What is that???"),
     ],
