@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("trace_id", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("request_key", sa.Text(), nullable=False),
+        sa.Column("embedder", sa.Text(), nullable=False),
         sa.Column("vector", sa.Text(), nullable=False),
         sa.Column("matched_job_id", ID, nullable=True),
         sa.Column("score", sa.Float(), nullable=True),

@@ -22,6 +22,11 @@ class NgramLikeness:
         self._pairs = _pair_model()
 
     @property
+    def embedder(self) -> str:
+        """What made the vectors."""
+        return self._embedder.name
+
+    @property
     def threshold(self) -> float:
         """The score from which on two prompts count as the same."""
         return SAME_FROM

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,7 +138,11 @@ class PromptMemory:
             matches = [*(Match(i, 1.0, exact=True) for i in ids), *close[place]]
             found = Sighting(tuple(sorted(matches, key=lambda match: -match.score)[:_CLOSE]), count + len(close[place]))
             sightings[job.id] = found
-            self._keep(job, ComparedPrompt(look.prints[place], request_key(job), stored[place], found.matches))
+            self._keep(job, self._compared(look, place, stored[place], found))
+
+    def _compared(self, look: _Look, place: int, vector: bytes, found: Sighting) -> ComparedPrompt:
+        key = request_key(look.jobs[place])
+        return ComparedPrompt(look.prints[place], key, self._likeness.embedder, vector, found.matches)
 
     def _close(self, look: _Look, near: list[list[str]], same: list[set[str]]) -> list[list[Match]]:
         """The near ones that count as the same, for each prompt. The nearest are compared first, while time allows."""
@@ -179,7 +183,7 @@ class PromptMemory:
             if stored is None:
                 return window
             self._windows[organization] = window
-            window.add(map(_row, stored))
+            window.add(self._rows(stored))
         self._windows.move_to_end(organization)
         while len(self._windows) > 1 and self._has_too_much():
             self._windows.popitem(last=False)
@@ -198,7 +202,11 @@ class PromptMemory:
         if stored is not None:
             self._refreshed = now
             for prompt in stored:
-                self._windows[prompt.organization].add([_row(prompt)])
+                self._windows[prompt.organization].add(self._rows([prompt]))
+
+    def _rows(self, stored: Iterable[EarlierPrompt]) -> Iterator[tuple[str, str, bytes, float]]:
+        """Those whose vectors are of our kind, as a window takes them."""
+        return ((p.job_id, p.fingerprint, p.vector, p.at) for p in stored if p.embedder == self._likeness.embedder)
 
     def _keep(self, job: Job, compared: ComparedPrompt) -> None:
         with self._lock:
@@ -236,10 +244,6 @@ def _nearest_first(candidates: list[list[str]]) -> Iterator[tuple[int, str]]:
     """The first candidate of every place, then the second ones."""
     for rank in range(_CLOSE):
         yield from ((place, ids[rank]) for place, ids in enumerate(candidates) if rank < len(ids))
-
-
-def _row(prompt: EarlierPrompt) -> tuple[str, str, bytes, float]:
-    return prompt.job_id, prompt.fingerprint, prompt.vector, prompt.at
 
 
 def _by_organization(jobs: Sequence[Job], texts: Mapping[str, str]) -> dict[str, list[Job]]:

@@ -37,6 +37,11 @@ class Likeness(Protocol):
     """How alike prompts are: roughly by their vectors, closely by their texts."""
 
     @property
+    def embedder(self) -> str:
+        """What made the vectors: they are compared with those of the same alone."""
+        ...
+
+    @property
     def threshold(self) -> float:
         """The score from which on two prompts count as the same."""
         ...

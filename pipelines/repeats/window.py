@@ -37,7 +37,7 @@ class Window:
         if not new:
             return
         vectors = np.frombuffer(b"".join(vector for _, _, vector, _ in new), np.int8).astype(np.float32) / _SCALE
-        kept = [Prompt(job_id, at, fingerprint, b"") for job_id, fingerprint, _, at in new]
+        kept = [Prompt(job_id, at) for job_id, _, _, at in new]
         self._near.add(kept, vectors.reshape(len(new), self._dimensions))
         for job_id, fingerprint, _, at in new:
             self._jobs[job_id] = fingerprint, at
@@ -72,5 +72,5 @@ class Window:
 
 def near_in_batch(vectors: Vectors, least: float) -> Sequence[Sequence[int]]:
     """For each vector those before it that are at least `least` near, nearest first."""
-    near = np.tril(vectors @ vectors.T, -1)
+    near = np.tril(np.einsum("id,jd->ij", vectors, vectors), -1)
     return [[place for place in np.argsort(-row).tolist() if row[place] >= least] for row in near]

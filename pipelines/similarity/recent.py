@@ -21,9 +21,8 @@ _LOOKED_AT = 2_000
 """Of the nearest by bits, so many are compared by numbers."""
 _PLANES = 512
 _SMALLEST, _ADDED_AT_ONCE = 64, 4_096
-_OBJECTS = 100
-"""Bytes that Python needs for an id and a sketch beside what is in them."""
-_FINGERPRINT = 16
+_ID = 100
+"""Bytes that an id takes, with what Python needs beside it."""
 
 _Bits = npt.NDArray[np.uint64]
 _Places = npt.NDArray[np.int64]
@@ -34,8 +33,6 @@ class Prompt(NamedTuple):
 
     job_id: str
     at: float
-    fingerprint: str
-    sketch: bytes
 
 
 class Near(NamedTuple):
@@ -54,18 +51,15 @@ class _Rows:
         self.numbers = np.zeros((room, dimensions), np.int8)
         self.scales = np.zeros(room, np.float32)
         self.times = np.zeros(room)
-        self.fingerprints = np.zeros((room, _FINGERPRINT), np.uint8)
         self.ids: list[str] = [""] * room
-        self.sketches: list[bytes] = [b""] * room
 
     def moved(self, order: _Places, room: int) -> "_Rows":
         """The rows at the places, first of all, with more room."""
         rows, count = _Rows(self.numbers.shape[1], room), len(order)
         rows.bits[:, :count] = self.bits[:, order]
         rows.numbers[:count], rows.scales[:count] = self.numbers[order], self.scales[order]
-        rows.times[:count], rows.fingerprints[:count] = self.times[order], self.fingerprints[order]
-        for place, was in enumerate(order.tolist()):
-            rows.ids[place], rows.sketches[place] = self.ids[was], self.sketches[was]
+        rows.times[:count] = self.times[order]
+        rows.ids[:count] = [self.ids[was] for was in order.tolist()]
         return rows
 
     def put(self, at: _Places, prompts: Sequence[Prompt], embeddings: Floats) -> None:
@@ -74,36 +68,28 @@ class _Rows:
         self.bits[:, at] = _signs(embeddings)
         self.numbers[at], self.scales[at] = np.rint(embeddings / np.where(scales > 0, scales, 1)[:, None]), scales
         self.times[at] = [prompt.at for prompt in prompts]
-        joined = b"".join([bytes.fromhex(prompt.fingerprint) for prompt in prompts])
-        self.fingerprints[at] = np.frombuffer(joined, np.uint8).reshape(len(prompts), _FINGERPRINT)
         for place, prompt in zip(at.tolist(), prompts, strict=True):
-            self.ids[place], self.sketches[place] = prompt.job_id, prompt.sketch
+            self.ids[place] = prompt.job_id
 
     def prompt(self, place: int) -> Prompt:
         """The prompt that stands there."""
-        fingerprint = self.fingerprints[place].tobytes().hex()
-        return Prompt(self.ids[place], float(self.times[place]), fingerprint, self.sketches[place])
+        return Prompt(self.ids[place], float(self.times[place]))
 
 
 class RecentPrompts:
     """A ring of prompts, oldest first out. Safe for threads: one lock for each call.
 
-    Bounds: `most` prompts, `seconds` of time, and `most_bytes` for everything (half of that for vectors).
+    Bounds: `most` prompts, and `seconds` of time.
     """
 
-    def __init__(
-        self, dimensions: int, most: int = 100_000, seconds: float = 86_400.0, most_bytes: int = 100_000_000
-    ) -> None:
-        self._dimensions = dimensions
-        self._row_bytes = dimensions + _PLANES // 8 + _FINGERPRINT + 28  # and a scale, a time, two references
-        self._most = max(1, min(most, most_bytes // 2 // self._row_bytes))
-        self._seconds, self._most_objects = seconds, most_bytes - self._most * self._row_bytes
+    def __init__(self, dimensions: int, most: int = 100_000, seconds: float = 86_400.0) -> None:
+        self._dimensions, self._most, self._seconds = dimensions, most, seconds
         self._lock = Lock()
         self._clear()
 
     def _clear(self) -> None:
         self._rows = _Rows(self._dimensions, min(_SMALLEST, self._most))
-        self._first = self._count = self._objects = 0
+        self._first = self._count = 0
 
     def __len__(self) -> int:
         return self._count
@@ -111,7 +97,8 @@ class RecentPrompts:
     @property
     def bytes(self) -> int:
         """What the window takes, about."""
-        return self._rows.room * self._row_bytes + self._objects
+        row = self._dimensions + _PLANES // 8 + 20  # and a scale, a time, a reference
+        return self._rows.room * row + self._count * _ID
 
     def add(self, prompts: Sequence[Prompt], embeddings: Floats) -> None:
         """Keeps the prompts, a row of `embeddings` each; what is oldest goes where there is no room."""
@@ -127,10 +114,7 @@ class RecentPrompts:
         self._make_room(min(self._count + count, self._most))
         self._drop(self._count + count - self._rows.room)
         self._rows.put(self._places(self._count, count), prompts, embeddings)
-        self._objects += sum(_OBJECTS + len(prompt.job_id) + len(prompt.sketch) for prompt in prompts)
         self._count += count
-        while self._objects > self._most_objects and self._count:
-            self._drop(1)
 
     def search(self, embeddings: Floats, k: int, now: float | None = None) -> list[list[Near]]:
         """For each vector the `k` nearest prompts, nearest first, of equals the newest first.
@@ -188,8 +172,7 @@ class RecentPrompts:
         rows = self._rows
         for _ in range(min(count, self._count)):
             place = self._first
-            self._objects -= _OBJECTS + len(rows.ids[place]) + len(rows.sketches[place])
-            rows.ids[place], rows.sketches[place] = "", b""
+            rows.ids[place] = ""
             self._first, self._count = (place + 1) % rows.room, self._count - 1
 
     def _expire(self, now: float) -> None:

@@ -22,12 +22,13 @@ class ComparedPrompt:
     """What is kept of a job's prompt, to compare later ones with.
 
     `fingerprint` is equal for prompts that are equal but for case, spacing and looks; `request_key` for requests that
-    are equal in everything a provider sees. `vector` is the embedding as the similarity search stores it. `matches`
-    are the best, best first.
+    are equal in everything a provider sees. `vector` is the embedding as the similarity search stores it, made by
+    `embedder`: vectors of others mean something else. `matches` are the best, best first.
     """
 
     fingerprint: str
     request_key: str
+    embedder: str
     vector: bytes
     matches: tuple[Match, ...] = ()
 
@@ -39,6 +40,7 @@ class EarlierPrompt:
     job_id: str
     organization: str
     fingerprint: str
+    embedder: str
     vector: bytes
     at: float
 

@@ -16,6 +16,7 @@ from synthralos.telemetry.outages import Outages
 class WordLikeness:
     """Prompts are alike by the words that they share."""
 
+    embedder = "words"
     threshold = 0.75
 
     def fingerprint(self, text: str) -> str:

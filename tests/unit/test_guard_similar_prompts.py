@@ -35,10 +35,10 @@ def of(organization: str, text: str = "Name three rivers of Europe") -> Job:
     return job
 
 
-def stored(source: StoredPrompts, text: str, at: float, organization: str = "acme") -> str:
+def stored(source: StoredPrompts, text: str, at: float, organization: str = "acme", embedder: str = "words") -> str:
     job = of(organization, text)
     vector = packed(LIKE.embed([text]))[0]
-    source.prompts.append(EarlierPrompt(job.id, organization, LIKE.fingerprint(text), vector, at))
+    source.prompts.append(EarlierPrompt(job.id, organization, LIKE.fingerprint(text), embedder, vector, at))
     source.texts[job.id] = text
     return job.id
 
@@ -76,6 +76,12 @@ def test_prompts_of_one_batch_know_those_before_them() -> None:
     assert (one, four) == (None, None)
     assert matches(two) == [batch[0].id]
     assert set(matches(three)) == {batch[0].id, batch[1].id}
+
+
+def test_vectors_of_another_embedder_are_not_compared_with() -> None:
+    source = StoredPrompts()
+    stored(source, "Name three rivers of Europe", 999_999.0, embedder="older")
+    assert found(a_memory(source), of("acme")) == [None]
 
 
 def test_no_tenant_sees_another_ones_prompts() -> None:

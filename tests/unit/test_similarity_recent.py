@@ -1,6 +1,5 @@
 """Recent prompts of tenants: found again, within their bounds, the oldest forgotten first."""
 
-import random
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,10 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.similarity.embedding import Floats, NgramEmbedder
-from pipelines.similarity.plain import fingerprint
 from pipelines.similarity.recent import Prompt, RecentPrompts
-from pipelines.similarity.sketch import MOST_BYTES, sketch, text_of
-from pipelines.similarity.windows import Windows
 
 DIMENSIONS = 32
 TEXTS = [
@@ -21,7 +17,7 @@ TEXTS = [
 
 
 def prompts(numbers: range, at: float | None = None) -> list[Prompt]:
-    return [Prompt(f"j{n}", float(n) if at is None else at, fingerprint(f"p{n}"), sketch(f"p{n}")) for n in numbers]
+    return [Prompt(f"j{n}", float(n) if at is None else at) for n in numbers]
 
 
 def vectors(numbers: range) -> Floats:
@@ -31,8 +27,8 @@ def vectors(numbers: range) -> Floats:
     return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
 
 
-def window(most: int = 100, seconds: float = 1e9, most_bytes: int = 10_000_000) -> RecentPrompts:
-    return RecentPrompts(DIMENSIONS, most, seconds, most_bytes)
+def window(most: int = 100, seconds: float = 1e9) -> RecentPrompts:
+    return RecentPrompts(DIMENSIONS, most, seconds)
 
 
 def ids(recent: RecentPrompts) -> list[int]:
@@ -43,7 +39,7 @@ def ids(recent: RecentPrompts) -> list[int]:
 
 def test_a_prompt_is_found_as_it_was_kept() -> None:
     embedder, recent = NgramEmbedder(), RecentPrompts(NgramEmbedder.dimensions)
-    kept = [Prompt(f"job-{i}", 100.0 + i, fingerprint(text), sketch(text)) for i, text in enumerate(TEXTS)]
+    kept = [Prompt(f"job-{i}", 100.0 + i) for i in range(len(TEXTS))]
     recent.add(kept, embedder.embed(TEXTS))
     found = recent.search(embedder.embed([text.upper() for text in TEXTS]), k=3)
     assert [near[0].prompt for near in found] == kept
@@ -51,11 +47,10 @@ def test_a_prompt_is_found_as_it_was_kept() -> None:
     assert [[near.cosine for near in each] for each in found] == [
         sorted((near.cosine for near in each), reverse=True) for each in found
     ]
-    assert text_of(found[0][0].prompt.sketch) == TEXTS[0]
 
 
 def test_among_many_the_same_ones_are_found() -> None:
-    recent = window(most=20_000, most_bytes=100_000_000)
+    recent = window(most=20_000)
     recent.add(prompts(range(12_000)), vectors(range(12_000)))
     found = recent.search(vectors(range(0, 12_000, 500)), k=1)
     assert [near[0].prompt.job_id for near in found] == [f"j{n}" for n in range(0, 12_000, 500)]
@@ -94,17 +89,6 @@ def test_a_window_holds_the_newest_and_never_more(batches: list[int], most: int,
         assert len(recent) <= most
 
 
-def test_a_window_keeps_within_its_bytes() -> None:
-    rng, recent = random.Random(1), window(most=5_000, most_bytes=300_000)
-    texts = ["".join(chr(rng.randrange(32, 0x3000)) for _ in range(rng.randrange(3_000))) for _ in range(30)]
-    sketches = [sketch(text) for text in texts]
-    for number in range(0, 3_000, 100):
-        kept = [prompt._replace(sketch=rng.choice(sketches)) for prompt in prompts(range(number, number + 100))]
-        recent.add(kept, vectors(range(number, number + 100)))
-        assert 0 < recent.bytes <= 300_000
-    assert ids(recent)[-1] == 2_999
-
-
 def test_what_is_over_is_forgotten_and_gives_its_room_back() -> None:
     recent = window(most=1_000, seconds=60)
     small = recent.bytes
@@ -113,49 +97,14 @@ def test_what_is_over_is_forgotten_and_gives_its_room_back() -> None:
     assert recent.bytes == small
 
 
-@pytest.mark.parametrize("text", ["", "short", "é" * 5_000, "".join(map(chr, range(0x4E00, 0x9000))), "\ud800" * 3_000])
-def test_a_sketch_is_small_and_reads_as_the_text(text: str) -> None:
-    made = sketch(text)
-    assert len(made) <= MOST_BYTES
-    assert text_of(made)[:300] == text[:300]
-    assert len(text) > 1_000 or text_of(made) == text
-
-
-def test_tenants_do_not_see_each_other() -> None:
-    windows = Windows(DIMENSIONS)
-    windows.add("one", prompts(range(3)), vectors(range(3)))
-    assert windows.search("other", vectors(range(1)), k=5) == [[]]
-    assert len(windows.search("one", vectors(range(1)), k=5)[0]) == 3
-
-
-def test_who_was_not_asked_for_longest_is_forgotten_first() -> None:
-    room = RecentPrompts(DIMENSIONS).bytes * 4
-    windows = Windows(DIMENSIONS, most=60, window_bytes=50_000, most_bytes=room)
-    for name in "abc":
-        windows.add(name, prompts(range(1)), vectors(range(1)))
-    windows.search("a", vectors(range(1)), k=1)
-    for name in "de":
-        windows.add(name, prompts(range(1)), vectors(range(1)))
-        assert windows.bytes <= room
-    known = [name for name in "abcde" if windows.search(name, vectors(range(1)), k=1) != [[]]]
-    assert ("a" in known, "b" in known, "e" in known) == (True, False, True)
-
-
-def test_tenants_of_whom_nothing_is_left_take_no_room() -> None:
-    windows = Windows(DIMENSIONS, seconds=60)
-    windows.add("one", prompts(range(5), at=0.0), vectors(range(5)))
-    windows.expire(100.0)
-    assert (len(windows), windows.bytes) == (0, 0)
-
-
-def test_threads_may_share_windows() -> None:
-    windows = Windows(DIMENSIONS, most=200)
+def test_threads_may_share_a_window() -> None:
+    recent = window(most=200)
 
     def work(number: int) -> int:
         begin = number * 50
-        windows.add(f"t{number % 3}", prompts(range(begin, begin + 50)), vectors(range(begin, begin + 50)))
-        return len(windows.search(f"t{number % 3}", vectors(range(begin, begin + 1)), k=10)[0])
+        recent.add(prompts(range(begin, begin + 50)), vectors(range(begin, begin + 50)))
+        return len(recent.search(vectors(range(begin, begin + 1)), k=10)[0])
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(work, range(30))) == [10] * 30
-    assert len(windows) == 3
+    assert len(recent) == 200

@@ -73,6 +73,7 @@ def _prompts(settlement: Settlement, _: Sequence[str]) -> Iterable[Row]:
             "trace_id": job.trace_id,
             "fingerprint": compared.fingerprint,
             "request_key": compared.request_key,
+            "embedder": compared.embedder,
             "vector": b64encode(compared.vector).decode(),
             "matched_job_id": None if best is None else best.job_id,
             "score": None if best is None else best.score,
@@ -93,7 +94,7 @@ PROMPTS = Appended(
     prompt_similarity_logs,
     {
         "job_id": Id, "organization": sa.Text(), "workspace": sa.Text(), "user_id": sa.Text(), "trace_id": sa.Text(),
-        "fingerprint": sa.Text(), "request_key": sa.Text(), "vector": sa.Text(), "matched_job_id": Id,
+        "fingerprint": sa.Text(), "request_key": sa.Text(), "embedder": sa.Text(), "vector": sa.Text(), "matched_job_id": Id,
         "score": sa.Float(), "matches": Json,
     },
     "at",

@@ -15,7 +15,7 @@ from synthralos.store.sql.types import asked_at, id_text, one_of, word
 from synthralos.store.tables import jobs, prompt_similarity_logs, results
 
 _log = prompt_similarity_logs.c
-_ROW = (id_text(_log.job_id), _log.organization, _log.fingerprint, _log.vector, _log.at)
+_ROW = (id_text(_log.job_id), _log.organization, _log.fingerprint, _log.embedder, _log.vector, _log.at)
 _MOST = 10_000
 
 
@@ -82,6 +82,13 @@ class Prompts:
         with self._database.snapshot() as connection:
             rows = connection.execute(statement).all()
         return [
-            EarlierPrompt(row.job_id, row.organization, row.fingerprint, b64decode(row.vector), row.at.timestamp())
+            EarlierPrompt(
+                row.job_id,
+                row.organization,
+                row.fingerprint,
+                row.embedder,
+                b64decode(row.vector),
+                row.at.timestamp(),
+            )
             for row in rows
         ]

@@ -29,6 +29,7 @@ prompt_similarity_logs = sa.Table(
     text("trace_id"),
     text("fingerprint"),
     text("request_key"),
+    text("embedder"),
     text("vector"),
     sa.Column("matched_job_id", Id),
     sa.Column("score", sa.Float),
