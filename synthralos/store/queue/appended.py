@@ -94,8 +94,8 @@ PROMPTS = Appended(
     prompt_similarity_logs,
     {
         "job_id": Id, "organization": sa.Text(), "workspace": sa.Text(), "user_id": sa.Text(), "trace_id": sa.Text(),
-        "fingerprint": sa.Text(), "request_key": sa.Text(), "embedder": sa.Text(), "vector": sa.Text(), "matched_job_id": Id,
-        "score": sa.Float(), "matches": Json,
+        "fingerprint": sa.Text(), "request_key": sa.Text(), "embedder": sa.Text(), "vector": sa.Text(),
+        "matched_job_id": Id, "score": sa.Float(), "matches": Json,
     },
     "at",
     _prompts,
