@@ -54,7 +54,7 @@ def test_jobs_over_the_limit_wait_with_their_reason_and_time(place: WorkerPlace,
     place.reaches(third, State.PARKED)
     [hasty] = place.submit(new_job(constraints=Constraints(on_limit="reject")))
     assert place.finished(hasty) == [State.DENIED]
-    assert "2 requests an hour" in place.store.job(hasty)["verdict"]["findings"][0]["reason"]
+    assert "2 requests an hour" in place.store.job(hasty)["verdict"]["findings"][-1]["reason"]
 
 
 def test_what_answers_use_is_counted(place: WorkerPlace, counted: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ def test_what_answers_use_is_counted(place: WorkerPlace, counted: dict[str, Any]
         [state] = place.finished(next_one)
         if state == State.DENIED:
             break
-    assert "1,000 tokens an hour" in place.store.job(next_one)["verdict"]["findings"][0]["reason"]
+    assert "1,000 tokens an hour" in place.store.job(next_one)["verdict"]["findings"][-1]["reason"]
 
 
 def test_two_workers_count_together_in_redis(place: WorkerPlace, redis_server_url: str, redis_prefix: str) -> None:
@@ -98,7 +98,7 @@ def test_without_redis_jobs_go_on_uncounted_or_wait(
         [job_id] = place.submit(new_job())
         place.reaches(job_id, state)
         verdict = place.store.job(job_id)["verdict"]
-        assert verdict["findings"][0]["signals"] == {"uncounted": True}
+        assert verdict["findings"][-1]["signals"] == {"uncounted": True}
         proxy.restore()
         if state == State.PARKED:
             place.heard.until(lambda: _wakes(place, job_id))

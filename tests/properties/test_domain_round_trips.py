@@ -28,7 +28,7 @@ def test_constraints_of_an_empty_object_are_the_defaults() -> None:
     assert Constraints.from_json({}) == Constraints()
 
 
-SEVERITY = [Decision.ALLOW, Decision.FLAG, Decision.DEFER, Decision.DENY]
+SEVERITY = [Decision.ALLOW, Decision.FLAG, Decision.REUSE, Decision.DEFER, Decision.DENY]
 findings = st.builds(
     Finding,
     st.sampled_from(["a", "b"]),
