@@ -36,7 +36,7 @@ class _Store:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._requests = {job.id: job.request for job in jobs}
 
-    def recent(self, organization: str, seconds: float, most: int) -> list[EarlierPrompt]:
+    def recent(self, organization: str, workspace: str, seconds: float, most: int) -> list[EarlierPrompt]:
         return []
 
     def newer(self, organizations: Collection[str], since: float) -> list[EarlierPrompt]:

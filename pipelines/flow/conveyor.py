@@ -226,7 +226,11 @@ def _remember(memory: PromptMemory, work: Work, verdict: Verdict) -> None:
     """What is kept of the prompt; and the end of a job that an earlier result answers."""
     work.compared = memory.compared(work.job.id)
     if verdict.decision is Decision.REUSE:
-        work.ending = Ending(Transition.REUSE, Stage.ANALYZE, result=memory.reused(work.job.id))
+        result = memory.reused(work.job.id)
+        if result is None:  # crowded out by others: it is looked for again
+            work.ending = Ending(Transition.PARK, Stage.GUARD, delay=_LEAST_DEFER)
+        else:
+            work.ending = Ending(Transition.REUSE, Stage.ANALYZE, result=result)
 
 
 def _stopped(verdict: Verdict) -> Ending:

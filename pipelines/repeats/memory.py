@@ -37,9 +37,13 @@ _BUDGET, _BUDGET_EACH, _COMPARED = 1_000, 100, 2_000
 """Characters that are compared closely: in a batch, for each prompt of it more, and of one pair at most. A close look
 takes about 3 microseconds a character: where all prompts are made from one template, all of them would be looked at."""
 _KEPT = 20_000
-_KEPT_RESULTS = 1_000
-MOST_ORGANIZATIONS, MOST_ROWS = 500, 50_000
-"""Organizations, and prompts of all of them together; who was silent for longest is read anew when it comes back."""
+_KEPT_RESULTS = 5_000
+MOST_WORKSPACES, MOST_ROWS = 500, 50_000
+"""Workspaces, and prompts of all of them together; who was silent for longest is read anew when it comes back."""
+
+
+_Place = tuple[str, str]
+"""Organization and workspace: nobody is shown what was asked in another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ _NOTHING = Sighting((), 0)
 
 @dataclass(slots=True)
 class _Look:
-    """A batch of prompts of one organization."""
+    """A batch of prompts of one workspace."""
 
     jobs: Sequence[Job]
     texts: list[str]
@@ -76,11 +80,12 @@ class PromptMemory:
         most: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Prompts of the last `seconds` count, of each organization the newest `most`."""
+        """Prompts of the last `seconds` count, of each workspace the newest `most`."""
         self._source, self._likeness, self._outages = source, likeness, outages
         self._seconds, self._most, self._clock = seconds, most, clock
         self._lock = threading.Lock()
-        self._windows: OrderedDict[str, Window] = OrderedDict()
+        self._windows: OrderedDict[_Place, Window] = OrderedDict()
+        self._unread: set[_Place] = set()
         self._kept: OrderedDict[str, ComparedPrompt] = OrderedDict()
         self._results: OrderedDict[str, Answered] = OrderedDict()
         self._refreshed = self._away_until = 0.0
@@ -92,11 +97,11 @@ class PromptMemory:
         """
         sightings: dict[str, Sighting] = {}
         texts = {job.id: compared_text(job.request) for job in jobs}
-        for organization, each in _by_organization(jobs, texts).items():
+        for place, each in _by_workspace(jobs, texts).items():
             its = [texts[job.id] for job in each]
             prints = [self._likeness.fingerprint(text) for text in its]
             look = _Look(each, its, prints, self._likeness.embed(its))
-            self._look(organization, look, sightings)
+            self._look(place, look, sightings)
         return [sightings.get(job.id, _NOTHING) for job in jobs]
 
     def compared(self, job_id: str) -> ComparedPrompt | None:
@@ -121,11 +126,11 @@ class PromptMemory:
             answer = self._results.pop(job_id, None)
         return None if answer is None else answer.reused()
 
-    def _look(self, organization: str, look: _Look, sightings: dict[str, Sighting]) -> None:
+    def _look(self, workspace: _Place, look: _Look, sightings: dict[str, Sighting]) -> None:
         now = self._clock()
         stored = packed(look.vectors)
         with self._lock:
-            window = self._window(organization, look.vectors.shape[1], now)
+            window = self._window(workspace, look.vectors.shape[1], now)
             window.forget_before(now - self._seconds)
             near = window.nearest(look.vectors, _CLOSE + 1, LEAST_NEAR)
             # What is asked again, because it was put off, is no repeat of itself.
@@ -173,24 +178,25 @@ class PromptMemory:
         found = self._asked(lambda: self._source.requests(far), {}) if far else {}
         return texts | {job_id: compared_text(request) for job_id, request in found.items()}
 
-    def _window(self, organization: str, dimensions: int, now: float) -> Window:
-        """The organization's window, with what others stored. Under the lock."""
+    def _window(self, workspace: _Place, dimensions: int, now: float) -> Window:
+        """The workspace's window, with what others stored. Under the lock."""
         self._refresh(now)
-        window = self._windows.get(organization)
+        window = self._windows.get(workspace)
         if window is None:
-            window = Window(dimensions, self._most, self._seconds)
-            stored = self._asked(lambda: self._source.recent(organization, self._seconds, self._most), None)
-            if stored is None:
-                return window
-            self._windows[organization] = window
-            window.add(self._rows(stored))
-        self._windows.move_to_end(organization)
+            window = self._windows[workspace] = Window(dimensions, self._most, self._seconds)
+            self._unread.add(workspace)
+        if workspace in self._unread:
+            stored = self._asked(lambda: self._source.recent(*workspace, self._seconds, self._most), None)
+            if stored is not None:
+                self._unread.discard(workspace)
+                window.add(self._rows(stored))
+        self._windows.move_to_end(workspace)
         while len(self._windows) > 1 and self._has_too_much():
-            self._windows.popitem(last=False)
+            self._unread.discard(self._windows.popitem(last=False)[0])
         return window
 
     def _has_too_much(self) -> bool:
-        return len(self._windows) > MOST_ORGANIZATIONS or sum(map(len, self._windows.values())) > MOST_ROWS
+        return len(self._windows) > MOST_WORKSPACES or sum(map(len, self._windows.values())) > MOST_ROWS
 
     def _refresh(self, now: float) -> None:
         if not self._windows:
@@ -198,11 +204,13 @@ class PromptMemory:
         if now - self._refreshed < REFRESH_SECONDS:
             return
         since = self._refreshed - OVERLAP_SECONDS
-        stored = self._asked(lambda: self._source.newer(self._windows.keys(), since), None)
+        stored = self._asked(lambda: self._source.newer({name for name, _ in self._windows}, since), None)
         if stored is not None:
             self._refreshed = now
             for prompt in stored:
-                self._windows[prompt.organization].add(self._rows([prompt]))
+                window = self._windows.get((prompt.organization, prompt.workspace))
+                if window is not None:
+                    window.add(self._rows([prompt]))
 
     def _rows(self, stored: Iterable[EarlierPrompt]) -> Iterator[tuple[str, str, bytes, float]]:
         """Those whose vectors are of our kind, as a window takes them."""
@@ -246,9 +254,9 @@ def _nearest_first(candidates: list[list[str]]) -> Iterator[tuple[int, str]]:
         yield from ((place, ids[rank]) for place, ids in enumerate(candidates) if rank < len(ids))
 
 
-def _by_organization(jobs: Sequence[Job], texts: Mapping[str, str]) -> dict[str, list[Job]]:
-    groups: dict[str, list[Job]] = {}
+def _by_workspace(jobs: Sequence[Job], texts: Mapping[str, str]) -> dict[_Place, list[Job]]:
+    groups: dict[_Place, list[Job]] = {}
     for job in jobs:
         if texts[job.id] and not texts[job.id].isspace():
-            groups.setdefault(job.tenant.organization, []).append(job)
+            groups.setdefault((job.tenant.organization, job.tenant.workspace), []).append(job)
     return groups

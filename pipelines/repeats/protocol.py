@@ -16,8 +16,8 @@ Vectors = npt.NDArray[np.float32]
 class PromptSource(Protocol):
     """Where compared prompts are kept for good. May raise anything while it is away."""
 
-    def recent(self, organization: str, seconds: float, most: int) -> list[EarlierPrompt]:
-        """The newest `most` of the last `seconds`, oldest first."""
+    def recent(self, organization: str, workspace: str, seconds: float, most: int) -> list[EarlierPrompt]:
+        """The workspace's newest `most` of the last `seconds`, oldest first."""
         ...
 
     def newer(self, organizations: Collection[str], since: float) -> list[EarlierPrompt]:

@@ -1,4 +1,4 @@
-"""The newest prompts of one organization: found by their fingerprints, and by their vectors."""
+"""The newest prompts of one workspace: found by their fingerprints, and by their vectors."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         86_400.0, description="seconds for which prompts are compared, and results reused"
     )
     similarity_prompts: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        5_000, description="newest prompts of an organization that each worker compares with"
+        5_000, description="newest prompts of a workspace that each worker compares with"
     )
 
     similarity_days: Positive = Field(30.0, description="days for which prompt_similarity_logs are kept")

@@ -60,7 +60,7 @@ FLAGS: Mapping[Flag, FlagFacts] = {
     ),
     Flag.ENABLE_SIMILARITY_LOGGING: FlagFacts(
         True,
-        "prompts are compared with earlier ones of the organization, and logged",
+        "prompts are compared with earlier ones of their workspace, and logged",
         "no prompt is compared or remembered, and no result is reused",
     ),
     Flag.ENABLE_POLICY_ENGINE: FlagFacts(True, "policy sets decide", "no policy is asked", "the policy engine"),

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An earlier prompt of the same organization. `score`: 0 to 1. `exact`: equal but for case, spacing and looks."""
+    """An earlier prompt of the same workspace. `score`: 0 to 1. `exact`: equal but for case, spacing and looks."""
 
     job_id: str
     score: float
@@ -39,6 +39,7 @@ class EarlierPrompt:
 
     job_id: str
     organization: str
+    workspace: str
     fingerprint: str
     embedder: str
     vector: bytes

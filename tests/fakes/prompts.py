@@ -45,9 +45,9 @@ class StoredPrompts:
         self.away = False
         self.asked = 0
 
-    def recent(self, organization: str, seconds: float, most: int) -> list[EarlierPrompt]:
+    def recent(self, organization: str, workspace: str, seconds: float, most: int) -> list[EarlierPrompt]:
         self._ask()
-        return [prompt for prompt in self.prompts if prompt.organization == organization][-most:]
+        return [p for p in self.prompts if (p.organization, p.workspace) == (organization, workspace)][-most:]
 
     def newer(self, organizations: Collection[str], since: float) -> list[EarlierPrompt]:
         self._ask()

@@ -38,7 +38,7 @@ def of(organization: str, text: str = "Name three rivers of Europe") -> Job:
 def stored(source: StoredPrompts, text: str, at: float, organization: str = "acme", embedder: str = "words") -> str:
     job = of(organization, text)
     vector = packed(LIKE.embed([text]))[0]
-    source.prompts.append(EarlierPrompt(job.id, organization, LIKE.fingerprint(text), embedder, vector, at))
+    source.prompts.append(EarlierPrompt(job.id, organization, "default", LIKE.fingerprint(text), embedder, vector, at))
     source.texts[job.id] = text
     return job.id
 
@@ -88,7 +88,9 @@ def test_no_tenant_sees_another_ones_prompts() -> None:
     source = StoredPrompts()
     stored(source, "Name three rivers of Europe", 999_999.0, "other")
     memory = a_memory(source)
-    assert found(memory, of("acme"), of("third")) == [None, None]
+    elsewhere = of("acme")
+    elsewhere.tenant = Tenant("acme", "elsewhere")
+    assert found(memory, of("acme"), of("third"), elsewhere) == [None, None, None]
 
 
 def test_what_others_stored_is_seen_after_a_moment_and_only_once() -> None:
@@ -146,8 +148,9 @@ def test_a_store_that_is_away_stops_nobody_and_is_not_asked_all_the_time() -> No
     source, clock = StoredPrompts(), Clock()
     source.away = True
     memory = a_memory(source, clock=clock)
-    assert found(memory, of("acme"), of("other")) == [None, None]
-    assert found(memory, of("acme")) == [None]
+    first = of("acme")
+    assert found(memory, first, of("other")) == [None, None]
+    assert matches(found(memory, of("acme"))[0]) == [first.id]
     assert source.asked == 1
     source.away = False
     theirs = stored(source, "Name three rivers of Europe", clock.now)

@@ -1,4 +1,4 @@
-"""Earlier prompts of organizations, and the results of equal requests."""
+"""Earlier prompts of workspaces, and the results of equal requests."""
 
 from base64 import b64decode
 from collections.abc import Collection, Mapping, Sequence
@@ -15,21 +15,22 @@ from synthralos.store.sql.types import asked_at, id_text, one_of, word
 from synthralos.store.tables import jobs, prompt_similarity_logs, results
 
 _log = prompt_similarity_logs.c
-_ROW = (id_text(_log.job_id), _log.organization, _log.fingerprint, _log.embedder, _log.vector, _log.at)
+_ROW = (id_text(_log.job_id), _log.organization, _log.workspace, _log.fingerprint, _log.embedder, _log.vector, _log.at)
 _MOST = 10_000
 
 
 class Prompts:
-    """Reads them. What a tenant asks for is never answered with anything of another organization."""
+    """Reads them. What a tenant asks for is never answered with anything of another one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def recent(self, organization: str, seconds: float, most: int) -> list[EarlierPrompt]:
-        """The newest `most` of the last `seconds`, oldest first."""
+    def recent(self, organization: str, workspace: str, seconds: float, most: int) -> list[EarlierPrompt]:
+        """The workspace's newest `most` of the last `seconds`, oldest first."""
         newest = (
             sa.select(*_ROW)
-            .where(_log.organization == organization, _log.at > asked_at(sa.literal(-seconds)))
+            .where(_log.organization == organization, _log.workspace == workspace)
+            .where(_log.at > asked_at(sa.literal(-seconds)))
             .order_by(_log.at.desc())
             .limit(most)
         )
@@ -85,6 +86,7 @@ class Prompts:
             EarlierPrompt(
                 row.job_id,
                 row.organization,
+                row.workspace,
                 row.fingerprint,
                 row.embedder,
                 b64decode(row.vector),
