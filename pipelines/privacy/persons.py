@@ -17,7 +17,7 @@ from stdnum.nl import bsn
 from stdnum.pl import pesel
 from stdnum.us import ssn
 
-from pipelines.privacy.kinds import Found, Kind
+from pipelines.privacy.kinds import Found, Kind, without_overlaps
 
 _LEAST_DIGITS = 6
 
@@ -31,7 +31,9 @@ _CARD_SPACING = re.compile(
     r"(?<!\d)(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}(?:\1\d{1,4}){1,2}|\d{4}([ -])\d{6}\2\d{4,5})(?!\d)"
 )
 _DATE = re.compile(r"(?:19|20)\d\d([-/. ])\d\d\1\d\d(?!\d)|\d\d?([-/.])\d\d?\2(?:19|20)\d\d(?!\d)")
-_AMERICAN = re.compile(r"(?:1[ .-]?)?\(?[2-9]\d\d\)?[ .-]{1,2}[2-9]\d\d[ .-]\d{4}")
+_AMERICAN = re.compile(
+    r"(?<![\w+=#/.\-])(?:\+?1[ .-]?)?(?:\([2-9]\d\d\)|[2-9]\d\d)[ .-]{1,2}[2-9]\d\d[ .-]\d{4}(?![\w-])"
+)
 _PHONE_WORDS = re.compile(
     r"(?:tel|phone|telefon|téléphone|teléfono|telefono|mobil|móvil|portable|handy|cell|call|fax|whatsapp|sms)\w{0,8}"
     r"\W{0,4}(?:\w{1,12}\W{1,3}){0,3}$",
@@ -110,18 +112,36 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
 def _in_number(text: str, number: "re.Match[str]") -> Iterator[Found]:
     """What digits with separators between them hold: several numbers in a row look like one."""
     start, end = number.span()
-    known = [
-        *(Found(Kind.CARD_NUMBER, *m.span()) for m in _CARD_SPACING.finditer(text, start, end) if _is_card(m[0])),
-        *(Found(Kind.NATIONAL_ID, *m.span()) for m in _SSN.finditer(text, start, end) if ssn.is_valid(m[0])),
-    ]
-    if known:
-        yield from known
-        return
-    before, digits = text[max(0, start - _BEFORE) : start], _digits(number[0])
-    if _is_national_id(digits, before):
-        yield Found(Kind.NATIONAL_ID, start, end)
-    elif _is_phone(number[0], digits, before):
-        yield Found(Kind.PHONE, start - (len(before) - len(before.rstrip("+("))), end)
+    known = without_overlaps(
+        [
+            *(Found(Kind.CARD_NUMBER, *m.span()) for m in _CARD_SPACING.finditer(text, start, end) if _is_card(m[0])),
+            *(Found(Kind.NATIONAL_ID, *m.span()) for m in _SSN.finditer(text, start, end) if ssn.is_valid(m[0])),
+            *(Found(Kind.PHONE, *m.span()) for m in _AMERICAN.finditer(text, _with_sign(text, start), end)),
+        ]
+    )
+    for found in known:
+        yield from _alone(text, start, found.start)
+        yield found
+        start = found.end
+    yield from _alone(text, start, end)
+
+
+def _with_sign(text: str, start: int) -> int:
+    """Where a number begins, with its plus sign and parenthesis."""
+    while start and text[start - 1] in "+(":
+        start -= 1
+    return start
+
+
+def _alone(text: str, begin: int, end: int) -> Iterator[Found]:
+    """What a number is that stands for itself."""
+    for number in _NUMBER.finditer(text, begin, end):
+        start = number.start()
+        before, digits = text[max(0, start - _BEFORE) : start], _digits(number[0])
+        if _is_national_id(digits, before):
+            yield Found(Kind.NATIONAL_ID, *number.span())
+        elif _is_phone(number[0], digits, before):
+            yield Found(Kind.PHONE, _with_sign(text, start), number.end())
 
 
 def _digits(written: str) -> str:
@@ -145,13 +165,9 @@ def _is_national_id(digits: str, before: str) -> bool:
 def _is_phone(written: str, digits: str, before: str) -> bool:
     if before.endswith(("+", "+(")):
         return 8 <= len(digits) <= 15 and digits[0] != "0"
-    if _DATE.match(written):
+    if _DATE.match(written) or before.endswith(("#", "=", "/")):
         return False
-    if before.endswith(("#", "=", "/")):
-        return False
-    return _AMERICAN.fullmatch(written) is not None or (
-        7 <= len(digits) <= 15 and _PHONE_WORDS.search(before[-_NEAR:].rstrip("(")) is not None
-    )
+    return 7 <= len(digits) <= 15 and _PHONE_WORDS.search(before[-_NEAR:].rstrip("(")) is not None
 
 
 def _iban_end(match: "re.Match[str]") -> int | None:

@@ -69,6 +69,19 @@ def test_harmless_texts_are_left_alone(text: str) -> None:
     assert find(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("call 415-555-2671 415-555-2672", ["415-555-2671", "415-555-2672"]),
+        ("4111111111111111 415-555-2671", ["4111111111111111", "415-555-2671"]),
+        ("536-90-4399 +1 (415) 555-2671", ["536-90-4399", "+1 (415) 555-2671"]),
+        ("+44 (0)20 7293 0972 +33 1 42 68 53 00", ["+44 (0)20 7293 0972", "+33 1 42 68 53 00"]),
+    ],
+)
+def test_numbers_in_a_row_are_found_each(text: str, values: list[str]) -> None:
+    assert [text[f.start : f.end] for f in find(text)] == values
+
+
 def test_of_what_overlaps_the_first_and_longest_is_kept() -> None:
     text = "password=sk-abcdefghijklmnopqrstuvwxyz1"
     assert [text[f.start : f.end] for f in find(text)] == ["sk-abcdefghijklmnopqrstuvwxyz1"]
