@@ -7,8 +7,9 @@ import orjson
 
 from synthralos.domain.jobs import Request
 
-FREE = frozenset({"content", "text", "refusal", "description", "reasoning", "reasoning_content", "thinking"})
-"""Members whose texts are read by the model alone. Names, enums, ids and addresses are not among them."""
+FREE = frozenset({"content", "text", "refusal", "description", "reasoning", "reasoning_content"})
+"""Members whose texts are read by the model alone. Names, enums, ids and addresses are not among them, nor are thoughts
+that a provider has signed."""
 
 _BINARY = frozenset({"data", "file_data"})
 

@@ -69,6 +69,7 @@ def test_the_stricter_of_setting_and_job_counts(
 STUCK: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "user", "content": "x", "name": EMAIL}]}, "messages[0]"),
     ({"messages": [], "stop": [EMAIL]}, "stop[0]"),
+    ({"messages": [{"role": "assistant", "thinking": [{"thinking": EMAIL, "signature": "x"}]}]}, "messages[0]"),
     ({"messages": [], "tools": [{"function": {"parameters": {"properties": {EMAIL: {}}}}}]}, "tools[0]"),
     ({"messages": [], "tools": [{"function": {"parameters": {"enum": [EMAIL]}}}]}, "tools[0]"),
     (
