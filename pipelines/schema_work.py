@@ -1,88 +1,172 @@
-"""How much work it is to hold an answer against a JSON Schema, reckoned from the schema alone."""
+"""How long it takes to hold an answer against a JSON Schema, reckoned from the schema alone, in nanoseconds.
 
-from collections.abc import Iterator
+Each schema that applies costs for each value, and some keywords for each character. What applies to the same value
+adds up, and so does what applies to its parts: along a path from the top of an answer to its bottom, level by level,
+with `$ref`s followed. That, times the values and characters of an answer, is more than its check takes.
+
+The costs are measured ones of jsonschema-rs 0.60, rounded up.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
+
+from pipelines.schema_patterns import pattern_cost
 
 DEEPEST = 64
 """Levels of an answer that are checked at most, and reckoned with."""
 
-MOST_WORK = 100_000
-"""Schemas that may be applied along one path from the top of an answer to its bottom."""
+MOST_WORK = 2_500_000
+"""Nanoseconds that a value may take along a path."""
+
+MOST_WORK_OF_CHARACTERS = 50_000
+"""Nanoseconds that a character may take along a path."""
+
+MOST_NESTED = 1_000
+"""Schemas that apply within one another, over all levels: the validator recurses, and its stack ends the process."""
 
 MOST_NODES = 5_000
+MOST_PATTERNS = 100
 
-_IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "$ref"})
-"""Keywords whose schemas apply to the same value; those of all others apply to its parts."""
-_MANY = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+MOST_RECKONED = 80_000
+"""Schemas times levels: fewer levels of large schemas that hold themselves."""
+
+APPLIED = 25
+"""Nanoseconds for a schema that applies to a value."""
+
+_COMPARED = 800
+"""For each option of an `enum` that holds objects or arrays: they are compared one by one."""
+_UNIQUE = 1_600
+_IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"})
+"""Keywords whose schemas apply to the same value, as `$ref` does; those of all others apply to its parts."""
+_MANY = frozenset({"properties", "patternProperties", "dependentSchemas", "dependencies"})
 _PARTS = frozenset(
     {
         "properties", "patternProperties", "additionalProperties", "propertyNames", "unevaluatedProperties", "items",
         "prefixItems", "additionalItems", "contains", "unevaluatedItems",
     }
 )  # fmt: skip
+_OF_TEXTS = frozenset({"minLength", "maxLength", "enum", "const"})
 
 
 class SchemaTooComplex(ValueError):
     """A schema whose work cannot be bounded, or that refers outside itself."""
 
 
-def work_by_level(schema: Any) -> list[int]:
-    """The schemas applied along a path, for answers of 0, 1, 2 … levels, while they stay within bounds.
+@dataclass(frozen=True, slots=True)
+class SchemaWork:
+    """What to expect of a schema. The lists are by the levels of the answer, as far as work stays within bounds."""
 
-    Raises `SchemaTooComplex`.
-    """
-    reckoning = _Reckoning(schema)
+    by_value: list[int]
+    by_character: list[int]
+    many_errors: bool
+    """Whether one error may hold as many as the answer has values: those of all options of a choice."""
+    patterns: int
+    names: frozenset[str]
+    """The properties that the schema itself names."""
+
+    @property
+    def levels(self) -> int:
+        """The levels that an answer may have."""
+        return min(len(self.by_value), len(self.by_character)) - 1
+
+
+def work_of(schema: Any) -> SchemaWork:
+    """Reckon; raises `SchemaTooComplex`."""
+    found = _Schemas(schema)
+    depth = _by_level(found, [1] * len(found.here), max, MOST_NESTED)
+    by_value = _by_level(found, found.value_costs, sum, MOST_WORK)
+    return SchemaWork(
+        by_value[: len(depth)],
+        _by_level(found, found.character_costs, sum, MOST_WORK_OF_CHARACTERS),
+        found.many_errors(),
+        found.patterns,
+        frozenset(found.names),
+    )
+
+
+def _by_level(schemas: "_Schemas", own: list[int], joined: Callable[[list[int]], int], most: int) -> list[int]:
+    """The work of the whole schema on answers of 0, 1, 2 … levels, while it is within `most`."""
+    if not any(own):
+        return [0] * (DEEPEST + 1)
     found: list[int] = []
-    work = reckoning.next_level([])
-    while work[0] <= MOST_WORK and len(found) <= DEEPEST:
+    before: list[int] = []
+    while len(found) <= min(DEEPEST, MOST_RECKONED // len(own)):
+        work = [0] * len(own)
+        for number in schemas.order:
+            within = [work[n] for n in schemas.here[number]]
+            if before:
+                within += [max([before[n] for n in group]) for group in schemas.below[number]]
+            work[number] = min(own[number] + joined(within), most + 1) if within else own[number]
+        if work[0] > most:
+            break
+        if work == before:  # deeper answers are no more work
+            return found + [work[0]] * (DEEPEST + 1 - len(found))
         found.append(work[0])
-        work = reckoning.next_level(work)
+        before = work
     return found
 
 
-class _Reckoning:
+class _Schemas:
     """The schemas within a schema, by number, each with those that apply in the same place and those of the parts."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
         self._numbers: dict[int, int] = {}
         self._schemas: list[Any] = []
-        self._here: list[list[int]] = []
-        self._below: list[list[list[int]]] = []
+        self.here: list[list[int]] = []
+        self.below: list[list[list[int]]] = []
+        self.value_costs: list[int] = []
+        self.character_costs: list[int] = []
+        self.names: set[str] = set()
+        self.patterns = 0
+        _refuse_inner_ids(root)
         self._add(root)
-        done = 0
-        while done < len(self._schemas):
-            self._expand(self._schemas[done])
-            done += 1
+        for schema in self._schemas:  # grows meanwhile
+            self._expand(schema if isinstance(schema, dict) else {})
+        self.order = self._sorted()
 
-    def next_level(self, below: list[int]) -> list[int]:
-        """The work of each schema on an answer with one level more than that of `below`, which is empty for none."""
-        work: list[int | None] = [None] * len(self._schemas)
-        for start in range(len(work)):
-            self._reckon(start, work, below)
-        return [found or 0 for found in work]
+    def many_errors(self) -> bool:
+        """Whether an option of some choice looks at the parts of a value."""
+        choices = (s for s in self._schemas if isinstance(s, dict) and ("anyOf" in s or "oneOf" in s))
+        return any(self._looks_at_parts(self._numbers[id(schema)]) for schema in choices)
 
-    def _reckon(self, start: int, work: list[int | None], below: list[int]) -> None:
-        """Depth first without recursion: a chain of `$ref`s may be long."""
-        stack, under_way = [start], set()
-        while stack:
-            number = stack[-1]
-            if work[number] is not None:
-                stack.pop()
+    def _looks_at_parts(self, start: int) -> bool:
+        todo, seen = list(self.here[start]), set[int]()
+        while todo:
+            number = todo.pop()
+            if number in seen:
                 continue
-            missing = [other for other in self._here[number] if work[other] is None]
-            if not missing:
-                parts = sum(max((below[n] for n in group), default=0) for group in self._below[number]) if below else 0
-                work[number] = min(1 + parts + sum(work[n] or 0 for n in self._here[number]), MOST_WORK + 1)
-                stack.pop()
-                continue
-            if number in under_way:
-                raise SchemaTooComplex("has a $ref that leads back to itself")
-            under_way.add(number)
-            stack += missing
+            seen.add(number)
+            if self.below[number]:
+                return True
+            todo += self.here[number]
+        return False
+
+    def _sorted(self) -> list[int]:
+        """All numbers, those that apply within another one before it. Without recursion: chains of `$ref`s are long."""
+        order: list[int] = []
+        under_way, done = set[int](), set[int]()
+        for start in range(len(self.here)):
+            stack = [start]
+            while stack:
+                number = stack[-1]
+                missing = [n for n in self.here[number] if n not in done]
+                if number in done or not missing:
+                    stack.pop()
+                    if number not in done:
+                        done.add(number)
+                        order.append(number)
+                elif number in under_way:
+                    raise SchemaTooComplex("has a $ref that leads back to itself")
+                else:
+                    under_way.add(number)
+                    stack += missing
+        return order
 
     def _add(self, schema: Any) -> int:
-        number = self._numbers.get(id(schema))
+        number = self._numbers.get(id(schema)) if isinstance(schema, dict) else None
         if number is None:
             number = self._numbers[id(schema)] = len(self._schemas)
             self._schemas.append(schema)
@@ -90,10 +174,11 @@ class _Reckoning:
                 raise SchemaTooComplex(f"has more than {MOST_NODES} schemas within it")
         return number
 
-    def _expand(self, schema: Any) -> None:
+    def _expand(self, schema: dict[str, Any]) -> None:
         here: list[int] = []
         below: list[list[int]] = []
-        for keyword, value in schema.items() if isinstance(schema, dict) else ():
+        by_value, by_character = APPLIED, 0
+        for keyword, value in schema.items():
             if keyword in ("$dynamicRef", "$recursiveRef"):
                 raise SchemaTooComplex(f"has a {keyword}, which is not supported")
             if keyword == "$ref":
@@ -103,9 +188,47 @@ class _Reckoning:
             elif keyword in _PARTS:
                 parts = [self._add(each) for each in _schemas_of(keyword, value)]
                 # Of properties and items by place one applies to a part; of patterns, all may.
-                below += [[each] for each in parts] if keyword == "patternProperties" else [parts]
-        self._here.append(here)
-        self._below.append(below)
+                below += [[each] for each in parts] if keyword == "patternProperties" else [parts] if parts else []
+            by_value += _value_cost(keyword, value)
+            by_character += self._character_cost(keyword, value)
+        self.names.update(schema["properties"] if isinstance(schema.get("properties"), dict) else ())
+        self.here.append(here)
+        self.below.append(below)
+        self.value_costs.append(by_value)
+        self.character_costs.append(by_character)
+
+    def _character_cost(self, keyword: str, value: Any) -> int:
+        if keyword in _OF_TEXTS:
+            return 1
+        found = [value] if keyword == "pattern" else value if keyword == "patternProperties" else ()
+        patterns = [each for each in found if isinstance(each, str)]
+        self.patterns += len(patterns)
+        if self.patterns > MOST_PATTERNS:
+            raise SchemaTooComplex(f"has more than {MOST_PATTERNS} patterns")
+        return sum(map(pattern_cost, patterns))
+
+
+def _value_cost(keyword: str, value: Any) -> int:
+    if keyword in ("dependentRequired", "dependencies") and isinstance(value, dict):
+        return APPLIED * len(value)
+    if keyword in ("enum", "const"):
+        options = value if keyword == "enum" and isinstance(value, list) else [value]
+        return _COMPARED * len(options) if any(isinstance(each, dict | list) for each in options) else APPLIED
+    return _UNIQUE if keyword == "uniqueItems" and value is True else 0
+
+
+def _refuse_inner_ids(root: Any) -> None:
+    """An `$id` within a schema changes what the `$ref`s below it lead to."""
+    names = {"$id", "id"} if "draft-04" in str(root.get("$schema") if isinstance(root, dict) else "") else {"$id"}
+    todo = list(root.values()) if isinstance(root, dict) else []
+    while todo:
+        each = todo.pop()
+        if isinstance(each, dict):
+            if any(isinstance(each.get(name), str) for name in names):
+                raise SchemaTooComplex("has an $id within it, which is not supported")
+            todo += each.values()
+        elif isinstance(each, list):
+            todo += each
 
 
 def _schemas_of(keyword: str, value: Any) -> Iterator[Any]:
@@ -122,11 +245,11 @@ def _referred(root: Any, reference: Any) -> Any:
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
         raise SchemaTooComplex("has a $ref that leads elsewhere: only #/… within the schema is followed")
     found = root
-    for part in reference.split("/")[1:]:
+    for part in unquote(reference).split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and name in found:
             found = found[name]
-        elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+        elif isinstance(found, list) and name.isascii() and name.isdecimal() and int(name[:9]) < len(found):
             found = found[int(name)]
         else:
             raise SchemaTooComplex(f"has a $ref to {reference[:100]}, which is not there")

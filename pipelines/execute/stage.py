@@ -1,10 +1,11 @@
 """One attempt at one deployment, and what it means for the books."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from pipelines.output_schema import mismatch
+from pipelines.output_schema import Misfit, SchemaProblem, misfit_of
 from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to, end_soon, failure_of_bug
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
@@ -38,7 +39,12 @@ class ExecuteStage:
         asked = call.request.body.get("response_format")
         if asked is None or asked["type"] == "text":
             return provider.begin(call, done)
-        return provider.begin(call, lambda answer: done(_in_form(answer, asked)))
+        try:
+            misfit = misfit_of(asked)
+        except SchemaProblem as problem:  # taken in before schemas were looked at: not called, so not billed
+            message = f"response_format.json_schema.schema {problem}: {problem.remedy}"
+            return end_soon(Failure(FailureClass.INVALID_REQUEST, message), done)
+        return provider.begin(call, lambda answer: done(_in_form(call, answer, misfit)))
 
     async def close(self) -> None:
         """Close all adapters."""
@@ -46,11 +52,14 @@ class ExecuteStage:
             await provider.close()
 
 
-def _in_form(answer: Reply | Failure, asked: dict[str, Any]) -> Reply | Failure:
+def _in_form(call: Call, answer: Reply | Failure, misfit: Misfit) -> Reply | Failure:
     """The answer, or the failure that it does not have the form that was asked for: it was paid for all the same."""
     if isinstance(answer, Failure) or (answer.tool_calls and not answer.text):
         return answer
-    problem = mismatch(asked, answer.text)
+    try:
+        problem = misfit(answer.text)
+    except Exception as error:  # noqa: BLE001 - the caller of `done` must hear of an end; it is logged
+        return replace(failure_of_bug(call, error), usage=answer.usage)
     if problem is None:
         return answer
     if answer.finish_reason == "length":

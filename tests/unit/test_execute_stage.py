@@ -1,0 +1,135 @@
+"""What the execute stage makes of answers that were to have a form, and what is on the books for them."""
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pipelines.execute.stage import ExecuteStage, attempt_end
+from pipelines.providers.protocol import Call, Cancel, Done, end_soon
+from synthralos.domain.attempts import Billed, Outcome, Reply
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.money import Price, Usage
+from tests.fakes import calls
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
+USAGE = Usage(100, 10)
+PRICED = calls.deployment("answering", price=Price(Decimal(1), Decimal(2)))
+TOOL_CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+class Answering:
+    """Answers what it was made with, and counts."""
+
+    def __init__(self, answer: Reply | Failure) -> None:
+        self.answer = answer
+        self.calls = 0
+
+    def begin(self, call: Call, done: Done) -> Cancel:
+        self.calls += 1
+        return end_soon(self.answer, done)
+
+    async def close(self) -> None: ...
+
+
+Way = Callable[[ExecuteStage, Call], Any]
+
+
+async def by_callback(stage: ExecuteStage, call: Call) -> Reply | Failure:
+    ended: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
+    stage.begin(call, ended.set_result)
+    return await ended
+
+
+async def by_coroutine(stage: ExecuteStage, call: Call) -> Reply | Failure:
+    return await stage.call(call)
+
+
+@pytest.fixture(params=[by_callback, by_coroutine])
+def way(request: pytest.FixtureRequest) -> Way:
+    found: Way = request.param
+    return found
+
+
+def end_of(way: Way, provider: Answering, response_format: dict[str, Any] | None = FORMAT) -> Reply | Failure:
+    body = {} if response_format is None else {"response_format": response_format}
+    call = calls.call(PRICED, calls.request(**body))
+
+    async def whole() -> Reply | Failure:
+        found: Reply | Failure = await way(ExecuteStage({PRICED.adapter: provider}), call)
+        return found
+
+    return asyncio.run(whole())
+
+
+@pytest.mark.parametrize(("usage", "cost"), [(USAGE, Decimal("0.00012")), (None, None)], ids=["usage", "no usage"])
+def test_an_answer_that_does_not_fit_is_a_failure_that_was_billed(
+    way: Way, usage: Usage | None, cost: Decimal | None
+) -> None:
+    answer = end_of(way, Answering(Reply("{}", usage)))
+    assert isinstance(answer, Failure)
+    assert answer.failure_class is FailureClass.SCHEMA_MISMATCH
+    end = attempt_end(1, PRICED, answer, 1.0)
+    assert (end.outcome, end.billed, end.usage, end.cost) == (Outcome.FAILED, Billed.YES, usage, cost)
+
+
+def test_a_cost_that_is_not_tracked_is_unknown_although_it_was_billed() -> None:
+    end = attempt_end(1, PRICED, Failure(FailureClass.SCHEMA_MISMATCH, "no", usage=USAGE), 1.0, priced=False)
+    assert (end.billed, end.cost) == (Billed.YES, None)
+
+
+@pytest.mark.parametrize(
+    ("reply", "response_format"),
+    [
+        (Reply('{"city": "Bern"}', USAGE), FORMAT),
+        (Reply(None, USAGE, tool_calls=[TOOL_CALL]), FORMAT),
+        (Reply("", USAGE, tool_calls=[TOOL_CALL]), FORMAT),
+        (Reply("{}", USAGE), {"type": "json_object"}),
+        (Reply("1", USAGE), {"type": "json_schema", "json_schema": {"name": "x"}}),
+        (Reply("Bern", USAGE), {"type": "text"}),
+        (Reply("Bern", USAGE), None),
+    ],
+)
+def test_what_fits_and_what_had_no_form_to_fit_are_answers(
+    way: Way, reply: Reply, response_format: dict[str, Any] | None
+) -> None:
+    assert end_of(way, Answering(reply), response_format) is reply
+
+
+def test_text_beside_tool_calls_has_to_fit(way: Way) -> None:
+    answer = end_of(way, Answering(Reply("Bern", USAGE, tool_calls=[TOOL_CALL])))
+    assert isinstance(answer, Failure)
+
+
+def test_other_failures_stay_as_they_are(way: Way) -> None:
+    failure = Failure(FailureClass.OVERLOADED, "busy")
+    assert end_of(way, Answering(failure)) is failure
+
+
+def test_a_cut_answer_says_what_to_raise(way: Way) -> None:
+    answer = end_of(way, Answering(Reply('{"city": "Be', USAGE, finish_reason="length")))
+    assert isinstance(answer, Failure)
+    assert "max_output_tokens" in answer.message
+    whole = end_of(way, Answering(Reply('{"city": "Be', USAGE, finish_reason="stop")))
+    assert isinstance(whole, Failure)
+    assert "max_output_tokens" not in whole.message
+
+
+def test_no_call_is_paid_for_whose_answer_could_not_be_checked(way: Way) -> None:
+    provider = Answering(Reply("{}", USAGE))
+    remote = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"$ref": "https://example.com/a"}}}
+    answer = end_of(way, provider, remote)
+    assert isinstance(answer, Failure)
+    assert answer.failure_class is FailureClass.INVALID_REQUEST
+    assert provider.calls == 0
+    end = attempt_end(1, PRICED, answer, 0.0)
+    assert (end.billed, end.cost) == (Billed.NO, Decimal(0))
+
+
+def test_a_bug_in_the_check_ends_the_call_and_stays_on_the_books(way: Way) -> None:
+    answer = end_of(way, Answering(Reply(7, USAGE)))  # type: ignore[arg-type]  # no adapter should
+    assert isinstance(answer, Failure)
+    assert attempt_end(1, PRICED, answer, 1.0).billed is Billed.YES
