@@ -10,7 +10,8 @@ UTF-8, rounded up per text; a message costs three more. `request.provider_option
 - `output_tokens`: how many tokens it bills for the answer, whatever its length.
 - `text`: the answer itself.
 
-A call that is told to fail with `timeout` hangs until the call's own timeout is over, and no longer.
+A call that is told to fail with `timeout` hangs until the call's own timeout is over, and no longer. One that is told
+to fail with `schema_mismatch` is answered, with what does not fit, where its request asks for JSON.
 
 Every call is on its bill from the moment it arrives, before any delay, as one JSON line of one `O_APPEND` write
 (so that many processes can share the file, and a killed worker's calls are on it). Billed is what a real provider
@@ -30,7 +31,7 @@ from typing import Any
 import orjson
 
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon
-from pipelines.providers.sandbox_answers import answer, tokens
+from pipelines.providers.sandbox_answers import answer, misfit_answer, tokens, wants_json
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import ANSWERED, MAYBE_BILLED, Failure, FailureClass
 from synthralos.domain.jobs import Request
@@ -177,8 +178,11 @@ class SandboxProvider:
 
 
 def _course(call: Call, options: Mapping[str, Any]) -> _Course:
-    reply, usage = _reply(call, options)
     failure_class = _told_to_fail(call, options)
+    misfit = failure_class is FailureClass.SCHEMA_MISMATCH and wants_json(call.request)
+    reply, usage = _reply(call, {**options, "text": misfit_answer(call.request)} if misfit else options)
+    if misfit:
+        failure_class = None
     if failure_class is None and usage.input > call.deployment.context_window:
         failure_class = FailureClass.CONTEXT_LENGTH
     delay = float(options.get("delay_seconds", 0.0))

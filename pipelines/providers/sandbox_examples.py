@@ -1,12 +1,25 @@
 """An answer in the form of a JSON Schema: what the sandbox says where a request asks for one.
 
 It follows what schemas of answers are made of. What it cannot follow (a `pattern`, a `not`, conditions) it leaves out.
+Whatever a schema asks for, an example is bounded: it is made on a worker's event loop.
 """
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines.providers.sandbox_merging import both
+from pipelines.providers.sandbox_numbers import number
+
+MOST_VALUES = 5_000
+"""Values of an example, and schemas that are looked at for it, at most."""
+
+MOST_CHARACTERS = 100_000
+"""Characters of an example's texts, at most, all together."""
+
+TURNS = 8
+"""Examples that are made of a schema's different options, as long as they are small."""
+
+_SMALL = 500
 _ENOUGH = 4
 """Levels below which only what has to be there is there, so that schemas that hold themselves come to an end."""
 
@@ -25,36 +38,54 @@ _FORMATS = {
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
 _TYPE_OF = {
-    "properties": "object", "required": "object", "additionalProperties": "object", "items": "array",
-    "prefixItems": "array", "minItems": "array", "minLength": "string", "maxLength": "string", "pattern": "string",
-    "format": "string", "minimum": "number", "maximum": "number", "multipleOf": "number",
+    "properties": "object", "required": "object", "additionalProperties": "object", "minProperties": "object",
+    "items": "array", "prefixItems": "array", "minItems": "array", "contains": "array", "minLength": "string",
+    "maxLength": "string", "pattern": "string", "format": "string", "minimum": "number", "maximum": "number",
+    "exclusiveMinimum": "number", "exclusiveMaximum": "number", "multipleOf": "number",
+}  # fmt: skip
+_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,), "array": (list,), "string": (str,), "integer": (int,), "number": (int, float),
+    "boolean": (bool,), "null": (type(None),),
 }  # fmt: skip
 
 
-_TIGHTER: Mapping[str, Callable[[Any, Any], Any]] = {
-    "minimum": max, "minLength": max, "minItems": max, "maximum": min, "maxLength": min, "maxItems": min,
-}  # fmt: skip
-
-
-def example(schema: Any, words: str) -> Any:
-    """A value that fits the schema; `words` is what its texts say, where they may."""
-    return _Examples(schema, words or "answer").of(schema, 0)
+def examples(schema: Any, words: str) -> Iterator[Any]:
+    """Values that may fit the schema, the likeliest first; `words` is what their texts say, where they may."""
+    for turn in range(TURNS):
+        making = _Examples(schema, words or "answer", turn)
+        yield making.of(schema, 0)
+        if making.looked_at > _SMALL:
+            return
 
 
 class _Examples:
-    def __init__(self, root: Any, words: str) -> None:
+    def __init__(self, root: Any, words: str, turn: int) -> None:
         self._root = root
         self._words = words
+        self._turn = turn
+        self._variant = 0
+        self._characters = MOST_CHARACTERS
+        self.looked_at = 0
 
     def of(self, schema: Any, level: int) -> Any:
-        if not isinstance(schema, dict) or level > _LAST:
+        self.looked_at += 1
+        if not isinstance(schema, dict) or level > _LAST or self._spent:
             return None
         schema = self._merged(schema, level)
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
-            return schema["enum"][0]
+            return self._one_of(schema["enum"], schema)
         return self._typed(_type(schema), schema, level)
+
+    @property
+    def _spent(self) -> bool:
+        return self.looked_at > MOST_VALUES
+
+    def _one_of(self, options: list[Any], schema: dict[str, Any]) -> Any:
+        kinds = _types(schema)
+        fitting = [each for each in options if not kinds or any(_is_a(each, kind) for kind in kinds)] or options
+        return fitting[self._variant % len(fitting)]
 
     def _typed(self, kind: str, schema: dict[str, Any], level: int) -> Any:
         if kind == "object":
@@ -62,20 +93,19 @@ class _Examples:
         if kind == "array":
             return self._array(schema, level)
         if kind in ("integer", "number"):
-            return _number(schema, whole=kind == "integer")
+            return number(schema, whole=kind == "integer", variant=self._variant)
         if kind == "boolean":
-            return True
+            return self._variant % 2 == 0
         return None if kind == "null" else self._string(schema)
 
     def _merged(self, schema: dict[str, Any], level: int) -> dict[str, Any]:
         """The schema with what it refers to, what all of its parts say, and one of its choices."""
         found = dict(schema)
-        for _ in range(_LAST):
-            more = self._parts(found, level)
-            if not more:
-                break
+        while not self._spent and (more := self._parts(found, level)):
             for part in more:
-                found = _both(found, part) if isinstance(part, dict) else found
+                self.looked_at += 1
+                if isinstance(part, dict) and not self._spent:
+                    found = both(found, part)
         return found
 
     def _parts(self, schema: dict[str, Any], level: int) -> list[Any]:
@@ -90,8 +120,10 @@ class _Examples:
         return parts
 
     def _choice(self, options: list[Any], level: int) -> Any:
-        """The first; further down the one that holds least, so that an end is reached."""
-        return options[0] if level < _ENOUGH else min(options, key=lambda option: str(option).count("{"))
+        """Each turn another one; further down the one that holds least, so that an end is reached."""
+        if level < _ENOUGH:
+            return options[self._turn % len(options)]
+        return min(options, key=lambda option: str(option).count("{"))
 
     def _referred(self, reference: str) -> Any:
         found = self._root
@@ -102,67 +134,67 @@ class _Examples:
 
     def _object(self, schema: dict[str, Any], level: int) -> dict[str, Any]:
         properties: Mapping[str, Any] = schema.get("properties", {})
-        required = schema.get("required", [])
-        names = [*properties, *(name for name in required if name not in properties)]
         others = schema.get("additionalProperties", {})
-        return {
-            name: self.of(properties.get(name, others if isinstance(others, dict) else {}), level + 1)
-            for name in names
-            if name in required or level < _ENOUGH
-        }
+        found: dict[str, Any] = {}
+        for name in self._names(schema, level):
+            if self._spent:
+                break
+            found[name] = self.of(properties.get(name, others if isinstance(others, dict) else {}), level + 1)
+        return found
+
+    def _names(self, schema: dict[str, Any], level: int) -> list[str]:
+        """What has to be there, and further up what may be there, too."""
+        dependent: Mapping[str, list[str]] = schema.get("dependentRequired", {})
+        names = dict.fromkeys(schema.get("required", ()))
+        if level < _ENOUGH:
+            optional = [name for name, each in schema.get("properties", {}).items() if each is not False]
+            names |= dict.fromkeys(optional[: max(schema.get("maxProperties", len(optional)) - len(names), 0)])
+        for name in list(names):
+            names |= dict.fromkeys(dependent.get(name, ()))
+        missing = min(schema.get("minProperties", 0), MOST_VALUES) - len(names)
+        if schema.get("additionalProperties") is False:
+            spare = [name for name in schema.get("properties", ()) if name not in names]
+        else:
+            spare = [f"more_{number}" for number in range(1, missing + 1)]
+        return [*names, *spare[: max(missing, 0)]]
 
     def _array(self, schema: dict[str, Any], level: int) -> list[Any]:
-        first = schema.get("prefixItems", [])
-        rest = schema.get("items", {})
-        least = max(schema.get("minItems", 0), 1 if level < _ENOUGH else 0)
-        count = min(least, schema.get("maxItems", least), len(first) if rest is False else least)
-        return [self.of(first[n] if n < len(first) else rest, level + 1) for n in range(count)]
+        first, rest = schema.get("prefixItems", []), schema.get("items", {})
+        held, times = schema.get("contains"), schema.get("minContains", 1)
+        least = max(schema.get("minItems", 0), 1 if level < _ENOUGH else 0, 0 if held is None else times)
+        count = int(min(least, schema.get("maxItems", least), len(first) if rest is False else least))
+        found: list[Any] = []
+        outer = self._variant
+        for place in range(min(count, MOST_VALUES)):
+            if self._spent:
+                break
+            self._variant = place if schema.get("uniqueItems") else outer
+            item = first[place] if place < len(first) else rest
+            asked = {"allOf": [item, held]} if held is not None and place < times else item
+            found.append(self.of({} if asked is True else asked, level + 1))
+        self._variant = outer
+        return found
 
     def _string(self, schema: dict[str, Any]) -> str:
         text: str = _FORMATS.get(schema.get("format", ""), self._words)
-        least = schema.get("minLength", 0)
-        text = text + "." * (least - len(text))
-        return text[: max(schema.get("maxLength", len(text)), 0)]
+        text = f"{self._variant} {text}" if self._variant else text
+        least = int(min(schema.get("minLength", 0), self._characters))
+        text = (text + "." * (least - len(text)))[: max(int(schema.get("maxLength", MOST_CHARACTERS)), 0)]
+        self._characters = max(self._characters - len(text), 0)
+        return text
+
+
+def _is_a(value: Any, kind: str) -> bool:
+    return isinstance(value, _PYTHON_TYPES.get(kind, ())) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _types(schema: dict[str, Any]) -> list[str]:
+    named = schema.get("type", [])
+    return named if isinstance(named, list) else [named]
 
 
 def _type(schema: dict[str, Any]) -> str:
-    named = schema.get("type")
-    if isinstance(named, list):
-        named = next((each for each in named if each != "null"), "null")
-    return str(named) if named else next((kind for keyword, kind in _TYPE_OF.items() if keyword in schema), "string")
-
-
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """What both say; the tighter of two bounds."""
-    found = {**other, **one}
-    for name in ("properties", "$defs"):
-        if name in one and name in other:
-            found[name] = {**other[name], **one[name]}
-    for name in ("required", "allOf"):
-        if name in one and name in other:
-            found[name] = [*one[name], *other[name]]
-    for name, tighter in _TIGHTER.items():
-        if name in one and name in other:
-            found[name] = tighter(one[name], other[name])
-    return found
-
-
-def _number(schema: dict[str, Any], *, whole: bool) -> float | int:
-    """The smallest that is allowed, or 1."""
-    step = schema.get("multipleOf") or (1 if whole else None)
-    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
-    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
-    bottoms = [each for each in (low, above) if each is not None and not isinstance(each, bool)]
-    tops = [each for each in (high, below) if each is not None and not isinstance(each, bool)]
-    value: float = max(bottoms) if bottoms else min([1, *tops])
-    if step:
-        value = (math.ceil if bottoms else math.floor)(value / step) * step
-    for bound, sign in ((above, 1), (below, -1)):
-        if bound is not None and value == bound:
-            value += sign * (step or _gap(bottoms, tops))
-    return int(value) if whole else value
-
-
-def _gap(bottoms: list[float], tops: list[float]) -> float:
-    """So much within both bounds."""
-    return (min(tops) - max(bottoms)) / 2 if bottoms and tops else 1
+    named = _types(schema)
+    if named:
+        return next((each for each in named if each != "null"), "null")
+    return next((kind for keyword, kind in _TYPE_OF.items() if keyword in schema), "string")

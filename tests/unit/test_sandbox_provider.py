@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.output_schema import misfit_of
 from pipelines.providers.protocol import Call, answer_to
 from pipelines.providers.sandbox import SandboxProvider, check_options
 from synthralos.domain.attempts import Reply
@@ -47,6 +48,33 @@ def test_the_same_request_always_gets_the_same_answer_and_another_one_another() 
 def test_an_answer_that_was_asked_for_as_json_is_json() -> None:
     call = calls.call(SANDBOX, calls.request(response_format={"type": "json_object"}))
     assert isinstance(json.loads(reply_to(call).text or ""), dict)
+
+
+@pytest.mark.parametrize(
+    "response_format",
+    [
+        {"type": "json_object"},
+        {"type": "json_schema", "json_schema": {"name": "x"}},
+        *(
+            {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+            for schema in ({"type": "object"}, {"required": ["a"]}, {}, {"type": ["object", "array", "null"]})
+        ),
+    ],
+)
+def test_told_not_to_fit_it_answers_and_bills_what_does_not_fit(response_format: dict[str, Any]) -> None:
+    asked = calls.request("Hello", {"sandbox": {"failures": ["schema_mismatch"]}}, response_format=response_format)
+    first, second = (reply_to(calls.call(SANDBOX, asked, attempt_no=number)) for number in (1, 2))
+    fits = misfit_of(response_format)
+    assert fits(first.text) is not None
+    assert fits(second.text) is None
+    assert first.usage is not None
+
+
+def test_a_misfit_without_a_form_is_a_failure_that_is_billed() -> None:
+    failure = end_of(told(failures=["schema_mismatch"]))
+    assert isinstance(failure, Failure)
+    assert failure.failure_class is FailureClass.SCHEMA_MISMATCH
+    assert failure.usage is not None
 
 
 def test_a_token_is_four_bytes_and_a_message_costs_three_more() -> None:
