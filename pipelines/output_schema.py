@@ -191,21 +191,30 @@ def _checked(raw: bytes) -> _Checked:
     try:
         work = work_of(schema)
     except SchemaTooComplex as error:
-        raise SchemaProblem([], str(error), "simplify it") from None
+        raise SchemaProblem(error.path(schema), str(error), "simplify it") from None
     if work.levels < LEAST_DEPTH:
         raise SchemaProblem([], "takes too long to check: it branches too often", "simplify it")
     try:
-        validator = jsonschema_rs.validator_for(schema, pattern_options=_PATTERNS, validate_formats=False, offline=True)
+        validator = jsonschema_rs.validator_for(
+            schema, pattern_options=_PATTERNS, validate_formats=False, offline=True, mask="the value"
+        )
     except jsonschema_rs.ValidationError as error:
-        raise _no_schema(error, list(error.instance_path)) from None
+        raise _no_schema(error) from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        raise _no_schema(error, []) from None
+        raise SchemaProblem([], f"is no JSON Schema: {_first_line(error)}", "correct it") from None
     return _Checked(validator, work)
 
 
-def _no_schema(error: Exception, path: list[str | int]) -> SchemaProblem:
-    first_line = (str(error).splitlines() or [""])[0][:_LONGEST]
-    return SchemaProblem(path, f"is no JSON Schema: {first_line}", "correct it")
+def _no_schema(error: jsonschema_rs.ValidationError) -> SchemaProblem:
+    path = list(error.instance_path)
+    if error.kind.name == "format":
+        remedy = "simplify it; look-around and back-references are out"
+        return SchemaProblem(path, "cannot be used as a regular expression", remedy)
+    return SchemaProblem(path, f"is no JSON Schema: {_first_line(error)}", "correct it")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:_LONGEST]
 
 
 def _kind(value: Any) -> str:

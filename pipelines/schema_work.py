@@ -51,7 +51,22 @@ _OF_TEXTS = frozenset({"minLength", "maxLength", "enum", "const"})
 
 
 class SchemaTooComplex(ValueError):
-    """A schema whose work cannot be bounded, or that refers outside itself."""
+    """A schema whose work cannot be bounded, or that refers outside itself, by the `keyword` of the schema `within`."""
+
+    def __init__(self, problem: str, within: Any = None, keyword: str | None = None) -> None:
+        super().__init__(problem)
+        self.within, self.keyword = within, keyword
+
+    def path(self, root: Any) -> list[str | int]:
+        """The way from the whole schema to the place of the problem; empty where it is the whole one's."""
+        todo: list[tuple[Any, list[str | int]]] = [(root, [])] if self.keyword is not None else []
+        while todo:
+            each, path = todo.pop()
+            if each is self.within:
+                return [*path, str(self.keyword)]
+            parts = each.items() if isinstance(each, dict) else enumerate(each) if isinstance(each, list) else ()
+            todo += [(part, [*path, name]) for name, part in parts if isinstance(part, dict | list)]
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +195,9 @@ class _Schemas:
         by_value, by_character = APPLIED, 0
         for keyword, value in schema.items():
             if keyword in ("$dynamicRef", "$recursiveRef"):
-                raise SchemaTooComplex(f"has a {keyword}, which is not supported")
+                raise SchemaTooComplex("is not supported", schema, keyword)
             if keyword == "$ref":
-                here.append(self._add(_referred(self._root, value)))
+                here.append(self._add(_referred(self._root, schema)))
             elif keyword in _IN_PLACE:
                 here += [self._add(each) for each in _schemas_of(keyword, value)]
             elif keyword in _PARTS:
@@ -224,8 +239,8 @@ def _refuse_inner_ids(root: Any) -> None:
     while todo:
         each = todo.pop()
         if isinstance(each, dict):
-            if any(isinstance(each.get(name), str) for name in names):
-                raise SchemaTooComplex("has an $id within it, which is not supported")
+            if found := [name for name in names if isinstance(each.get(name), str)]:
+                raise SchemaTooComplex("is not supported within a schema", each, found[0])
             todo += each.values()
         elif isinstance(each, list):
             todo += each
@@ -240,17 +255,18 @@ def _schemas_of(keyword: str, value: Any) -> Iterator[Any]:
         yield value
 
 
-def _referred(root: Any, reference: Any) -> Any:
+def _referred(root: Any, schema: dict[str, Any]) -> Any:
     """What a `$ref` within the document leads to. Raises `SchemaTooComplex` for any other."""
+    reference = schema["$ref"]
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
-        raise SchemaTooComplex("has a $ref that leads elsewhere: only #/… within the schema is followed")
+        raise SchemaTooComplex("leads elsewhere: only #/… within the schema is followed", schema, "$ref")
     found = root
     for part in unquote(reference).split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and name in found:
             found = found[name]
         elif isinstance(found, list) and name.isascii() and name.isdecimal() and int(name[:9]) < len(found):
-            found = found[int(name)]
+            found = found[int(name[:9])]
         else:
-            raise SchemaTooComplex(f"has a $ref to {reference[:100]}, which is not there")
+            raise SchemaTooComplex("leads to what is not there", schema, "$ref")
     return found

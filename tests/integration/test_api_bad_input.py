@@ -17,6 +17,7 @@ SECRET_TEXT = "the launch code is 0000"
 PAST = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
 FAR = (datetime.now(UTC) + timedelta(days=5000)).isoformat()
 HELLO = {"prompt": "Hello"}
+REMOTE = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"$ref": "https://example.com/a"}}}
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ WRONG: list[tuple[Any, str]] = [
     ({**HELLO, "tool_choice": "maybe"}, "tool_choice"),
     ({**HELLO, "tools": [{"type": "function"}]}, "tools[0].function"),
     ({**HELLO, "response_format": {"type": "xml"}}, "response_format"),
+    ({**HELLO, "response_format": REMOTE}, "response_format.json_schema.schema.$ref"),
     ({**HELLO, "constraints": {"max_cost_usd": -0.01}}, "constraints.max_cost_usd"),
     ({**HELLO, "constraints": {"max_cost_usd": "-1"}}, "constraints.max_cost_usd"),
     ({**HELLO, "constraints": {"max_cost_usd": "1e-3"}}, "constraints.max_cost_usd"),

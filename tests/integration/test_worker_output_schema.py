@@ -86,6 +86,32 @@ def test_what_fits_and_calls_of_tools_are_results(place: WorkerPlace, server: Fa
     assert len(place.store.attempts(job["id"])) == 1
 
 
+def test_a_misfit_of_the_sandbox_heals_at_the_next_attempt_and_both_are_in_the_ledger(place: WorkerPlace) -> None:
+    place.worker()
+    told = {"sandbox": {"failures": ["schema_mismatch"]}}
+    [job_id] = place.submit(new_job("Which city?", provider_options=told, body={"response_format": FORMAT}))
+    place.reaches(job_id, State.PARKED)
+    place.wake(job_id)
+    assert place.finished(job_id) == [State.SUCCEEDED]
+    first, second = place.store.attempts(job_id)
+    assert (first["outcome"], second["outcome"]) == (Outcome.FAILED, Outcome.SUCCEEDED)
+    assert (first["billed"], second["billed"]) == (Billed.YES, Billed.YES)
+    assert first["failure"]["class"] == "schema_mismatch"
+    assert "required 'city'" in first["failure"]["message"]
+    assert first["cost_picousd"] > 0
+    assert second["cost_picousd"] > first["cost_picousd"]
+    assert set(json.loads(place.store.job(job_id)["result"]["text"])) == {"city"}
+
+
+def test_a_job_whose_schema_cannot_be_used_fails_without_a_call(place: WorkerPlace) -> None:
+    """Taken in by a release that did not look at schemas."""
+    place.worker()
+    remote = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"$ref": "https://example.com/a"}}}
+    job = place.run(new_job("Which city?", body={"response_format": remote}))
+    assert job["state"] == State.FAILED
+    assert {(each["billed"], each["cost_picousd"]) for each in place.store.attempts(job["id"])} == {(Billed.NO, 0)}
+
+
 def test_the_sandbox_answers_in_the_form(place: WorkerPlace) -> None:
     place.worker()
     job = place.run(a_job())

@@ -16,7 +16,7 @@ from synthralos.domain.states import Lane
 
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 CHECKS = CatalogChecks(load_catalog(None))
-BAD_SCHEMA = {"properties": {"a": {"type": "strin"}}}
+SCHEMA_FIELD = "response_format.json_schema.schema"
 PLANS = {"default": "free", "acme": "pro"}
 
 
@@ -40,6 +40,17 @@ def test_one_document_is_one_interactive_job_and_many_are_bulk() -> None:
     ]
 
 
+def in_form(schema: dict[str, Any]) -> dict[str, Any]:
+    """A job whose answer is to fit the schema."""
+    return {"prompt": "a", "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
+
+
+def test_a_schema_that_answers_can_be_held_against_is_stored_as_it_was_sent() -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"pattern": "^a+$"}}}
+    [job] = jobs_of(in_form(schema))
+    assert job.request.body["response_format"]["json_schema"]["schema"] == schema
+
+
 def test_a_deadline_counts_from_now_and_no_two_jobs_share_an_id() -> None:
     first, second = jobs_of([{"prompt": "a", "deadline_seconds": 60}, {"prompt": "a"}])
     assert (first.deadline, second.deadline) == (NOW + timedelta(seconds=60), None)
@@ -58,13 +69,12 @@ def test_a_deadline_counts_from_now_and_no_two_jobs_share_an_id() -> None:
         ({"prompt": "a", "deadline": "2029-01-01T00:00:00Z"}, "deadline"),
         ({"prompt": "a", "constraints": {"region": "moon"}}, "constraints.region"),
         ({"prompt": "a", "metadata": {"n": 2**64}}, "metadata.n"),
-        (
-            {
-                "prompt": "a",
-                "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": BAD_SCHEMA}},
-            },
-            "response_format.json_schema.schema.properties.a.type",
-        ),
+        (in_form({"properties": {"a": {"type": "strin"}}}), f"{SCHEMA_FIELD}.properties.a.type"),
+        (in_form({"allOf": [{"$ref": "https://example.com/a"}]}), f"{SCHEMA_FIELD}.allOf[0].$ref"),
+        (in_form({"pattern": "(?=a)"}), f"{SCHEMA_FIELD}.pattern"),
+        (in_form({"anyOf": [{"items": {"$ref": "#"}}] * 9}), SCHEMA_FIELD),
+        (in_form({"description": "x" * 300_000}), SCHEMA_FIELD),
+        ([{"prompt": "a"}, in_form({"minItems": -1})], f"jobs[1].{SCHEMA_FIELD}.minItems"),
         ([{"prompt": "a"}, {"prompt": 7}], "jobs[1].prompt"),
         ([], "jobs"),
         ("a job", "body"),

@@ -118,10 +118,12 @@ def test_what_does_not_fit_and_where(response_format: dict[str, Any], text: str 
     ("schema", "path", "said"),
     [
         ({"properties": {"a": {"type": "strin"}}}, ["properties", "a", "type"], "is no JSON Schema"),
-        ({"pattern": "(?=a)b"}, ["pattern"], "is no JSON Schema"),
-        ({"pattern": "("}, ["pattern"], "is no JSON Schema"),
-        ({"$ref": "https://example.com/schema.json"}, [], "leads elsewhere"),
-        ({"$ref": "#/$defs/missing"}, [], "is not there"),
+        ({"pattern": "(?=a)b"}, ["pattern"], "regular expression"),
+        ({"pattern": "("}, ["pattern"], "regular expression"),
+        ({"pattern": "(a{1,1000}){1,1000}"}, [], "too long to check"),
+        ({"$ref": "https://example.com/schema.json"}, ["$ref"], "leads elsewhere"),
+        ({"$ref": "file:///etc/passwd"}, ["$ref"], "leads elsewhere"),
+        ({"items": {"anyOf": [{}, {"$ref": "#/$defs/missing"}]}}, ["items", "anyOf", 1, "$ref"], "is not there"),
         ({"$ref": "#"}, [], "leads back to itself"),
         ({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"anyOf": [{"$ref": "#"}]}}}, [], "leads back to itself"),
         (doubling(40), [], "too long to check"),
@@ -131,9 +133,9 @@ def test_what_does_not_fit_and_where(response_format: dict[str, Any], text: str 
         ({"maximum": 10**30}, [], "64 bits"),
         (nested(300), [], "nested too deeply"),
         ({"$schema": "http://json-schema.org/draft-07/schema#", **conditional(40)}, [], "too long to check"),
-        ({"$defs": {"a": {"$id": "https://example.com/a", "$ref": "#/$defs/b"}}, "$ref": "#/$defs/a"}, [], "an $id"),
+        ({"$defs": {"a": {"$id": "https://example.com/a"}}}, ["$defs", "a", "$id"], "within a schema"),
         ({"$schema": "https://example.com/meta"}, [], "is no JSON Schema"),
-        ({"$dynamicRef": "#a"}, [], "not supported"),
+        ({"$dynamicRef": "#a"}, ["$dynamicRef"], "not supported"),
         (chained(5, {"items": {"enum": [{"a": n} for n in range(4_000)]}}), [], "too long to check"),
         (chained(2_000, {}), [], "too long to check"),
         ({"anyOf": [{"items": {"$ref": "#"}}] * 4}, [], "too long to check"),
@@ -163,6 +165,13 @@ def test_schemas_that_hold_themselves_are_checked_as_deep_as_time_allows() -> No
     check_schema(two_ways)
     assert mismatch(wanted(two_ways), orjson.dumps(tree(LEAST_DEPTH)).decode()) is None
     assert "too deep" in str(mismatch(wanted(two_ways), orjson.dumps(tree(30)).decode()))
+
+
+@pytest.mark.parametrize("schema", [{"minimum": "secret"}, {"pattern": "(secret"}, {"items": {"type": "secret"}}])
+def test_what_is_said_of_a_schema_repeats_none_of_its_values(schema: dict[str, Any]) -> None:
+    with pytest.raises(SchemaProblem) as caught:
+        check_schema(schema)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_reference_leads_where_its_escapes_say() -> None:
