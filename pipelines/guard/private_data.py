@@ -83,16 +83,19 @@ class _Sightings:
         self._fixed: dict[Kind, str] = {}
 
     def free(self, text: str, path: str) -> str:
-        for found in find(text):
-            self.counts[found.kind] += 1
-            self._paths.setdefault(found.kind, {})[path] = None
+        self._see(text, path)
         return text
 
     def fixed(self, text: str, path: str) -> None:
-        for found in find(text):
-            self._fixed.setdefault(found.kind, path)
-            self.counts[found.kind] += 1
-            self._paths.setdefault(found.kind, {})[path] = None
+        for kind in self._see(text, path):
+            self._fixed.setdefault(kind, path)
+
+    def _see(self, text: str, path: str) -> list[Kind]:
+        kinds = [found.kind for found in find(text)]
+        for kind in kinds:
+            self.counts[kind] += 1
+            self._paths.setdefault(kind, {})[path] = None
+        return kinds
 
     def finding(self, treated: Mapping[Kind, PrivateDataAction]) -> Finding | None:
         """What is to be said of the kinds that are `treated`; None where none was found."""

@@ -6,8 +6,6 @@ of each head are printed; the thresholds are made of these scores, so without it
 
 import argparse
 import gzip
-import hashlib
-import io
 import json
 from pathlib import Path
 
@@ -15,7 +13,8 @@ import numpy as np
 
 from pipelines.guard.abuse.model import HEADS, load_model
 from scripts.abuse_model.judging import figures, flagged
-from scripts.abuse_model.train import Example, Floats, left_out, thresholds, train, with_own_texts
+from scripts.abuse_model.train import Example, left_out, thresholds, train, with_own_texts
+from scripts.weights_file import write
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "pipelines" / "guard" / "abuse" / "weights.npz"
 
@@ -48,14 +47,6 @@ def read(path: Path) -> list[Example]:
 
 def _source(name: str) -> str:
     return next((group for group in ("own strings", "BIPIA") if group in name), name)
-
-
-def write(arrays: dict[str, Floats], path: Path) -> None:
-    """The weights, and the checksum beside them."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    path.write_bytes(buffer.getvalue())
-    path.with_suffix(".sha256").write_text(f"{hashlib.sha256(buffer.getvalue()).hexdigest()}\n")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ their sources is left out. They set the threshold. Needs scipy: `pip install sci
 
 import argparse
 import gzip
-import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from scripts.abuse_model.judging import auc, recall
 from scripts.pair_model.texts import Pair, Text, own_pairs
 from scripts.pair_model.train import Floats, features_of, fit, odds, rarities, threshold
+from scripts.weights_file import write
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "pipelines" / "similarity" / "weights.npz"
 _NO_PROMPTS = {"gibberish", "repetition", "adv_suffix", "spam"}
@@ -82,14 +81,6 @@ def figures(pairs: Sequence[Pair], scores: Floats, limit: float) -> Iterator[dic
         }
     shares = {str(kind): round(float((scores[kinds == kind] >= limit).mean()), 3) for kind in np.unique(kinds)}
     yield {"called_the_same": shares}
-
-
-def write(arrays: dict[str, Any], path: Path) -> None:
-    """The weights, and the checksum beside them."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    path.write_bytes(buffer.getvalue())
-    path.with_suffix(".sha256").write_text(f"{hashlib.sha256(buffer.getvalue()).hexdigest()}\n")
 
 
 if __name__ == "__main__":
