@@ -165,6 +165,26 @@ def test_a_rerouted_job_is_taken_from_its_worker(store: Store) -> None:
     assert (row["state"], row["worker_id"], row["retry_base"]) == ("queued", None, 1)
 
 
+@pytest.mark.parametrize("state", sources(Transition.REROUTE))
+def test_a_reroute_leads_around_no_guard(store: Store, state: State) -> None:
+    """A job that was never let through, or was denied, is guarded first; one that had a plan is routed at once."""
+    outcome = store.operations.reroute(job_in(store, state), EVERYTHING, "ann", {"region": "eu"})
+    assert isinstance(outcome, Changed)
+    planned = state not in (State.QUEUED, State.DENIED)
+    assert outcome.work_item.stage is (Stage.ROUTE if planned else Stage.GUARD)
+    assert store.job(outcome.work_item.id)["stage"] == outcome.work_item.stage
+    if not planned:
+        assert store.job(outcome.work_item.id)["verdict"] is None
+
+
+@pytest.mark.parametrize("ending", [Transition.PARK, Transition.DENY, Transition.FAIL])
+def test_a_reroute_leads_around_no_guard_where_a_worker_had_the_job(store: Store, ending: Transition) -> None:
+    job = store.claimed(new_job())
+    store.settle(settlement(job, ending, stage=Stage.GUARD, delay=60.0))
+    outcome = store.operations.reroute(job.id, EVERYTHING, "ann", {"region": "eu"})
+    assert outcome == Changed(State.QUEUED, WorkItem(job.id, Stage.GUARD, Lane.BULK))
+
+
 def test_a_reroute_lays_its_changes_over_the_constraints(store: Store) -> None:
     wanted = Constraints("us", "eu", "pinned", max_attempts=3, exclude=("a/b@us",))
     job_id = job_in(store, State.QUEUED, constraints=wanted)

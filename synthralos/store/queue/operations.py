@@ -38,6 +38,9 @@ class Refused:
     state: State
 
 
+_FOUND = ("id", "state", "lane", "organization", "constraints", "failure", "plan_key")
+
+
 class Operations:
     """Each operation is one transaction on one job; None means: no such job within the scope."""
 
@@ -60,16 +63,17 @@ class Operations:
 
     def retry(self, job_id: str, scope: Scope, actor: str, reason: str = "") -> Changed | Refused | None:
         """Send a dead, denied, cancelled or expired job through again from the start; its history is kept."""
-        return self._again(Transition.RETRY, job_id, scope, actor, reason, Stage.GUARD)
+        return self._again(Transition.RETRY, job_id, scope, actor, reason)
 
     def reroute(
         self, job_id: str, scope: Scope, actor: str, changes: dict[str, Any], reason: str = ""
     ) -> Changed | Refused | None:
         """Route the job anew with `changes` (keys of `Constraints.to_json`) laid over its constraints.
 
-        An active job is taken from its worker: a result of the running call is booked, and not used.
+        An active job is taken from its worker: a result of the running call is booked, and not used. A job that the
+        guards have not let through yet, or that they denied, is guarded first.
         """
-        return self._again(Transition.REROUTE, job_id, scope, actor, reason, Stage.ROUTE, changes)
+        return self._again(Transition.REROUTE, job_id, scope, actor, reason, changes)
 
     def _again(
         self,
@@ -78,13 +82,13 @@ class Operations:
         scope: Scope,
         actor: str,
         reason: str,
-        stage: Stage,
         changes: dict[str, Any] | None = None,
     ) -> Changed | Refused | None:
         with self._database.transaction() as connection:
             found = self._found(connection, transition, job_id, scope)
             if not isinstance(found, _Before):
                 return found
+            stage = Stage.GUARD if changes is None or not found.guarded else Stage.ROUTE
             said: dict[str, Any] = {"reason": reason, "before": found.state}
             if found.state in TERMINAL:
                 reopen_jobs(connection, [job_id])
@@ -112,8 +116,7 @@ class Operations:
             return None
         while not _locked(connection, job_id):
             continue
-        columns = (all_jobs.c[name] for name in ("id", "state", "lane", "organization", "constraints", "failure"))
-        row = connection.execute(sa.select(*columns).where(all_jobs.c.id == job_id)).one()
+        row = connection.execute(sa.select(*(all_jobs.c[name] for name in _FOUND)).where(all_jobs.c.id == job_id)).one()
         state = State(row.state)
         return _Before(state, row) if state in sources(transition) else Refused(transition, state)
 
@@ -128,6 +131,11 @@ class _Before:
 
     state: State
     row: Any
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the guards are known to have let it through: only then it was given a plan."""
+        return self.state is not State.DENIED and self.row.plan_key is not None
 
     def record(
         self, connection: sa.Connection, transition: Transition, by: By, changes: dict[str, Any] | None = None
