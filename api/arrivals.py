@@ -1,10 +1,14 @@
 """What was handed in: stored, then made known, once for all that was stored in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from pipelines.spending import LEAST_OUTPUT
+from pipelines.tokens import measure, prompt_texts
 from synthralos.control.announcer import Announcer
+from synthralos.control.crowding import Crowding
 from synthralos.control.ringing import Place
-from synthralos.domain.states import Stage
+from synthralos.domain.jobs import NewJob
+from synthralos.domain.states import Lane, Stage
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.telemetry.writes import JobCounts
 
@@ -12,25 +16,39 @@ from synthralos.telemetry.writes import JobCounts
 class Arrivals:
     """The flush of the API's group commits. Runs in their threads."""
 
-    def __init__(self, submissions: Submissions, announcer: Announcer, counts: JobCounts) -> None:
+    def __init__(self, submissions: Submissions, announcer: Announcer, crowding: Crowding, counts: JobCounts) -> None:
         self._submissions = submissions
+        self._crowding = crowding
         self._counts = counts
         self._announcer = announcer
 
     def accept(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReused]:
-        """Store all; count those jobs that are new, and ring for them."""
-        notices = self._announcer.notices(place for submission in submissions for place in _places(submission))
+        """Store all; count those jobs that are new, and ring for them, but for those that are to wait in line."""
+        if self._crowding.now:
+            _stand_in_line(job for submission in submissions for job in submission.jobs)
+        notices = self._announcer.notices(_place(job) for submission in submissions for job in submission.jobs)
         answers = self._submissions.accept(submissions, notices)
         new = [
-            place
+            job
             for submission, answer in zip(submissions, answers, strict=True)
             if isinstance(answer, Accepted) and not answer.replayed
-            for place in _places(submission)
+            for job in submission.jobs
         ]
-        self._counts.accepted(lane for _, lane, _ in new)
-        self._announcer.announce(new, noticed=bool(notices))
+        self._counts.accepted(job.lane for job in new)
+        rung = [job for job in new if job.line_tokens is None]
+        self._announcer.announce([_place(job) for job in rung], noticed=bool(notices))
+        self._crowding.accepted([job.id for job in rung if job.lane is Lane.BULK])
         return answers
 
 
-def _places(submission: Submission) -> list[Place]:
-    return [(Stage.GUARD, job.lane, job.id) for job in submission.jobs]
+def _place(job: NewJob) -> Place:
+    return Stage.GUARD, job.lane, job.id
+
+
+def _stand_in_line(jobs: Iterable[NewJob]) -> None:
+    """Bulk jobs wait in line, with the tokens that they are expected to take."""
+    for job in jobs:
+        if job.lane is Lane.BULK:
+            request = job.request
+            output = LEAST_OUTPUT if request.max_output_tokens is None else request.max_output_tokens
+            job.line_tokens = measure(prompt_texts(request)).estimate + output

@@ -20,6 +20,7 @@ from api.live.waiting import Waiters
 from pipelines.analyze.trace import job_view
 from pipelines.intake.catalog_checks import CatalogChecks
 from synthralos.bus.protocol import POLL_SECONDS, Topic
+from synthralos.control.crowding import Crowding
 from synthralos.control.operator import Operator
 from synthralos.core import Core
 from synthralos.domain.ids import is_id
@@ -109,7 +110,8 @@ class Room:
         self.announcer = core.announcer()
         self.submissions = Submissions(core.database)
         self.counts = JobCounts(core.metrics)
-        self._arrivals = Arrivals(self.submissions, self.announcer, self.counts)
+        self._crowding = Crowding(core.bus)
+        self._arrivals = Arrivals(self.submissions, self.announcer, self._crowding, self.counts)
         self.operator = Operator(Operations(core.database), core.doorbell, core.bus, self.counts.ended)
         core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)
         self._small = self._commits("accept", _SMALL_BATCH)
@@ -149,6 +151,7 @@ class Room:
         # Before the waiters: who begins to wait in between finds the job not open any more, and looks.
         self.core.bus.subscribe(Topic.FINISHED, self.open_here.heard_end)
         self.waiters.subscribe_to(self.core.bus)
+        self._crowding.start()
         self.announcer.start(self.core.bus)
         with suppress(StoreError):  # a database that is away is asked again, by the thread that this starts
             self.core.live.read()

@@ -42,6 +42,7 @@ _COLUMNS = (
     Column("prompt tokens", right=True),
     Column("rates"),
     Column("waits at most", right=True),
+    Column("weight", right=True),
     Column("changed"),
     Column("changed by"),
 )
@@ -68,6 +69,12 @@ def set_limits(
         float | None,
         typer.Option(min=0, max=2_678_400, help="Seconds that a job waits for rates at most.", show_default="default"),
     ] = None,
+    weight: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1_000, help="Share, in tokens, beside others whose bulk jobs wait.", show_default="default"
+        ),
+    ] = None,
     organization: Organization = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
@@ -84,6 +91,7 @@ def set_limits(
         "prompt_tokens": prompt_tokens,
         "max_wait_seconds": max_wait,
         "rates": None if rate is None else parse_rates(rate),
+        "weight": weight,
     }
     limits = {name: value for name, value in limits.items() if value is not None}
     if not limits:
@@ -134,7 +142,8 @@ def _row(view: dict[str, Any]) -> list[str]:
     rates = ", ".join(f"{r['per']}:{r['unit']}:{r['limit']}/{r['window']}" for r in view.get("rates") or ())
     whose = view.get("plan") or f"organization {one_line(view['organization'])}"
     wait = _number(view.get("max_wait_seconds"), " s")
-    return [whose, *numbers, rates, wait, local(view["changed_at"]), view["changed_by"] or ""]
+    weight = _number(view.get("weight"))
+    return [whose, *numbers, rates, wait, weight, local(view["changed_at"]), view["changed_by"] or ""]
 
 
 def _number(value: float | None, unit: str = "") -> str:

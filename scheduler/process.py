@@ -46,7 +46,14 @@ class SchedulerProcess:
         self._outages = core.outages
         self._processes = Processes(core.database)
         self._housekeeping = Housekeeping(core.database)
-        self._sweeper = Sweeper(core.database, core.doorbell, core.bus, core.settings, metrics=core.metrics)
+        self._sweeper = Sweeper(
+            core.database,
+            core.doorbell,
+            core.bus,
+            core.settings,
+            metrics=core.metrics,
+            weight=lambda organization, plan: core.live.current.limits_for(organization, plan).weight,
+        )
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         self._sweeping_term: int | None = None
         self._next_round = 0.0

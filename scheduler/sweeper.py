@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
+from scheduler.entrance import Entrance, Weight
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.config.settings import Settings
 from synthralos.control.ringing import ring_for
 from synthralos.domain.states import Lane, Stage, State
 from synthralos.domain.work_items import WorkItem
+from synthralos.store.queue.lines import Lines
 from synthralos.store.queue.sweeps import Sweeps
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_contention, is_transient
@@ -67,8 +69,9 @@ class Sweeper:
         *,
         clock: Callable[[], datetime] | None = None,
         metrics: Metrics | None = None,
+        weight: Weight = lambda organization, plan: 1.0,
     ) -> None:
-        """`clock` is the database's, by which heartbeats are judged."""
+        """`clock` is the database's, by which heartbeats are judged; `weight` tells how organizations share."""
         self._sweeps = Sweeps(database, settings.max_losses)
         metrics = metrics or Metrics()
         self._moved = metrics.counter(families.SWEPT)
@@ -85,6 +88,8 @@ class Sweeper:
         self._lost_a_worker = _Span(RESCUE_FOR)
         self._ringing_again = _Pace(settings.ring_again_after / 4)
         self._looking_for_overdue = _Pace(OVERDUE_EVERY)
+        self._entrance = Entrance(Lines(database), doorbell, bus, weight)
+        self._crowded = False
         self._left_some = False
 
     def begin(self) -> None:
@@ -106,7 +111,7 @@ class Sweeper:
             now = self._clock()
             self._silence.see(now)
             due = self._due()
-            for step in (self._wake, self._expire) * (due <= 0) + (self._free, self._ring_again):
+            for step in (self._wake, self._expire) * (due <= 0) + (self._call, self._free, self._ring_again):
                 self._attempt(step, now, errors)
             pause = self._due() if due <= 0 else due
         except Exception:
@@ -114,7 +119,9 @@ class Sweeper:
             raise
         if errors:
             raise errors[0]
-        return 0.0 if self._left_some else max(pause, SHORTEST_PAUSE)
+        if self._left_some:
+            return 0.0
+        return SHORTEST_PAUSE if self._crowded else max(pause, SHORTEST_PAUSE)
 
     def _due(self) -> float:
         """Seconds until a job is due, as far as that is within the longest pause."""
@@ -134,6 +141,12 @@ class Sweeper:
         for woken in self._batches(self._sweeps.wake_due):
             self._moved.labels("woken").inc(len(woken))
             self._ring(woken)
+
+    def _call(self, now: datetime) -> None:
+        """Let bulk jobs in whose turn it is."""
+        called = self._entrance.round()
+        self._crowded = called is not None
+        self._moved.labels("called").inc(called or 0)
 
     def _expire(self, now: datetime) -> None:
         for expired in self._batches(self._sweeps.expire):

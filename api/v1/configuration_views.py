@@ -10,7 +10,7 @@ from pipelines.analyze.trace import rfc3339
 from pipelines.intake.schema import Closed, Name, Reason, Time
 from synthralos.domain.audit import Act
 from synthralos.domain.flags import EVERYBODY, Flag
-from synthralos.domain.limits import LONGEST_WAIT, MOST_CHARACTERS, MOST_OF_A_RATE, MOST_RATES, MOST_TOKENS
+from synthralos.domain.limits import LONGEST_WAIT, MOST_CHARACTERS, MOST_OF_A_RATE, MOST_RATES, MOST_TOKENS, MOST_WEIGHT
 from synthralos.store.admin.configuration import Set
 
 ChangedAt = Annotated[AwareDatetime | None, Field(description="null: it is at its default")]
@@ -45,6 +45,10 @@ class LimitsIn(Closed):
         float | None, Field(ge=0, le=LONGEST_WAIT, description="for so long a job waits for its rates at most")
     ] = None
     rates: Annotated[list[RateIn] | None, Field(max_length=MOST_RATES, description="[]: none is limited")] = None
+    weight: Annotated[
+        int | None,
+        Field(ge=1, le=MOST_WEIGHT, description="the share, in tokens, beside others whose bulk jobs wait in line"),
+    ] = None
     reason: Reason = ""
 
 
@@ -103,6 +107,7 @@ class LimitsView(View):
     prompt_tokens: int
     max_wait_seconds: float
     rates: list[RateView]
+    weight: int
     changed_at: ChangedAt
     changed_by: ChangedBy
 

@@ -30,12 +30,16 @@ class Rate(TypedDict):
 
 
 class Limits(TypedDict, total=False):
-    """What an account plan, or an organization, allows. `max_wait_seconds`: so long a job waits for its rates."""
+    """What an account plan, or an organization, allows. `max_wait_seconds`: so long a job waits for its rates.
+
+    `weight` (1 to 1,000): the share, in tokens, beside others whose bulk jobs wait.
+    """
 
     prompt_characters: int
     prompt_tokens: int
     max_wait_seconds: float
     rates: Sequence[Rate]
+    weight: int
 
 
 class AuditFilters(TypedDict, total=False):

@@ -18,12 +18,14 @@ class Topic(StrEnum):
     """`finished`: the job is over. `changed`: it waits for something else now.
 
     `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
+    `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
     """
 
     FINISHED = "synthralos_finished"
     CHANGED = "synthralos_changed"
     CLAIM_REVOKED = "synthralos_claim_revoked"
     CONFIG = "synthralos_config"
+    CROWDED = "synthralos_crowded"
 
 
 Listener = Callable[[Sequence[str] | None], None]

@@ -183,7 +183,10 @@ class Job:
 
 @dataclass(slots=True)
 class NewJob:
-    """A job as it was handed in and validated. `deadline` is absolute."""
+    """A job as it was handed in and validated. `deadline` is absolute.
+
+    `line_tokens`: the tokens that it is expected to take, where it is to wait in the line of its organization.
+    """
 
     id: str
     tenant: Tenant
@@ -195,3 +198,4 @@ class NewJob:
     run_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     deadline: datetime | None = None
+    line_tokens: int | None = None

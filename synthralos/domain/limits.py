@@ -74,6 +74,8 @@ MOST_OF_A_RATE = 1_000_000_000_000
 MOST_CHARACTERS, MOST_TOKENS = 8_000_000, 2_000_000
 """No plan may allow more: a larger prompt would not fit into a request body, nor any model's window."""
 
+MOST_WEIGHT = 1_000
+
 DEFAULT_MAX_WAIT = 86_400.0
 LONGEST_WAIT = 31 * 86_400.0
 """Seconds."""
@@ -84,12 +86,14 @@ class PlanLimits:
     """What a plan allows: the largest prompt, in characters and in tokens, and the rates of its jobs.
 
     `max_wait_seconds`: for so long a job waits for its rates at most; one that would have to wait longer is denied.
+    `weight`: the organization's share, in tokens, beside those of the others whose bulk jobs wait.
     """
 
     prompt_characters: int
     prompt_tokens: int
     max_wait_seconds: float = DEFAULT_MAX_WAIT
     rates: tuple[Rate, ...] = ()
+    weight: int = 1
 
     def changed(self, changes: Mapping[str, Any]) -> "PlanLimits":
         """These limits with some of them replaced; what is no limit's name is passed over."""

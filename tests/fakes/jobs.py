@@ -49,6 +49,7 @@ def new_job(
     trace_id: str | None = None,
     body: dict[str, Any] | None = None,
     provider_options: dict[str, dict[str, Any]] | None = None,
+    line_tokens: int | None = None,
 ) -> NewJob:
     """A job as it is handed in: one user message of `text`; `body` adds to it."""
     job_id = new_id()
@@ -64,6 +65,7 @@ def new_job(
         run_id=run_id,
         metadata=metadata or {},
         deadline=deadline,
+        line_tokens=line_tokens,
     )
 
 

@@ -11,11 +11,13 @@ import orjson
 import pytest
 
 from migrations.runner import upgrade
+from synthralos.bus.protocol import Topic
 from synthralos.domain.ids import is_id, trace_id_of
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Lane, Stage
+from synthralos.store.queue.lines import Lines
 from synthralos.store.queue.submissions import Idempotency, Submission
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreBusy
@@ -225,3 +227,19 @@ def test_a_key_is_looked_at_before_what_may_have_become_wrong_since(place: Place
     for other in ({"Idempotency-Key": "other"}, {}):
         assert client.post(JOBS, json=document, headers=other).status_code == 422
     assert client.post(JOBS, json={**document, "prompt": "b"}, headers={"Idempotency-Key": "k"}).status_code == 422
+
+
+def test_bulk_jobs_stand_in_line_while_it_is_crowded_and_interactive_ones_do_not(
+    place: Place, client: httpx.Client
+) -> None:
+    lines = Lines(place.store.database)
+    place.core.bus.publish(Topic.CROWDED, [Lane.BULK])
+    person = submitted(client, lane="interactive")
+    while not lines.organizations():  # the bus of PostgreSQL tells it in its own time
+        job_id = submitted(client, lane="bulk", prompt="x" * 400, max_output_tokens=50)
+    [waiting] = lines.heads(["acme"], 1)["acme"]
+    assert waiting.job_id == job_id
+    assert 100 <= waiting.tokens <= 200
+    assert place.store.claim([person])
+    assert job_id not in place.doorbell.rung(Stage.GUARD)
+    assert client.get(f"{JOBS}/{job_id}").json()["state"] == "queued"

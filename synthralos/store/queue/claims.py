@@ -45,14 +45,14 @@ class Claims:
         self._lock = threading.Lock()
 
     def take(self, stage: Stage, job_ids: Sequence[str], worker_id: str, *, doubtful: bool = False) -> list[Job]:
-        """Those of `job_ids` that are queued at `stage`; the others are somebody else's, or done.
+        """Those of `job_ids` that are queued at `stage`; the others are somebody else's, done, or in line again.
 
         Nothing is written: the first write about a job takes its claim, and only one worker's can. Jobs that were lost
         or rung again before are claimed now, and all of them where the message is `doubtful`: a worker may have died
         of them before it wrote anything.
         """
         rows = [] if doubtful else self._open.read(job_ids)
-        queued = [row for row in rows if row["state"] == State.QUEUED and row["stage"] == stage]
+        queued = [row for row in rows if row["state"] == State.QUEUED and row["stage"] == stage and not row["line"]]
         calm = [row for row in queued if not _is_suspect(row)]
         suspects = job_ids if doubtful else self._suspects(job_ids, queued)
         taken = self._open.jobs(calm, worker_id, held=False)

@@ -175,6 +175,8 @@ def _afresh() -> dict[str, Any]:
         "run_at": None,
         "losses": 0,
         "rings": 0,
+        "line": None,
+        "line_tokens": None,
         "retry_base": job.attempts,
         "notified_at": utcnow(),
         "deadline": sa.case((job.deadline > utcnow(), job.deadline), else_=sa.null()),

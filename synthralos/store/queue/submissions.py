@@ -10,6 +10,7 @@ from sqlalchemy.sql.expression import FromClause
 from synthralos.domain.ids import trace_id_of
 from synthralos.domain.jobs import UNCONSTRAINED, NewJob
 from synthralos.domain.states import Stage, State
+from synthralos.store.queue.lines import unrung
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.notices import Notice, encode_notices, tell
 from synthralos.store.sql.prepared import Prepared
@@ -32,6 +33,13 @@ _JOB_COLUMNS: Columns = {
     "constraints": sa.Text(),
     "metadata": sa.Text(),
     "deadline": UtcTime(),
+}
+_OPENED: Columns = {
+    "id": Id,
+    "lane": sa.Text(),
+    "deadline": UtcTime(),
+    "line": sa.Text(),
+    "line_tokens": sa.Integer(),
 }
 _KEY_COLUMNS: Columns = {
     "organization": sa.Text(),
@@ -80,7 +88,8 @@ class Submissions:
         self._database = database
         self._tells = database.dialect == "postgresql"
         self._whole = {told: Prepared(_accept(told)) for told in (False, True)} if self._tells else None
-        self._parts = (insert_jobs(database.dialect), open_for_work(database.dialect))
+        self._insert_jobs = insert_jobs(database.dialect).returning(id_text(jobs.c.id))
+        self._open = open_for_work(database.dialect)
         self._insert_keys = _insert_keys(database.dialect)
 
     def accept(self, submissions: Sequence[Submission], notices: Sequence[Notice] = ()) -> list[Accepted | KeyReused]:
@@ -89,7 +98,7 @@ class Submissions:
         `notices` are said with the commit, on PostgreSQL alone; also about jobs that turn out to be replayed.
         """
         told = {"notices": encode_notices(notices)} if notices else {}
-        if self._whole is not None and all(submission.idempotency is None for submission in submissions):
+        if self._whole is not None and all(_is_plain(submission) for submission in submissions):
             rows = [_job_row(job) for submission in submissions for job in submission.jobs]
             self._whole[bool(notices)].run(self._database, {"rows": encode_rows(rows), **told})
             return [Accepted([job.id for job in submission.jobs]) for submission in submissions]
@@ -114,11 +123,10 @@ class Submissions:
     def _insert(self, connection: sa.Connection, submissions: Sequence[Submission]) -> None:
         """Rows of jobs that are there already stay as they are: this write is repeated where its commit is in doubt."""
         rows = [_job_row(job) for submission in submissions for job in submission.jobs]
-        known = _known(connection, [row["id"] for row in rows])
-        new = {"rows": encode_rows(row for row in rows if row["id"] not in known)}
-        if len(known) < len(rows):
-            for statement in self._parts:
-                connection.execute(statement, new)
+        new = set(connection.execute(self._insert_jobs, {"rows": encode_rows(rows)}).scalars()) if rows else set()
+        opened = [{name: row.get(name) for name in _OPENED} for row in rows if row["id"] in new]
+        if opened:
+            connection.execute(self._open, {"rows": encode_rows(opened)})
 
     def _take_keys(self, connection: sa.Connection, submissions: Sequence[Submission]) -> "_Keys":
         """Who holds each idempotency key of this batch: the first to have come, now or earlier."""
@@ -195,6 +203,8 @@ def _job_row(job: NewJob) -> dict[str, Any]:
         row["metadata"] = encode_json(job.metadata)
     if job.deadline is not None:
         row["deadline"] = encode_time(job.deadline)
+    if job.line_tokens is not None:
+        row |= {"line": tenant.organization, "line_tokens": job.line_tokens}
     return row
 
 
@@ -202,9 +212,9 @@ def _is_new(answer: Accepted | KeyReused) -> bool:
     return isinstance(answer, Accepted) and not answer.replayed
 
 
-def _known(connection: sa.Connection, job_ids: Sequence[str]) -> set[str]:
-    found = connection.execute(sa.select(id_text(jobs.c.id)).where(jobs.c.id.in_(job_ids)))
-    return set(found.scalars())
+def _is_plain(submission: Submission) -> bool:
+    """Whether it has no idempotency key, and none of its jobs is to wait in line."""
+    return submission.idempotency is None and all(job.line_tokens is None for job in submission.jobs)
 
 
 def _accept(told: bool) -> Any:
@@ -224,7 +234,7 @@ def insert_jobs(dialect: str, rows: FromClause | None = None) -> Any:
 
 def open_for_work(dialect: str, rows: FromClause | None = None) -> sa.Insert:
     """Where the jobs wait for a worker."""
-    rows = recordset(dialect, "rows", _JOB_COLUMNS) if rows is None else rows
+    rows = recordset(dialect, "rows", _OPENED) if rows is None else rows
     zero: Any = sa.literal_column("0")
     values: dict[str, Any] = {
         "id": rows.c.id,
@@ -236,6 +246,9 @@ def open_for_work(dialect: str, rows: FromClause | None = None) -> sa.Insert:
         "notified_at": utcnow(),
         "deadline": rows.c.deadline,
     }
+    if "line" in rows.c:
+        rung = sa.case((rows.c.line.is_(None), utcnow()), else_=unrung())
+        values |= {"line": rows.c.line, "line_tokens": rows.c.line_tokens, "notified_at": rung}
     return insert_ignoring(dialect, open_jobs, list(values), sa.select(*values.values()))
 
 

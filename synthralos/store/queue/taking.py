@@ -27,7 +27,8 @@ def _text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 _COLUMNS = (
     id_text(open_jobs.c.id), open_jobs.c.state, open_jobs.c.stage, open_jobs.c.lane, open_jobs.c.claim_no,
-    open_jobs.c.attempts, open_jobs.c.losses, open_jobs.c.rings, open_jobs.c.plan_key, open_jobs.c.plan_cursor,
+    open_jobs.c.attempts, open_jobs.c.losses, open_jobs.c.rings, open_jobs.c.line, open_jobs.c.plan_key,
+    open_jobs.c.plan_cursor,
     _text(open_jobs.c.failure).label("failure"), _text(open_jobs.c.verdict).label("verdict"),
     open_jobs.c.notified_at, open_jobs.c.deadline, jobs.c.organization,
     jobs.c.workspace, jobs.c.user_id, jobs.c.account_plan, jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.model,

@@ -61,10 +61,13 @@ open_jobs = sa.Table(
     sa.Column("notified_at", UtcTime, nullable=False),
     sa.Column("run_at", UtcTime),
     sa.Column("deadline", UtcTime),
+    text("line", null=True),
+    sa.Column("line_tokens", sa.Integer),
     sa.Index("open_jobs_queued", "stage", "lane", "notified_at", **where("state = 'queued'")),
     sa.Index("open_jobs_by_worker", "worker_id", **where("state = 'active'")),
     sa.Index("open_jobs_parked", "run_at", **where("run_at IS NOT NULL")),
     sa.Index("open_jobs_with_deadline", "deadline", **where("deadline IS NOT NULL")),
+    sa.Index("open_jobs_in_line", "line", "id", **where("line IS NOT NULL")),
     # A queue: its rows come and go, so that room within the page and frequent vacuuming keep it as small as it is.
     postgresql_with={
         "fillfactor": 40,
@@ -74,7 +77,8 @@ open_jobs = sa.Table(
     },
 )
 """`in_flight`: the attempt number `attempts` has begun and not ended; `entry_key`, `reserved_picousd` and `started_at`
-are of the newest attempt. `rings` counts how often it was rung again. `constraints` replace the job's own."""
+are of the newest attempt. `rings` counts how often it was rung again. `constraints` replace the job's own. A job that
+was not rung yet waits in the `line` of its organization; `line_tokens` are those that it is expected to take."""
 
 results = sa.Table(
     "results",

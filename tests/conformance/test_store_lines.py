@@ -1,0 +1,99 @@
+"""The lines of bulk jobs: who stands in one is not rung for, not taken, and leaves it once."""
+
+from synthralos.domain.jobs import NewJob, Tenant
+from synthralos.domain.scope import EVERYTHING
+from synthralos.domain.states import Lane, Stage, State
+from synthralos.store.queue.lines import Crowd, Lines
+from synthralos.store.queue.submissions import Idempotency, Submission
+from tests.fakes.jobs import new_job
+from tests.fakes.stores import Store
+
+MOST = 100
+
+
+def lined(organization: str, tokens: int = 10, lane: Lane = Lane.BULK) -> NewJob:
+    """A job that is to wait in line."""
+    return new_job(tenant=Tenant(organization), lane=lane, line_tokens=tokens)
+
+
+def take(store: Store, *job_ids: str) -> list[str]:
+    """The jobs that a worker takes which was rung for these."""
+    return [job.id for job in store.claims.take(Stage.GUARD, job_ids, store.worker())]
+
+
+def test_a_line_is_first_come_first_served_with_the_tokens_that_were_expected(store: Store) -> None:
+    lines = Lines(store.database)
+    assert lines.crowd(MOST) == Crowd(0, False)
+    first, second = store.submit(lined("b", 7), lined("b", 8))
+    [other] = store.submit(lined("a", 9))
+    assert lines.crowd(MOST) == Crowd(0, True)
+    assert lines.organizations() == ["a", "b"]
+    heads = lines.heads(["a", "b", "c"], MOST)
+    assert {name: [(each.job_id, each.tokens) for each in head] for name, head in heads.items()} == {
+        "a": [(other, 9)],
+        "b": [(first, 7), (second, 8)],
+    }
+    assert [each.job_id for each in lines.heads(["b"], 1)["b"]] == [first]
+
+
+def test_who_stands_in_line_is_queued_for_people_and_out_of_reach_for_workers(store: Store) -> None:
+    [job_id] = store.submit(lined("a"))
+    assert store.state(job_id) == State.QUEUED
+    assert take(store, job_id) == []
+    assert store.sweeps.unclaimed_jobs(Stage.GUARD, Lane.BULK, 0.0, MOST) == []
+    lines = Lines(store.database)
+    assert lines.call([job_id]) == {job_id}
+    assert lines.call([job_id]) == set()
+    assert lines.crowd(MOST) == Crowd(1, False)
+    assert take(store, job_id) == [job_id]
+
+
+def test_who_was_rung_for_is_put_back_the_last_first(store: Store) -> None:
+    lines = Lines(store.database)
+    ids = [store.submit(new_job(tenant=Tenant("a")))[0] for _ in range(4)]
+    [person] = store.submit(new_job(lane=Lane.INTERACTIVE))
+    for age, job_id in enumerate(reversed(ids), 1):
+        store.backdate(job_id, notified_at=age)
+    assert lines.crowd(MOST) == Crowd(4, False)
+    assert lines.crowd(2) == Crowd(2, False)
+    lines.put_back(3)
+    assert lines.crowd(MOST) == Crowd(1, True)
+    assert [each.job_id for each in lines.heads(["a"], MOST)["a"]] == ids[1:]
+    assert all(each.tokens > 0 for each in lines.heads(["a"], MOST)["a"])
+    assert sorted(take(store, *ids, person)) == sorted([ids[0], person])
+
+
+def test_a_job_that_a_worker_has_is_not_put_back(store: Store) -> None:
+    job = store.claimed(new_job(tenant=Tenant("a")))
+    lines = Lines(store.database)
+    lines.put_back(MOST)
+    assert (store.state(job.id), lines.organizations()) == (State.ACTIVE, [])
+
+
+def test_a_repeated_submission_stands_in_line_once(store: Store) -> None:
+    job = lined("a")
+    for key in (None, Idempotency("key", "print")):
+        for _ in range(2):
+            store.submissions.accept([Submission([job], key)])
+    lines = Lines(store.database)
+    assert [each.job_id for each in lines.heads(["a"], MOST)["a"]] == [job.id]
+    lines.call([job.id])
+    store.submissions.accept([Submission([job])])
+    assert lines.crowd(MOST) == Crowd(1, False)
+
+
+def test_a_job_leaves_its_line_when_it_is_called_off_or_rerouted(store: Store) -> None:
+    off, rerouted = store.submit(lined("a"), lined("a"))
+    store.operations.cancel(off, EVERYTHING, "ann")
+    store.operations.reroute(rerouted, EVERYTHING, "ann", {"region": "eu"})
+    assert Lines(store.database).organizations() == []
+    assert take(store, off, rerouted) == [rerouted]
+
+
+def test_several_senders_are_seen_among_the_newest_jobs(store: Store) -> None:
+    lines = Lines(store.database)
+    store.submit(new_job(tenant=Tenant("a")))
+    assert not lines.several_lately(MOST)
+    store.submit(new_job(tenant=Tenant("b")))
+    assert lines.several_lately(MOST)
+    assert not lines.several_lately(1)
