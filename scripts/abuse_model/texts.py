@@ -13,8 +13,8 @@ company number group problem fact
 """.split()  # noqa: SIM905
 
 COUNTS: Mapping[str, int] = {
-    "injection": 900, "extraction": 700, "jailbreak": 500, "harmful": 900, "harmful_multilingual": 90, "spam": 300,
-    "scary_safe": 1_500, "benign_multilingual": 60, "benign_hard": 700,
+    "injection": 1_300, "extraction": 900, "jailbreak": 500, "harmful": 900, "harmful_multilingual": 90, "spam": 300,
+    "scary_safe": 1_500, "benign_multilingual": 60, "benign_hard": 1_600,
 }  # fmt: skip
 """Texts of each kind."""
 NOISE, HIDDEN = 900, 300
