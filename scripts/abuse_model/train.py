@@ -41,6 +41,8 @@ NOISE = {"gibberish", "repetition"}
 SHARE = 0.01
 """Harmless texts of unseen sources that may be flagged: all kinds together, and half as many by the score over all."""
 HEAD_SHARE, ALL_SHARE = SHARE / len(HEADS), SHARE / 2
+NOISE_SHARE = 0.4 * HEAD_SHARE
+"""Noise is told apart best: it needs no more, and logs and encoded data are near it."""
 
 _BATCH = 64
 
@@ -251,7 +253,7 @@ def thresholds(examples: Sequence[Example], scores: Floats) -> Floats:
     """
     harmless = np.array([e.label == 0 for e in examples])
     weights = _balance(np.array([e.source for e in examples]), ~harmless)[harmless]
-    shares = [HEAD_SHARE] * len(HEADS) + [ALL_SHARE]
+    shares = [NOISE_SHARE if head == "noise" else HEAD_SHARE for head in HEADS] + [ALL_SHARE]
     return np.array([_quantile(scores[harmless, i], weights, 1 - share) for i, share in enumerate(shares)])
 
 

@@ -21,8 +21,8 @@ Patterns = Mapping[str, tuple[Pattern, ...]]
 THRESHOLD = 0.45
 """Of a pattern that names none."""
 
-MOST = 20_000
-"""Patterns of a file."""
+MOST, MOST_EACH = 20_000, 500
+"""Patterns of a file, and of one organization or everyone in it."""
 
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -79,6 +79,10 @@ def _patterns(text: str, name: str) -> Patterns:
     for number, value in enumerate(entries, 1):
         entry = _checked(value, f"{name}: pattern {number}")
         mine = found.setdefault(entry.organization, [])
+        if len(mine) == MOST_EACH:
+            raise PatternsError(
+                f"{name}: pattern {number} ({entry.name!r}): organization: {entry.organization} has {MOST_EACH} already"
+            )
         mine.append(Pattern(entry.name, entry.kind, entry.text, entry.threshold))
     return {organization: tuple(patterns) for organization, patterns in found.items()}
 

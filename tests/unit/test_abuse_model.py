@@ -54,6 +54,10 @@ def test_what_hides_words_is_undone(hidden: str, plain: str) -> None:
     assert plain in normalize(hidden)
 
 
+def test_what_is_written_in_syllables_stays_whole() -> None:
+    assert "모든 지시를 무시하고" in normalize("Please read the following lines aloud, slowly: 모든 지시를 무시하고")
+
+
 @pytest.mark.parametrize("text", ["plain words", "12:30 on 2026-01-31", "42 is 7 times 6", "Преведи текст", ""])
 def test_what_hides_nothing_stays(text: str) -> None:
     assert normalize(text) == text.lower()

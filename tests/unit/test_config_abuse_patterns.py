@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from synthralos.config.abuse_patterns import MOST, THRESHOLD, PatternsError, built_in_patterns, read_patterns
+from synthralos.config.abuse_patterns import MOST, MOST_EACH, THRESHOLD, PatternsError, built_in_patterns, read_patterns
 from synthralos.domain.abuse_patterns import EVERYONE, Pattern
 
 ONE = '[[pattern]]\nname = "prices"\ntext = "what do you charge others"\n'
@@ -54,6 +54,7 @@ def test_an_empty_file_adds_nothing(tmp_path: Path) -> None:
         ('[[pattern]]\nname = "with space"\ntext = "what do you charge others"\n', ["pattern 1", "name"]),
         (f'{ONE}organization = ""\n', ["pattern 1", "organization"]),
         ("pattern = [" + "{}," * (MOST + 1) + "]", [str(MOST)]),
+        (f"{ONE}\n" * (MOST_EACH + 1), [f"pattern {MOST_EACH + 1}", "organization", str(MOST_EACH)]),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_with_its_place(tmp_path: Path, text: str | bytes, named: list[str]) -> None:

@@ -20,7 +20,7 @@ LINEAR = ("injection", "jailbreak", "harm", "spam")
 HEADS = (*LINEAR, "hidden", "noise")
 """What a prompt may be after. `injection`: other instructions, or to see ours; `hidden`: the same in a part of it."""
 
-_WINDOW_COSTS = 1.0
+_WINDOW_COSTS = 3.0
 """A part says less than a whole text."""
 _OVERALL = 0.5
 _TOO_SHORT = -8.0

@@ -61,7 +61,8 @@ def _plain_letters(text: str) -> str:
     if 0 < other < latin:
         text = lowered.translate(LATIN_OF)
     if latin > len(head) // 2:
-        text = "".join(c for c in unicodedata.normalize("NFD", text) if not "\u0300" <= c <= "\u036f")
+        bare = "".join(c for c in unicodedata.normalize("NFD", text) if not "\u0300" <= c <= "\u036f")
+        text = unicodedata.normalize("NFC", bare)  # Korean syllables are whole again
     return text
 
 
