@@ -88,7 +88,8 @@ def _roots(texts: Sequence[str]) -> Floats:
         np.concatenate([*_character_grams(codes, ends, row), *_word_grams(codes, ends, row)]),
         minlength=len(texts) * _BUCKETS,
     )
-    return np.sqrt(found, dtype=np.float32).reshape(len(texts), _BUCKETS)
+    roots = found.astype(np.float32)
+    return np.sqrt(roots, out=roots).reshape(len(texts), _BUCKETS)
 
 
 def _character_grams(codes: _Codes, ends: npt.NDArray[np.bool_], row: _Places) -> list[_Places]:

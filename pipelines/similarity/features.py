@@ -46,7 +46,7 @@ def _changed(one: Sequence[str], other: Sequence[str]) -> int:
 def _either_negated(a: Reading, b: Reading, match: Match) -> bool:
     if _NEGATIONS.isdisjoint(match.one) and _NEGATIONS.isdisjoint(match.other):
         return False
-    one, other = [match.common(word) for word in a.words], [match.common(word) for word in b.words]
+    one, other = match.common(a.words), match.common(b.words)
     return _negated(one, other) or _negated(other, one)
 
 

@@ -21,6 +21,8 @@ _NO_WORD = re.compile(r"[\W_]+")
 _ACCENTS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
 _LEET_WORD = re.compile(r"(?<![a-z0-9@$])[a-z0-9@$]{0,20}[a-z][013457@$][a-z][a-z0-9@$]{0,20}")
 _LEET = str.maketrans("013457@$", "oieastas")
+_NUMBERS_OPERATORS = table(d=string.digits.encode(), o=b"<>=+*^%")
+_NO_WORD_BYTES = bytes(set(range(128)) - set((string.ascii_letters + string.digits).encode()))
 _AMONG_LETTERS = table(a=string.ascii_lowercase.encode(), o=b"013457@$")
 
 
@@ -47,9 +49,17 @@ def read(text: str) -> Reading:
     """The forms of a text, of which `excerpt` is read."""
     lowered = plain(excerpt(text))[:MOST_CHARACTERS].replace("’", "'")
     clear = _without_leet(_without_accents(lowered))
-    letters = _NO_WORD.sub("", clear) or clear
+    letters = _letters(clear) or clear
     words = _WORD.findall(_with_plain_nots(clear) if clear.isascii() else _ALONE.sub(r" \1 ", _with_plain_nots(clear)))
-    return Reading(lowered, letters, words, _NUMBER.findall(lowered), _OPERATOR.findall(lowered), bool(words))
+    kinds = lowered.encode("latin-1", "replace").translate(_NUMBERS_OPERATORS)
+    numbers = _NUMBER.findall(lowered) if b"d" in kinds or not lowered.isascii() else []
+    return Reading(lowered, letters, words, numbers, _OPERATOR.findall(lowered) if b"o" in kinds else [], bool(words))
+
+
+def _letters(text: str) -> str:
+    if text.isascii():
+        return text.encode().translate(None, _NO_WORD_BYTES).decode()
+    return _NO_WORD.sub("", text)
 
 
 def _without_leet(text: str) -> str:

@@ -52,9 +52,10 @@ class Match:
         """The heaviest word that is not in the other text, of the text where it is lighter."""
         return min(max(self._gone, default=0.0), max(self._new, default=0.0))
 
-    def common(self, word: str) -> str:
-        """The word, or what stands for it and its partner."""
-        return min(word, self.partner[word][0]) if word in self.partner else word
+    def common(self, words: Sequence[str]) -> list[str]:
+        """The words, those that have a partner as what stands for both."""
+        stands = {word: min(word, partner) for word, (partner, _) in self.partner.items()}
+        return [stands.get(word, word) for word in words]
 
     def opposites(self) -> bool:
         """Whether a word met its opposite: like and dislike."""
