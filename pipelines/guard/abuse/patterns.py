@@ -89,13 +89,14 @@ class PatternIndex:
 
     def _met(self, found: Grams) -> tuple[Places, Places]:
         """(window, row of the index) of the n-grams that patterns have, once each."""
-        keys = []
+        places, rows = [], []
         for place, buckets in found.telling():
-            rows = self._row.take(buckets)
-            hit = np.flatnonzero(rows >= 0)
-            both = found.windows.of(hit if place is None else place[hit])
-            keys += [window * self._rows + rows[hit] for window in both]
-        met = np.sort(np.concatenate(keys))
+            row = self._row.take(buckets)
+            hit = np.flatnonzero(row >= 0)
+            places.append(hit if place is None else place[hit])
+            rows.append(row[hit])
+        of_place, row = np.concatenate(places), np.concatenate(rows)
+        met = np.sort(np.concatenate([window * self._rows + row for window in found.windows.of(of_place)]))
         met = met[np.append(True, met[1:] != met[:-1])[: len(met)]]
         return met // self._rows, met % self._rows
 
