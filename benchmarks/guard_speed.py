@@ -16,6 +16,7 @@ from pipelines.repeats.likeness import NgramLikeness
 from pipelines.repeats.memory import PromptMemory
 from pipelines.repeats.protocol import PromptSource
 from pipelines.tokens import TokenCounter
+from synthralos.config.abuse_patterns import built_in_patterns
 from synthralos.config.catalog import load_catalog
 from synthralos.config.config import Config, GuardActions
 from synthralos.config.credentials import Credentials
@@ -86,6 +87,7 @@ def _stage(store: PromptSource) -> GuardStage:
         Credentials({}, catalog, "on"),
         limits=limits,
         guards=GuardActions("flag", "flag", "flag", "flag"),
+        patterns=built_in_patterns(),
     )
     limiter = Limiter(MemoryMeter(), fails_open=True, outages=Outages(), metrics=Metrics())
     memory = PromptMemory(store, NgramLikeness(), Outages(), seconds=3_600, most=5_000)

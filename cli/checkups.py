@@ -16,6 +16,7 @@ from pipelines.providers.table import check_catalog
 from synthralos.broker.base import DoorbellBroker
 from synthralos.broker.brokers import build_broker
 from synthralos.broker.outage import DIAGNOSES as BROKER
+from synthralos.config.abuse_patterns import read_patterns
 from synthralos.config.catalog import load_catalog
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
@@ -65,6 +66,7 @@ def examine(chosen: Settings) -> Iterator[Finding]:
 def _catalog(chosen: Settings) -> Iterator[Finding]:
     catalog = load_catalog(chosen.catalog_file)
     check_catalog(catalog)
+    read_patterns(chosen.abuse_patterns)
     credentials = Credentials.from_settings(chosen, os.environ, catalog)
     usable = {d.provider for d in catalog if credentials.why_not_offered(d) is None}
     reasons = sorted({why for d in catalog if (why := credentials.why_not_offered(d))})

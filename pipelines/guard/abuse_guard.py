@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipelines.guard.abuse.model import HEADS, AbuseModel, WeightsError, load_model
+from pipelines.guard.abuse.reading import Read, Reader
 from synthralos.config.config import AbuseAction
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
@@ -22,8 +23,6 @@ MEANINGS = {
 }
 """What each head finds, for the one who sent the job."""
 
-_OURS = ("system", "developer")
-_BATCH = 64
 _NOISE = HEADS.index("noise")
 
 
@@ -32,8 +31,12 @@ class AbuseGuard:
 
     name = "abuse"
 
-    def __init__(self, action: AbuseAction, model: AbuseModel | None = None) -> None:
-        """`model`: the one that is shipped, where none is given. One that is damaged looks at nothing, and says so."""
+    def __init__(self, action: AbuseAction, model: AbuseModel | None = None, reader: Reader | None = None) -> None:
+        """`model`: the one that is shipped, where none is given. One that is damaged looks at nothing, and says so.
+
+        `reader` may be shared with the guard of abuse patterns.
+        """
+        self._reader = reader or Reader()
         self._decision = Decision.DENY if action == "deny" else Decision.FLAG
         self._model = model
         self._broken: str | None = None
@@ -51,16 +54,14 @@ class AbuseGuard:
         """One entry per job; see `Guard.inspect`."""
         if self._model is None:
             return [self._unguarded()] * len(jobs)
-        texts = ["\n".join(job.request.texts(without=_OURS)) for job in jobs]
-        findings: list[Finding | None] = []
-        for begin in range(0, len(texts), _BATCH):
-            findings += self._inspect(self._model, texts[begin : begin + _BATCH])
-        return findings
+        return [finding for found in self._reader.of(jobs) for finding in self._inspect(self._model, found)]
 
-    def _inspect(self, model: AbuseModel, texts: list[str]) -> list[Finding | None]:
-        heads, overall = model.score(texts)
+    def _inspect(self, model: AbuseModel, found: Read) -> list[Finding | None]:
+        heads, overall = model.score_read(found)
         above = np.column_stack([heads, overall]) - model.thresholds
-        return [self._finding(row) if text and row.max() > 0 else None for text, row in zip(texts, above, strict=True)]
+        return [
+            self._finding(row) if text and row.max() > 0 else None for text, row in zip(found.texts, above, strict=True)
+        ]
 
     def _unguarded(self) -> Finding | None:
         if self._broken is None:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pipelines.guard.abuse.reading import Reader
 from pipelines.guard.abuse_guard import AbuseGuard
+from pipelines.guard.abuse_patterns import AbusePatternsGuard
 from pipelines.guard.private_data import PrivateDataGuard
 from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
@@ -26,12 +28,14 @@ class Tools:
     limiter: Limiter
     memory: PromptMemory | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    reader: Reader = field(default_factory=Reader)
 
 
 GuardFactory = Callable[[Config, Tools], Guard]
 
 GUARDS: Mapping[str, GuardFactory] = {
-    "abuse": lambda config, _: AbuseGuard(config.guards.abuse),
+    "abuse": lambda config, tools: AbuseGuard(config.guards.abuse, reader=tools.reader),
+    "abuse_patterns": lambda config, tools: AbusePatternsGuard(config, tools.reader),
     "private_data": lambda config, _: PrivateDataGuard(config.guards.secrets, config.guards.personal_data),
     "prompt_size": lambda config, tools: PromptSizeGuard(config.catalog, tools.counter, config.limits_for),
     "similar_prompts": lambda config, tools: SimilarPromptsGuard(config, tools.memory),

@@ -5,6 +5,7 @@ only where a word before them says what they are. Every repetition is bounded: t
 """
 
 import re
+import string
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,7 +20,14 @@ from stdnum.us import ssn
 
 from pipelines.privacy.kinds import Found, Kind, without_overlaps
 
-_LEAST_DIGITS = 6
+_SEPARATORS = b" ().-/\xa0?"
+"""What may stand within a number, and what stands for characters beyond Latin-1."""
+_COMPACT = bytes.maketrans(
+    (string.ascii_letters + string.digits).encode(), b"a" * len(string.ascii_letters) + b"0" * len(string.digits)
+)
+_WITH_SPACES = bytes(code if code in b"a0_" else 32 for code in _COMPACT)
+_DIGITS, _IBAN = b"0" * 7, b" aa00"
+_AMONG_LETTERS = (b"aa000000a", b"aaaaaa00a00a000a")
 
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}+@(?:[\w-]{1,63}+\.){1,8}[^\W\d_]{2,24}(?![\w-])")
 _NUMBER = re.compile(r"[0-9](?:[ ().\-/\u00a0\u2011]{0,2}[0-9]){6,29}")
@@ -85,13 +93,17 @@ def find_personal(text: str) -> Iterator[Found]:
     """All personal data; they may overlap."""
     if "@" in text:
         yield from (Found(Kind.EMAIL, *m.span()) for m in _EMAIL.finditer(text))
-    if sum(map(text.count, "0123456789")) < _LEAST_DIGITS:
-        return
-    for match in _NUMBER.finditer(text):
-        if _stands_alone(text, *match.span()):
-            yield from _in_number(text, match)
-    for match in _LETTERED.finditer(text):
-        yield from _in_letters(match)
+    # The patterns take ten times as long as a look for the digits and letters that they need.
+    data = text.encode("latin-1", "replace")
+    compact = data.translate(_COMPACT, _SEPARATORS)
+    numbers = _DIGITS in compact
+    if numbers:
+        for match in _NUMBER.finditer(text):
+            if _stands_alone(text, *match.span()):
+                yield from _in_number(text, match)
+    if numbers or any(each in compact for each in _AMONG_LETTERS) or _IBAN in b" " + data.translate(_WITH_SPACES):
+        for match in _LETTERED.finditer(text):
+            yield from _in_letters(match)
 
 
 def _in_letters(match: "re.Match[str]") -> Iterator[Found]:

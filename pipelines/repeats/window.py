@@ -73,4 +73,8 @@ class Window:
 def near_in_batch(vectors: Vectors, least: float) -> Sequence[Sequence[int]]:
     """For each vector those before it that are at least `least` near, nearest first."""
     near = np.tril(np.einsum("id,jd->ij", vectors, vectors), -1)
-    return [[place for place in np.argsort(-row).tolist() if row[place] >= least] for row in near]
+    found = []
+    for row in near:
+        places = np.flatnonzero(row >= least)
+        found.append(places[np.argsort(-row[places])].tolist())
+    return found

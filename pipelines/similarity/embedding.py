@@ -62,7 +62,7 @@ class NgramEmbedder:
         return np.concatenate(rows) if rows else np.zeros((0, _DIMENSIONS), np.float32)
 
     def _embed_batch(self, texts: Sequence[str]) -> Floats:
-        counts = np.sqrt(_counts(texts)).reshape(len(texts), -1, _DIMENSIONS)
+        counts = _roots(texts).reshape(len(texts), -1, _DIMENSIONS)
         summed = np.einsum("tbd,bd->td", counts, self._weights)
         lengths = np.sqrt((summed * summed).sum(axis=1, keepdims=True))
         unit: Floats = (summed / np.where(lengths > 0, lengths, 1)).astype(np.float32)
@@ -77,8 +77,8 @@ def _signed_weights() -> Floats:
     return weights
 
 
-def _counts(texts: Sequence[str]) -> Floats:
-    """How often the n-grams of each bucket occur: a row a text."""
+def _roots(texts: Sequence[str]) -> Floats:
+    """The square root of how often the n-grams of each bucket occur: a row a text."""
     plained = [plain(excerpt(text, READ)).replace("\0", " ")[:READ] for text in texts]
     joined = "".join([f" {text} \0" for text in plained])
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), _U)
@@ -88,7 +88,8 @@ def _counts(texts: Sequence[str]) -> Floats:
         np.concatenate([*_character_grams(codes, ends, row), *_word_grams(codes, ends, row)]),
         minlength=len(texts) * _BUCKETS,
     )
-    return found.astype(np.float32).reshape(len(texts), _BUCKETS)
+    roots = found.astype(np.float32)
+    return np.sqrt(roots, out=roots).reshape(len(texts), _BUCKETS)
 
 
 def _character_grams(codes: _Codes, ends: npt.NDArray[np.bool_], row: _Places) -> list[_Places]:
@@ -110,9 +111,10 @@ def _word_grams(codes: _Codes, ends: npt.NDArray[np.bool_], row: _Places) -> lis
     first = np.flatnonzero(starts)
     if not len(first):
         return []
-    number = np.maximum(np.cumsum(starts) - 1, 0)
-    place = np.clip(np.arange(len(codes)) - first[number], 0, _LONGEST_WORD - 1)
-    words = _mixed(np.add.reduceat(np.where(inside, codes, _U(0)) * _POWERS[place], first, dtype=_U))
+    within = np.flatnonzero(inside)
+    begins = starts[within]
+    place = np.minimum(within - first[np.cumsum(begins) - 1], _LONGEST_WORD - 1)
+    words = _mixed(np.add.reduceat(codes[within] * _POWERS[place], np.flatnonzero(begins), dtype=_U))
     pairs = words[:-1] * _U(0x85EBCA6B) + words[1:] * _U(0xC2B2AE35)
     row_of = row[first]
     together = np.flatnonzero(row_of[:-1] == row_of[1:])

@@ -46,7 +46,7 @@ def _changed(one: Sequence[str], other: Sequence[str]) -> int:
 def _either_negated(a: Reading, b: Reading, match: Match) -> bool:
     if _NEGATIONS.isdisjoint(match.one) and _NEGATIONS.isdisjoint(match.other):
         return False
-    one, other = [match.common(word) for word in a.words], [match.common(word) for word in b.words]
+    one, other = match.common(a.words), match.common(b.words)
     return _negated(one, other) or _negated(other, one)
 
 
@@ -55,11 +55,11 @@ def _negated(words: Sequence[str], others: Sequence[str]) -> bool:
     if _NEGATIONS.isdisjoint(words):
         return False
     follow, known = set(pairwise(others)), set(others)
-    for i, word in enumerate(words[:-1]):
-        before, after = words[max(i - 2, 0) : i], words[i + 1]
+    for i in [i for i, word in enumerate(words[:-1]) if word in _NEGATIONS]:
+        word, before, after = words[i], words[max(i - 2, 0) : i], words[i + 1]
         if word == "non" and word not in known and after in known:
             return True
-        if word in _NEGATIONS and before and _follows(before, after, follow):
+        if before and _follows(before, after, follow):
             return True
     return False
 

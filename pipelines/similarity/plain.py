@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 
-from pipelines.letters import INVISIBLE, LATIN_OF
+from pipelines.letters import INVISIBLE, LATIN_OF, single_spaced
 
 _MORE_LATIN = dict(zip("ıɡɑոսօհӏԝѵʀɩǀ", "iganuohlwvril", strict=True))
 _LOOK_ALIKES = {chr(code): latin for code, latin in LATIN_OF.items()} | _MORE_LATIN
@@ -20,7 +20,7 @@ def plain(text: str) -> str:
     Linear in the length of the text.
     """
     if text.isascii():
-        return " ".join(text.lower().split())
+        return single_spaced(text.lower())
     # Most texts have few different characters, and nothing to undo: they are asked first, since it takes a tenth.
     seen = "".join(set(text))
     if INVISIBLE.search(seen) or _ALSO_INVISIBLE.search(seen):

@@ -125,6 +125,11 @@ class RecentPrompts:
         with self._lock:
             if now is not None:
                 self._expire(now)
+            if not self._count or k < 1:
+                return [[] for _ in embeddings]
+            if self._count <= max(k, _LOOKED_AT):
+                places = self._places(0, self._count)
+                return [self._best(places, cosines, k) for cosines in self._cosines(places, embeddings)]
             signs = _signs(embeddings).T
             return [self._nearest(embedding, bits, k) for embedding, bits in zip(embeddings, signs, strict=True)]
 
@@ -134,20 +139,27 @@ class RecentPrompts:
             self._expire(now)
 
     def _nearest(self, embedding: Floats, signs: _Bits, k: int) -> list[Near]:
-        if not self._count or k < 1:
-            return []
-        rows, places = self._rows, self._candidates(signs, max(k, _LOOKED_AT))
-        cosines = np.einsum("nd,d->n", rows.numbers[places].astype(np.float32), embedding) * rows.scales[places]
-        age = (places - self._first) % rows.room
+        places = self._candidates(signs, max(k, _LOOKED_AT))
+        return self._best(places, self._cosines(places, embedding[None, :])[0], k)
+
+    def _cosines(self, places: _Places, embeddings: Floats) -> Floats:
+        """A row for each of the embeddings, a column for each place."""
+        rows = self._rows
+        products = np.einsum("nd,bd->bn", rows.numbers[places].astype(np.float32), embeddings)
+        cosines: Floats = products * rows.scales[places]
+        return cosines
+
+    def _best(self, places: _Places, cosines: Floats, k: int) -> list[Near]:
+        if k < len(cosines):
+            near = np.flatnonzero(cosines >= np.partition(cosines, -k)[-k])
+            places, cosines = places[near], cosines[near]
+        age = (places - self._first) % self._rows.room
         best = np.lexsort((-age, -cosines))[:k]
-        return [
-            Near(rows.prompt(place), float(cosines[i])) for i, place in zip(best, places[best].tolist(), strict=True)
-        ]
+        found = zip(cosines[best].tolist(), places[best].tolist(), strict=True)
+        return [Near(self._rows.prompt(place), cosine) for cosine, place in found]
 
     def _candidates(self, signs: _Bits, count: int) -> _Places:
-        """The places of the rows whose bits differ least."""
-        if self._count <= count:
-            return self._places(0, self._count)
+        """The places of the rows whose bits differ least, fewer than there are."""
         end, room = self._first + self._count, self._rows.room
         read = min(end, room)
         distances = np.zeros(read, np.uint16)

@@ -36,6 +36,7 @@ class Match:
     def __init__(self, one: Sequence[str], other: Sequence[str], rarity: bytes) -> None:
         self.one, self.other = set(one), set(other)
         self._weight = {word: weight(word, rarity) for word in self.one | self.other}
+        self._totals = self._total(self.one) or 1, self._total(self.other) or 1
         left, right = self.one - self.other, self.other - self.one
         joined = _joined(left, other) | _joined(right, one)
         left, right = left - joined, right - joined
@@ -44,16 +45,17 @@ class Match:
 
     def contained(self) -> float:
         """The share of the one text's weight that is in the other, whichever is larger."""
-        gone, new = sum(self._gone) / (self._total(self.one) or 1), sum(self._new) / (self._total(self.other) or 1)
+        gone, new = sum(self._gone) / self._totals[0], sum(self._new) / self._totals[1]
         return 1 - min(gone, new)
 
     def lost_word(self) -> float:
         """The heaviest word that is not in the other text, of the text where it is lighter."""
         return min(max(self._gone, default=0.0), max(self._new, default=0.0))
 
-    def common(self, word: str) -> str:
-        """The word, or what stands for it and its partner."""
-        return min(word, self.partner[word][0]) if word in self.partner else word
+    def common(self, words: Sequence[str]) -> list[str]:
+        """The words, those that have a partner as what stands for both."""
+        stands = {word: min(word, partner) for word, (partner, _) in self.partner.items()}
+        return [stands.get(word, word) for word in words]
 
     def opposites(self) -> bool:
         """Whether a word met its opposite: like and dislike."""
@@ -64,10 +66,9 @@ class Match:
 
     def _strange(self, left: Set[str], right: Set[str]) -> bool:
         """Whether the texts have so little in common that how their words are spelt cannot matter."""
-        share = 1 - min(
-            self._total(left) / (self._total(self.one) or 1), self._total(right) / (self._total(self.other) or 1)
-        )
-        return min(len(left), len(right)) >= _MANY_LEFT and share < _LITTLE_SHARED
+        if min(len(left), len(right)) < _MANY_LEFT:
+            return False
+        return 1 - min(self._total(left) / self._totals[0], self._total(right) / self._totals[1]) < _LITTLE_SHARED
 
     def _heaviest(self, words: Set[str]) -> list[str]:
         return sorted(words, key=lambda word: (-self._weight[word], word))[:_MOST_LEFT]

@@ -13,11 +13,11 @@ company number group problem fact
 """.split()  # noqa: SIM905
 
 COUNTS: Mapping[str, int] = {
-    "injection": 900, "extraction": 700, "jailbreak": 500, "harmful": 900, "harmful_multilingual": 90, "spam": 300,
-    "scary_safe": 1_500, "benign_multilingual": 60, "benign_hard": 700,
+    "injection": 1_300, "extraction": 900, "jailbreak": 500, "harmful": 900, "harmful_multilingual": 90, "spam": 300,
+    "scary_safe": 1_500, "benign_multilingual": 60, "benign_hard": 1_600,
 }  # fmt: skip
 """Texts of each kind."""
-NOISE, HIDDEN = 900, 300
+NOISE, HIDDEN, PIECES = 900, 300, 800
 
 
 class Row(NamedTuple):
@@ -72,6 +72,8 @@ def own_texts(seed: int, words: Sequence[str] = (), documents: Sequence[str] = (
     rows += [noise(rng, words or _SEED_WORDS) for _ in range(NOISE)]
     if documents:
         rows += [_hidden(rng, grammar, rng.choice(documents)) for _ in range(HIDDEN)]
+        rows += [Row(_piece(rng, rng.choice(documents)), "benign_document", 0) for _ in range(PIECES)]
+        rows += [_hidden_piece(rng, grammar, rng.choice(documents)) for _ in range(HIDDEN)]
     return rows
 
 
@@ -82,6 +84,19 @@ def _hidden(rng: random.Random, grammar: Grammar, document: str) -> Row:
     task = grammar.make(rng.choice(grammar.phrases["task"]), rng)
     hidden = grammar.make(rng.choice(grammar.phrases["hide"]), rng)
     return Row(f"{task}\n\n{text[:cut]}\n{hidden}\n{text[cut:]}", "indirect_injection", 1)
+
+
+def _piece(rng: random.Random, document: str) -> str:
+    """What a window of a document has."""
+    begin, size = rng.randrange(max(1, len(document) - 200)), rng.randint(80, 220)
+    return document[begin : begin + size]
+
+
+def _hidden_piece(rng: random.Random, grammar: Grammar, document: str) -> Row:
+    """What a window has where an instruction is hidden."""
+    hidden, around = grammar.make(rng.choice(grammar.phrases["hide"]), rng), _piece(rng, document)
+    cut = rng.randint(0, len(around) // 2)
+    return Row(f"{around[:cut]}\n{hidden}\n{around[len(around) // 2 :]}", "indirect_injection", 1)
 
 
 def noise(rng: random.Random, words: Sequence[str]) -> Row:

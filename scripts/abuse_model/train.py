@@ -3,7 +3,7 @@
 import random
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ from pipelines.guard.abuse.noise import (
     WORD_BITS,
     CharacterModel,
     character_hashes,
+    measured,
     statistics,
-    word_bit,
-    words_of,
+    word_place,
 )
 from pipelines.guard.abuse.normalize import normalize
+from pipelines.guard.abuse.patterns import RARITY_STEP
 from pipelines.guard.abuse.trees import DEPTH
 from scripts.abuse_model.texts import own_texts
 
@@ -40,6 +41,10 @@ NOISE = {"gibberish", "repetition"}
 SHARE = 0.01
 """Harmless texts of unseen sources that may be flagged: all kinds together, and half as many by the score over all."""
 HEAD_SHARE, ALL_SHARE = SHARE / len(HEADS), SHARE / 2
+NOISE_SHARE = 0.4 * HEAD_SHARE
+"""Noise is told apart best: it needs no more, and logs and encoded data are near it."""
+
+_BATCH = 64
 
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
@@ -78,6 +83,7 @@ def train(examples: Sequence[Example]) -> dict[str, Array]:
 
 def _linear_heads(examples: Sequence[Example], kinds: Array, labels: Array, sources: Array) -> dict[str, Array]:
     matrix = _matrix([e.text for e in examples])
+    rarity = _rarity(matrix[labels == 0])
     noise = np.isin(kinds, sorted(NOISE))
     columns, bias = [], []
     for head in (*LINEAR, "all"):
@@ -89,7 +95,12 @@ def _linear_heads(examples: Sequence[Example], kinds: Array, labels: Array, sour
     stacked = np.stack(columns, 1)
     scale = np.abs(stacked).max(0) / 127 * 0.5  # half the largest weight is the most: finer steps for the others
     quantized = np.round(stacked / scale).clip(-127, 127).astype(np.int8)
-    return {"weights": quantized, "scale": scale.astype(np.float32), "bias": np.array(bias, np.float32)}
+    return {
+        "weights": quantized,
+        "scale": scale.astype(np.float32),
+        "bias": np.array(bias, np.float32),
+        "rarity": rarity,
+    }
 
 
 def _matrix(texts: Sequence[str]) -> Any:
@@ -97,11 +108,17 @@ def _matrix(texts: Sequence[str]) -> Any:
     from scipy import sparse  # noqa: PLC0415 - training alone needs it
 
     found: list[npt.NDArray[np.int64]] = []
-    for begin in range(0, len(texts), 256):
-        found += grams([normalize(text) for text in texts[begin : begin + 256]]).texts
+    for begin in range(0, len(texts), _BATCH):
+        found += grams([normalize(text) for text in texts[begin : begin + _BATCH]]).distinct()
     edges = np.concatenate([[0], np.cumsum([len(each) for each in found])])
     values = np.concatenate([np.full(len(each), max(len(each), 1) ** -0.5, np.float32) for each in found])
     return sparse.csr_matrix((values, np.concatenate(found), edges), shape=(len(texts), BUCKETS))
+
+
+def _rarity(rows: Any) -> npt.NDArray[np.int8]:
+    """How rare each bucket is among harmless texts; see `pipelines.guard.abuse.patterns`."""
+    having = np.bincount(rows.indices, minlength=BUCKETS)
+    return np.round(RARITY_STEP * np.log((rows.shape[0] + 1) / (having + 1))).clip(0, 127).astype(np.int8)
 
 
 def _balance(sources: Array, wanted: Array) -> Floats:
@@ -143,29 +160,34 @@ def _noise_head(examples: Sequence[Example], kinds: Array, sources: Array) -> di
     for side in (0, 1):
         others = [e.text for e, noise, mine in zip(examples, noisy, half, strict=True) if not noise and mine != side]
         model = _as_model(_character_model(others))
-        for i in np.flatnonzero(half == side):
-            rows[i] = statistics(examples[i].text, model)
+        mine = np.flatnonzero(half == side)
+        for begin in range(0, len(mine), _BATCH):
+            each = mine[begin : begin + _BATCH]
+            rows[each] = statistics([examples[i].text for i in each], model)
     keep = kinds != "adv_suffix"
     trees = _boosted(rows[keep], noisy[keep], _balance(sources[keep], noisy[keep]))
     return {**characters, **trees}
 
 
 def _as_model(arrays: dict[str, Array]) -> CharacterModel:
-    return CharacterModel(arrays["pairs"], arrays["triples"], arrays["words"].tobytes())
+    return CharacterModel(arrays["pairs"], arrays["triples"], np.unpackbits(arrays["words"]).astype(bool))
 
 
-def _character_model(texts: Iterable[str]) -> dict[str, Array]:
-    pairs, triples = np.zeros(1 << PAIR_BITS), np.zeros(1 << TRIPLE_BITS)
-    seen: Counter[str] = Counter()
-    for text in texts:
-        two, three = character_hashes(text[:800])
-        for total, found in ((pairs, two), (triples, three)):
-            if len(found):
-                total += np.bincount(found, minlength=len(total)) * min(1.0, 200 / len(found))
-        seen.update(set(words_of(text)))
-    known = np.zeros(1 << WORD_BITS, bool)
-    known[[word_bit(word) for word, count in seen.items() if count >= 3]] = True
-    return {"pairs": _steps(pairs, 0.05), "triples": _steps(triples, 0.02), "words": np.packbits(known)}
+def _character_model(texts: Sequence[str]) -> dict[str, Array]:
+    pairs, triples, seen = np.zeros(1 << PAIR_BITS), np.zeros(1 << TRIPLE_BITS), np.zeros(1 << WORD_BITS)
+    for begin in range(0, len(texts), _BATCH):
+        read = measured(texts[begin : begin + _BATCH])
+        codes, owner = read.lowered.codes, read.lowered.owner()
+        two, three = character_hashes(codes)
+        inside = np.flatnonzero((codes[:-2] != 0) & (codes[2:] != 0))
+        number = np.bincount(owner[inside], minlength=int(owner[-1]) + 1)
+        # Of a text, no more than 200 characters count.
+        weight = np.minimum(1, 200 / np.maximum(number, 1))[owner[inside]]
+        pairs += np.bincount(two[inside], weight, len(pairs))
+        triples += np.bincount(three[inside], weight, len(triples))
+        words = np.unique((read.words.owner() << WORD_BITS) + word_place(read.words.hashes))
+        seen += np.bincount(words & ((1 << WORD_BITS) - 1), minlength=len(seen))
+    return {"pairs": _steps(pairs, 0.05), "triples": _steps(triples, 0.02), "words": np.packbits(seen >= 3)}
 
 
 def _steps(counts: Floats, smoothing: float) -> npt.NDArray[np.int8]:
@@ -206,7 +228,7 @@ def _boosted(rows: Floats, wanted: Array, weights: Floats) -> dict[str, Array]:
 
 def scores_of(model: AbuseModel, texts: Sequence[str]) -> Floats:
     """A column a head, and the last one over all."""
-    parts = [model.score(list(texts[begin : begin + 64])) for begin in range(0, len(texts), 64)]
+    parts = [model.score(list(texts[begin : begin + _BATCH])) for begin in range(0, len(texts), _BATCH)]
     return np.column_stack([np.concatenate([p.heads for p in parts]), np.concatenate([p.overall for p in parts])])
 
 
@@ -231,7 +253,7 @@ def thresholds(examples: Sequence[Example], scores: Floats) -> Floats:
     """
     harmless = np.array([e.label == 0 for e in examples])
     weights = _balance(np.array([e.source for e in examples]), ~harmless)[harmless]
-    shares = [HEAD_SHARE] * len(HEADS) + [ALL_SHARE]
+    shares = [NOISE_SHARE if head == "noise" else HEAD_SHARE for head in HEADS] + [ALL_SHARE]
     return np.array([_quantile(scores[harmless, i], weights, 1 - share) for i, share in enumerate(shares)])
 
 

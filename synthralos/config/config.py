@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from synthralos.config.credentials import Credentials
+from synthralos.domain.abuse_patterns import Pattern
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
@@ -34,7 +35,8 @@ class Config:
     """Immutable, and compared by identity: what is made of one config is made anew for the next.
 
     `version` counts the changes that were made in the database; `limits` has every account plan, and `own_limits`
-    the organizations that have limits of their own, as what they change of their plan's.
+    the organizations that have limits of their own, as what they change of their plan's. `patterns` are what prompts of
+    an organization are held against, those of `EVERYONE` all prompts.
     """
 
     catalog: Catalog
@@ -44,6 +46,7 @@ class Config:
     version: int = 0
     own_limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     guards: GuardActions = GuardActions()
+    patterns: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

@@ -73,7 +73,10 @@ class Settings(BaseSettings):
     google_api_key: SecretStr | None = None
 
     abuse_guard: Literal["off", "flag", "deny"] = Field(
-        "flag", description="prompts that look like abuse: flag them, deny them, or do not look (saves 1 ms a prompt)"
+        "flag", description="prompts that look like abuse: flag them, deny them, or do not look (saves 0.5 ms a prompt)"
+    )
+    abuse_patterns: Path | None = Field(
+        None, description="TOML file of texts that abuse reads like, beside the built-in ones"
     )
 
     secrets_guard: Literal["off", "flag", "redact", "refuse"] = Field(

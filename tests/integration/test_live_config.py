@@ -15,6 +15,7 @@ from synthralos.bus.build import build_bus
 from synthralos.config.config import Config
 from synthralos.config.settings import Settings
 from synthralos.core import Core
+from synthralos.domain.abuse_patterns import EVERYONE
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.flags import Flag, FlagState
 from synthralos.domain.limits import DEFAULT_LIMITS
@@ -83,6 +84,15 @@ def test_the_environment_wins_over_the_database(database: Database) -> None:
     Configuration(database).set_flag(Flag.TRACK_MODEL_COSTS, FlagState(False), ANN)
     live.read()
     assert live.current.flags.on(Flag.TRACK_MODEL_COSTS, "acme")
+
+
+def test_the_operators_patterns_of_abuse_are_in_force(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "patterns.toml"
+    path.write_text('[[pattern]]\nname = "own"\ntext = "tell me about project bluefin"\norganization = "acme"\n')
+    live = kept(database, abuse_patterns=path)
+    live.read()
+    assert [pattern.name for pattern in live.current.patterns["acme"]] == ["own"]
+    assert live.current.patterns[EVERYONE]
 
 
 def test_a_changed_catalog_file_is_in_force_and_a_wrong_one_is_not(

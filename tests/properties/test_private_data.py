@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.guard.private_data import PrivateDataGuard, kinds_to_redact
+from pipelines.privacy.find import find
 from pipelines.privacy.kinds import Kind
 from pipelines.privacy.redaction import redact
 from pipelines.providers.openai_wire import encode
@@ -84,3 +85,15 @@ def test_what_was_called_so_before_is_not_taken_for_a_placeholder(request: Reque
 @given(requests)
 def test_it_is_the_same_each_time(request: Request) -> None:
     assert redact(request, frozenset(Kind)) == redact(request, frozenset(Kind))
+
+
+SUSPICIOUS = st.text(st.sampled_from("0123456789aZé -_.@/()\u00a0\u2011;:=\n"), max_size=40)
+TRIGGER = "\n;" + "0" * 30 + " aa00aa ; " + "a" * 20
+"""What has every pattern look at a text, and is no private value."""
+
+
+@given(st.lists(st.sampled_from([*VALUES, *FILLERS, "password=abc12345", "X1234567L"]) | SUSPICIOUS, max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_a_look_before_the_patterns_passes_over_nothing(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert find(text) == [found for found in find(text + TRIGGER) if found.end <= len(text)]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.letters import single_spaced
 from pipelines.similarity.embedding import NgramEmbedder
 from pipelines.similarity.plain import fingerprint, plain
 
@@ -34,6 +35,12 @@ def test_case_spaces_invisible_and_look_alike_letters_do_not_matter(words: list[
 @pytest.mark.parametrize(("one", "other"), [("a b", "ab"), ("17", "18"), ("can", "can't"), ("", "."), ("x<y", "x>y")])
 def test_what_reads_differently_has_another_fingerprint(one: str, other: str) -> None:
     assert fingerprint(one) != fingerprint(other)
+
+
+@given(st.text(st.sampled_from(" \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u00a0\u2003abé"), max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_single_spacing_is_what_splitting_and_joining_is(text: str) -> None:
+    assert single_spaced(text) == " ".join(text.split())
 
 
 @given(st.text(st.characters(), max_size=80))

@@ -116,6 +116,7 @@ def test_a_process_is_alive_while_its_heartbeat_is_fresh(migrated: Command, sqli
         ("PORT", "eighty", ["up"]),
         ("BROKER_URL", "memory://", ["worker"]),
         ("CATALOG_FILE", "/nowhere/catalog.toml", ["up"]),
+        ("ABUSE_PATTERNS", "/nowhere/patterns.toml", ["up"]),
     ],
 )
 def test_a_wrong_setting_ends_with_3_and_is_named(

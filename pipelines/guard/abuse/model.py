@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.guard.abuse.ngrams import grams
 from pipelines.guard.abuse.noise import LEAST_CHARACTERS, CharacterModel, statistics
-from pipelines.guard.abuse.normalize import normalize
+from pipelines.guard.abuse.reading import Read, read
 from pipelines.guard.abuse.trees import Trees
 
 Floats = npt.NDArray[np.float64]
@@ -21,7 +20,7 @@ LINEAR = ("injection", "jailbreak", "harm", "spam")
 HEADS = (*LINEAR, "hidden", "noise")
 """What a prompt may be after. `injection`: other instructions, or to see ours; `hidden`: the same in a part of it."""
 
-_WINDOW_COSTS = 1.0
+_WINDOW_COSTS = 3.0
 """A part says less than a whole text."""
 _OVERALL = 0.5
 _TOO_SHORT = -8.0
@@ -45,10 +44,12 @@ class AbuseModel:
     """Immutable, so that threads share it.
 
     `thresholds`, by head and one for all, are log-odds that one harmless text in a hundred reaches, on sources that
-    training never saw.
+    training never saw. `injection` is that head's column of the weights, and `rarity` how rare each n-gram is.
     """
 
     weights: npt.NDArray[np.float32]
+    injection: npt.NDArray[np.float32]
+    rarity: npt.NDArray[np.int8]
     bias: npt.NDArray[np.float32]
     characters: CharacterModel
     trees: Trees
@@ -58,12 +59,14 @@ class AbuseModel:
         """The scores of each text."""
         if not texts:
             return Scores(np.zeros((0, len(HEADS))), np.zeros(0))
-        found = grams([normalize(text) for text in texts])
-        linear = np.stack([self._linear(buckets) for buckets in found.texts]) + self.bias
-        measured = np.array([statistics(text, self.characters) for text in texts], np.float64)
-        noise = self.trees.score(measured)
-        noise[[len(text) < LEAST_CHARACTERS for text in texts]] = _TOO_SHORT
-        window = self._best_window(found.buckets, found.window, found.owner, len(texts))
+        return self.score_read(read(texts))
+
+    def score_read(self, found: Read) -> Scores:
+        """The scores of texts that were read."""
+        linear = np.stack([self._linear(buckets) for buckets in found.grams.distinct()]) + self.bias
+        noise = self.trees.score(statistics(found.texts, self.characters))
+        noise[[len(text) < LEAST_CHARACTERS for text in found.texts]] = _TOO_SHORT
+        window = found.grams.best_window(self.injection) + self.bias[0]
         heads = np.column_stack([linear[:, : len(LINEAR)], window - _WINDOW_COSTS, noise])
         overall = np.logaddexp.reduce(heads, axis=1) + _OVERALL * linear[:, len(LINEAR)]
         return Scores(heads, overall)
@@ -72,16 +75,6 @@ class AbuseModel:
         summed: npt.NDArray[np.float64] = self.weights.take(buckets, 0).sum(0, dtype=np.float64)
         scaled: npt.NDArray[np.float64] = summed / max(len(buckets), 1) ** 0.5
         return scaled
-
-    def _best_window(
-        self, buckets: npt.NDArray[np.int64], window: npt.NDArray[np.int64], owner: npt.NDArray[np.int64], count: int
-    ) -> Floats:
-        """The best injection score of any window: what is hidden in a long text shows there."""
-        sizes = np.bincount(window, minlength=len(owner))
-        summed = np.bincount(window, weights=self.weights[:, 0].take(buckets), minlength=len(owner))
-        best = np.full(count, -99.0)
-        np.maximum.at(best, owner, summed / np.maximum(sizes, 1) ** 0.5 + self.bias[0])
-        return best
 
 
 @cache
@@ -100,12 +93,23 @@ def read_model(data: bytes, sha256: str) -> AbuseModel:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise WeightsError("the weights of the abuse model are damaged: install the package again")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return model_of(dict(arrays))
+        try:
+            return model_of(dict(arrays))
+        except KeyError as error:
+            raise WeightsError(f"the weights of the abuse model are those of another version: {error}") from error
 
 
 def model_of(arrays: dict[str, Any]) -> AbuseModel:
     """The model of arrays by name, as `scripts/abuse_model` makes them."""
-    characters = CharacterModel(arrays["pairs"], arrays["triples"], arrays["words"].tobytes())
+    characters = CharacterModel(arrays["pairs"], arrays["triples"], np.unpackbits(arrays["words"]).astype(bool))
     trees = Trees(*(arrays[f"tree_{name}"] for name in ("feature", "threshold", "left", "right", "value", "roots")))
     weights = arrays["weights"].astype(np.float32) * arrays["scale"]
-    return AbuseModel(weights, arrays["bias"], characters, trees, arrays["thresholds"].astype(np.float64))
+    return AbuseModel(
+        weights,
+        weights[:, 0].copy(),
+        arrays["rarity"],
+        arrays["bias"],
+        characters,
+        trees,
+        arrays["thresholds"].astype(np.float64),
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-DEPTH = 12
+DEPTH = 5
 """No tree is deeper. A leaf leads to itself."""
 
 
