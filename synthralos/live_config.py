@@ -15,6 +15,7 @@ from synthralos.bus.protocol import Bus, Topic
 from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, Entry, read_catalog
 from synthralos.config.config import Config, GuardActions
 from synthralos.config.credentials import Credentials
+from synthralos.config.quality import read_quality
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.flags import FLAGS, Flags
@@ -67,7 +68,7 @@ class KeptConfig(LiveConfig):
         check: CheckDeployment,
         every: float = EVERY,
     ) -> None:
-        """Reads the file, not the database yet. Raises `CatalogError` and `SettingsError`."""
+        """Reads the files, not the database yet. Raises `CatalogError` and `SettingsError`."""
         self._settings = settings
         self._environ = environ
         self._configuration = configuration
@@ -75,6 +76,7 @@ class KeptConfig(LiveConfig):
         self._every = every
         self._stamp = _stamp(settings.catalog_file)
         self._file = read_catalog(settings.catalog_file)
+        self._quality = read_quality(settings.quality_table)
         self._turn = threading.Lock()
         self._reminder = Reminder()
         self._woken = threading.Event()
@@ -182,6 +184,7 @@ class KeptConfig(LiveConfig):
             stored.version,
             _usable(stored.own_limits),
             _guard_actions(self._settings),
+            self._quality,
         )
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from synthralos.config.credentials import Credentials
+from synthralos.config.quality import built_in_quality
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
+from synthralos.domain.quality import QualityTable
 
 AbuseAction = Literal["off", "flag", "deny"]
 PrivateDataAction = Literal["off", "flag", "redact", "refuse"]
@@ -44,6 +46,7 @@ class Config:
     version: int = 0
     own_limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     guards: GuardActions = GuardActions()
+    quality: QualityTable = field(default_factory=built_in_quality)
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

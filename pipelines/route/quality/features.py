@@ -20,6 +20,7 @@ MOST_CHARACTERS = 8_000
 
 _TOKENS = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 _OPTION = re.compile(r"^\(?([A-E])[.)][ \t]?(.*)$", re.MULTILINE)
+_DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"[-+$]?[\d\s.,/%()]*\d[\d\s.,/%()]*")
 
 _SIGNS = (
@@ -107,9 +108,8 @@ def _measured(text: str, tokens: Sequence[str]) -> npt.NDArray[np.float64]:
     signs = np.bincount(_KIND[np.frombuffer(text.encode("utf-8", "replace"), np.uint8)], minlength=len(_SIGNS) + 2)
     groups = np.zeros(len(_WORDS))
     for token in tokens:
-        group = _GROUP_OF.get(token)
-        if group is not None:
-            groups[group] += 1
+        if token in _GROUP_OF:
+            groups[_GROUP_OF[token]] += 1
     signs = signs[:-1]
     built = _built(text, tokens, words)
     return np.concatenate([built, np.log1p(signs), signs / words, np.log1p(groups), groups / words])
@@ -127,10 +127,10 @@ def _built(text: str, tokens: Sequence[str], words: int) -> list[float]:
         len(text) / words,
         min(len(options), 10),
         sum(_NUMBER.fullmatch(answer) is not None for answer in answers[:10]),
-        sum(any(char.isdigit() for char in answer) for answer in answers[:10]),
+        sum(_DIGIT.search(answer) is not None for answer in answers[:10]),
         text.rstrip().endswith("Answer:"),
         end == "?",
         end in (".", ":"),
         len(set(tokens)) / len(tokens),
-        sum(len(token) > 9 for token in tokens) / len(tokens),
+        len([token for token in tokens if len(token) > 9]) / len(tokens),
     ]

@@ -104,7 +104,7 @@ class QualityModel:
     def _outputs(self, found: Features) -> Floats:
         if not len(found.measures):
             return np.zeros((0, len(self.bias)), np.float32)
-        rows = self.words[found.bucket].astype(np.float32) * self.space.words(found)[:, None]
+        rows = self.words[found.bucket] * self.space.words(found)[:, None]
         begins = np.searchsorted(found.text, np.arange(len(found.measures)))
         outputs: Floats = np.add.reduceat(rows, begins, axis=0) + self.space.shape(found) @ self.shape + self.bias
         return outputs
@@ -146,4 +146,4 @@ def quality_model_of(arrays: Mapping[str, Any]) -> QualityModel:
     quality, prices = (arrays[name].astype(np.float64) for name in ("nine_quality", "nine_prices"))
     nine = NineModels(names, quality, prices, float(arrays["nine_exchange"]), int(arrays["nine_best"]))
     familiar_from = float(arrays["familiar_from"])
-    return QualityModel(space, words, shape.astype(np.float32), bias.astype(np.float32), familiar_from, nine)
+    return QualityModel(space, words.astype(np.float32), shape.astype(np.float32), bias.astype(np.float32), familiar_from, nine)
