@@ -102,6 +102,8 @@ def judge_two(rows: Two, whole_tasks: bool, seed: int, qualities: tuple[float, .
     for number in np.unique(fold):
         known, asked = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         score[asked] = _ratio(predict(likeness, known, asked, wanted, GAIN.shrink, weight), rows, asked)
+        if not qualities:
+            continue
         inner = folds(rows.tasks[known], whole_tasks, seed + 100, INNER)
         own = _ratio(outside(likeness, known, inner, wanted, GAIN.shrink, weight), rows, known)
         drawn = curve(own, rows.only(fold != number))

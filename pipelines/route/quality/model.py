@@ -39,7 +39,7 @@ class Space:
 
     def words(self, found: Features) -> Floats:
         """The weight of each entry of `found`; those of a text have length one."""
-        weights = (1 + np.log(found.count)) * self.rarity[found.bucket]
+        weights = (1 + np.log(found.count)) * self.rarity.take(found.bucket)
         length = np.sqrt(np.bincount(found.text, weights * weights, len(found.measures)))
         scaled: Floats = (weights / np.maximum(length, 1e-9)[found.text]).astype(np.float32)
         return scaled
@@ -104,7 +104,7 @@ class QualityModel:
     def _outputs(self, found: Features) -> Floats:
         if not len(found.measures):
             return np.zeros((0, len(self.bias)), np.float32)
-        rows = self.words[found.bucket] * self.space.words(found)[:, None]
+        rows = self.words.take(found.bucket, 0) * self.space.words(found)[:, None]
         begins = np.searchsorted(found.text, np.arange(len(found.measures)))
         outputs: Floats = np.add.reduceat(rows, begins, axis=0) + self.space.shape(found) @ self.shape + self.bias
         return outputs
@@ -146,4 +146,6 @@ def quality_model_of(arrays: Mapping[str, Any]) -> QualityModel:
     quality, prices = (arrays[name].astype(np.float64) for name in ("nine_quality", "nine_prices"))
     nine = NineModels(names, quality, prices, float(arrays["nine_exchange"]), int(arrays["nine_best"]))
     familiar_from = float(arrays["familiar_from"])
-    return QualityModel(space, words.astype(np.float32), shape.astype(np.float32), bias.astype(np.float32), familiar_from, nine)
+    return QualityModel(
+        space, words.astype(np.float32), shape.astype(np.float32), bias.astype(np.float32), familiar_from, nine
+    )
