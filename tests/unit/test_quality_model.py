@@ -19,7 +19,7 @@ from synthralos.domain.quality import KINDS
 FOLDER = Path(quality_model.__file__).parent
 
 OF_KIND = {
-    "code": "def largest(values: list) -> int:\n    ''' Return the largest value.\n    >>> largest([1, 4])\n    4\n    '''\n",
+    "code": "def largest(values: list) -> int:\n    '''Return the largest.\n    >>> largest([1, 4])\n    4\n    '''\n",
     "hard_math": "Let $f(x) = x^2 - 3x + 2$. Find the sum of all real $x$ with $f(x) = \\frac{1}{2}$.",
     "word_problems": "Nina bakes 24 rolls a day and sells each for $2. On Sundays she sells half as many. "
     "How much does she earn in a week?",

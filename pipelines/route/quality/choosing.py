@@ -12,7 +12,8 @@ OUTPUT_TOKENS = 250
 
 def best_exchange(expected: Floats, costs: Floats, exchange: float) -> Choices:
     """The model of each prompt with the most quality less `exchange` times its cost; both have a column a model."""
-    return np.argmax(expected - exchange * costs, axis=1)
+    chosen: Choices = np.argmax(expected - exchange * costs, axis=1)
+    return chosen
 
 
 def cheapest_within(expected: Floats, costs: Floats, give_up: float) -> Choices:
@@ -20,7 +21,8 @@ def cheapest_within(expected: Floats, costs: Floats, give_up: float) -> Choices:
     near = expected >= expected.max(axis=1, keepdims=True) - give_up - 1e-12
     cost = np.where(near, costs, np.inf)
     cheapest = cost == cost.min(axis=1, keepdims=True)
-    return np.argmax(np.where(cheapest, expected, -np.inf), axis=1)
+    chosen: Choices = np.argmax(np.where(cheapest, expected, -np.inf), axis=1)
+    return chosen
 
 
 def costs_of(tokens: Floats, prices: Floats) -> Floats:

@@ -58,14 +58,14 @@ _KIND = _kinds_of_bytes()
 
 
 class Features(NamedTuple):
-    """Of a batch. `text`, `bucket` and `count` have an entry for each distinct bucket of each text, texts in order.
+    """Of a batch. `text`, `bucket` and `times` have an entry for each distinct bucket of each text, texts in order.
 
     `measures` has a row a text.
     """
 
     text: Places
     bucket: Places
-    count: Floats
+    times: Floats
     measures: Floats
 
 

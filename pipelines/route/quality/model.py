@@ -39,7 +39,7 @@ class Space:
 
     def words(self, found: Features) -> Floats:
         """The weight of each entry of `found`; those of a text have length one."""
-        weights = (1 + np.log(found.count)) * self.rarity.take(found.bucket)
+        weights = (1 + np.log(found.times)) * self.rarity.take(found.bucket)
         length = np.sqrt(np.bincount(found.text, weights * weights, len(found.measures)))
         scaled: Floats = (weights / np.maximum(length, 1e-9)[found.text]).astype(np.float32)
         return scaled
