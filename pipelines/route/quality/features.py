@@ -78,9 +78,19 @@ def read_features(texts: Sequence[str]) -> Features:
     tokens = [_TOKENS.findall(text.lower()) or [""] for text in read]
     buckets = [_buckets(each) for each in tokens]
     of_text = np.repeat(np.arange(len(texts)), [len(each) for each in buckets])
-    keys, counts = np.unique((of_text << BITS) | np.concatenate(buckets), return_counts=True)
+    keys, times = _counted((of_text << BITS) | np.concatenate(buckets))
     measures = np.array([_measured(text, each) for text, each in zip(read, tokens, strict=True)], np.float32)
-    return Features(keys >> BITS, keys & (BUCKETS - 1), counts.astype(np.float32), measures)
+    return Features(keys >> BITS, keys & (BUCKETS - 1), times, measures)
+
+
+def _counted(keys: Places) -> tuple[Places, Floats]:
+    """(each distinct key, in order, how often it is there); `np.unique` takes three times as long for a prompt."""
+    keys.sort()
+    begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    times = np.empty(len(begins), np.float32)
+    times[:-1] = begins[1:] - begins[:-1]
+    times[-1] = len(keys) - begins[-1]
+    return keys[begins], times
 
 
 def shortened(text: str) -> str:

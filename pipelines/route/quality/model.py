@@ -46,7 +46,8 @@ class Space:
 
     def shape(self, found: Features) -> Floats:
         """The waves of each text's measures: a row a text, of length about one."""
-        z = np.clip((found.measures - self.mean) / self.deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS)
+        z = (found.measures - self.mean) / self.deviation
+        z = np.minimum(np.maximum(z, -MOST_DEVIATIONS), MOST_DEVIATIONS)
         shaped: Floats = np.cos(z @ self.waves + self.phases) * np.float32(np.sqrt(2 / len(self.phases)))
         return shaped
 
@@ -97,9 +98,11 @@ class QualityModel:
         found = read_features(texts)
         outputs = self._outputs(found).astype(np.float64)
         kinds = outputs[:, 2:]
-        output = np.clip(np.expm1(np.clip(outputs[:, 1], 0, 10)), 1, MOST_OUTPUT)
+        output = np.minimum(np.maximum(np.expm1(np.minimum(outputs[:, 1], 10)), 1), MOST_OUTPUT)
         best = kinds.max(axis=1) if len(kinds) else np.zeros(0)
-        return Judgement(np.clip(outputs[:, 0], -1, 1), output, probabilities(kinds), best >= self.familiar_from)
+        return Judgement(
+            np.minimum(np.maximum(outputs[:, 0], -1), 1), output, probabilities(kinds), best >= self.familiar_from
+        )
 
     def _outputs(self, found: Features) -> Floats:
         if not len(found.measures):
