@@ -15,6 +15,7 @@ BENCHMARKS = {
     "guard_speed": "milliseconds of CPU that the guard stage takes for a prompt",
     "similarity": "milliseconds and recall of a search in 100,000 prompts, of an embedding, and of a pair",
     "guard_quality": "what the shipped models of pairs and abuse find on a file of labeled rows",
+    "route_quality": "what routing by quality saves at equal quality, on rows that its model has not seen",
     "latency": "time from POST to visible result at 100 jobs/s, on RabbitMQ and on Redis",
     "accept": "single-job POSTs/s answered 202, and their p99",
     "flight": "10,000 calls of 10 s in one worker process: wall time, CPU, memory",

@@ -16,6 +16,7 @@ from synthralos.config.abuse_patterns import read_patterns
 from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, Entry, read_catalog
 from synthralos.config.config import Config, GuardActions
 from synthralos.config.credentials import Credentials
+from synthralos.config.quality import read_quality
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.flags import FLAGS, Flags
@@ -77,6 +78,7 @@ class KeptConfig(LiveConfig):
         self._stamp = _stamp(settings.catalog_file)
         self._file = read_catalog(settings.catalog_file)
         self._patterns = read_patterns(settings.abuse_patterns)
+        self._quality = read_quality(settings.quality_table)
         self._turn = threading.Lock()
         self._reminder = Reminder()
         self._woken = threading.Event()
@@ -185,6 +187,7 @@ class KeptConfig(LiveConfig):
             _usable(stored.own_limits),
             _guard_actions(self._settings),
             self._patterns,
+            self._quality,
         )
 
 

@@ -11,7 +11,7 @@ from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
 from pipelines.route.stage import RouteStage
-from pipelines.route.strategies import STRATEGIES
+from pipelines.route.strategies import strategies
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
 from synthralos.live_config import LiveConfig
@@ -45,7 +45,7 @@ def stage_builder(
 
     def build(config: Config) -> Stages:
         offered = config.credentials.why_not_offered
-        route = RouteStage(config.catalog, STRATEGIES, offered, flags=config.flags, counter=counter)
+        route = RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
         guard = build_guard_stage(config, tools)
         return Stages(config, guard, route, build_heal_stage(rng, config.catalog), limiter, memory)
 

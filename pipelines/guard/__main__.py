@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from pipelines.guard.abuse.model import WeightsError, load_model
-from pipelines.similarity.pairs import PairWeightsError, load_pair_model
+from pipelines.guard.abuse.model import load_model
+from pipelines.similarity.pairs import load_pair_model
+from pipelines.weights import WeightsError
 
 _BATCH = 64
 
@@ -26,7 +27,7 @@ def main() -> int:
         with sys.stdin if arguments.file == "-" else open(arguments.file, encoding="utf-8") as lines:
             for value in scores(_rows(lines)):
                 sys.stdout.write(f"{value:.5f}\n")
-    except (OSError, ValueError, WeightsError, PairWeightsError) as error:
+    except (OSError, ValueError, WeightsError) as error:
         sys.stderr.write(f"pipelines.guard: {error}\n")
         return 2
     return 0

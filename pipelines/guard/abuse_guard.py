@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.guard.abuse.model import HEADS, AbuseModel, WeightsError, load_model
+from pipelines.guard.abuse.model import HEADS, AbuseModel, load_model
 from pipelines.guard.abuse.reading import Read, Reader
+from pipelines.weights import WeightsError
 from synthralos.config.config import AbuseAction
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job

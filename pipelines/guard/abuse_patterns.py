@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Sequence
 
-from pipelines.guard.abuse.model import WeightsError, load_model
+from pipelines.guard.abuse.model import load_model
 from pipelines.guard.abuse.patterns import Likeness, PatternIndex
 from pipelines.guard.abuse.reading import Read, Reader
+from pipelines.weights import WeightsError
 from synthralos.config.config import Config
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from pipelines.repeats.protocol import Vectors
 from pipelines.similarity.embedding import NgramEmbedder
-from pipelines.similarity.pairs import SAME_FROM, PairModel, PairWeightsError, load_pair_model
+from pipelines.similarity.pairs import SAME_FROM, PairModel, load_pair_model
 from pipelines.similarity.plain import fingerprint
+from pipelines.weights import WeightsError
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,6 @@ class NgramLikeness:
 def _pair_model() -> PairModel | None:
     try:
         return load_pair_model()
-    except PairWeightsError as error:
+    except WeightsError as error:
         log.error("prompts are compared by their fingerprints alone: %s", error)
         return None

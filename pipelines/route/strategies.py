@@ -1,11 +1,14 @@
-"""Routing strategies and their table: adding one is a class, one line in `STRATEGIES`, and its tests."""
+"""Routing strategies and their table: adding one is a class, one line in `strategies`, and its tests."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from pipelines.route.protocol import Candidate, Strategy
+from pipelines.route.quality.strategy import QualityAware
+from synthralos.config.quality import built_in_quality
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import Step
+from synthralos.domain.quality import QualityTable
 
 
 class Cheapest:
@@ -68,7 +71,14 @@ def _place(number: int, candidate: Candidate) -> str:
     return "the cheapest that fits" if number == 1 else f"number {number} by estimated cost"
 
 
-STRATEGIES: Mapping[str, Strategy] = {
-    "cheapest": Cheapest(),
-    "pinned": Pinned(),
-}
+def strategies(quality: QualityTable) -> Mapping[str, Strategy]:
+    """The table: every strategy by its name."""
+    return {
+        "cheapest": Cheapest(),
+        "pinned": Pinned(),
+        "quality_aware": QualityAware(quality),
+    }
+
+
+STRATEGIES = strategies(built_in_quality())
+"""With the quality that is assumed where nothing was measured."""

@@ -1,20 +1,16 @@
 """The pair model: how surely two prompts are the same one, up to typing, wrapping and manners."""
 
-import hashlib
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
-
-import numpy as np
 
 from pipelines.similarity.bits import in_order
 from pipelines.similarity.features import SIGNS, features
 from pipelines.similarity.reading import read
 from pipelines.similarity.words import RARITY_BITS
+from pipelines.weights import WeightsError, load_weights
 
 SAME_FROM = 0.5
 """From this score on, prompts are the same; on unseen sources, one pair of different ones in a hundred reaches it."""
@@ -22,12 +18,7 @@ SAME_FROM = 0.5
 MOST_DEVIATIONS = 5.0
 """A feature counts no more than so many standard deviations from its mean."""
 
-_FILE, _SUM = "weights.npz", "weights.sha256"
 _STEEPNESS = 0.5
-
-
-class PairWeightsError(Exception):
-    """The data file cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +64,8 @@ def _without_words(one: str, other: str) -> float:
 
 @cache
 def load_pair_model() -> PairModel:
-    """The model of the data file that is shipped, read once a process; raises `PairWeightsError`."""
-    folder = files(__package__)
-    try:
-        data, wanted = folder.joinpath(_FILE).read_bytes(), folder.joinpath(_SUM).read_text().strip()
-    except OSError as error:
-        raise PairWeightsError(f"the weights of the pair model cannot be read: {error}") from error
-    return read_pair_model(data, wanted)
-
-
-def read_pair_model(data: bytes, sha256: str) -> PairModel:
-    """The model of a file's bytes; raises `PairWeightsError` where they are not those of the checksum."""
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise PairWeightsError("the weights of the pair model are damaged: install the package again")
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return pair_model_of(dict(arrays))
+    """The model of the data file that is shipped, read once a process; raises `WeightsError`."""
+    return pair_model_of(load_weights(__package__, "pair"))
 
 
 def pair_model_of(arrays: Mapping[str, Any]) -> PairModel:
@@ -95,5 +73,5 @@ def pair_model_of(arrays: Mapping[str, Any]) -> PairModel:
     rarity = arrays["rarity"].tobytes()
     mean, deviation, weights = (tuple(arrays[name].tolist()) for name in ("mean", "deviation", "weights"))
     if len(rarity) != 1 << RARITY_BITS or not len(mean) == len(deviation) == len(weights) == len(SIGNS):
-        raise PairWeightsError("the weights of the pair model are those of another version")
+        raise WeightsError("the weights of the pair model are those of another version")
     return PairModel(rarity, mean, deviation, weights, float(arrays["bias"]), float(arrays["threshold"]))

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from synthralos.config.credentials import Credentials
+from synthralos.config.quality import built_in_quality
 from synthralos.domain.abuse_patterns import Pattern
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
+from synthralos.domain.quality import QualityTable
 
 AbuseAction = Literal["off", "flag", "deny"]
 PrivateDataAction = Literal["off", "flag", "redact", "refuse"]
@@ -47,6 +49,7 @@ class Config:
     own_limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     guards: GuardActions = GuardActions()
     patterns: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
+    quality: QualityTable = field(default_factory=built_in_quality)
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

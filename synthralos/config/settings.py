@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     submit_timeout: Positive = Field(5.0, description="seconds to try to commit a submission before answering 503")
 
     catalog_file: Path | None = Field(None, description="TOML file of deployments; the built-in catalog otherwise")
+    quality_table: Path | None = Field(
+        None, description="TOML file of quality by model and kind of task, for the strategy quality_aware"
+    )
     sandbox: Literal["auto", "on", "off"] = Field(
         "auto", description="offer the offline sandbox provider; auto: only while no provider key is set"
     )

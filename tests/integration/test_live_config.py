@@ -1,6 +1,7 @@
 """Live configuration: what operators change is in force without a restart, and what is wrong changes nothing."""
 
 import json
+import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.flow.stages import stage_builder
 from pipelines.providers.table import check_deployment
 from synthralos.bus.build import build_bus
 from synthralos.config.config import Config
@@ -18,13 +20,17 @@ from synthralos.core import Core
 from synthralos.domain.abuse_patterns import EVERYONE
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.flags import Flag, FlagState
+from synthralos.domain.jobs import Constraints
 from synthralos.domain.limits import DEFAULT_LIMITS
+from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import State
 from synthralos.live_config import KeptConfig
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.configuration import Configuration
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import new_job
+from tests.fakes.stage_jobs import a_job
+from tests.fakes.stages import a_limiter
 from tests.fakes.stores import Store
 from tests.integration.worker_place import WorkerPlace, worker_place
 
@@ -77,6 +83,18 @@ def test_limits_that_this_release_does_not_understand_are_left_out_alone(databas
     now = live.current
     assert (now.limits_of("free"), now.limits_for("globex", "pro")) == (DEFAULT_LIMITS["free"], DEFAULT_LIMITS["pro"])
     assert now.limits_for("acme", "pro").prompt_tokens == 7
+
+
+def test_a_quality_table_of_ones_own_decides_where_jobs_go(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "quality.toml"
+    path.write_text('[models."sandbox/small"]\ndefault = 0.9\n[models."sandbox/large"]\ndefault = 0.6\n')
+    job = a_job(model="auto", constraints=Constraints(strategy="quality_aware", exclude=("sandbox/medium@us",)))
+    first = []
+    for live in (kept(database), kept(database, quality_table=path)):
+        [plan] = stage_builder(random.Random(1), a_limiter())(live.current).route.plan([job])
+        assert isinstance(plan, RoutingPlan)
+        first.append(plan.steps[0].deployment)
+    assert first == ["sandbox/large@us", "sandbox/small@us"]
 
 
 def test_the_environment_wins_over_the_database(database: Database) -> None:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from pipelines.guard import abuse_guard
 from pipelines.guard.abuse import model as abuse_model
-from pipelines.guard.abuse.model import HEADS, AbuseModel, WeightsError, load_model, read_model
+from pipelines.guard.abuse.model import HEADS, AbuseModel, load_model
 from pipelines.guard.abuse.ngrams import grams
 from pipelines.guard.abuse.noise import NAMES, statistics
 from pipelines.guard.abuse.normalize import normalize
 from pipelines.guard.abuse_guard import AbuseGuard
+from pipelines.weights import WeightsError, read_weights
 from synthralos.domain.findings import Decision, Finding
 from tests.fakes.stage_jobs import a_job
 
@@ -167,7 +168,7 @@ def test_the_systems_own_messages_are_not_looked_at() -> None:
 def test_damaged_weights_are_told_and_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     data = (Path(abuse_model.__file__).parent / "weights.npz").read_bytes()
     with pytest.raises(WeightsError, match="damaged"):
-        read_model(data[:-1] + b"?", "0" * 64)
+        read_weights(data[:-1] + b"?", "0" * 64, "abuse")
 
     def broken() -> AbuseModel:
         raise WeightsError("the weights are damaged")

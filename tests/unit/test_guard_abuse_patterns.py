@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from pipelines.guard import abuse_patterns
 from pipelines.guard.abuse import patterns
-from pipelines.guard.abuse.model import WeightsError, load_model
+from pipelines.guard.abuse.model import load_model
 from pipelines.guard.abuse.patterns import PatternIndex
 from pipelines.guard.abuse.reading import Reader, read
 from pipelines.guard.abuse_guard import AbuseGuard
 from pipelines.guard.abuse_patterns import AbusePatternsGuard
+from pipelines.weights import WeightsError
 from synthralos.config.abuse_patterns import built_in_patterns
 from synthralos.config.config import AbuseAction, Config, GuardActions
 from synthralos.domain.abuse_patterns import EVERYONE, Pattern

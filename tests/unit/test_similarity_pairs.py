@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pipelines.similarity import pairs
 from pipelines.similarity.features import SIGNS, features
-from pipelines.similarity.pairs import SAME_FROM, PairModel, PairWeightsError, load_pair_model, read_pair_model
+from pipelines.similarity.pairs import SAME_FROM, PairModel, load_pair_model
 from pipelines.similarity.reading import read
+from pipelines.weights import WeightsError, read_weights
 
 FOLDER = Path(pairs.__file__).parent
 RIVERS = "Name three rivers in France and the towns at which they reach the sea."
@@ -122,14 +123,14 @@ def test_long_texts_of_many_odd_words_do_not_take_long(model: PairModel) -> None
 
 def test_damaged_weights_are_told() -> None:
     data, wanted = (FOLDER / "weights.npz").read_bytes(), (FOLDER / "weights.sha256").read_text().strip()
-    assert read_pair_model(data, wanted) == load_pair_model()
+    assert pairs.pair_model_of(read_weights(data, wanted, "pair")) == load_pair_model()
     for damaged in (data[:-1] + b"?", data[:100], b""):
-        with pytest.raises(PairWeightsError, match="damaged"):
-            read_pair_model(damaged, wanted)
+        with pytest.raises(WeightsError, match="damaged"):
+            read_weights(damaged, wanted, "pair")
 
 
 def test_weights_of_other_features_are_refused() -> None:
-    with pytest.raises(PairWeightsError):
+    with pytest.raises(WeightsError):
         pairs.pair_model_of(
             {name: np.zeros(2) for name in ("mean", "deviation", "weights", "bias", "threshold", "rarity")}
         )

@@ -1,10 +1,7 @@
 """The abuse model: weights of a data file, and the scores that they give."""
 
-import hashlib
-import io
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +10,7 @@ import numpy.typing as npt
 from pipelines.guard.abuse.noise import LEAST_CHARACTERS, CharacterModel, statistics
 from pipelines.guard.abuse.reading import Read, read
 from pipelines.guard.abuse.trees import Trees
+from pipelines.weights import WeightsError, load_weights
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,12 +22,6 @@ _WINDOW_COSTS = 3.0
 """A part says less than a whole text."""
 _OVERALL = 0.5
 _TOO_SHORT = -8.0
-
-_FILE, _SUM = "weights.npz", "weights.sha256"
-
-
-class WeightsError(Exception):
-    """The data file cannot be used."""
 
 
 class Scores(NamedTuple):
@@ -80,23 +72,10 @@ class AbuseModel:
 @cache
 def load_model() -> AbuseModel:
     """The model of the data file that is shipped, read once a process; raises `WeightsError`."""
-    folder = files(__package__)
     try:
-        data, wanted = folder.joinpath(_FILE).read_bytes(), folder.joinpath(_SUM).read_text().strip()
-    except OSError as error:
-        raise WeightsError(f"the weights of the abuse model cannot be read: {error}") from error
-    return read_model(data, wanted)
-
-
-def read_model(data: bytes, sha256: str) -> AbuseModel:
-    """The model of a file's bytes; raises `WeightsError` where they are not those of the checksum."""
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise WeightsError("the weights of the abuse model are damaged: install the package again")
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        try:
-            return model_of(dict(arrays))
-        except KeyError as error:
-            raise WeightsError(f"the weights of the abuse model are those of another version: {error}") from error
+        return model_of(load_weights(__package__, "abuse"))
+    except KeyError as error:
+        raise WeightsError(f"the weights of the abuse model are those of another version: {error}") from error
 
 
 def model_of(arrays: dict[str, Any]) -> AbuseModel:
