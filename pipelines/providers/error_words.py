@@ -17,6 +17,7 @@ BY_CODE: Mapping[str, FailureClass] = {
     "billing_hard_limit_reached": FailureClass.QUOTA_EXHAUSTED,
     "billing_not_active": FailureClass.QUOTA_EXHAUSTED,
     "billing_error": FailureClass.QUOTA_EXHAUSTED,
+    "billing_disabled": FailureClass.QUOTA_EXHAUSTED,
     # Too much at once.
     "rate_limit_exceeded": FailureClass.RATE_LIMITED,
     "rate_limit_error": FailureClass.RATE_LIMITED,
@@ -28,12 +29,14 @@ BY_CODE: Mapping[str, FailureClass] = {
     "server_overloaded": FailureClass.OVERLOADED,
     "slow_down": FailureClass.OVERLOADED,
     "unavailable": FailureClass.OVERLOADED,
+    "model_capacity_exhausted": FailureClass.OVERLOADED,
     # It gave up waiting for its own work.
     "timeout_error": FailureClass.TIMEOUT,
     "deadline_exceeded": FailureClass.TIMEOUT,
     # The key, or what it may do.
     "invalid_api_key": FailureClass.CREDENTIAL,
     "api_key_invalid": FailureClass.CREDENTIAL,
+    "api_key_expired": FailureClass.CREDENTIAL,
     "authentication_error": FailureClass.CREDENTIAL,
     "permission_error": FailureClass.CREDENTIAL,
     "permission_denied": FailureClass.CREDENTIAL,
@@ -55,6 +58,7 @@ BY_CODE: Mapping[str, FailureClass] = {
     "unsupported_value": FailureClass.UNSUPPORTED,
     "unknown_parameter": FailureClass.UNSUPPORTED,
     "unsupported_country_region_territory": FailureClass.UNSUPPORTED,
+    "region_not_supported": FailureClass.UNSUPPORTED,
     "unsupported_api_version": FailureClass.UNSUPPORTED,
     "integer_above_max_value": FailureClass.UNSUPPORTED,
     "array_above_max_length": FailureClass.UNSUPPORTED,
@@ -72,6 +76,14 @@ BY_CODE: Mapping[str, FailureClass] = {
 }
 """Lower-case error codes, types and Google status names. Codes that end in `_spend_limit_exceeded` are money too."""
 
+MONEY = re.compile(
+    r"credit balance is too low|you have reached your specified (?:workspace )?api usage limits"
+    r"|\byour (?:prepa\w+ )?credits? (?:are|is|have been) (?:depleted|exhausted|used up)"
+    r"|exceeded (?:its|your|the) (?:\w+ )?spend(?:ing)? (?:cap|limit)",
+    re.IGNORECASE,
+)
+"""What Anthropic and Google say to an account without money, under codes that else mean a wrong or a frequent call."""
+
 _BEYOND = r"exceed|longer|larger|greater|too (?:long|large|many|big)|maximum|overflow|reduce|does not fit|at most"
 
 _LITTLE_SAID = (200, 400, 413, 422, 500)
@@ -79,7 +91,6 @@ _LITTLE_SAID = (200, 400, 413, 422, 500)
 BY_TEXT: tuple[tuple[re.Pattern[str], FailureClass, frozenset[int]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), failure_class, frozenset(statuses))
     for pattern, failure_class, statuses in (
-        (r"credit balance is too low", FailureClass.QUOTA_EXHAUSTED, _LITTLE_SAID),
         (r"api key not valid|api key expired", FailureClass.CREDENTIAL, _LITTLE_SAID),
         # OpenAI, vLLM, SGLang, llama.cpp, Ollama, LM Studio, Mistral, Fireworks.
         (
@@ -116,6 +127,9 @@ BY_TEXT: tuple[tuple[re.Pattern[str], FailureClass, frozenset[int]], ...] = tupl
             r"|unsupported|not (?:a )?(?:chat|vision|multimodal) model|does not have access"
             r"|(?:model|deployment)\b.{0,200}?(?:not found|does not exist|not exist|unknown|deprecated|decommissioned)"
             r"|(?:unknown|invalid|no such|unrecognized) (?:model|parameter|argument|field|name|request argument)"
+            r"|is deprecated for this model|cannot both be specified for this model"
+            # Thoughts of another provider, or none, where this one wants its own.
+            r"|missing (?:a )?`?thought_?signature|expected `thinking`|invalid `signature`"
             r"|only (?:the default|.{1,60}(?:is|are) supported)|roles? must alternate"
             r"|(?:max_(?:completion_|output_|new_)?tokens).{0,80}(?:too (?:large|high|big)|at most|less than|exceed)"
             r"|supports at most|is not allowed for this model",
