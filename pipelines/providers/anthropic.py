@@ -11,15 +11,18 @@ from pipelines.providers.wire import Wire
 from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.deployments import Deployment
 
-VERSION = "2023-06-01"
+VERSION = "2026-10-21"
 """The version of the API that is spoken (`anthropic-version`)."""
+
+SAMPLING_VERSION = "2023-06-01"
+"""The last one that takes `temperature`, `top_p` and `top_k`; of the rest that is sent it makes no difference."""
 
 
 class AnthropicProvider(HttpProvider):
     """Speaks messages to any base URL.
 
-    A deployment's `options` may hold `sampling`: false for models that take neither `temperature` nor `top_p`, and
-    `allow_options`: names of provider options to pass on besides those that all may have.
+    A deployment's `options` may hold `sampling`: true for models that take `temperature`, `top_p` and `top_k`, as those
+    before Opus 4.7 do, and `allow_options`: names of provider options to pass on besides those that all may have.
     """
 
     def __init__(self, credentials: CredentialsNow, client: Client | None = None) -> None:
@@ -33,13 +36,15 @@ def check_deployment(deployment: Deployment) -> None:
 
 
 def _wire(deployment: Deployment, key: str | None) -> Wire:
-    headers = (("anthropic-version", VERSION), *(() if key is None else (("x-api-key", key),)))
-    encoded = partial(encode, deployment=deployment, sampling=_sampling(deployment))
+    sampling = _sampling(deployment)
+    version = SAMPLING_VERSION if sampling else VERSION
+    headers = (("anthropic-version", version), *(() if key is None else (("x-api-key", key),)))
+    encoded = partial(encode, deployment=deployment, sampling=sampling)
     return Wire(f"{deployment.base_url}/messages", headers, encoded, decode, RULES.widened_by(deployment.options))
 
 
 def _sampling(deployment: Deployment) -> bool:
-    chosen = deployment.options.get("sampling", True)
+    chosen = deployment.options.get("sampling", False)
     if not isinstance(chosen, bool):
         raise ValueError("options.sampling: must be true or false")
     return chosen

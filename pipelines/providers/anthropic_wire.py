@@ -44,14 +44,17 @@ _TOOL_CHOICES = {"none": {"type": "none"}, "auto": {"type": "auto"}, "required":
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def encode(request: Request, deployment: Deployment, *, sampling: bool = True) -> bytes:
+def encode(request: Request, deployment: Deployment, *, sampling: bool = False) -> bytes:
     """The JSON body of the call; raises `NotTaken` for what this API has no form for.
 
-    `sampling`: whether the model takes `temperature` and `top_p`.
+    `sampling`: whether the model takes `temperature`, `top_p` and the option `top_k`.
     """
     body = request.body
     options = dict(request.provider_options.get(deployment.provider) or {})
     one_call, effort = options.pop("disable_parallel_tool_use", None), options.pop("effort", None)
+    sampled = {"temperature": body.get("temperature"), "top_p": body.get("top_p"), "top_k": options.pop("top_k", None)}
+    if body.get("seed") is not None:
+        raise NotTaken("seed: this API has none; leave it out")
     system = [{"type": "text", "text": text} for text in system_texts(body["messages"])]
     config = {"effort": effort, "format": _format(body)}
     found = {
@@ -61,20 +64,18 @@ def encode(request: Request, deployment: Deployment, *, sampling: bool = True) -
         "system": system or None,
         "stop_sequences": stops(body) or None,
         "output_config": {name: value for name, value in config.items() if value is not None} or None,
-        **_sampling(body, sampling=sampling),
+        **_sampling(sampled, sampling=sampling),
         **_tools(body, one_call),
         **options,
     }
     return orjson.dumps({name: value for name, value in found.items() if value is not None})
 
 
-def _sampling(body: Mapping[str, Any], *, sampling: bool) -> dict[str, Any]:
-    if body.get("seed") is not None:
-        raise NotTaken("seed: this API has none; leave it out")
-    given = {name: body[name] for name in ("temperature", "top_p") if body.get(name) is not None}
+def _sampling(wanted: Mapping[str, Any], *, sampling: bool) -> dict[str, Any]:
+    given = {name: value for name, value in wanted.items() if value is not None}
     if given and not sampling:
         raise NotTaken(f"{next(iter(given))}: this model takes none; leave it out")
-    if len(given) > 1:
+    if given.keys() >= {"temperature", "top_p"}:
         raise NotTaken("top_p: this API takes it only without temperature; leave one out")
     if given.get("temperature", 0) > 1:
         raise NotTaken("temperature: this API takes at most 1; send a smaller one")

@@ -13,14 +13,15 @@ BY_CODE: Mapping[str, FailureClass] = {
     # Money: not a rate limit, waiting does not help.
     "insufficient_quota": FailureClass.QUOTA_EXHAUSTED,
     "credit_balance_exhausted": FailureClass.QUOTA_EXHAUSTED,
-    "enforced_spend_limit_reached": FailureClass.QUOTA_EXHAUSTED,
     "billing_hard_limit_reached": FailureClass.QUOTA_EXHAUSTED,
     "billing_not_active": FailureClass.QUOTA_EXHAUSTED,
     "billing_error": FailureClass.QUOTA_EXHAUSTED,
+    "linked_organization_billing_unavailable": FailureClass.QUOTA_EXHAUSTED,
     "billing_disabled": FailureClass.QUOTA_EXHAUSTED,
     # Too much at once.
     "rate_limit_exceeded": FailureClass.RATE_LIMITED,
     "rate_limit_error": FailureClass.RATE_LIMITED,
+    "ramp_limit_exceeded": FailureClass.RATE_LIMITED,
     "too_many_requests": FailureClass.RATE_LIMITED,
     "resource_exhausted": FailureClass.RATE_LIMITED,
     # The provider has no capacity.
@@ -42,6 +43,7 @@ BY_CODE: Mapping[str, FailureClass] = {
     "permission_denied": FailureClass.CREDENTIAL,
     "unauthenticated": FailureClass.CREDENTIAL,
     "account_deactivated": FailureClass.CREDENTIAL,
+    "organization_on_hold": FailureClass.CREDENTIAL,
     "incorrect_hostname": FailureClass.CREDENTIAL,
     # This deployment does not take the request; another one may.
     "model_not_found": FailureClass.UNSUPPORTED,
@@ -57,6 +59,7 @@ BY_CODE: Mapping[str, FailureClass] = {
     "unsupported_parameter": FailureClass.UNSUPPORTED,
     "unsupported_value": FailureClass.UNSUPPORTED,
     "unknown_parameter": FailureClass.UNSUPPORTED,
+    "organization_type_not_supported": FailureClass.UNSUPPORTED,
     "unsupported_country_region_territory": FailureClass.UNSUPPORTED,
     "region_not_supported": FailureClass.UNSUPPORTED,
     "unsupported_api_version": FailureClass.UNSUPPORTED,
@@ -74,7 +77,9 @@ BY_CODE: Mapping[str, FailureClass] = {
     "moderation_blocked": FailureClass.CONTENT_FILTERED,
     "invalid_prompt": FailureClass.CONTENT_FILTERED,
 }
-"""Lower-case error codes, types and Google status names. Codes that end in `_spend_limit_exceeded` are money too."""
+"""Lower-case error codes, types and Google status names. Codes that end in one of `SPEND_LIMITS` are money, too."""
+
+SPEND_LIMITS = ("_spend_limit_exceeded", "_spend_limit_reached")
 
 MONEY = re.compile(
     r"credit balance is too low|you have reached your specified (?:workspace )?api usage limits"

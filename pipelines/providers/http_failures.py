@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pipelines.providers import legible
-from pipelines.providers.error_words import BY_CODE, BY_HUNDRED, BY_STATUS, BY_TEXT, MONEY
+from pipelines.providers.error_words import BY_CODE, BY_HUNDRED, BY_STATUS, BY_TEXT, MONEY, SPEND_LIMITS
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.money import Usage
 
@@ -129,7 +129,7 @@ def _class_of(status: int, error: ErrorBody) -> FailureClass:
 def _is_about_money(error: ErrorBody) -> bool:
     """Whether waiting for a moment brings nothing back: asked first, as these errors have the codes of rate limits."""
     named = [code.lower() for code in (*error.codes, *_reasons(error))]
-    if any(name.endswith("_spend_limit_exceeded") or "perday" in name for name in named):
+    if any(name.endswith(SPEND_LIMITS) or "perday" in name for name in named):
         return True
     empty = any(violation.get("quotaValue") == "0" for violation in _violations(error))
     return empty or MONEY.search(error.text) is not None

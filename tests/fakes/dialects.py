@@ -165,8 +165,6 @@ def google_error(message: str, status: int, *details: Json) -> Json:
     return {"error": {"code": status, "message": message, "status": named, "details": list(details)}}
 
 
-GOOGLE = Dialect(
-    "/v1beta", "/v1beta/models/{model}:generateContent", _google_problem, candidates, _google_billed, google_error
-)
+GOOGLE = Dialect("/v1", "/v1/models/{model}:generateContent", _google_problem, candidates, _google_billed, google_error)
 
 DIALECTS = (OPENAI, ANTHROPIC, GOOGLE)
