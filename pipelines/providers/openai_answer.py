@@ -68,7 +68,7 @@ def _is_empty(reply: Reply) -> bool:
 
 
 def _is_thought(part: object) -> bool:
-    return isinstance(part, dict) and part.get("type") in _THOUGHTS
+    return isinstance(part, dict) and str(part.get("type")) in _THOUGHTS
 
 
 def _text(content: object) -> str | None:
