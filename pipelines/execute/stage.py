@@ -97,7 +97,8 @@ def _failure_cost(price: Price | None, failure: Failure) -> tuple[Billed, Decima
         return Billed.YES, _cost(price, failure.usage)
     if failure.failure_class in ANSWERED:
         return Billed.YES, None
-    if failure.maybe_billed:
+    withheld = failure.failure_class is FailureClass.CONTENT_FILTERED and failure.http_status == 200
+    if failure.maybe_billed or withheld:
         return Billed.MAYBE, None
     return Billed.NO, Decimal(0)
 

@@ -18,19 +18,15 @@ FINISH_REASONS: Mapping[str, str] = {"STOP": "stop", "MAX_TOKENS": "length"}
 """OpenAI's words for the reasons of an end; others are kept as they are."""
 
 WITHHELD = frozenset(
-    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
+    {"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
      "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
 )  # fmt: skip
 """The provider's filter stopped the answer."""
 
-SPOILED: Mapping[str, FailureClass] = {
-    "MALFORMED_FUNCTION_CALL": FailureClass.SCHEMA_MISMATCH,
-    "UNEXPECTED_TOOL_CALL": FailureClass.SCHEMA_MISMATCH,
-    "MALFORMED_RESPONSE": FailureClass.SCHEMA_MISMATCH,
-    "MISSING_THOUGHT_SIGNATURE": FailureClass.UNSUPPORTED,
-    "LANGUAGE": FailureClass.UNSUPPORTED,
-}
-"""What an answer without content means that ended so."""
+SPOILED = frozenset(
+    {"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE"}
+)
+"""The model was at work, and what it wrote has no form in which it could be given."""
 
 
 def decode(body: bytes, headers: Mapping[str, str]) -> Reply | Failure:
@@ -48,9 +44,10 @@ def decode(body: bytes, headers: Mapping[str, str]) -> Reply | Failure:
     if reason in WITHHELD:
         return withheld(f": {reason}", usage)
     reply = _reply(_parts(candidate), name_in(document.get("responseId")) or "0")
-    if reason is not None and reason in SPOILED and not reply.text and not reply.tool_calls:
+    if reason in SPOILED and not reply.text and not reply.tool_calls:
         said = name_in(candidate.get("finishMessage")) or "it says no more"
-        return Failure(SPOILED[reason], f"the answer ended with {reason}: {said}", None, 200, reason, usage)
+        message = f"the answer ended with {reason}: {said}"
+        return Failure(FailureClass.SCHEMA_MISMATCH, message, None, 200, reason, usage)
     reply.usage = usage
     finish = FINISH_REASONS.get(reason or "", reason)
     reply.finish_reason = "tool_calls" if finish == "stop" and reply.tool_calls else finish
