@@ -128,6 +128,10 @@ class ResultView(View):
 
     text: str | None
     reasoning: Annotated[str | None, Field(description="what the model told of its thoughts, if it did")] = None
+    thinking: Annotated[
+        list[dict[str, Any]] | None,
+        Field(description="thoughts that the provider signed: send them back unchanged, as `thinking` of the message"),
+    ] = None
     tool_calls: list[dict[str, Any]]
     finish_reason: str | None
     model: str | None

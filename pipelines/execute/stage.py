@@ -97,7 +97,8 @@ def _failure_cost(price: Price | None, failure: Failure) -> tuple[Billed, Decima
         return Billed.YES, _cost(price, failure.usage)
     if failure.failure_class in ANSWERED:
         return Billed.YES, None
-    if failure.maybe_billed:
+    withheld = failure.failure_class is FailureClass.CONTENT_FILTERED and failure.http_status == 200
+    if failure.maybe_billed or withheld:
         return Billed.MAYBE, None
     return Billed.NO, Decimal(0)
 
@@ -107,11 +108,12 @@ def _cost(price: Price | None, usage: Usage | None) -> Decimal | None:
 
 
 def result_json(deployment: Deployment, reply: Reply) -> dict[str, Any]:
-    """A job's result as it is stored and published. `reasoning` is there where the provider told of it."""
+    """A job's result as it is stored and published. `reasoning` and `thinking` are there where the provider has any."""
     usage = reply.usage
     return {
         "text": reply.text,
         **({} if reply.reasoning is None else {"reasoning": reply.reasoning}),
+        **({"thinking": reply.thinking} if reply.thinking else {}),
         "tool_calls": reply.tool_calls,
         "finish_reason": reply.finish_reason,
         "model": reply.model or deployment.upstream_model,

@@ -13,13 +13,15 @@ BY_CODE: Mapping[str, FailureClass] = {
     # Money: not a rate limit, waiting does not help.
     "insufficient_quota": FailureClass.QUOTA_EXHAUSTED,
     "credit_balance_exhausted": FailureClass.QUOTA_EXHAUSTED,
-    "enforced_spend_limit_reached": FailureClass.QUOTA_EXHAUSTED,
     "billing_hard_limit_reached": FailureClass.QUOTA_EXHAUSTED,
     "billing_not_active": FailureClass.QUOTA_EXHAUSTED,
     "billing_error": FailureClass.QUOTA_EXHAUSTED,
+    "linked_organization_billing_unavailable": FailureClass.QUOTA_EXHAUSTED,
+    "billing_disabled": FailureClass.QUOTA_EXHAUSTED,
     # Too much at once.
     "rate_limit_exceeded": FailureClass.RATE_LIMITED,
     "rate_limit_error": FailureClass.RATE_LIMITED,
+    "ramp_limit_exceeded": FailureClass.RATE_LIMITED,
     "too_many_requests": FailureClass.RATE_LIMITED,
     "resource_exhausted": FailureClass.RATE_LIMITED,
     # The provider has no capacity.
@@ -28,17 +30,20 @@ BY_CODE: Mapping[str, FailureClass] = {
     "server_overloaded": FailureClass.OVERLOADED,
     "slow_down": FailureClass.OVERLOADED,
     "unavailable": FailureClass.OVERLOADED,
+    "model_capacity_exhausted": FailureClass.OVERLOADED,
     # It gave up waiting for its own work.
     "timeout_error": FailureClass.TIMEOUT,
     "deadline_exceeded": FailureClass.TIMEOUT,
     # The key, or what it may do.
     "invalid_api_key": FailureClass.CREDENTIAL,
     "api_key_invalid": FailureClass.CREDENTIAL,
+    "api_key_expired": FailureClass.CREDENTIAL,
     "authentication_error": FailureClass.CREDENTIAL,
     "permission_error": FailureClass.CREDENTIAL,
     "permission_denied": FailureClass.CREDENTIAL,
     "unauthenticated": FailureClass.CREDENTIAL,
     "account_deactivated": FailureClass.CREDENTIAL,
+    "organization_on_hold": FailureClass.CREDENTIAL,
     "incorrect_hostname": FailureClass.CREDENTIAL,
     # This deployment does not take the request; another one may.
     "model_not_found": FailureClass.UNSUPPORTED,
@@ -54,7 +59,9 @@ BY_CODE: Mapping[str, FailureClass] = {
     "unsupported_parameter": FailureClass.UNSUPPORTED,
     "unsupported_value": FailureClass.UNSUPPORTED,
     "unknown_parameter": FailureClass.UNSUPPORTED,
+    "organization_type_not_supported": FailureClass.UNSUPPORTED,
     "unsupported_country_region_territory": FailureClass.UNSUPPORTED,
+    "region_not_supported": FailureClass.UNSUPPORTED,
     "unsupported_api_version": FailureClass.UNSUPPORTED,
     "integer_above_max_value": FailureClass.UNSUPPORTED,
     "array_above_max_length": FailureClass.UNSUPPORTED,
@@ -70,7 +77,17 @@ BY_CODE: Mapping[str, FailureClass] = {
     "moderation_blocked": FailureClass.CONTENT_FILTERED,
     "invalid_prompt": FailureClass.CONTENT_FILTERED,
 }
-"""Lower-case error codes, types and Google status names. Codes that end in `_spend_limit_exceeded` are money too."""
+"""Lower-case error codes, types and Google status names. Codes that end in one of `SPEND_LIMITS` are money, too."""
+
+SPEND_LIMITS = ("_spend_limit_exceeded", "_spend_limit_reached")
+
+MONEY = re.compile(
+    r"credit balance is too low|you have reached your specified (?:workspace )?api usage limits"
+    r"|\byour (?:prepa\w+ )?credits? (?:are|is|have been) (?:depleted|exhausted|used up)"
+    r"|exceeded (?:its|your|the) (?:\w+ )?spend(?:ing)? (?:cap|limit)",
+    re.IGNORECASE,
+)
+"""What Anthropic and Google say to an account without money, under codes that else mean a wrong or a frequent call."""
 
 _BEYOND = r"exceed|longer|larger|greater|too (?:long|large|many|big)|maximum|overflow|reduce|does not fit|at most"
 
@@ -79,7 +96,6 @@ _LITTLE_SAID = (200, 400, 413, 422, 500)
 BY_TEXT: tuple[tuple[re.Pattern[str], FailureClass, frozenset[int]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), failure_class, frozenset(statuses))
     for pattern, failure_class, statuses in (
-        (r"credit balance is too low", FailureClass.QUOTA_EXHAUSTED, _LITTLE_SAID),
         (r"api key not valid|api key expired", FailureClass.CREDENTIAL, _LITTLE_SAID),
         # OpenAI, vLLM, SGLang, llama.cpp, Ollama, LM Studio, Mistral, Fireworks.
         (
@@ -116,6 +132,9 @@ BY_TEXT: tuple[tuple[re.Pattern[str], FailureClass, frozenset[int]], ...] = tupl
             r"|unsupported|not (?:a )?(?:chat|vision|multimodal) model|does not have access"
             r"|(?:model|deployment)\b.{0,200}?(?:not found|does not exist|not exist|unknown|deprecated|decommissioned)"
             r"|(?:unknown|invalid|no such|unrecognized) (?:model|parameter|argument|field|name|request argument)"
+            r"|is deprecated for this model|cannot both be specified for this model"
+            # Thoughts of another provider, or none, where this one wants its own.
+            r"|missing (?:a )?`?thought_?signature|expected `thinking`|invalid `signature`"
             r"|only (?:the default|.{1,60}(?:is|are) supported)|roles? must alternate"
             r"|(?:max_(?:completion_|output_|new_)?tokens).{0,80}(?:too (?:large|high|big)|at most|less than|exceed)"
             r"|supports at most|is not allowed for this model",

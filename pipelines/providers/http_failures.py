@@ -1,7 +1,8 @@
 """What an HTTP error from a provider means: from its status, headers and body to a `Failure`.
 
-An error is judged by the first of these that knows it: its code (`BY_CODE`), the provider's details, its text
-(`BY_TEXT`, for servers that give no usable code), its status (`BY_STATUS`), the hundreds of its status.
+An error is judged by the first of these that knows it: whether it is about money (`MONEY`), its code (`BY_CODE`), the
+provider's details, its text (`BY_TEXT`, for servers that give no usable code), its status (`BY_STATUS`), the hundreds
+of its status.
 The tables are in `error_words`.
 """
 
@@ -14,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pipelines.providers import legible
-from pipelines.providers.error_words import BY_CODE, BY_HUNDRED, BY_STATUS, BY_TEXT
+from pipelines.providers.error_words import BY_CODE, BY_HUNDRED, BY_STATUS, BY_TEXT, MONEY, SPEND_LIMITS
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.money import Usage
 
@@ -27,6 +28,7 @@ _WRAPPING = frozenset({200, 500, 502})
 MOST_SECONDS = 30 * 86_400.0
 """A wish to wait for longer than this is none: it cannot be true."""
 
+_LIMITS = ("requests", "tokens", "input-tokens", "output-tokens")
 _STATUS = re.compile("[45][0-9][0-9]", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\s]+")
 
@@ -67,6 +69,7 @@ def read_document(document: object) -> ErrorBody:
     codes = [str(code) for code in given if isinstance(code, str | int) and not isinstance(code, bool) and code]
     texts = (error.get(name) for name in ("message", "msg", "detail", "Message", "error_description"))
     details = error.get("details")
+    details = [details] if isinstance(details, dict) else details
     return ErrorBody(
         text=next((text for text in texts if isinstance(text, str)), ""),
         codes=tuple(codes),
@@ -98,6 +101,7 @@ def failure_of(
     Where the error has a status of its own and came through a gateway, that one counts. `usage` was billed.
     """
     wait = retry_after(headers, now)
+    wait = _reset_of(headers, now) if wait is None else wait
     own = error.status if error.status is not None and status in _WRAPPING else status
     said = f"HTTP {status}" if own == status else f"HTTP {status} with error {own}"
     return Failure(
@@ -111,10 +115,8 @@ def failure_of(
 
 
 def _class_of(status: int, error: ErrorBody) -> FailureClass:
-    for code in (*error.codes, *_reasons(error)):
-        lowered = code.lower()
-        if lowered.endswith("_spend_limit_exceeded") or "perday" in lowered:
-            return FailureClass.QUOTA_EXHAUSTED
+    if _is_about_money(error):
+        return FailureClass.QUOTA_EXHAUSTED
     for code in (*_reasons(error), *error.codes):
         if code.lower() in BY_CODE:
             return BY_CODE[code.lower()]
@@ -124,15 +126,31 @@ def _class_of(status: int, error: ErrorBody) -> FailureClass:
     return BY_STATUS.get(status) or BY_HUNDRED.get(status // 100, FailureClass.AMBIGUOUS)
 
 
+def _is_about_money(error: ErrorBody) -> bool:
+    """Whether waiting for a moment brings nothing back: asked first, as these errors have the codes of rate limits."""
+    named = [code.lower() for code in (*error.codes, *_reasons(error))]
+    if any(name.endswith(SPEND_LIMITS) or "perday" in name for name in named):
+        return True
+    empty = any(violation.get("quotaValue") == "0" for violation in _violations(error))
+    return empty or MONEY.search(error.text) is not None
+
+
 def _reasons(error: ErrorBody) -> Iterator[str]:
-    """Google's `ErrorInfo.reason`, and the quotas that were hit: `…PerDay…` is money, `…PerMinute…` is rate."""
+    """What the details name as the reason, and the quotas that were hit: `…PerDay…` is money, `…PerMinute…` is rate.
+
+    Google's `ErrorInfo.reason` and `QuotaFailure.violations`, Anthropic's `error_code`.
+    """
     for detail in error.details:
-        if isinstance(detail.get("reason"), str):
-            yield detail["reason"]
+        yield from (name for name in map(detail.get, ("reason", "error_code")) if isinstance(name, str))
+    for violation in _violations(error):
+        if isinstance(violation.get("quotaId"), str):
+            yield violation["quotaId"]
+
+
+def _violations(error: ErrorBody) -> Iterator[dict[str, Any]]:
+    for detail in error.details:
         violations = detail.get("violations")
-        for violation in violations if isinstance(violations, list) else ():
-            if isinstance(violation, dict) and isinstance(violation.get("quotaId"), str):
-                yield violation["quotaId"]
+        yield from (v for v in violations if isinstance(v, dict)) if isinstance(violations, list) else ()
 
 
 def _retry_delay(error: ErrorBody) -> float | None:
@@ -161,6 +179,25 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     if until is None:
         return None
     return _believable((until - (_date(headers.get("date")) or now)).total_seconds())
+
+
+def _reset_of(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds until the last of Anthropic's limits that are used up is full again, where an answer says when."""
+    waits = []
+    for limit in _LIMITS:
+        if headers.get(f"anthropic-ratelimit-{limit}-remaining") == "0":
+            reset = _instant(headers.get(f"anthropic-ratelimit-{limit}-reset"))
+            waits.append(None if reset is None else (reset - (_date(headers.get("date")) or now)).total_seconds())
+    known = [wait for wait in waits if wait is not None]
+    return _believable(max(known)) if known else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _seconds(text: str | None) -> float | None:

@@ -20,7 +20,6 @@ UNREADABLE = object()
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _UNKNOWN_CHARACTER = "\ufffd"
-_USAGE = re.compile(r'"usage"\s*:\s*(?=\{)')
 _BIGGEST = 2**63
 
 
@@ -39,10 +38,10 @@ def read(body: bytes, charset: str | None = None) -> Any:
         return UNREADABLE
 
 
-def find_usage(body: bytes) -> Any:
-    """The last `usage` in a body that is not JSON as a whole; None where there is none."""
+def find_usage(body: bytes, name: str = "usage") -> Any:
+    """The last member `name` in a body that is not JSON as a whole; None where there is none."""
     text = body.decode("utf-8", "replace")
-    for place in reversed(list(_USAGE.finditer(text))):
+    for place in reversed(list(re.finditer(rf'"{name}"\s*:\s*(?=\{{)', text))):
         try:
             return _LENIENT.raw_decode(text, place.end())[0]
         except (ValueError, RecursionError):

@@ -6,19 +6,14 @@ Source: OpenAI API reference, "The chat completion object", and what others make
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pipelines.providers import legible
-from pipelines.providers.http_failures import failure_of, read_document, shown
+from pipelines.providers.answers import failure_in, name_in, not_an_answer, read_object, request_id, withheld
 from pipelines.providers.openai_usage import read_usage
 from synthralos.domain.attempts import Reply
-from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.money import Usage
-
-LONGEST_NAME = 200
-"""Characters that are kept of what a provider calls its model, its request, or the reason of an end."""
+from synthralos.domain.failures import Failure
 
 _TEXTS = ("text", "content", "value", "output_text", "parts")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
@@ -31,32 +26,24 @@ def decode(body: bytes, headers: Mapping[str, str], *, thoughts_beside: bool = F
     What is neither a completion nor an error is ambiguous: the provider did something, and may have billed it.
     `thoughts_beside`: see `read_usage`.
     """
-    document = legible.read(body, _charset(headers))
-    if document is legible.UNREADABLE:
-        found = read_usage(legible.find_usage(body), thoughts_beside=thoughts_beside)
-        return _not_a_completion("the answer is not JSON", found)
-    if isinstance(document, list) and len(document) == 1:
-        document = document[0]
-    if not isinstance(document, dict):
-        return _not_a_completion("the answer is not a JSON object", None)
+    document = read_object(body, headers, partial(read_usage, thoughts_beside=thoughts_beside))
+    if isinstance(document, Failure):
+        return document
     choice = _first_choice(document)
     usage = read_usage(_raw_usage(document, choice), thoughts_beside=thoughts_beside)
     message = _message(choice)
-    finish_reason = _name(choice.get("finish_reason"))
+    finish_reason = name_in(choice.get("finish_reason"))
     if finish_reason == "content_filter":
-        return Failure(FailureClass.CONTENT_FILTERED, "the provider withheld the answer", http_status=200, usage=usage)
+        return withheld("", usage)
     reply = None if message is None else _reply(message)
     failed = choice.get("error") or document.get("error")
     if finish_reason == "error" or (failed and (choice.get("error") or reply is None or _is_empty(reply))):
-        failure = failure_of(200, headers, read_document({"error": failed or {}}), datetime.now(UTC), usage)
-        known = failure.failure_class is not FailureClass.AMBIGUOUS
-        return failure if known else replace(failure, failure_class=FailureClass.SERVER_ERROR)
+        return failure_in({"error": failed or {}}, headers, usage)
     if reply is None:
-        return _other_than_a_completion(document, headers, usage)
+        return not_an_answer(document, headers, usage, "the answer has no choices[0].message")
     reply.usage, reply.finish_reason = usage, finish_reason
-    reply.model = _name(document.get("model"))
-    request_id = headers.get("x-request-id") or headers.get("request-id")
-    reply.provider_request_id = _name(request_id) or _name(document.get("id"))
+    reply.model = name_in(document.get("model"))
+    reply.provider_request_id = request_id(headers, document.get("id"))
     return reply
 
 
@@ -81,7 +68,7 @@ def _is_empty(reply: Reply) -> bool:
 
 
 def _is_thought(part: object) -> bool:
-    return isinstance(part, dict) and part.get("type") in _THOUGHTS
+    return isinstance(part, dict) and str(part.get("type")) in _THOUGHTS
 
 
 def _text(content: object) -> str | None:
@@ -144,27 +131,3 @@ def _message(choice: dict[str, Any]) -> dict[str, Any] | None:
 def _raw_usage(document: dict[str, Any], choice: dict[str, Any]) -> object:
     places = (document, choice, document.get("x_groq"))
     return next((p["usage"] for p in places if isinstance(p, dict) and p.get("usage")), None)
-
-
-def _other_than_a_completion(document: dict[str, Any], headers: Mapping[str, str], usage: Usage | None) -> Failure:
-    """An error without the usual wrapping, if it says of which kind it is; else nobody knows what was done."""
-    error = read_document(document)
-    if error.codes or error.status is not None:
-        failure = failure_of(200, headers, error, datetime.now(UTC), usage)
-        if failure.failure_class is not FailureClass.AMBIGUOUS:
-            return failure
-    return _not_a_completion("the answer has no choices[0].message", usage)
-
-
-def _not_a_completion(problem: str, usage: Usage | None) -> Failure:
-    billed = "; it was billed" if usage is not None else "; it may have been billed"
-    return Failure(FailureClass.AMBIGUOUS, problem + billed, http_status=200, usage=usage)
-
-
-def _name(value: object) -> str | None:
-    return (shown(value)[:LONGEST_NAME] or None) if isinstance(value, str) else None
-
-
-def _charset(headers: Mapping[str, str]) -> str | None:
-    _, _, charset = headers.get("content-type", "").lower().partition("charset=")
-    return charset.partition(";")[0].strip(' "') or None

@@ -4,26 +4,17 @@ A cost is known only where everything in `usage` is explained: nothing is guesse
 cannot be true, is unknown. Sources: the API references of OpenAI, Anthropic, DeepSeek, Moonshot, xAI and Gemini.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
+from pipelines.providers.counting import Unclear, count, is_possible
 from synthralos.domain.money import Usage
-
-MOST_TOKENS = 100_000_000
-"""Tokens that one call may have used: no window is that large, and a larger count is a fault of the server."""
 
 _PROMPT = ("prompt_tokens", "input_tokens")
 _COMPLETION = ("completion_tokens", "output_tokens")
 _BESIDE_THE_INPUT = ("cache_read_input_tokens", "cache_creation_input_tokens")
 """Anthropic's names: its own API counts these beside the input, gateways count them into it."""
-
-_INTEGER = re.compile(r"[0-9]{1,12}", re.ASCII)
-
-
-class _Unclear(Exception):
-    """A count cannot be what it says."""
 
 
 def read_usage(usage: object, *, thoughts_beside: bool = False) -> Usage | None:
@@ -36,7 +27,7 @@ def read_usage(usage: object, *, thoughts_beside: bool = False) -> Usage | None:
         return None
     try:
         return _explained(usage, thoughts_beside=thoughts_beside)
-    except _Unclear:
+    except Unclear:
         return None
 
 
@@ -45,7 +36,7 @@ def _explained(usage: dict[str, Any], *, thoughts_beside: bool) -> Usage | None:
     if prompt is None or completion is None:
         return None
     read, write, reasoning = _counted(usage, _is_cache_read), _counted(usage, _is_cache_write), _reasoning(usage)
-    total = _count(usage.get("total_tokens")) or None
+    total = count(usage.get("total_tokens")) or None
     may_be_beside = any(usage.get(name) for name in _BESIDE_THE_INPUT)
     beside_first = may_be_beside and "prompt_tokens" not in usage
     for cache_beside, reasoning_beside in product((beside_first, not beside_first), (False, True)):
@@ -56,32 +47,24 @@ def _explained(usage: dict[str, Any], *, thoughts_beside: bool) -> Usage | None:
             completion + (reasoning if reasoning_beside else 0),
             read, reasoning, write,
         )  # fmt: skip
-        if total in (None, found.input + found.output) and _is_possible(found):
+        if total in (None, found.input + found.output) and is_possible(found):
             return found
     rest = (total or 0) - prompt - completion
     if not thoughts_beside or rest <= 0:
         return None
     found = Usage(prompt, completion + rest, read, max(reasoning, rest), write)
-    return found if _is_possible(found) else None
-
-
-def _is_possible(usage: Usage) -> bool:
-    return (
-        usage.cached + usage.cache_write <= usage.input
-        and usage.reasoning <= usage.output
-        and max(usage.input, usage.output) <= MOST_TOKENS
-    )
+    return found if is_possible(found) else None
 
 
 def _first(usage: dict[str, Any], names: tuple[str, ...]) -> int | None:
-    return next((count for name in names if (count := _count(usage.get(name))) is not None), None)
+    return next((found for name in names if (found := count(usage.get(name))) is not None), None)
 
 
 def _counted(usage: dict[str, Any], is_meant: Any) -> int:
     """The one count that all names of it agree on; 0 where there is none."""
-    counts = {count for name, value in _named(usage) if is_meant(name) and (count := _count(value))}
+    counts = {found for name, value in _named(usage) if is_meant(name) and (found := count(value))}
     if len(counts) > 1:
-        raise _Unclear
+        raise Unclear
     return counts.pop() if counts else 0
 
 
@@ -106,16 +89,3 @@ def _is_cache_read(name: str) -> bool:
 def _is_cache_write(name: str) -> bool:
     """`cache_write_tokens`, `cache_creation_input_tokens` …"""
     return "cache" in name and "token" in name and ("write" in name or "creat" in name)
-
-
-def _count(value: object) -> int | None:
-    """A number of tokens; None where there is none. Some servers write `5.0`, or `"5"`."""
-    if value is None or isinstance(value, dict | list):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        value = int(value)
-    if type(value) is not int or not 0 <= value <= MOST_TOKENS:
-        raise _Unclear
-    return value

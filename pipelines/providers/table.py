@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.providers import openai, openai_options, sandbox
+from pipelines.providers import anthropic, anthropic_options, google, google_options, openai, openai_options, sandbox
+from pipelines.providers.options import OptionRules
 from pipelines.providers.protocol import Provider
 from synthralos.config.catalog import wrong_field
 from synthralos.config.credentials import CredentialsNow
@@ -22,10 +23,19 @@ class Adapter:
     build: Callable[[CredentialsNow, Settings], Provider]
     check_options: Callable[[Mapping[str, Any], Collection[str]], OptionProblems]
     check_deployment: Callable[[Deployment], object] = lambda _: None
+    widened_by: Callable[[Mapping[str, Any]], Collection[str]] = lambda _: ()
+
+
+def _over_http(
+    build: Callable[[CredentialsNow], Provider], rules: OptionRules, check: Callable[[Deployment], object]
+) -> Adapter:
+    return Adapter(lambda credentials, _: build(credentials), rules.check, check, rules.widened_by)
 
 
 PROVIDERS: Mapping[str, Adapter] = {
-    "openai": Adapter(lambda c, _: openai.OpenAIProvider(c), openai_options.check_options, openai.check_deployment),
+    "openai": _over_http(openai.OpenAIProvider, openai_options.RULES, openai.check_deployment),
+    "anthropic": _over_http(anthropic.AnthropicProvider, anthropic_options.RULES, anthropic.check_deployment),
+    "google": _over_http(google.GoogleProvider, google_options.RULES, google.check_deployment),
     "sandbox": Adapter(
         lambda _, s: sandbox.SandboxProvider(s.sandbox_bill), lambda options, _: sandbox.check_options(options)
     ),
@@ -64,7 +74,8 @@ def check_provider_options(options: Mapping[str, Mapping[str, Any]], catalog: Ca
             known = sorted({deployment.provider for deployment in catalog})
             problems.append((provider, f"is not a provider; choose from {', '.join(known)}"))
             continue
-        widened = [n for d in catalog if d.provider == provider for n in openai_options.widened_by(d.options)]
-        found = PROVIDERS[adapters[provider]].check_options(chosen, widened)
+        adapter = PROVIDERS[adapters[provider]]
+        widened = [n for d in catalog if d.provider == provider for n in adapter.widened_by(d.options)]
+        found = adapter.check_options(chosen, widened)
         problems += [(f"{provider}.{field}", problem) for field, problem in found]
     return problems

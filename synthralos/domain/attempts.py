@@ -34,6 +34,7 @@ class Reply:
 
     `text` is the assistant's message; `tool_calls` and `finish_reason` are as OpenAI names them.
     `model` is the model that the provider says it used. `reasoning` is what it tells of its thoughts, where it does.
+    `thinking` are thoughts that it signed: the next turn brings them back unchanged, as `thinking` of the message.
     """
 
     text: str | None
@@ -43,6 +44,7 @@ class Reply:
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     provider_request_id: str | None = None
     reasoning: str | None = None
+    thinking: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

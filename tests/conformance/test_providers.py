@@ -10,14 +10,18 @@ from typing import Any
 
 import pytest
 
+from pipelines.providers.anthropic import AnthropicProvider
+from pipelines.providers.google import GoogleProvider
 from pipelines.providers.openai import OpenAIProvider
 from pipelines.providers.protocol import Call, Provider, answer_to
 from pipelines.providers.sandbox import SandboxProvider
+from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import MAYBE_BILLED, Failure, FailureClass
 from synthralos.domain.ids import new_id
 from tests.fakes import calls
 from tests.fakes.behaviors import error
+from tests.fakes.dialects import ANTHROPIC, GOOGLE, OPENAI, Dialect, anthropic_error, google_error
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
 
 Misbehavior = Callable[[Call, FailureClass], Awaitable[Call]]
@@ -55,6 +59,54 @@ OPENAI_ERRORS: dict[FailureClass, dict[str, Any]] = {
 }
 
 
+ANTHROPIC_ERRORS: dict[FailureClass, dict[str, Any]] = {
+    FailureClass.RATE_LIMITED: {"status": 429, "body": anthropic_error("slow down", 429)},
+    FailureClass.QUOTA_EXHAUSTED: {"status": 400, "body": anthropic_error("Your credit balance is too low", 400)},
+    FailureClass.OVERLOADED: {"status": 529},
+    FailureClass.SERVER_ERROR: {"status": 500},
+    FailureClass.CREDENTIAL: {"status": 401},
+    FailureClass.INVALID_REQUEST: {"status": 400, "body": anthropic_error("tools.0: bad", 400)},
+    FailureClass.CONTEXT_LENGTH: {"status": 400, "body": anthropic_error("prompt is too long: 9 tokens > 8", 400)},
+    FailureClass.CONTENT_FILTERED: {"finish_reason": "refusal"},
+    FailureClass.AMBIGUOUS: {"close": "mid_reply"},
+    FailureClass.TIMEOUT: {"status": 504},
+}
+GOOGLE_ERRORS: dict[FailureClass, dict[str, Any]] = {
+    FailureClass.RATE_LIMITED: {"status": 429, "body": google_error("slow down", 429)},
+    FailureClass.QUOTA_EXHAUSTED: {
+        "status": 429,
+        "body": google_error("quota", 429, {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}]}),
+    },
+    FailureClass.OVERLOADED: {"status": 503},
+    FailureClass.SERVER_ERROR: {"status": 500},
+    FailureClass.CREDENTIAL: {"status": 400, "body": google_error("no", 400, {"reason": "API_KEY_INVALID"})},
+    FailureClass.INVALID_REQUEST: {"status": 400, "body": google_error("bad tool", 400)},
+    FailureClass.CONTEXT_LENGTH: {
+        "status": 400,
+        "body": google_error("The input token count exceeds the maximum number of tokens allowed 9.", 400),
+    },
+    FailureClass.CONTENT_FILTERED: {"finish_reason": "SAFETY"},
+    FailureClass.AMBIGUOUS: {"close": "mid_reply"},
+    FailureClass.TIMEOUT: {"status": 504},
+}
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """An adapter over HTTP: who speaks it, to which paths of the fake server, and how its errors look."""
+
+    provider: Callable[[CredentialsNow], Provider]
+    dialect: Dialect
+    errors: dict[FailureClass, dict[str, Any]]
+
+
+SPOKEN = {
+    "openai": Spoken(OpenAIProvider, OPENAI, OPENAI_ERRORS),
+    "anthropic": Spoken(AnthropicProvider, ANTHROPIC, ANTHROPIC_ERRORS),
+    "google": Spoken(GoogleProvider, GOOGLE, GOOGLE_ERRORS),
+}
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,11 +121,12 @@ def server() -> Iterator[FakeOpenAIProcess]:
 
 
 @asynccontextmanager
-async def openai_rig(server: FakeOpenAIProcess) -> AsyncIterator[Rig]:
+async def http_rig(name: str, server: FakeOpenAIProcess) -> AsyncIterator[Rig]:
+    spoken = SPOKEN[name]
     server.reset()
     before = len(server.bill())
-    deployment = calls.deployment(base_url=server.base_url)
-    provider = OpenAIProvider(calls.credentials(deployment))
+    deployment = calls.deployment(name, base_url=f"{server.url}{spoken.dialect.base}")
+    provider = spoken.provider(calls.credentials(deployment))
 
     async def behave(call: Call, behavior: dict[str, Any]) -> Call:
         await asyncio.to_thread(partial(server.behave, **behavior))
@@ -81,14 +134,14 @@ async def openai_rig(server: FakeOpenAIProcess) -> AsyncIterator[Rig]:
 
     async def spoil(call: Call, failure_class: FailureClass) -> Call:
         if failure_class is FailureClass.CONNECTION:
-            return replace(call, deployment=calls.deployment(base_url=f"http://127.0.0.1:{free_port()}/v1"))
-        return await behave(call, OPENAI_ERRORS[failure_class])
+            return replace(call, deployment=calls.deployment(name, base_url=f"http://127.0.0.1:{free_port()}/v1"))
+        return await behave(call, spoken.errors[failure_class])
 
     async def hang(call: Call) -> Call:
         return await behave(call, {"hang": True})
 
     async def retry_after(call: Call, failure_class: FailureClass) -> Call:
-        return await behave(call, {**OPENAI_ERRORS[failure_class], "headers": {"Retry-After": "7"}})
+        return await behave(call, {**spoken.errors[failure_class], "headers": {"Retry-After": "7"}})
 
     async def under_way(number: int) -> None:
         await asyncio.to_thread(server.wait_for_calls, before + number)
@@ -122,8 +175,11 @@ async def sandbox_rig(_: FakeOpenAIProcess) -> AsyncIterator[Rig]:
     await provider.close()
 
 
-RIGS = {"openai": openai_rig, "sandbox": sandbox_rig}
-FAILURES = {"openai": [*OPENAI_ERRORS, FailureClass.CONNECTION], "sandbox": list(FailureClass)}
+RIGS: dict[str, Any] = {**{name: partial(http_rig, name) for name in SPOKEN}, "sandbox": sandbox_rig}
+FAILURES = {
+    **{name: [*spoken.errors, FailureClass.CONNECTION] for name, spoken in SPOKEN.items()},
+    "sandbox": list(FailureClass),
+}
 
 
 @pytest.fixture(params=RIGS)

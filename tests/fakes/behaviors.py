@@ -1,4 +1,4 @@
-"""What the fake OpenAI server may be told to do with a call, and the answers it gives."""
+"""What the fake provider server may be told to do with a call, and the answers it gives as OpenAI."""
 
 import json
 from dataclasses import dataclass, field, fields

@@ -31,7 +31,7 @@ def deployment(adapter: str = "openai", **changes: Any) -> Deployment:
         context_window=100_000,
         max_output=4_000,
         price=PRICE,
-        api_key_env=KEY_VARIABLE if adapter == "openai" else None,
+        api_key_env=None if adapter == "sandbox" else KEY_VARIABLE,
     )
     return replace(plain, **changes)
 

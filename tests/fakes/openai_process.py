@@ -1,4 +1,4 @@
-"""The fake OpenAI server as a process of its own, with a handle for tests that are not asynchronous."""
+"""The fake provider server as a process of its own, with a handle for tests that are not asynchronous."""
 
 import json
 import subprocess
@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 
+from tests.fakes.dialects import OPENAI
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,7 +21,7 @@ class FakeOpenAIProcess:
     def __init__(self, url: str, client: httpx.Client, process: subprocess.Popen[str]) -> None:
         self.url = url
         self.process = process
-        self.base_url = f"{url}/v1"
+        self.base_url = f"{url}{OPENAI.base}"
         self._client = client
 
     def behave(self, model: str | None = None, **behavior: Any) -> None:

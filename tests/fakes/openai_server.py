@@ -1,7 +1,10 @@
-"""A real HTTP server that speaks OpenAI's chat completions, bills every call, and misbehaves on command.
+"""A real HTTP server that speaks as providers do, bills every call, and misbehaves on command.
+
+It speaks OpenAI's chat completions, Anthropic's messages and Google's generateContent (`dialects`), each on its own
+path.
 
 Run as `python -m tests.fakes.openai_server --port 0 --bill FILE`; it prints one JSON line, `{"url": …}`, once it
-listens. Its base URL for clients is `url` + `/v1`.
+listens. Its base URL for clients is `url` + the dialect's `base`.
 
 Every call is one JSON line in the bill, written and flushed before anything is answered: `job_id` and `attempt_no`
 (from `Idempotency-Key`), `model`, `input_tokens`, `output_tokens`, `billed`, and `replied`: whether the server goes on
@@ -23,12 +26,14 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.behaviors import CHUNKS, FIELDS, Behavior, billed_tokens, completion, error
+from tests.fakes.behaviors import CHUNKS, FIELDS, Behavior, error
+from tests.fakes.dialects import DIALECTS, Dialect
 
 
 class FakeOpenAI:
@@ -46,7 +51,7 @@ class FakeOpenAI:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.add_routes(
             [
-                web.post("/v1/chat/completions", self._complete),
+                *(web.post(dialect.path, partial(self._complete, dialect)) for dialect in DIALECTS),
                 web.post("/control", self._control),
                 web.post("/release", self._release),
                 web.get("/bill", self._show_bill),
@@ -60,18 +65,19 @@ class FakeOpenAI:
         if self._bill is not None:
             os.close(self._bill)
 
-    async def _complete(self, request: web.Request) -> web.StreamResponse:
+    async def _complete(self, dialect: Dialect, request: web.Request) -> web.StreamResponse:
         try:
             asked = await request.json()
         except ValueError:
-            return web.json_response(error("the body is not JSON", "invalid_request_error"), status=400)
-        problem = _problem(asked)
+            asked = None
+        problem = dialect.problem(asked) if isinstance(asked, dict) else "the body is not a JSON object"
         if problem is not None:
-            return web.json_response(error(problem, "invalid_request_error"), status=400)
-        behavior = self._next_behavior(asked["model"])
+            return web.json_response(dialect.error(problem, 400), status=400)
+        model = request.match_info.get("model") or asked["model"]
+        behavior = self._next_behavior(model)
         released = self._released
-        document = completion(asked, behavior, len(self.calls) + 1)
-        self._book(request, asked, document, behavior)
+        document = dialect.document(asked, model, behavior, len(self.calls) + 1)
+        self._book(request, model, dialect.billed(document, asked) if behavior.bills else (0, 0), behavior)
         self._at_once += 1
         self._peak = max(self._peak, self._at_once)
         try:
@@ -81,7 +87,7 @@ class FakeOpenAI:
                 await released.wait()
         finally:
             self._at_once -= 1
-        return await _answer(request, behavior, document)
+        return await _answer(dialect, request, behavior, document)
 
     def _next_behavior(self, model: str) -> Behavior:
         key = model if model in self._behaviors else None
@@ -93,13 +99,12 @@ class FakeOpenAI:
                 self._behaviors[key] = replace(behavior, times=behavior.times - 1)
         return behavior
 
-    def _book(self, request: web.Request, asked: dict[str, Any], document: dict[str, Any], behavior: Behavior) -> None:
+    def _book(self, request: web.Request, model: str, used: tuple[int, int], behavior: Behavior) -> None:
         job_id, _, attempt_no = request.headers.get("Idempotency-Key", "").rpartition("/")
-        used = billed_tokens(document, asked) if behavior.bills else (0, 0)
         line = {
             "job_id": job_id or None,
             "attempt_no": int(attempt_no) if attempt_no.isdigit() else None,
-            "model": asked["model"],
+            "model": model,
             "input_tokens": used[0],
             "output_tokens": used[1],
             "billed": behavior.bills,
@@ -143,21 +148,18 @@ class FakeOpenAI:
         return web.json_response({"calls": len(self.calls)})
 
 
-def _problem(asked: Any) -> str | None:
-    if not isinstance(asked, dict) or not isinstance(asked.get("model"), str):
-        return "you must provide a model parameter"
-    messages = asked.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
-        return "messages must be a non-empty array of objects"
-    return "this server does not stream" if asked.get("stream") else None
-
-
-async def _answer(request: web.Request, behavior: Behavior, document: dict[str, Any]) -> web.StreamResponse:
+async def _answer(
+    dialect: Dialect, request: web.Request, behavior: Behavior, document: dict[str, Any]
+) -> web.StreamResponse:
     if behavior.close == "before_reply":
         _cut(request)
         return web.Response()
-    payload = _payload(behavior, document)
-    headers = {"Content-Type": "application/json", "x-request-id": f"req_{document['id']}", **behavior.headers}
+    payload = _payload(dialect, behavior, document)
+    headers = {
+        "Content-Type": "application/json",
+        "x-request-id": f"req_{document.get('id') or document['responseId']}",
+        **behavior.headers,
+    }
     if behavior.close is None and not behavior.trickle:
         return web.Response(status=behavior.status, body=payload, headers=headers)
     response = web.StreamResponse(status=behavior.status, headers={**headers, "Content-Length": str(len(payload))})
@@ -173,13 +175,13 @@ async def _answer(request: web.Request, behavior: Behavior, document: dict[str, 
     return response
 
 
-def _payload(behavior: Behavior, document: dict[str, Any]) -> bytes:
+def _payload(dialect: Dialect, behavior: Behavior, document: dict[str, Any]) -> bytes:
     if behavior.raw is not None:
         return behavior.raw.encode()
     if behavior.body is not None:
         return json.dumps(behavior.body).encode()
     if behavior.status != 200:
-        return json.dumps(error(f"told to answer {behavior.status}", "server_error")).encode()
+        return json.dumps(dialect.error(f"told to answer {behavior.status}", behavior.status)).encode()
     return json.dumps(document).encode()
 
 

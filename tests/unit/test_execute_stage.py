@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.execute.stage import ExecuteStage, attempt_end
+from pipelines.execute.stage import ExecuteStage, attempt_end, result_json
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon
 from synthralos.domain.attempts import Billed, Outcome, Reply
 from synthralos.domain.failures import Failure, FailureClass
@@ -133,3 +133,17 @@ def test_a_bug_in_the_check_ends_the_call_and_stays_on_the_books(way: Way) -> No
     answer = end_of(way, Answering(Reply(7, USAGE)))  # type: ignore[arg-type]  # no adapter should
     assert isinstance(answer, Failure)
     assert attempt_end(1, PRICED, answer, 1.0).billed is Billed.YES
+
+
+def test_an_answer_that_was_withheld_without_a_bill_is_unknown_and_not_free() -> None:
+    withheld = Failure(FailureClass.CONTENT_FILTERED, "withheld", http_status=200)
+    end = attempt_end(1, PRICED, withheld, 1.0)
+    assert (end.billed, end.cost) == (Billed.MAYBE, None)
+    refused = Failure(FailureClass.CONTENT_FILTERED, "refused", http_status=400)
+    assert attempt_end(1, PRICED, refused, 1.0).billed is Billed.NO
+
+
+def test_signed_thoughts_are_in_the_result_where_there_are_any() -> None:
+    thoughts = [{"type": "thinking", "thinking": "hm", "signature": "s"}]
+    assert result_json(PRICED, Reply("hi", USAGE, thinking=thoughts))["thinking"] == thoughts
+    assert "thinking" not in result_json(PRICED, Reply("hi", USAGE))

@@ -22,6 +22,11 @@ def google(status: str, message: str = "no", details: list[dict[str, Any]] | Non
     return [{"error": {"code": 400, "message": message, "status": status, "details": details or []}}]
 
 
+def anthropic(kind: str, message: str, code: str | None = None) -> dict[str, Any]:
+    details = {} if code is None else {"details": {"error_code": code, "appeal_url": None}}
+    return {"type": "error", "error": {"type": kind, "message": message, **details}, "request_id": "req_1"}
+
+
 QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure"}
 
 
@@ -58,6 +63,43 @@ QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure"}
         (400, openai("content_filter"), FailureClass.CONTENT_FILTERED),
         (400, {"error": {"innererror": {"code": "ResponsibleAIPolicyViolation"}}}, FailureClass.CONTENT_FILTERED),
         (400, google("INVALID_ARGUMENT", details=[{"reason": "API_KEY_INVALID"}]), FailureClass.CREDENTIAL),
+        (
+            400,
+            google("FAILED_PRECONDITION", "User location is not supported."),
+            FailureClass.UNSUPPORTED,
+        ),
+        (403, google("PERMISSION_DENIED", details=[{"reason": "BILLING_DISABLED"}]), FailureClass.QUOTA_EXHAUSTED),
+        (429, google("RESOURCE_EXHAUSTED", "Your prepayment credits are depleted."), FailureClass.QUOTA_EXHAUSTED),
+        (429, google("RESOURCE_EXHAUSTED", "exceeded its monthly spending cap"), FailureClass.QUOTA_EXHAUSTED),
+        (
+            429,
+            google("RESOURCE_EXHAUSTED", details=[{"violations": [{"quotaId": "PerMinute", "quotaValue": "0"}]}]),
+            FailureClass.QUOTA_EXHAUSTED,
+        ),
+        (
+            429,
+            google("RESOURCE_EXHAUSTED", "No capacity", details=[{"reason": "MODEL_CAPACITY_EXHAUSTED"}]),
+            FailureClass.OVERLOADED,
+        ),
+        (400, google("INVALID_ARGUMENT", "Function call is missing a thought_signature."), FailureClass.UNSUPPORTED),
+        (429, anthropic("rate_limit_error", "x"), FailureClass.RATE_LIMITED),
+        (429, anthropic("rate_limit_error", "x", "enforced_spend_limit_reached"), FailureClass.QUOTA_EXHAUSTED),
+        (429, anthropic("rate_limit_error", "x", "contract_spend_limit_reached"), FailureClass.QUOTA_EXHAUSTED),
+        (429, anthropic("rate_limit_error", "x", "ramp_limit_exceeded"), FailureClass.RATE_LIMITED),
+        (400, anthropic("invalid_request_error", "x", "organization_on_hold"), FailureClass.CREDENTIAL),
+        (
+            400,
+            anthropic("invalid_request_error", "You have reached your specified API usage limits."),
+            FailureClass.QUOTA_EXHAUSTED,
+        ),
+        (
+            400,
+            anthropic("invalid_request_error", "`x` is deprecated for this model."),
+            FailureClass.UNSUPPORTED,
+        ),
+        (400, anthropic("invalid_request_error", "tools.0.name: spending limit too low"), FailureClass.INVALID_REQUEST),
+        (404, anthropic("not_found_error", "model: claude-0"), FailureClass.UNSUPPORTED),
+        (413, anthropic("request_too_large", "x"), FailureClass.CONTEXT_LENGTH),
         (429, google("RESOURCE_EXHAUSTED"), FailureClass.RATE_LIMITED),
         (
             429,
@@ -116,7 +158,7 @@ def test_a_window_that_is_too_small_is_recognized_in_the_words_of_every_server(s
         (400, openai(None, message="Invalid parameter: 'response_format' of type 'json_schema' is not supported")),
         (400, openai(None, message="Conversation roles must alternate user/assistant")),
         (400, openai(None, message="Unrecognized request argument supplied: seed")),
-        (400, google("FAILED_PRECONDITION", "User location is not supported for the API use.")),
+        (400, google("FAILED_PRECONDITION", "User location is not supported.")),
         (403, openai("unsupported_country_region_territory", "request_forbidden")),
         (500, {"error": {"code": 404, "message": "no such model"}}),
     ],
@@ -175,3 +217,37 @@ def test_the_wish_to_wait_is_read_in_all_its_forms(headers: dict[str, str], seco
 def test_google_says_how_long_to_wait_in_the_body() -> None:
     failure = judged(429, google("RESOURCE_EXHAUSTED", details=[{"retryDelay": "34.5s"}]))
     assert failure.retry_after == 34.5
+
+
+USED_UP = "anthropic-ratelimit-tokens-remaining"
+RESETS = {
+    "anthropic-ratelimit-requests-remaining": "3",
+    "anthropic-ratelimit-requests-reset": "2026-01-01T12:30:00Z",
+    USED_UP: "0",
+    "anthropic-ratelimit-tokens-reset": "2026-01-01T12:00:40Z",
+    "anthropic-ratelimit-input-tokens-remaining": "0",
+    "anthropic-ratelimit-input-tokens-reset": "2026-01-01T12:00:50Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (RESETS, 50.0),
+        ({**RESETS, "retry-after": "7"}, 7.0),
+        ({**RESETS, "date": "Thu, 01 Jan 2026 12:00:30 GMT"}, 20.0),
+        ({**RESETS, "anthropic-ratelimit-input-tokens-reset": "soon"}, 40.0),
+        ({**RESETS, "anthropic-ratelimit-input-tokens-reset": "2026-01-01T12:00:50"}, 40.0),
+        (
+            {USED_UP: "0", "anthropic-ratelimit-tokens-reset": "9999-01-01T00:00:00Z"},
+            None,
+        ),
+        ({USED_UP: "0"}, None),
+        (
+            {USED_UP: "5", "anthropic-ratelimit-tokens-reset": "2027-01-01T00:00:00Z"},
+            None,
+        ),
+    ],
+)
+def test_a_limit_that_is_used_up_says_when_it_is_full_again(headers: dict[str, str], expected: float | None) -> None:
+    assert judged(429, anthropic("rate_limit_error", "x"), headers).retry_after == expected

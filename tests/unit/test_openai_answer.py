@@ -140,6 +140,7 @@ def test_an_older_function_call_is_a_tool_call() -> None:
         {"reasoning_content": "well"},
         {"reasoning": "well"},
         {"content": [{"type": "thinking", "thinking": "well"}, {"type": "text", "text": "hi"}]},
+        {"content": [{"type": "thinking", "thinking": "well"}, {"type": [], "text": "hi"}]},
     ],
 )
 def test_reasoning_comes_along_beside_the_text(message: dict[str, Any]) -> None:

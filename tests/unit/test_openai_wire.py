@@ -40,7 +40,7 @@ def test_options_are_checked_by_the_provider_that_they_are_for() -> None:
         "openai": {"n": 2},
         "sandbox": {"text": 1},
         "nobody": {},
-        "google": {"thinking": {"x": 1}},
+        "google": {"thinkingConfig": {"x": 1}},
     }
     fields = [field for field, _ in check_provider_options(options, load_catalog(None))]
     assert fields == ["openai.n", "sandbox.text", "nobody"]

@@ -1,0 +1,39 @@
+"""Numbers of tokens as providers write them: what cannot be true is unknown, and nothing is guessed."""
+
+import re
+
+from synthralos.domain.money import Usage
+
+MOST_TOKENS = 100_000_000
+"""Tokens that one call may have used: no window is that large, and a larger count is a fault of the server."""
+
+_INTEGER = re.compile(r"[0-9]{1,12}", re.ASCII)
+
+
+class Unclear(Exception):
+    """A count cannot be what it says."""
+
+
+def is_possible(usage: Usage) -> bool:
+    """Whether the parts fit into their sums, and the sums into any window."""
+    return (
+        usage.cached + usage.cache_write <= usage.input
+        and usage.reasoning <= usage.output
+        and max(usage.input, usage.output) <= MOST_TOKENS
+    )
+
+
+def count(value: object) -> int | None:
+    """A number of tokens; None where there is none. Some servers write `5.0`, or `"5"`.
+
+    Raises `Unclear` for what no number of tokens can be.
+    """
+    if value is None or isinstance(value, dict | list):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= MOST_TOKENS:
+        raise Unclear
+    return value

@@ -1,0 +1,179 @@
+"""What all adapters over HTTP share: the call, who it is from, and what its end means.
+
+The call is made exactly once here: what to do after a failure is heal's business.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+
+import orjson
+
+from pipelines.providers.http_failures import failure_of, read_error, shown
+from pipelines.providers.options import OptionRules
+from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_of_bug
+from pipelines.providers.transport import protocol as http
+from pipelines.providers.transport.client import Client
+from pipelines.providers.wire import NotTaken, Wire
+from synthralos.config.credentials import CredentialsNow
+from synthralos.domain.attempts import Reply
+from synthralos.domain.deployments import Deployment
+from synthralos.domain.failures import Failure, FailureClass
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to connect in, or half of the call's own timeout where that is shorter: a call that ran out of time
+before anything was sent must not look like one that may have been billed."""
+
+HEADERS = (
+    ("User-Agent", "synthralos"),
+    ("Accept", "application/json"),
+    ("Accept-Encoding", "identity"),
+    ("Content-Type", "application/json"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """What all calls to one deployment have in common."""
+
+    deployment: Deployment
+    http: http.Endpoint
+    wire: Wire
+    key: str | None
+
+
+class HttpProvider:
+    """Calls any base URL, over one shared pool of connections that opens with the first call."""
+
+    def __init__(
+        self,
+        wire_of: Callable[[Deployment, str | None], Wire],
+        rules: OptionRules,
+        credentials: CredentialsNow,
+        client: Client | None = None,
+    ) -> None:
+        """`wire_of` makes a deployment's wire with the key for it, once; it raises `ValueError` where it cannot."""
+        self._wire_of = wire_of
+        self._rules = rules
+        self._credentials = credentials
+        self._client = client or Client()
+        self._endpoints: dict[str, _Endpoint] = {}
+
+    def begin(self, call: Call, done: Done) -> Cancel:
+        """Make the call, at most `call.timeout` seconds long; see `Provider`."""
+        prepared = self._prepare(call)
+        if isinstance(prepared, Failure):
+            return end_soon(prepared, done)
+        endpoint, request = prepared
+        return self._client.begin(request, partial(_ended, call, endpoint, done))
+
+    async def close(self) -> None:
+        """Close the connections. A later call would open new ones."""
+        await self._client.close()
+
+    def _prepare(self, call: Call) -> tuple[_Endpoint, http.Request] | Failure:
+        endpoint = self._endpoint(call.deployment)
+        if isinstance(endpoint, Failure):
+            return endpoint
+        options = call.request.provider_options.get(call.deployment.provider, {})
+        refused = self._rules.check(options, endpoint.wire.widened)
+        if refused:
+            field, problem = refused[0]
+            return Failure(FailureClass.UNSUPPORTED, f"provider option {field} {problem}")
+        try:
+            body = endpoint.wire.encode(call.request)
+        except NotTaken as refusal:
+            return Failure(FailureClass.UNSUPPORTED, shown(str(refusal)))
+        except orjson.JSONEncodeError as error:
+            return Failure(FailureClass.INVALID_REQUEST, f"the request cannot be written as JSON: {shown(str(error))}")
+        return endpoint, http.Request(endpoint.http, _headers(call), body, _timeouts(call.timeout))
+
+    def _endpoint(self, deployment: Deployment) -> _Endpoint | Failure:
+        endpoint = self._endpoints.get(deployment.id)
+        if endpoint is not None and endpoint.deployment is deployment:
+            return endpoint
+        missing = self._credentials().why_not_offered(deployment)
+        if missing is not None:
+            return Failure(FailureClass.CREDENTIAL, missing)
+        try:
+            endpoint = self._endpoints[deployment.id] = self._new_endpoint(deployment)
+        except ValueError as error:
+            return Failure(FailureClass.INTERNAL, f"the deployment cannot be called: {shown(str(error))}")
+        return endpoint
+
+    def _new_endpoint(self, deployment: Deployment) -> _Endpoint:
+        key = self._credentials().key_for(deployment)
+        wire = self._wire_of(deployment, key)
+        return _Endpoint(deployment, self._client.endpoint("POST", wire.url, (*HEADERS, *wire.headers)), wire, key)
+
+
+def _headers(call: Call) -> http.HeaderFields:
+    attempt = f"{call.job_id}/{call.attempt_no}"
+    return (
+        ("traceparent", call.traceparent),
+        ("x-request-id", call.job_id),
+        ("X-Client-Request-Id", attempt),
+        ("Idempotency-Key", attempt),
+    )
+
+
+@lru_cache
+def _timeouts(seconds: float) -> http.Timeouts:
+    """An answer that is not streamed comes in one piece: how long the model thinks is all that there is to wait for."""
+    return http.Timeouts(min(CONNECT_TIMEOUT, seconds / 2), first_byte=seconds, idle=seconds, total=seconds)
+
+
+def _ended(call: Call, endpoint: _Endpoint, done: Done, result: http.Result) -> None:
+    try:
+        answer = _read(endpoint, result)
+    except Exception as error:  # noqa: BLE001 - the edge of the loop, where the call would have no end; it is logged
+        answer = failure_of_bug(call, error)
+    done(answer)
+
+
+def _read(endpoint: _Endpoint, result: http.Result) -> Reply | Failure:
+    if isinstance(result, http.TransportFailure):
+        return _failure(endpoint, result)
+    if result.status != 200:
+        return _refusal(endpoint, result.status, result.headers, result.body)
+    headers = _named(result.headers)
+    answer = endpoint.wire.decode(result.body, headers)
+    if isinstance(answer, Failure):
+        answer = endpoint.wire.decode(_masked(endpoint, result.body), headers)
+    return _discreet(endpoint, answer) if isinstance(answer, Failure) else answer
+
+
+def _failure(endpoint: _Endpoint, failure: http.TransportFailure) -> Failure:
+    """Whether anything was sent decides whether it may have been billed. An error counts by its status, once known."""
+    message = shown(failure.message)
+    if failure.status is not None and failure.status != 200:
+        return _refusal(endpoint, failure.status, failure.headers, None)
+    if failure.kind is http.Kind.REFUSED:
+        return Failure(FailureClass.INTERNAL, message)
+    if not failure.sent:
+        return Failure(FailureClass.CONNECTION, message)
+    failure_class = FailureClass.TIMEOUT if failure.kind is http.Kind.TIMEOUT else FailureClass.AMBIGUOUS
+    return Failure(failure_class, f"{message}; it may have been billed", http_status=failure.status)
+
+
+def _refusal(endpoint: _Endpoint, status: int, headers: http.Headers, body: bytes | None) -> Failure:
+    """The failure that an error answer stands for. None: no body was read."""
+    error = read_error(_masked(endpoint, body or b""))
+    return _discreet(endpoint, failure_of(status, _named(headers), error, datetime.now(UTC)))
+
+
+def _masked(endpoint: _Endpoint, body: bytes) -> bytes:
+    return body.replace(endpoint.key.encode(), b"***") if endpoint.key else body
+
+
+def _discreet(endpoint: _Endpoint, failure: Failure) -> Failure:
+    """A refused key's failure without the provider's text: providers repeat parts of the key, masked in their way."""
+    if failure.failure_class is not FailureClass.CREDENTIAL:
+        return failure
+    refused = endpoint.deployment.api_key_env or "a call without a key"
+    return replace(failure, message=f"HTTP {failure.http_status}: the provider refused {refused}")
+
+
+def _named(headers: http.Headers) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}

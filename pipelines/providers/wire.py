@@ -1,0 +1,33 @@
+"""What an adapter over HTTP adds to what all of them share: how one deployment is spoken to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pipelines.providers.transport.protocol import HeaderFields
+from synthralos.domain.attempts import Reply
+from synthralos.domain.failures import Failure
+from synthralos.domain.jobs import Request
+
+
+class NotTaken(Exception):
+    """A request that this deployment's protocol has no form for: another one may. Raised before anything is sent.
+
+    The message names the field and says what to do: `seed: this API has none; leave it out`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One deployment's side of a wire protocol.
+
+    `url` is what is posted to; `headers` are the protocol's own, with the key. `encode` gives the body of a call and
+    raises `NotTaken`, or `orjson.JSONEncodeError` for what JSON cannot hold. `decode` reads the body and the headers
+    (names in lower case) of an answer of status 200.
+    """
+
+    url: str
+    headers: HeaderFields
+    encode: Callable[[Request], bytes]
+    decode: Callable[[bytes, Mapping[str, str]], Reply | Failure]
+    widened: tuple[str, ...] = ()
+    """Names of provider options that the catalog allows besides the adapter's own."""
