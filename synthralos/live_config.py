@@ -188,6 +188,7 @@ class KeptConfig(LiveConfig):
             _guard_actions(self._settings),
             self._patterns,
             self._quality,
+            stored.policies,
         )
 
 

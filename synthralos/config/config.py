@@ -10,6 +10,7 @@ from synthralos.domain.abuse_patterns import Pattern
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
+from synthralos.domain.policies import PolicySet
 from synthralos.domain.quality import QualityTable
 
 AbuseAction = Literal["off", "flag", "deny"]
@@ -50,6 +51,7 @@ class Config:
     guards: GuardActions = GuardActions()
     patterns: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     quality: QualityTable = field(default_factory=built_in_quality)
+    policies: tuple[PolicySet, ...] = ()
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

@@ -19,6 +19,8 @@ class Permission(StrEnum):
     WRITE_LIMITS = "limits:write"
     READ_FLAGS = "flags:read"
     WRITE_FLAGS = "flags:write"
+    READ_POLICIES = "policies:read"
+    WRITE_POLICIES = "policies:write"
     READ_AUDIT = "audit:read"
     READ_KEYS = "keys:read"
     WRITE_KEYS = "keys:write"
@@ -42,6 +44,7 @@ _OPERATES = _SERVES | {
     Permission.REROUTE_JOBS,
     Permission.READ_ORGANIZATIONS,
     Permission.READ_FLAGS,
+    Permission.READ_POLICIES,
     Permission.READ_AUDIT,
 }
 

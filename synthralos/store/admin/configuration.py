@@ -1,18 +1,19 @@
 """What operators change while everything runs: flags, limits, deployments. Each change is counted and on record."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.audit import Act
 from synthralos.domain.flags import Flag, FlagState
+from synthralos.domain.policies import PolicySet
 from synthralos.store.admin.audit import By, Change, record
+from synthralos.store.admin.changing import changing, upsert
+from synthralos.store.admin.policies import read_policies
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import config_version, deployments, feature_flags, organization_limits, plan_limits
@@ -38,6 +39,7 @@ class Stored:
     limits: Mapping[str, Set[dict[str, Any]]]
     deployments: Mapping[str, Set[dict[str, Any]]]
     own_limits: Mapping[str, Set[dict[str, Any]]] = field(default_factory=dict)
+    policies: tuple[PolicySet, ...] = ()
 
 
 NOTHING_STORED = Stored(0, {}, {}, {})
@@ -88,7 +90,8 @@ class Configuration:
             own = {
                 row.organization: _set(row, row.limits) for row in connection.execute(sa.select(organization_limits))
             }
-        return Stored(version, flags, limits, entries, own)
+            policies = read_policies(connection)
+        return Stored(version, flags, limits, entries, own, policies)
 
     def set_flag(self, flag: Flag, state: FlagState, by: By) -> None:
         """Have the flag stand so."""
@@ -124,34 +127,20 @@ class Configuration:
 
     def _put(self, kind: _Kind, name: str, columns: Mapping[str, Any], after: Mapping[str, Any], by: By) -> None:
         values = {**columns, "changed_at": utcnow(), "changed_by": by.actor}
-        with self._changing() as connection:
+        with changing(self._database) as connection:
             before = self._before(connection, kind, name)
-            statement = self._upsert(kind.table, {kind.key.name: name, **values}, values)
+            statement = upsert(connection, kind.table, {kind.key.name: name, **values}, values)
             connection.execute(statement)
             record(connection, by, Change(kind.set, f"{kind.subject}:{name}", before, dict(after)))
 
     def _drop(self, kind: _Kind, name: str, by: By) -> bool:
-        with self._changing() as connection:
+        with changing(self._database) as connection:
             before = self._before(connection, kind, name)
             if before is None:
                 return False
             connection.execute(sa.delete(kind.table).where(kind.key == name))
             record(connection, by, Change(kind.reset, f"{kind.subject}:{name}", before))
         return True
-
-    @contextmanager
-    def _changing(self) -> Iterator[sa.Connection]:
-        """A transaction that counts as a change. The counter's row is locked first, so changes come one by one."""
-        first = {"id": 1, "version": 1, "changed_at": utcnow()}
-        again = {"version": config_version.c.version + 1, "changed_at": utcnow()}
-        with self._database.transaction() as connection:
-            connection.execute(self._upsert(config_version, first, again))
-            yield connection
-
-    def _upsert(self, table: sa.Table, values: Mapping[str, Any], again: Mapping[str, Any]) -> sa.Insert:
-        insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
-        statement = insert(table).values(**values)
-        return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=dict(again))
 
     @staticmethod
     def _before(connection: sa.Connection, kind: _Kind, name: str) -> dict[str, Any] | None:

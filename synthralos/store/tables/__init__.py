@@ -9,6 +9,8 @@ from synthralos.store.tables.configuration import (
     feature_flags,
     organization_limits,
     plan_limits,
+    policy_sets,
+    policy_versions,
 )
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
@@ -37,6 +39,8 @@ __all__ = [
     "organization_limits",
     "organizations",
     "plan_limits",
+    "policy_sets",
+    "policy_versions",
     "processes",
     "prompt_similarity_logs",
     "results",

@@ -54,6 +54,31 @@ deployments = sa.Table(
     *_changed(),
 )
 
+policy_sets = sa.Table(
+    "policy_sets",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    text("organization", null=True),
+    text("workspace", null=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("document", Json, nullable=False),
+    *_changed(),
+    sa.Index("policy_sets_by_organization", "organization", "id"),
+)
+
+policy_versions = sa.Table(
+    "policy_versions",
+    metadata,
+    sa.Column("set_id", Id, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    text("organization", null=True),
+    text("workspace", null=True),
+    sa.Column("document", Json),
+    *_changed(),
+    text("reason"),
+)
+"""Every version that there was. Without a document: the set was removed."""
+
 audit_log = sa.Table(
     "audit_log",
     metadata,

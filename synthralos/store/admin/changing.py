@@ -1,0 +1,31 @@
+"""A change of the configuration: one transaction, counted, so that every process notices."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.types import utcnow
+from synthralos.store.tables import config_version
+
+
+@contextmanager
+def changing(database: Database) -> Iterator[sa.Connection]:
+    """A transaction that counts as a change. The counter's row is locked first, so changes come one by one."""
+    first = {"id": 1, "version": 1, "changed_at": utcnow()}
+    again = {"version": config_version.c.version + 1, "changed_at": utcnow()}
+    with database.transaction() as connection:
+        connection.execute(upsert(connection, config_version, first, again))
+        yield connection
+
+
+def upsert(
+    connection: sa.Connection, table: sa.Table, values: Mapping[str, Any], again: Mapping[str, Any]
+) -> sa.Insert:
+    """Insert a row of `values`, or where there is one, set `again`."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(**values)
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=dict(again))
