@@ -60,8 +60,8 @@ class Calls:
         if deployment is None:
             return Failure(FailureClass.INTERNAL, f"{step.deployment} is no longer in the catalog")
         if self._request(work, deployment) is None:
-            cost = work.job.constraints.max_cost
-            return Failure(FailureClass.BUDGET, f"constraints.max_cost_usd of {cost} does not allow {deployment.id}")
+            cost = work.job.max_cost
+            return Failure(FailureClass.BUDGET, f"max_cost_usd of {cost} does not allow {deployment.id}")
         return step, deployment
 
     def deployment(self, step: Step) -> Deployment | None:
@@ -128,7 +128,7 @@ class Calls:
 
     def _request(self, work: Work, deployment: Deployment) -> Request | None:
         """What is asked of the deployment; None where the job's money does not allow it."""
-        asked, most = _asked(work), work.job.constraints.max_cost
+        asked, most = _asked(work), work.job.max_cost
         return asked if most is None else capped(asked, deployment, most, self._counter)
 
 

@@ -15,6 +15,7 @@ from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Usage
+from synthralos.domain.overlays import NO_DEMANDS, Overlay
 
 DEFAULT_OUTPUT = LEAST_OUTPUT
 """Output tokens to estimate a cost with when the request does not say how many it wants at most."""
@@ -51,6 +52,7 @@ class Demand(NamedTuple):
     needs: frozenset[Capability] = _NO_NEEDS
     max_output: int | None = None
     max_cost: Decimal | None = None
+    overlay: Overlay = NO_DEMANDS
     tokens_in: int = 0
     tokens_billed: int = 0
 
@@ -84,7 +86,8 @@ def demand_of(job: Job) -> Demand:
         constraints.exclude,
         needs_of(request.body),
         request.max_output_tokens,
-        constraints.max_cost,
+        job.max_cost,
+        job.overlay,
     )
 
 
@@ -150,6 +153,10 @@ def _excluded(demand: Demand, deployment: Deployment) -> str | None:
     return "listed in constraints.exclude" if deployment.id in demand.exclude else None
 
 
+def _against_policies(demand: Demand, deployment: Deployment) -> str | None:
+    return None if demand.overlay is NO_DEMANDS else demand.overlay.refusal(deployment)
+
+
 def _tier_above_plan(demand: Demand, deployment: Deployment) -> str | None:
     if deployment.adapter == SANDBOX:
         return None
@@ -181,12 +188,12 @@ def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
     if demand.max_cost is None:
         return None
     if deployment.price is None:
-        return f"constraints.max_cost_usd is {demand.max_cost:f} and its price is unknown"
+        return f"an attempt may cost {demand.max_cost:f} USD at most and its price is unknown"
     wanted = min(LEAST_OUTPUT, deployment.max_output) if demand.max_output is None else demand.max_output
     allowed = affordable_output(deployment.price, demand.tokens_billed, demand.max_cost)
     if allowed >= wanted:
         return None
-    most = f"constraints.max_cost_usd of {demand.max_cost:f} allows {max(allowed, 0)} tokens of answer here"
+    most = f"max_cost_usd of {demand.max_cost:f} allows {max(allowed, 0)} tokens of answer here"
     return f"{most}, and {wanted} are {'assumed' if demand.max_output is None else 'asked for'}"
 
 
@@ -196,6 +203,7 @@ STANDING_RULES: tuple[Rule, ...] = (
     Rule(_wrong_region),
     Rule(_pinned_elsewhere),
     Rule(_excluded),
+    Rule(_against_policies),
     Rule(_tier_above_plan),
     Rule(_lacks_capability),
     Rule(_output_too_long),

@@ -20,6 +20,7 @@ from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.jobs import Job
+from synthralos.domain.overlays import Overlay, model_covers
 from synthralos.domain.plans import Exclusion, RoutingPlan, Step
 
 _log = logging.getLogger(__name__)
@@ -123,7 +124,8 @@ class RouteStage:
         kind = (strategy.name, constraints.fallback)
         plan = choice.plans.get(kind)
         if plan is None:
-            plan = _plan_of(strategy.name, strategy.rank(job, choice.candidates), choice.excluded, constraints.fallback)
+            steps = preferred(strategy.rank(job, choice.candidates), demand.overlay)
+            plan = _plan_of(strategy.name, steps, choice.excluded, constraints.fallback)
             if strategy.repeatable:
                 choice.plans[kind] = plan
         return plan
@@ -138,7 +140,7 @@ class RouteStage:
 
     def _tokens_billed(self, job: Job) -> int:
         """What may be billed for the prompt at most, where the job's money is bounded."""
-        return 0 if job.constraints.max_cost is None else rounded_up(billed_at_most(job.request, self._counter))
+        return 0 if job.max_cost is None else rounded_up(billed_at_most(job.request, self._counter))
 
     def _sift(self, demand: Demand, offer: _Offer) -> _Sifted:
         survivors, excluded = [], []
@@ -164,6 +166,21 @@ class RouteStage:
             else:
                 excluded.append(found)
         return _Choice(tuple(candidates), tuple(excluded))
+
+
+def preferred(steps: list[Step], overlay: Overlay) -> list[Step]:
+    """The steps that policies prefer first, in the order of their preference; the others in the strategy's."""
+    if not overlay.prefer:
+        return steps
+    first = [
+        Step(step.deployment, f"policies prefer {name}", step.estimated_cost)
+        for name in overlay.prefer
+        for step in steps
+        if model_covers(name, step.deployment)
+    ]
+    found = {step.deployment: step for step in reversed(first)}
+    chosen = [step for step in dict.fromkeys(first) if found[step.deployment] is step]
+    return [*chosen, *(step for step in steps if step.deployment not in found)]
 
 
 def rounded_up(tokens: int) -> int:

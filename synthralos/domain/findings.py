@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from synthralos.domain.overlays import NO_DEMANDS, Overlay
+
 
 class Decision(StrEnum):
     """What a finding asks for, mildest first. `reuse`: the result of an earlier job answers this one."""
@@ -62,15 +64,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The guard stage's decision on one job: the severest of its findings."""
+    """The guard stage's decision on one job: the severest of its findings, and what policies demand of its way."""
 
     decision: Decision
     findings: tuple[Finding, ...] = ()
+    overlay: Overlay = NO_DEMANDS
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Verdict":
         """The inverse of `to_json`."""
-        return cls(Decision(data["decision"]), tuple(Finding.from_json(found) for found in data["findings"]))
+        overlay = Overlay.from_json(data["overlay"]) if "overlay" in data else NO_DEMANDS
+        return cls(Decision(data["decision"]), tuple(Finding.from_json(found) for found in data["findings"]), overlay)
 
     @property
     def goes_on(self) -> bool:
@@ -89,7 +93,12 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
-        return {"decision": str(self.decision), "findings": [f.to_json() for f in self.findings]}
+        found = {"decision": str(self.decision), "findings": [f.to_json() for f in self.findings]}
+        return found if self.overlay is NO_DEMANDS else {**found, "overlay": self.overlay.to_json()}
+
+    def demanding(self, overlay: Overlay) -> "Verdict":
+        """The same verdict with these demands, too."""
+        return Verdict(self.decision, self.findings, self.overlay.merged(overlay))
 
 
 PASSED = Verdict(Decision.ALLOW)

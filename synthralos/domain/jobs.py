@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from synthralos.domain.findings import Verdict
+from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Lane, Stage
 
@@ -179,6 +180,17 @@ class Job:
     failure: dict[str, Any] | None = None
     queued_at: datetime | None = None
     size: int = 0
+
+    @property
+    def overlay(self) -> Overlay:
+        """What policies demand of the way it is done."""
+        return NO_DEMANDS if self.verdict is None else self.verdict.overlay
+
+    @property
+    def max_cost(self) -> Decimal | None:
+        """USD that one attempt may cost at most: the sender's bound, or that of policies where it is smaller."""
+        bounds = [each for each in (self.constraints.max_cost, self.overlay.max_cost) if each is not None]
+        return min(bounds, default=None)
 
 
 @dataclass(slots=True)
