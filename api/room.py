@@ -31,6 +31,7 @@ from synthralos.store.admin.audit import Audit
 from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
+from synthralos.store.admin.policies import Policies
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
@@ -87,6 +88,7 @@ class Room:
         self.keys = Keys(core.database)
         self.organizations = Organizations(core.database)
         self.configuration = Configuration(core.database)
+        self.policies = Policies(core.database)
         self.audit = Audit(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")

@@ -86,7 +86,7 @@ def reset(
 
 
 def _flag(name: str) -> "Flag":
-    from pipelines.intake.suggestions import Names  # noqa: PLC0415
+    from pipelines.suggestions import Names  # noqa: PLC0415
     from synthralos.domain.flags import Flag  # noqa: PLC0415
 
     try:

@@ -16,6 +16,7 @@ _DESCRIPTIONS = {
     404: "There is no such thing, or none that the key may see",
     409: "The job's state does not allow it",
     408: "The body took too long",
+    412: "It was changed meanwhile: read it again",
     413: "The body is too large",
     415: "The body is not declared as JSON",
     422: "Something in the request is not valid; each field is named",
@@ -55,12 +56,15 @@ def documented(
     found: bool = False,
     validated: bool = False,
     conflicting: bool = False,
+    versioned: bool = False,
     body: bool = False,
     status: int = 200,
 ) -> dict[str, Any]:
     """What a route that answers with `model` is declared with."""
     statuses = [401, 403, 429, 500, 503]
-    statuses += [404] * found + [422] * validated + [409] * conflicting + [400, 408, 413, 415] * body
+    statuses += (
+        [404] * found + [422] * validated + [409] * conflicting + [412] * versioned + [400, 408, 413, 415] * body
+    )
     responses: dict[int | str, Any] = {status: {"model": model, "description": description}}
     return {"responses": responses | {code: problem(code) for code in sorted(statuses)}, "response_model": None}
 

@@ -108,6 +108,11 @@ def conflict(detail: str) -> Problem:
     return Problem(409, "state-conflict", "The job's state does not allow it", detail)
 
 
+def outdated(detail: str) -> Problem:
+    """412: somebody has changed it meanwhile."""
+    return Problem(412, "outdated", "It was changed meanwhile", detail)
+
+
 def unavailable(detail: str = "The database cannot be reached: try again.") -> Problem:
     """503: the database is away. Nothing was promised."""
     return Problem(503, "unavailable", "Temporarily unavailable", detail, headers=RETRY_AFTER)

@@ -197,8 +197,10 @@ class Conveyor:
         return stage
 
     def _through_guard(self, stages: Stages, works: list[Work]) -> list[Work]:
-        verdicts = stages.guard.inspect([work.job for work in works])
+        jobs = [work.job for work in works]
+        verdicts = stages.guard.inspect(jobs)
         now = self._now()
+        verdicts = stages.rulings.rule(jobs, verdicts, now)
         for work, verdict in zip(works, verdicts, strict=True):
             work.job.verdict = verdict
             passed = verdict.goes_on

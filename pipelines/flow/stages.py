@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Tools, build_guard_stage
 from pipelines.heal.stage import HealStage, build_heal_stage
@@ -24,6 +25,7 @@ class Stages:
 
     config: Config
     guard: GuardStage
+    rulings: Rulings
     route: RouteStage
     heal: HealStage
     limiter: Limiter
@@ -47,7 +49,9 @@ def stage_builder(
         offered = config.credentials.why_not_offered
         route = RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
         guard = build_guard_stage(config, tools)
-        return Stages(config, guard, route, build_heal_stage(rng, config.catalog), limiter, memory)
+        return Stages(
+            config, guard, Rulings(config, route.costs), route, build_heal_stage(rng, config.catalog), limiter, memory
+        )
 
     return build
 

@@ -6,7 +6,7 @@ Findings say which kinds were found, how often and where, never the values.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.privacy.find import find
 from pipelines.privacy.kinds import SECRETS, WORDS, Kind
@@ -57,6 +57,12 @@ def kinds_to_redact(verdict: Verdict | None) -> frozenset[Kind]:
         return frozenset()
     names = [n for f in verdict.findings if f.guard == NAME for n in f.signals.get("redacted", ())]
     return frozenset(Kind(name) for name in names)
+
+
+def redaction_finding(request: Request, kinds: Iterable[str]) -> Finding | None:
+    """What is to be said where these kinds have to be replaced; None where the request holds none of them."""
+    wanted, found = set(kinds), _look(request)
+    return found.finding({kind: "redact" for kind in found.counts if str(kind) in wanted})
 
 
 def _stricter(setting: PrivateDataAction, demanded: PrivateDataAction | None) -> PrivateDataAction:

@@ -5,10 +5,10 @@ from itertools import islice
 
 from pipelines.intake.errors import MOST_ERRORS, FieldError
 from pipelines.intake.schema import ConstraintsIn, JobIn, RerouteIn
-from pipelines.intake.suggestions import Names
 from pipelines.providers.table import check_provider_options
 from pipelines.route.filters import REGION_OF_CLASSIFICATION
 from pipelines.route.strategies import STRATEGIES
+from pipelines.suggestions import Names
 from synthralos.domain.deployments import Catalog
 
 

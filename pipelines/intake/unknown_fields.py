@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pipelines.intake.schema import ConstraintsIn, JobIn
-from pipelines.intake.suggestions import Names
+from pipelines.suggestions import Names
 
 _JOB = Names(JobIn.model_fields)
 _CONSTRAINTS = Names(ConstraintsIn.model_fields)

@@ -14,7 +14,7 @@ from synthralos.config.credentials import SANDBOX
 from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Job
-from synthralos.domain.money import Usage
+from synthralos.domain.money import MILLION, Usage
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 
 DEFAULT_OUTPUT = LEAST_OUTPUT
@@ -113,6 +113,14 @@ def estimated_cost(demand: Demand, deployment: Deployment) -> Decimal | None:
         return None
     output = DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
     return deployment.price.cost(Usage(demand.tokens_in, output))
+
+
+def worst_cost(tokens_billed: int, max_output: int | None, deployment: Deployment) -> Decimal | None:
+    """What one attempt costs at most, in USD; None where the price is unknown."""
+    if deployment.price is None:
+        return None
+    price, output = deployment.price, deployment.max_output if max_output is None else max_output
+    return (tokens_billed * price.dearest_input + output * price.output) / MILLION
 
 
 def room(demand: Demand, deployment: Deployment) -> int:

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, Rule, demand_of, estimated_cost, room
+from pipelines.route.filters import (
+    SIZED_RULES,
+    STANDING_RULES,
+    Demand,
+    Rule,
+    demand_of,
+    estimated_cost,
+    room,
+    worst_cost,
+)
 from pipelines.route.protocol import Candidate, Strategy
 from pipelines.route.strategies import CATALOG_ORDER
 from pipelines.spending import billed_at_most
@@ -20,7 +29,8 @@ from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.jobs import Job
-from synthralos.domain.overlays import Overlay, model_covers
+from synthralos.domain.money import Costs
+from synthralos.domain.overlays import NO_DEMANDS, Overlay, model_covers
 from synthralos.domain.plans import Exclusion, RoutingPlan, Step
 
 _log = logging.getLogger(__name__)
@@ -95,6 +105,19 @@ class RouteStage:
         """
         offer = self._current_offer()
         return [self._plan_or_bug(job, offer) for job in jobs]
+
+    def costs(self, job: Job) -> Costs:
+        """What an attempt costs: as estimated where it is cheapest, at most where it is dearest. Demands no policy."""
+        offer, demand = self._current_offer(), demand_of(job)._replace(overlay=NO_DEMANDS)
+        choice = self._choice(
+            demand, offer, self._tokens_in(job, self._sifted(demand, offer)), self._tokens_billed(job)
+        )
+        estimated = [each.estimated_cost for each in choice.candidates]
+        billed = billed_at_most(job.request, self._counter)
+        worst = [worst_cost(billed, demand.max_output, each.deployment) for each in choice.candidates]
+        known = [cost for cost in estimated if cost is not None]
+        bounds = [cost for cost in worst if cost is not None]
+        return Costs(min(known, default=None), max(bounds) if bounds and len(bounds) == len(worst) else None)
 
     def _current_offer(self) -> _Offer:
         reasons = tuple(map(self._why_not_offered, self._deployments))

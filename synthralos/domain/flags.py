@@ -63,7 +63,11 @@ FLAGS: Mapping[Flag, FlagFacts] = {
         "prompts are compared with earlier ones of their workspace, and logged",
         "no prompt is compared or remembered, and no result is reused",
     ),
-    Flag.ENABLE_POLICY_ENGINE: FlagFacts(True, "policy sets decide", "no policy is asked", "the policy engine"),
+    Flag.ENABLE_POLICY_ENGINE: FlagFacts(
+        True,
+        "policy sets decide between guard and route",
+        "no policy is asked, and none of their demands is made of new jobs",
+    ),
     Flag.ENABLE_RATE_LIMITING: FlagFacts(
         True,
         "jobs over a rate limit wait until there is room, or are denied where they ask for that",
@@ -159,7 +163,10 @@ class Flags:
         return True if percentage >= EVERYBODY else None
 
 
-def place(flag: Flag, organization: str) -> float:
-    """Where the organization stands in the flag's order, in percent (0 to below 100)."""
-    digest = sha256(f"{flag}\0{organization}".encode()).digest()
+def place(name: str, organization: str) -> float:
+    """Where the organization stands in the order of the flag, or of what else is staged by shares, in percent.
+
+    0 to below 100.
+    """
+    digest = sha256(f"{name}\0{organization}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64 * 100

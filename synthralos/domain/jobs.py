@@ -1,6 +1,6 @@
 """The job: one LLM request to be done, as the stages see it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -159,7 +159,8 @@ class Job:
     """A job in a worker's hands: what the stages need of it.
 
     `attempts` counts the provider calls made so far, `losses` the workers that were lost while they held the job.
-    `size` is that of the stored request, in characters of its JSON: about its bytes; 0 where unknown.
+    `metadata` is the sender's. `size` is that of the stored request, in characters of its JSON: about its bytes; 0
+    where unknown.
     """
 
     id: str
@@ -180,6 +181,8 @@ class Job:
     failure: dict[str, Any] | None = None
     queued_at: datetime | None = None
     size: int = 0
+    run_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def overlay(self) -> Overlay:

@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 USD = Decimal
 MILLION = Decimal(1_000_000)
 
 SCALE = 12
 """Digits after the point that a stored amount keeps: prices have at most 6 per million tokens."""
+
+
+class Costs(NamedTuple):
+    """Of one attempt in USD: as estimated, and at most. None where a price is unknown."""
+
+    estimated: Decimal | None
+    worst: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
 from synthralos.core import Core, direct_rings
 from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.flags import Flags
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob
 from synthralos.domain.limits import DEFAULT_LIMITS, PlanLimits
 from synthralos.domain.money import Price
+from synthralos.domain.policies import PolicySet
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.live_config import LiveConfig
 from tests.fakes.heard import Heard
@@ -61,7 +63,12 @@ class WorkerPlace:
             worker.stop()
 
     def core(
-        self, catalog: Catalog | None = None, limits: Mapping[str, PlanLimits] = DEFAULT_LIMITS, **settings: Any
+        self,
+        catalog: Catalog | None = None,
+        limits: Mapping[str, PlanLimits] = DEFAULT_LIMITS,
+        policies: tuple[PolicySet, ...] = (),
+        flags: Flags | None = None,
+        **settings: Any,
     ) -> Core:
         """A core on the place's database and bus."""
         url = self.store.database.url.render_as_string(hide_password=False)
@@ -69,7 +76,8 @@ class WorkerPlace:
         catalog = catalog or load_catalog(None)
         broker = build_broker(chosen.broker_url, chosen.broker_namespace, [])
         doorbell = BrokerDoorbell(broker, chosen.broker_namespace)
-        live = LiveConfig(Config(catalog, Credentials.from_settings(chosen, {}, catalog), limits=limits))
+        credentials = Credentials.from_settings(chosen, {}, catalog)
+        live = LiveConfig(Config(catalog, credentials, flags or Flags(), limits, policies=policies))
         direct = direct_rings(self.store.database, chosen)
         core = Core(chosen, self.store.database, self.bus, broker, doorbell, live, direct=direct)
         self._stack.callback(broker.close)

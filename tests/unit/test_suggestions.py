@@ -1,6 +1,6 @@
 import time
 
-from pipelines.intake.suggestions import Names
+from pipelines.suggestions import Names
 
 NAMES = Names(["openai/gpt-5-mini@us", "openai/gpt-5@eu", "anthropic/claude-haiku@us", "auto"])
 

@@ -48,7 +48,7 @@ _SUMMARY = (
     _spent("maybe_billed", sa.case((MAYBE_BILLED, 1), else_=0)),
 )  # fmt: skip
 _DETAIL = (
-    *_SUMMARY, job.request, job.constraints, job.verdict, job.result, job.losses,
+    *_SUMMARY, job.account_plan, job.request, job.constraints, job.verdict, job.result, job.losses,
     job.analyzed_at, job.plan_cursor, routing_plans.c.body.label("plan_body"),
 )  # fmt: skip
 

@@ -1,0 +1,254 @@
+"""Policy sets over HTTP: written, versioned, rolled back, and tried on jobs before they decide."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response
+
+from api.documents import read_document
+from api.http.answers import answer
+from api.http.auth import Caller
+from api.http.openapi import documented, takes
+from api.http.problems import forbidden, invalid, invalid_field, not_found, outdated
+from api.room import Room, admit
+from api.v1.configuration_views import ReasonQuery
+from api.v1.policy_views import (
+    EvaluateIn,
+    EvaluationView,
+    PolicyIn,
+    PolicyList,
+    PolicyVersionList,
+    PolicyView,
+    RollbackIn,
+)
+from pipelines.analyze.trace import rfc3339
+from pipelines.intake.errors import FieldError
+from pipelines.intake.parse import utc_now
+from pipelines.policies.evaluate import CompiledPolicies
+from pipelines.policies.facts import Facts, stated
+from pipelines.policies.problems import InvalidPolicy
+from pipelines.policies.recorded import recorded
+from pipelines.policies.rules import read_document as read_policy
+from synthralos.domain.ids import is_id
+from synthralos.domain.permissions import Permission
+from synthralos.domain.policies import PolicySet
+from synthralos.store.admin.audit import By
+from synthralos.store.admin.policies import Outdated, Policies, PolicyVersion
+
+router = APIRouter(prefix="/api/v1/policies", tags=["policies"])
+
+Id = Annotated[str, Path(description="of the policy set")]
+IfMatch = Annotated[
+    str | None, Header(max_length=100, description='the version that the change was made of: `"3"`, as ETag gave it')
+]
+_OWNERS = {"organization", "workspace"}
+_ONE = documented(PolicyView, "The policy set", found=True)
+_CHANGED = documented(PolicyView, "The policy set afterwards", found=True, validated=True, versioned=True, body=True)
+
+
+@router.get("", **documented(PolicyList, "The policy sets"))
+async def list_policies(request: Request) -> Response:
+    """List the policy sets that the key may see."""
+    room, caller = await admit(request, Permission.READ_POLICIES)
+    found = await room.read(lambda: _store(room).all(caller.scope))
+    return answer({"policies": [policy.to_json() for policy in found]})
+
+
+@router.post(
+    "",
+    **documented(PolicyView, "The new policy set", validated=True, body=True, status=201),
+    openapi_extra=takes(PolicyIn, required=True),
+)
+async def create_policy(request: Request) -> Response:
+    """Make a policy set. It decides in every process within two seconds."""
+    room, caller = await admit(request, Permission.WRITE_POLICIES)
+    wanted = await read_document(request, room, PolicyIn)
+    document = _document(wanted)
+    organization, workspace = _owner(wanted, caller)
+    by = By(caller.actor, wanted.reason)
+    made = await room.configure(lambda: _store(room).create(document, organization, workspace, by))
+    return _answered(made, 201)
+
+
+@router.post(
+    "/evaluate",
+    **documented(EvaluationView, "What is decided, and why", found=True, validated=True, body=True),
+    openapi_extra=takes(EvaluateIn, required=True),
+)
+async def evaluate(request: Request) -> Response:
+    """Try policies on a recorded job or on stated facts: the decision, and for each rule what was seen."""
+    room, caller = await admit(request, Permission.READ_POLICIES)
+    wanted = await read_document(request, room, EvaluateIn)
+    facts = await _facts(room, caller, wanted, utc_now())
+    if wanted.draft is None:
+        policies = room.core.live.current.policies
+    else:
+        _checked(wanted.draft, "draft.")
+        policies = (PolicySet.from_json({**wanted.draft, "id": "draft", "version": 0}),)
+    compiled = CompiledPolicies(policies)
+    ruling = compiled.decide(facts)
+    return answer(
+        {
+            "decision": str(ruling.decision),
+            "reason": ruling.reason,
+            "ruling": ruling.to_json(),
+            "rules": [each for each in compiled.explain(facts) if _may_see(caller, each["set_id"], policies)],
+        }
+    )
+
+
+@router.get("/{set_id}", **_ONE)
+async def get_policy(request: Request, set_id: Id) -> Response:
+    """One policy set, with its version as ETag."""
+    room, caller = await admit(request, Permission.READ_POLICIES)
+    return _answered(await _found(room, caller, set_id))
+
+
+@router.put("/{set_id}", **_CHANGED, openapi_extra=takes(PolicyIn, required=True))
+async def replace_policy(request: Request, set_id: Id, if_match: IfMatch = None) -> Response:
+    """Replace a policy set by a new version; its scope stays. With If-Match, only where nobody changed it meanwhile."""
+    room, caller = await admit(request, Permission.WRITE_POLICIES)
+    wanted = await read_document(request, room, PolicyIn)
+    document, by = _document(wanted), By(caller.actor, wanted.reason)
+    return await _replaced(room, caller, set_id, document, by, _expected(if_match))
+
+
+@router.delete("/{set_id}", **documented(PolicyView, "It, as it was", found=True, validated=True, versioned=True))
+async def remove_policy(
+    request: Request, set_id: Id, query: Annotated[ReasonQuery, Query()], if_match: IfMatch = None
+) -> Response:
+    """Remove a policy set; its versions are kept."""
+    room, caller = await admit(request, Permission.WRITE_POLICIES)
+    await _found(room, caller, set_id)
+    by, expected = By(caller.actor, query.reason), _expected(if_match)
+    return _settled(await room.configure(lambda: _store(room).remove(set_id, caller.scope, by, expected)))
+
+
+@router.get("/{set_id}/versions", **documented(PolicyVersionList, "Its versions", found=True))
+async def list_versions(request: Request, set_id: Id) -> Response:
+    """All versions of a policy set, newest first; also of one that was removed."""
+    room, caller = await admit(request, Permission.READ_POLICIES)
+    return answer({"versions": [_version(each) for each in await _versions(room, caller, set_id)]})
+
+
+@router.post("/{set_id}/rollback", **_CHANGED, openapi_extra=takes(RollbackIn, required=True))
+async def roll_back(request: Request, set_id: Id, if_match: IfMatch = None) -> Response:
+    """Have an earlier version again, as a new one."""
+    room, caller = await admit(request, Permission.WRITE_POLICIES)
+    wanted = await read_document(request, room, RollbackIn)
+    earlier = {each.number: each.policy for each in await _versions(room, caller, set_id)}.get(wanted.version)
+    if earlier is None:
+        raise invalid_field("version", "there is no such version", "see the versions of the set")
+    document = {name: value for name, value in earlier.to_json().items() if name not in {"id", "version", *_OWNERS}}
+    by = By(caller.actor, wanted.reason or f"back to version {wanted.version}")
+    return await _replaced(room, caller, set_id, document, by, _expected(if_match))
+
+
+def _store(room: Room) -> Policies:
+    return room.policies
+
+
+async def _replaced(
+    room: Room, caller: Caller, set_id: str, document: Mapping[str, Any], by: By, expected: int | None
+) -> Response:
+    await _found(room, caller, set_id)
+    store = _store(room)
+    return _settled(await room.configure(lambda: store.replace(set_id, document, caller.scope, by, expected)))
+
+
+def _settled(outcome: PolicySet | Outdated | None) -> Response:
+    if outcome is None:
+        raise not_found("There is no such policy set.")
+    if isinstance(outcome, Outdated):
+        raise outdated(f"The policy set is at version {outcome.version} now: read it again, and send that in If-Match.")
+    return _answered(outcome)
+
+
+async def _found(room: Room, caller: Caller, set_id: str) -> PolicySet:
+    found = await room.read(lambda: _store(room).get(set_id, caller.scope)) if is_id(set_id) else None
+    if found is None:
+        raise not_found("There is no such policy set.")
+    return found
+
+
+async def _versions(room: Room, caller: Caller, set_id: str) -> list[PolicyVersion]:
+    found = await room.read(lambda: list(_store(room).versions(set_id, caller.scope))) if is_id(set_id) else []
+    if not found:
+        raise not_found("There is no such policy set.")
+    return found
+
+
+def _version(each: PolicyVersion) -> dict[str, Any]:
+    return {
+        "version": each.number,
+        "policy": None if each.policy is None else each.policy.to_json(),
+        "changed_at": rfc3339(each.changed_at),
+        "changed_by": each.changed_by,
+        "reason": each.reason,
+    }
+
+
+def _answered(policy: PolicySet, status: int = 200) -> Response:
+    return answer(policy.to_json(), status, {"ETag": f'"{policy.version}"'})
+
+
+def _expected(if_match: str | None) -> int | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise invalid_field("header.If-Match", "is no version", 'send the ETag of the set, such as "3"')
+    return int(text)
+
+
+def _document(wanted: PolicyIn) -> dict[str, Any]:
+    """The document as it is stored; raises 422 with every problem of its rules."""
+    document = wanted.model_dump(mode="json", exclude={"reason", *_OWNERS})
+    _checked(document, "")
+    return document
+
+
+def _checked(document: Mapping[str, Any], where: str) -> None:
+    try:
+        read_policy({name: value for name, value in document.items() if name not in _OWNERS})
+    except InvalidPolicy as error:
+        raise invalid([FieldError(f"{where}{p.path}", p.problem, p.remedy) for p in error.problems]) from None
+
+
+def _owner(wanted: PolicyIn, caller: Caller) -> tuple[str | None, str | None]:
+    """Whose set it is: a key that is bound to a tenant makes sets of that one alone."""
+    scope = caller.scope
+    if wanted.organization not in (None, scope.organization or wanted.organization):
+        raise forbidden("The key is bound to another organization.")
+    if scope.workspace is not None and wanted.workspace not in (None, scope.workspace):
+        raise forbidden("The key is bound to another workspace.")
+    organization = wanted.organization or scope.organization
+    workspace = wanted.workspace or scope.workspace
+    if workspace is not None and organization is None:
+        raise invalid_field("workspace", "stands without its organization", "name the organization, too")
+    return organization, workspace
+
+
+async def _facts(room: Room, caller: Caller, wanted: EvaluateIn, now: datetime) -> Facts:
+    row = None if wanted.job_id is None else await room.job(wanted.job_id, caller)
+    scope = caller.scope
+    given = {"organization": scope.organization or "default", "workspace": scope.workspace or "default"}
+    try:
+        values = stated({**({} if row is not None else given), **wanted.facts}, now)
+    except ValueError as error:
+        raise invalid_field("facts", str(error), "see docs/policies.md for the fields") from None
+    if scope.organization is not None and values.get("organization", scope.organization) != scope.organization:
+        raise forbidden("The key is bound to another organization.")
+    if row is None:
+        return values
+    found = recorded(row, now)
+    found.update(values)
+    return found
+
+
+def _may_see(caller: Caller, set_id: str, policies: tuple[PolicySet, ...]) -> bool:
+    """Rules of the installation's own sets are not shown to those who are bound to a tenant; their decision is."""
+    policy = next(each for each in policies if each.id == set_id)
+    return caller.scope.organization is None or policy.id == "draft" or policy.organization is not None

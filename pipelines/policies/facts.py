@@ -1,0 +1,87 @@
+"""The facts of one job, each read when a rule first asks for it, and kept."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pipelines.policies.fields import FIELDS, METADATA, Field, Kind, Source
+from pipelines.suggestions import Names
+
+NAMES = Names(FIELDS)
+"""The names of all fields, to suggest one for a wrong one."""
+
+
+class Facts(dict[str, Any]):
+    """The values of fields, by name; None where a job has none. Belongs to one thread.
+
+    `now` is the time at which the job is judged. `kept` is where those who evaluate keep what they made of the facts.
+    """
+
+    __slots__ = ("_source", "kept", "now")
+
+    def __init__(self, now: datetime, source: Source | None = None, values: Mapping[str, Any] | None = None) -> None:
+        """Of a job's `source`, or of `values` alone. Values are taken as they are; see `stated` for checked ones."""
+        super().__init__(values or {})
+        self.now = now
+        self.kept: dict[str, Any] = {}
+        self._source = source
+
+    def __missing__(self, name: str) -> Any:
+        value = self[name] = self._read(name)
+        return value
+
+    def local(self, zone: ZoneInfo) -> datetime:
+        """The time at which the job is judged, by the clocks of a zone."""
+        found: datetime | None = self.kept.get(zone.key)
+        if found is None:
+            found = self.kept[zone.key] = self.now.astimezone(zone)
+        return found
+
+    def _read(self, name: str) -> Any:
+        if name.startswith(METADATA):
+            metadata = self["metadata"]
+            return metadata.get(name[len(METADATA) :]) if isinstance(metadata, Mapping) else None
+        return None if self._source is None else FIELDS[name].read(self._source)
+
+
+def stated(values: Mapping[str, Any], now: datetime) -> Facts:
+    """Facts that somebody states, as plain JSON: recorded ones, or made-up ones to try rules on.
+
+    Raises `ValueError` for a name that is no field's, and for a value of another kind than the field's.
+    """
+    facts = {}
+    for name, value in values.items():
+        known = FIELDS.get(name)
+        if known is None:
+            near = NAMES.near(name)
+            raise ValueError(
+                f"{name:.80} is no field: {'did you mean ' + near[0] if near else 'see the list of fields'}"
+            )
+        facts[name] = None if value is None else _stated(known, value)
+    return Facts(now, values=facts)
+
+
+def _stated(known: Field, value: Any) -> Any:
+    if known.kind is Kind.MONEY:
+        return _money(known.name, value)
+    fits = {
+        Kind.TEXT: isinstance(value, str),
+        Kind.NUMBER: isinstance(value, int | float) and not isinstance(value, bool),
+        Kind.TEXTS: isinstance(value, list) and all(isinstance(each, str) for each in value),
+        Kind.ANY: isinstance(value, dict),
+    }
+    if not fits[known.kind]:
+        raise ValueError(f"{known.name} has to be a {'JSON object' if known.kind is Kind.ANY else known.kind}")
+    return value
+
+
+def _money(name: str, value: Any) -> Decimal:
+    try:
+        amount = Decimal(value if isinstance(value, str | Decimal) else repr(value))
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if isinstance(value, bool) or not amount.is_finite():
+        raise ValueError(f"{name} has to be an amount in USD, such as 0.05")
+    return amount

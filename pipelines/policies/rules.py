@@ -1,0 +1,132 @@
+"""Policy-set documents: checked to the last member, and made into rules that can be asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pipelines.policies.actions import Action, read_action
+from pipelines.policies.conditions import ALWAYS, Condition, read_condition
+from pipelines.policies.problems import Problems, shown
+from synthralos.domain.findings import Decision
+from synthralos.domain.overlays import NO_DEMANDS, Overlay
+
+MOST_RULES = 1_000
+_RULE = frozenset({"id", "description", "when", "then", "on_error", "enabled"})
+_SET = frozenset({"name", "priority", "enabled", "shadow", "share", "effective_from", "effective_until", "rules"})
+
+OnError = Literal["skip", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that can be asked. `on_error`: what becomes of a job that it cannot be asked about."""
+
+    id: str
+    condition: Condition
+    actions: tuple[Action, ...]
+    on_error: OnError
+    decision: Decision
+    overlay: Overlay
+
+    @property
+    def text(self) -> str:
+        """What it says to the one who sent the job."""
+        said = [action.text for action in self.actions if action.text]
+        return "; ".join(said) or f"the rule {self.id} applies: {', '.join(action.name for action in self.actions)}"
+
+    @property
+    def seconds(self) -> float:
+        """How long a job waits that it defers."""
+        return max((action.seconds for action in self.actions), default=0.0)
+
+
+def read_document(document: Any) -> tuple[Rule, ...]:
+    """The rules of a policy set as people write it; raises `InvalidPolicy` with all that is wrong."""
+    problems = Problems()
+    if not isinstance(document, Mapping):
+        problems.add("policy", "is no object", "send a policy set: a name and rules")
+        problems.raise_any()
+    for name in document.keys() - _SET:
+        problems.add(f"{name:.80}", "is no member of a policy set", f"use {', '.join(sorted(_SET))}")
+    _members(document, problems)
+    found = read_rules(document.get("rules"), problems)
+    problems.raise_any()
+    return found
+
+
+def read_rules(rules: Any, problems: Problems) -> tuple[Rule, ...]:
+    """The rules of their JSON, without those that are wrong, which `problems` hears of, and those switched off."""
+    if not isinstance(rules, list | tuple) or not rules or len(rules) > MOST_RULES:
+        problems.add("rules", "is no list of rules", f"list 1 to {MOST_RULES} of them")
+        return ()
+    names: set[str] = set()
+    found = [_rule(rule, f"rules[{n}]", names, problems) for n, rule in enumerate(rules)]
+    return tuple(rule for rule in found if rule is not None)
+
+
+def _members(document: Mapping[str, Any], problems: Problems) -> None:
+    name, priority, share = document.get("name"), document.get("priority", 0), document.get("share", 100)
+    if not isinstance(name, str) or not 0 < len(name) <= 200 or "\0" in name:
+        problems.add("name", "is missing or no text of 1 to 200 characters", "name the set")
+    if not isinstance(priority, int) or isinstance(priority, bool) or abs(priority) > 1_000_000:
+        problems.add("priority", f"{shown(priority)} is no whole number", "give one; a higher one comes first")
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 100:
+        problems.add("share", f"{shown(share)} is no percentage", "give 0 to 100")
+    for switch in ("enabled", "shadow"):
+        if not isinstance(document.get(switch, True), bool):
+            problems.add(switch, "is not true or false", "give one of them")
+    times = [_moment(document.get(end), end, problems) for end in ("effective_from", "effective_until")]
+    if times[0] is not None and times[1] is not None and times[0] >= times[1]:
+        problems.add("effective_until", "is not after effective_from", "the set would never hold: give a later time")
+
+
+def _moment(text: Any, path: str, problems: Problems) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment
+    except (TypeError, ValueError):
+        pass
+    problems.add(path, f"{shown(text)} is no time with a zone", "write it as 2026-01-31T00:00:00+01:00")
+    return None
+
+
+def _rule(data: Any, path: str, names: set[str], problems: Problems) -> Rule | None:
+    before = len(problems.found)
+    if not isinstance(data, Mapping):
+        problems.add(path, "is no rule", "write an object with id, when and then")
+        return None
+    for name in data.keys() - _RULE:
+        problems.add(f"{path}.{name:.80}", "is no member of a rule", f"use {', '.join(sorted(_RULE))}")
+    rule_id, on_error, enabled = data.get("id"), data.get("on_error", "skip"), data.get("enabled", True)
+    if not isinstance(rule_id, str) or not 0 < len(rule_id) <= 100 or rule_id in names:
+        problems.add(f"{path}.id", f"{shown(rule_id)} is missing, too long, or another rule's", "give each its own id")
+    else:
+        names.add(rule_id)
+    if on_error not in ("skip", "deny"):
+        problems.add(f"{path}.on_error", f"{shown(on_error)} is neither", "use skip or deny")
+    if not isinstance(enabled, bool) or not isinstance(data.get("description", ""), str):
+        problems.add(path, "has an enabled that is not true or false, or a description that is no text", "correct it")
+    condition = read_condition(data["when"], f"{path}.when", problems) if "when" in data else ALWAYS
+    actions = _actions(data.get("then"), f"{path}.then", problems)
+    if len(problems.found) > before or not enabled:
+        return None
+    overlay = NO_DEMANDS
+    for action in actions:
+        overlay = overlay.merged(action.overlay)
+    if (why := overlay.impossible()) is not None:
+        problems.add(f"{path}.then", f"contradicts itself: {why}", "let its actions leave something")
+        return None
+    decision = max((action.decision for action in actions), key=list(Decision).index)
+    return Rule(str(rule_id), condition, actions, on_error, decision, overlay)
+
+
+def _actions(data: Any, path: str, problems: Problems) -> tuple[Action, ...]:
+    if not isinstance(data, list) or not 0 < len(data) <= 20:
+        problems.add(path, "is no list of actions", 'list 1 to 20, such as {"action": "deny", "reason": "…"}')
+        return ()
+    found = [read_action(each, f"{path}[{n}]", problems) for n, each in enumerate(data)]
+    return tuple(action for action in found if action is not None)

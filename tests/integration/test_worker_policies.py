@@ -1,0 +1,153 @@
+"""Policies on real workers: what they stop, what they change of a job's way, and what is on record of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from synthralos.domain.findings import Decision
+from synthralos.domain.flags import Flag, Flags, FlagState
+from synthralos.domain.jobs import NewJob
+from synthralos.domain.policies import PolicySet
+from synthralos.domain.scope import EVERYTHING
+from synthralos.domain.states import Stage, State
+from tests.fakes.jobs import new_job
+from tests.fakes.scripted_server import Answer, Asked, ScriptedServer, scripted_server
+from tests.fakes.stores import Store
+from tests.integration.worker_place import WorkerPlace, deployments_at, worker_place
+
+EMAIL = "jo@example.com"
+
+
+@pytest.fixture
+def place(store: Store) -> Iterator[WorkerPlace]:
+    with worker_place(store) as place:
+        yield place
+
+
+@pytest.fixture
+def provider() -> Iterator[ScriptedServer]:
+    def said(asked: Asked) -> Answer:
+        message = {"role": "assistant", "content": "Paris"}
+        usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+        return Answer(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
+
+    with scripted_server() as server:
+        server.script = said
+        yield server
+
+
+def policy(*then: dict[str, Any], when: dict[str, Any] | None = None, **more: Any) -> PolicySet:
+    """A set of one rule, for all jobs unless it says for which."""
+    rule = {"id": "one", "then": list(then), **({} if when is None else {"when": when})}
+    return PolicySet.from_json({"id": "0199", "name": "ours", "version": 3, "rules": [rule], **more})
+
+
+def run(
+    place: WorkerPlace, provider: ScriptedServer, *policies: PolicySet, job: NewJob | None = None, **more: Any
+) -> dict[str, Any]:
+    """The row of a job that ran under the policies; `a` is the cheapest deployment, `c` the dearest."""
+    place.start(place.core(deployments_at(f"{provider.url}/v1", "a", "b", "c"), policies=policies, **more))
+    return place.run(job or new_job("Hello", metadata={"team": "core"}))
+
+
+def deployment_of(place: WorkerPlace, job: dict[str, Any]) -> str:
+    [attempt] = place.store.attempts(job["id"])
+    return str(attempt["deployment"])
+
+
+def test_what_a_policy_denies_costs_nothing_and_says_why(place: WorkerPlace, provider: ScriptedServer) -> None:
+    when = {"field": "metadata.team", "op": "eq", "value": "core"}
+    job = run(place, provider, policy({"action": "deny", "reason": "not by this team"}, when=when))
+    assert (job["state"], provider.asked) == (State.DENIED, [])
+    [finding] = job["verdict"]["findings"]
+    assert (finding["guard"], finding["reason"]) == ("policies", "not by this team")
+    assert {"set": "0199", "version": 3, "rule": "one"}.items() <= finding["signals"].items()
+
+
+def test_a_policy_that_does_not_match_leaves_no_trace(place: WorkerPlace, provider: ScriptedServer) -> None:
+    when = {"field": "metadata.team", "op": "eq", "value": "sales"}
+    job = run(place, provider, policy({"action": "deny"}, when=when))
+    assert (job["state"], job["verdict"]) == (State.SUCCEEDED, None)
+
+
+def test_models_are_forbidden_and_preferred(place: WorkerPlace, provider: ScriptedServer) -> None:
+    demands = ({"action": "forbid_models", "models": ["fake/a"]}, {"action": "prefer", "models": ["fake/c"]})
+    job = run(place, provider, policy(*demands))
+    assert deployment_of(place, job) == "fake/c@us"
+    plan = place.store.view(job["id"])["plan"]
+    assert plan["steps"][0]["reason"] == "policies prefer fake/c"
+    assert [(e["deployment"], e["reason"]) for e in plan["exclusions"]] == [
+        ("fake/a@us", "policies forbid the models fake/a")
+    ]
+
+
+def test_demands_hold_when_the_job_is_routed_anew(place: WorkerPlace, provider: ScriptedServer) -> None:
+    """The second worker has no policy any more: what was demanded of this job holds all the same."""
+    failing = lambda asked: Answer(400, {"error": {"message": "no", "code": "invalid_value"}})  # noqa: E731
+    answering, provider.script = provider.script, failing
+    job = run(place, provider, policy({"action": "forbid_models", "models": ["fake/a"]}))
+    assert job["state"] == State.FAILED
+    provider.script = answering
+    place.start(place.core(deployments_at(f"{provider.url}/v1", "a", "b", "c")))
+    outcome = place.store.operations.reroute(job["id"], EVERYTHING, "ann", {"strategy": "cheapest"})
+    place.ring(Stage.ROUTE, job["id"])
+    assert outcome is not None
+    assert place.finished(job["id"]) == [State.SUCCEEDED]
+    assert [attempt["deployment"] for attempt in place.store.attempts(job["id"])] == ["fake/b@us", "fake/b@us"]
+
+
+def test_no_region_left_is_a_denial_with_its_reason(place: WorkerPlace, provider: ScriptedServer) -> None:
+    job = run(place, provider, policy({"action": "require_region", "regions": ["eu"]}))
+    assert (job["state"], provider.asked) == (State.FAILED, [])
+    assert "policies allow the regions eu only" in job["failure"]["message"]
+
+
+def test_policies_that_contradict_one_another_deny(place: WorkerPlace, provider: ScriptedServer) -> None:
+    one, two = (policy({"action": "require_region", "regions": [region]}) for region in ("eu", "us"))
+    job = run(place, provider, one, two)
+    assert (job["state"], provider.asked) == (State.DENIED, [])
+
+
+def test_a_cost_cap_bounds_what_is_asked_for(place: WorkerPlace, provider: ScriptedServer) -> None:
+    run(place, provider, policy({"action": "cap_cost", "usd": "0.002"}), job=new_job("Hello", body={}))
+    [asked] = provider.asked
+    assert 900 <= asked.json()["max_tokens"] <= 1_000
+
+
+def test_what_a_policy_wants_replaced_is_not_sent(place: WorkerPlace, provider: ScriptedServer) -> None:
+    job = run(place, provider, policy({"action": "redact", "kinds": ["email"]}), job=new_job(f"Write to {EMAIL}"))
+    assert job["state"] == State.SUCCEEDED
+    assert EMAIL not in provider.asked[0].body.decode()
+
+
+def test_a_guard_that_is_wanted_and_does_not_look_is_a_denial(place: WorkerPlace, provider: ScriptedServer) -> None:
+    wants = policy({"action": "require_guard", "guards": ["abuse"]})
+    job = run(place, provider, wants)
+    assert (job["state"], provider.asked) == (State.DENIED, [])
+    assert "it is off" in job["verdict"]["findings"][-1]["reason"]
+
+
+def test_a_deferred_job_waits_and_is_judged_again(place: WorkerPlace, provider: ScriptedServer) -> None:
+    defers = policy({"action": "defer", "seconds": 3600, "reason": "only at night"})
+    place.start(place.core(deployments_at(f"{provider.url}/v1", "a"), policies=(defers,)))
+    [job_id] = place.submit(new_job("Hello"))
+    place.reaches(job_id, State.PARKED)
+    job = place.store.job(job_id)
+    assert (job["verdict"]["decision"], job["stage"]) == (Decision.DEFER, Stage.GUARD)
+    place.start(place.core(deployments_at(f"{provider.url}/v1", "a")))
+    place.wake(job_id)
+    assert place.finished(job_id) == [State.SUCCEEDED]
+
+
+def test_a_shadow_set_changes_nothing_and_is_on_record(place: WorkerPlace, provider: ScriptedServer) -> None:
+    job = run(place, provider, policy({"action": "deny"}, shadow=True))
+    assert job["state"] == State.SUCCEEDED
+    [finding] = job["verdict"]["findings"]
+    assert (finding["decision"], finding["signals"]["shadow"]) == (Decision.ALLOW, Decision.DENY)
+
+
+def test_without_the_flag_no_policy_is_asked(place: WorkerPlace, provider: ScriptedServer) -> None:
+    off = Flags({Flag.ENABLE_POLICY_ENGINE: FlagState(False)})
+    job = run(place, provider, policy({"action": "deny"}), flags=off)
+    assert (job["state"], job["verdict"]) == (State.SUCCEEDED, None)
