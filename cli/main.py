@@ -19,6 +19,7 @@ from cli import (
     migrate,
     models,
     organizations,
+    policies,
     processes,
     status,
     up,
@@ -47,6 +48,7 @@ app.add_typer(organizations.app, name="organizations")
 app.add_typer(flags.app, name="flags")
 app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
+app.add_typer(policies.app, name="policies")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)
 app.command()(processes.worker)

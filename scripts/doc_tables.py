@@ -1,4 +1,4 @@
-"""Writes the tables of the documentation that stand in the code: transitions, flags.
+"""Writes the tables of the documentation that stand in the code: transitions, flags, what policies may ask about.
 
 `python -m scripts.doc_tables` says which files are behind and exits 1; `--write` brings them up to date.
 """
@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from pipelines.policies.fields import FIELDS
 from synthralos.domain.flags import FLAGS
 from synthralos.domain.states import TRANSITIONS
 
@@ -32,7 +33,17 @@ def flags() -> str:
     return "\n".join(["| flag | default | on | off | waits for |", "|---|---|---|---|---|", *rows])
 
 
+def policy_fields() -> str:
+    """The fields of `pipelines/policies/fields.py`."""
+    rows = [
+        f"| `{'metadata.NAME' if name == 'metadata' else name}` | {field.kind} | {field.unit} | {field.description} |"
+        for name, field in FIELDS.items()
+    ]
+    return "\n".join(["| field | values | unit | what it is |", "|---|---|---|---|", *rows])
+
+
 TABLES = {
+    "policy_fields": (DOCS / "policies.md", policy_fields),
     "transitions": (DOCS / "internals.md", transitions),
     "flags": (DOCS / "configuration.md", flags),
 }

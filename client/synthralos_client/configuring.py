@@ -28,6 +28,11 @@ def put(config: Config, path: Path, body: Mapping[str, Any], reason: str | None 
     return (yield from _answer(config, call))
 
 
+def post(config: Config, path: Path, body: Mapping[str, Any]) -> Operation[Json]:
+    """Make something, or have something tried."""
+    return (yield from _answer(config, Call("POST", _url(path), body=encode(body))))
+
+
 def remove(config: Config, path: Path, reason: str | None = None) -> Operation[Json]:
     """Take something away, or set it back to its default; twice is once."""
     return (yield from _answer(config, Call("DELETE", _url(path), params=_given({"reason": reason}))))

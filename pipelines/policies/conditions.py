@@ -154,11 +154,12 @@ def _comparison(known: Field, op: str, value: Any) -> Holds:
         part = _text(value)
         return lambda facts: isinstance(seen := facts[name], str | list) and part in seen
     if op in _AMONG:
-        among = frozenset(_value(known, each) for each in _list(value))
-        among_them: Holds = lambda facts: _hashable(seen := facts[name]) and seen in among  # noqa: E731
-        return among_them if op == "in" else lambda facts: not among_them(facts)
+        return _among(known, frozenset(_value(known, each) for each in _list(value)), wanted=op == "in")
+    sure = known.kind is not Kind.ANY
     if op == "between":
         low, high = _two(known, value)
+        if sure:
+            return lambda facts: (seen := facts[name]) is not None and low <= seen <= high
         return lambda facts: _comparable(seen := facts[name], low) and low <= seen <= high
     wanted = _value(known, value)
     if op == "eq":
@@ -168,7 +169,16 @@ def _comparison(known: Field, op: str, value: Any) -> Holds:
     compare = _ORDER[op]
     if isinstance(wanted, bool) or not isinstance(wanted, int | float | Decimal | str):
         raise Unfit(f"{shown(value)} has no order", "give a number")
+    if sure:
+        return lambda facts: (seen := facts[name]) is not None and compare(seen, wanted)
     return lambda facts: _comparable(seen := facts[name], wanted) and bool(compare(seen, wanted))
+
+
+def _among(known: Field, values: frozenset[Any], *, wanted: bool) -> Holds:
+    name = known.name
+    if known.kind is not Kind.ANY:
+        return (lambda facts: facts[name] in values) if wanted else (lambda facts: facts[name] not in values)
+    return lambda facts: (_hashable(seen := facts[name]) and seen in values) is wanted
 
 
 def _shown(seen: Any) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -219,6 +220,47 @@ def test_the_configuration_is_changed_and_is_on_record(client: Client) -> None:
     assert "sandbox/new@eu" not in {each["id"] for each in live.remove_deployment("sandbox/new@eu")}
     acts = [change["act"] for change in live.audit(subject="flag:enable_cron_backoff", page_size=1)]
     assert acts == ["flags.reset", "flags.set"]
+
+
+POLICY: dict[str, Any] = {
+    "name": "short",
+    "rules": [
+        {
+            "id": "long",
+            "when": {"field": "prompt_tokens", "op": "gt", "value": 9_000},
+            "then": [{"action": "deny", "reason": "too long"}],
+        }
+    ],
+}
+
+
+def test_policies_are_written_tried_and_rolled_back(client: Client) -> None:
+    live = client.configuration
+    assert live.evaluate_policies(facts={"prompt_tokens": 9_001}, draft=POLICY)["reason"] == "too long"
+    made = live.create_policy(POLICY, reason="trial")
+    assert live.policy(made["id"]) == made
+    assert live.replace_policy(made["id"], {**POLICY, "name": "shorter"})["version"] == 2
+    assert live.roll_back_policy(made["id"], 1)["name"] == "short"
+    assert made["id"] in [each["id"] for each in live.policies()]
+    assert live.remove_policy(made["id"], reason="over")["version"] == 3
+    assert [each["version"] for each in live.policy_versions(made["id"])] == [4, 3, 2, 1]
+
+
+def test_the_async_client_writes_policies_alike(up: System) -> None:
+    async def work() -> list[int]:
+        async with AsyncClient(up.url, up.key) as client:
+            live = client.configuration
+            tried = await live.evaluate_policies(facts={"prompt_tokens": 9_001}, draft=POLICY)
+            assert tried["decision"] == "deny"
+            made = await live.create_policy(POLICY)
+            await live.replace_policy(made["id"], POLICY)
+            await live.roll_back_policy(made["id"], 1)
+            assert made["id"] in [each["id"] for each in await live.policies()]
+            assert (await live.policy(made["id"]))["version"] == 3
+            await live.remove_policy(made["id"])
+            return [each["version"] for each in await live.policy_versions(made["id"])]
+
+    assert asyncio.run(work()) == [4, 3, 2, 1]
 
 
 def test_the_async_client_configures_alike(up: System) -> None:
