@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.guard.stage import GuardStage
-from pipelines.guard.table import Tools, build_guard_stage
+from pipelines.guard.table import Remote, Tools, build_guard_stage
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
@@ -37,11 +37,15 @@ BuildStages = Callable[[Config], Stages]
 
 
 def stage_builder(
-    rng: random.Random, limiter: Limiter, memory: PromptMemory | None = None, metrics: Metrics | None = None
+    rng: random.Random,
+    limiter: Limiter,
+    memory: PromptMemory | None = None,
+    metrics: Metrics | None = None,
+    remote: Remote | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter = TokenCounter()
-    tools = Tools(counter, limiter, memory, metrics or Metrics())
+    tools = Tools(counter, limiter, memory, metrics or Metrics(), remote)
 
     def build(config: Config) -> Stages:
         offered = config.credentials.why_not_offered

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from synthralos.domain.failures import Failure
+from synthralos.domain.findings import Finding
 from synthralos.domain.money import Usage
 
 
@@ -34,6 +35,7 @@ class Reply:
 
     `text` is the assistant's message; `tool_calls` and `finish_reason` are as OpenAI names them.
     `model` is the model that the provider says it used. `reasoning` is what it tells of its thoughts, where it does.
+    `finding` is what a guard on answers has to say of it.
     """
 
     text: str | None
@@ -43,6 +45,7 @@ class Reply:
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     provider_request_id: str | None = None
     reasoning: str | None = None
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
