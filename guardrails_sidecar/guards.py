@@ -36,6 +36,8 @@ class SideGuard:
     """One `Guard` with the validators of one side. Threads may use it at once."""
 
     def __init__(self, side: str, validators: Sequence[Validator]) -> None:
+        # Its traces go nowhere, cost more than the validators, and fail on texts that nest like JSON.
+        settings.disable_tracing = True
         self._empty = not validators
         # Of what it was shown, a guard remembers the last text, and cannot remember less.
         self._guard: Any = Guard(name=f"synthralos-{side}", history_max_length=1)
@@ -91,7 +93,6 @@ def _told(reasons: Sequence[Any]) -> list[str]:
 
 def build(wanteds: Wanteds) -> Mapping[str, SideGuard]:
     """The guard of each side; raises `ConfigurationProblem` for a validator that cannot be had."""
-    settings.disable_tracing = True
     if settings.rc.enable_metrics:
         raise ConfigurationProblem("guardrails-ai would report to its makers: start it with `synthralos guardrails`")
     return {side: SideGuard(side, [_validator(wanted) for wanted in wanteds[side]]) for side in SIDES}

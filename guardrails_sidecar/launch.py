@@ -5,7 +5,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 
-def _load_package() -> None:
+def load_package() -> None:
+    """Import the package from this folder."""
     here = Path(__file__).parent
     spec = spec_from_file_location("guardrails_sidecar", here / "__init__.py", submodule_search_locations=[str(here)])
     assert spec is not None
@@ -17,7 +18,7 @@ def _load_package() -> None:
 
 
 if __name__ == "__main__":
-    _load_package()
+    load_package()
     from guardrails_sidecar.server import main
 
     sys.exit(main(sys.argv[1:]))

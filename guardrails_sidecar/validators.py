@@ -162,8 +162,8 @@ def _parsed(text: str) -> Any:
         raise ValueError("is nested too deeply to be read as JSON") from None
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"is no JSON: {name} is no number of it")
+def _no_constant(_: str) -> None:
+    raise ValueError("is no JSON: it has no infinite numbers, and nothing that is no number")
 
 
 @register_validator(name="synthralos/json", data_type="string")

@@ -15,6 +15,7 @@ from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
 from synthralos.core import Core, direct_rings
 from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.flags import Flags
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob
 from synthralos.domain.limits import DEFAULT_LIMITS, PlanLimits
@@ -69,7 +70,8 @@ class WorkerPlace:
         catalog = catalog or load_catalog(None)
         broker = build_broker(chosen.broker_url, chosen.broker_namespace, [])
         doorbell = BrokerDoorbell(broker, chosen.broker_namespace)
-        live = LiveConfig(Config(catalog, Credentials.from_settings(chosen, {}, catalog), limits=limits))
+        flags = Flags(overrides=chosen.flag_overrides)
+        live = LiveConfig(Config(catalog, Credentials.from_settings(chosen, {}, catalog), flags, limits=limits))
         direct = direct_rings(self.store.database, chosen)
         core = Core(chosen, self.store.database, self.bus, broker, doorbell, live, direct=direct)
         self._stack.callback(broker.close)
