@@ -8,6 +8,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from cli.exits import Exit
+from guardrails_sidecar.configuration import ConfigurationProblem
+from guardrails_sidecar.environment import EnvironmentProblem
 from synthralos.config.catalog import CatalogError
 from synthralos.config.settings import SettingsError
 from synthralos.store.sql.errors import StoreError
@@ -107,6 +109,10 @@ def _metrics_port(error: Exception) -> Told:
     return Told(f"{error.strerror}; each process of a host needs a port of its own, 0 is none", Exit.UNREACHABLE)
 
 
+def _failed(error: Exception) -> Told:
+    return Told(str(error), Exit.FAILED)
+
+
 def _said(error: Exception) -> str:
     return str(error).rstrip(".")
 
@@ -118,6 +124,8 @@ def _first_line(error: BaseException) -> str:
 _EXPECTED: tuple[tuple[type[Exception], Callable[[Exception], Told | None]], ...] = (
     (SettingsError, _setting),
     (CatalogError, _setting),
+    (ConfigurationProblem, _setting),
+    (EnvironmentProblem, _failed),
     (ConfigurationError, _client_setting),
     (ConnectError, _unreachable),
     (WaitTimeout, _too_late),

@@ -13,6 +13,7 @@ from cli import (
     deployments,
     doctor,
     flags,
+    guardrails,
     jobs,
     keys,
     limits,
@@ -53,6 +54,7 @@ app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)
 app.command()(processes.worker)
 app.command()(processes.scheduler)
+app.command()(guardrails.guardrails)
 app.command()(check.check)
 app.command()(status.status)
 app.command()(models.models)

@@ -4,8 +4,11 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import uvloop
+
+T = TypeVar("T")
 
 
 class EventLoopThread:
@@ -27,6 +30,22 @@ class EventLoopThread:
             await work
 
         asyncio.run_coroutine_threadsafe(awaited(), self.loop).result(timeout)
+
+    def result(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+        """Run something on the loop and wait for what it brings, for another thread.
+
+        Raises `TimeoutError` after `timeout` seconds, and cancels it; `RuntimeError` where the loop has stopped.
+        """
+        try:
+            running = asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError:
+            work.close()
+            raise
+        try:
+            return running.result(timeout)
+        except TimeoutError:
+            running.cancel()
+            raise
 
     def spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Begin something on the loop without waiting for it; nothing happens on a loop that has stopped."""

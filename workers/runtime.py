@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +9,7 @@ from pipelines.analyze.protocol import Exporter
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.analyze.table import build_exporters
 from pipelines.execute.stage import ExecuteStage
+from pipelines.execute.validating import Validation
 from pipelines.flow.batch import BatchRunner
 from pipelines.flow.calls import Calls
 from pipelines.flow.conveyor import Conveyor
@@ -18,12 +18,11 @@ from pipelines.flow.registry import Registry, is_ours
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
 from pipelines.flow.slots import Slots
-from pipelines.flow.stages import BuildStages, LiveStages, stage_builder
+from pipelines.flow.stages import BuildStages, LiveStages
 from pipelines.flow.work import Work
 from pipelines.limits.build import build_limiter
 from pipelines.providers.table import build_providers
-from pipelines.repeats.likeness import NgramLikeness
-from pipelines.repeats.memory import PromptMemory
+from pipelines.validation.build import build_validator
 from synthralos.bus.protocol import Topic
 from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
@@ -34,7 +33,6 @@ from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
-from synthralos.store.read.prompts import Prompts
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.retrying import keep_trying, keep_trying_async
 from synthralos.telemetry.families import FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
@@ -44,6 +42,7 @@ from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
 from workers.heartbeat import Heartbeat
 from workers.inbox import THREADS, Inbox
+from workers.staging import worker_stages
 from workers.taking import Taking
 from workers.writer import JobWriter
 
@@ -68,9 +67,10 @@ class WorkerRuntime:
         self._settings = settings
         self._live = core.live
         self._limiter = build_limiter(settings, core.outages, core.metrics)
-        self._stages = LiveStages(
-            core.live, build or stage_builder(random.Random(), self._limiter, self._build_memory(core), core.metrics)
-        )
+        self._thread = EventLoopThread("calls")
+        self._validator = build_validator(settings, core.outages, core.metrics)
+        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time)
+        self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
         self._bus = core.bus
         self._doorbell = core.doorbell
@@ -79,10 +79,12 @@ class WorkerRuntime:
         stages = frozenset(Stage(name) for name in settings.worker_stages)
         self._inbox = self._build_inbox(core, stages)
         self.heartbeat = self._build_heartbeat(core, stages)
-        self._thread = EventLoopThread("calls")
         exporters = build_exporters(settings)
         self._writer = self._build_writer(core, exporters)
-        self._execute = ExecuteStage(build_providers(lambda: core.live.current.credentials, settings))
+        self._execute = ExecuteStage(
+            build_providers(lambda: core.live.current.credentials, settings),
+            None if self._validator is None else Validation(self._validator),
+        )
         self.slots = Slots(
             settings.flight_slots,
             settings.flight_bytes,
@@ -104,15 +106,8 @@ class WorkerRuntime:
         metrics.reads(IN_FLIGHT, self._deployments.calls)
         metrics.reads(HEARTBEAT_AGE, lambda: self.heartbeat.age)
 
-    def _build_memory(self, core: Core) -> PromptMemory:
-        return PromptMemory(
-            Prompts(core.database),
-            NgramLikeness(),
-            core.outages,
-            seconds=self._settings.similarity_window,
-            most=self._settings.similarity_prompts,
-            clock=lambda: self.heartbeat.clock.now().timestamp(),
-        )
+    def _time(self) -> float:
+        return self.heartbeat.clock.now().timestamp()
 
     def _build_heartbeat(self, core: Core, stages: frozenset[Stage]) -> Heartbeat:
         return Heartbeat(
@@ -260,7 +255,8 @@ class WorkerRuntime:
     def _close(self) -> None:
         if self._inbox is not None:
             self._inbox.leave()
-        for closing in (self._writer.close(), self._execute.close()):
+        validator = () if self._validator is None else (self._validator.close(),)
+        for closing in (self._writer.close(), self._execute.close(), *validator):
             try:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:

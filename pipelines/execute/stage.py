@@ -1,10 +1,12 @@
 """One attempt at one deployment, and what it means for the books."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from pipelines.execute.validating import Validation
 from pipelines.output_schema import Misfit, SchemaProblem, misfit_of
 from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to, end_soon, failure_of_bug
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
@@ -16,9 +18,15 @@ from synthralos.domain.money import Price, Usage
 class ExecuteStage:
     """Calls deployments through the provider adapters."""
 
-    def __init__(self, providers: Mapping[str, Provider]) -> None:
-        """`providers` by the name of the adapter that a deployment names."""
+    def __init__(self, providers: Mapping[str, Provider], validation: Validation | None = None) -> None:
+        """`providers` by the name of the adapter that a deployment names; `validation` looks at their answers."""
         self._providers = providers
+        self._validation = validation
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is anybody to show answers to."""
+        return self._validation is not None
 
     def begin(self, call: Call, done: Done) -> Cancel:
         """Begin one call; see `Provider.begin`. A bug there is a failure of this call."""
@@ -36,6 +44,12 @@ class ExecuteStage:
         if provider is None:
             missing = f"this worker has no adapter {call.deployment.adapter!r}"
             return end_soon(Failure(FailureClass.INTERNAL, missing), done)
+        if self._validation is not None and call.validated:
+            return _Validated(call, self._validation, done).begin(partial(self._begin_in_form, provider))
+        return self._begin_in_form(provider, call, done)
+
+    @staticmethod
+    def _begin_in_form(provider: Provider, call: Call, done: Done) -> Cancel:
         asked = call.request.body.get("response_format")
         if asked is None or asked["type"] == "text":
             return provider.begin(call, done)
@@ -52,9 +66,41 @@ class ExecuteStage:
             await provider.close()
 
 
+class _Validated:
+    """A call whose answer is shown to validators. What cancels it cancels whatever is under way of both."""
+
+    def __init__(self, call: Call, validation: Validation, done: Done) -> None:
+        self._call, self._validation, self._done = call, validation, done
+        self._cancel: Cancel | None = None
+        self._stopped = False
+
+    def begin(self, begin: Callable[[Call, Done], Cancel]) -> Cancel:
+        self._cancel = begin(self._call, self._answered)
+        return self._stop
+
+    def _answered(self, answer: Reply | Failure) -> None:
+        if isinstance(answer, Failure) or _only_calls_tools(answer):
+            self._end(answer)
+        else:
+            self._cancel = self._validation.begin(self._call, answer, self._end)
+
+    def _end(self, answer: Reply | Failure) -> None:
+        if not self._stopped:
+            self._done(answer)
+
+    def _stop(self) -> None:
+        self._stopped = True
+        assert self._cancel is not None
+        self._cancel()
+
+
+def _only_calls_tools(answer: Reply) -> bool:
+    return bool(answer.tool_calls) and not answer.text
+
+
 def _in_form(call: Call, answer: Reply | Failure, misfit: Misfit) -> Reply | Failure:
     """The answer, or the failure that it does not have the form that was asked for: it was paid for all the same."""
-    if isinstance(answer, Failure) or (answer.tool_calls and not answer.text):
+    if isinstance(answer, Failure) or _only_calls_tools(answer):
         return answer
     try:
         problem = misfit(answer.text)

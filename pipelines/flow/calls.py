@@ -15,8 +15,9 @@ from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.findings import with_finding
 from synthralos.domain.flags import Flag
-from synthralos.domain.jobs import Request
+from synthralos.domain.jobs import Job, Request
 from synthralos.domain.plans import Step
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Stage, Transition
@@ -97,6 +98,8 @@ class Calls:
         attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds, priced=priced)
         stages.limiter.used(stages.config, work.job, attempt.end)
         ok = isinstance(answer, Reply)
+        if isinstance(answer, Reply) and answer.finding is not None:
+            work.job.verdict = with_finding(work.job.verdict, answer.finding)
         work.span("execute", self._now(), ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
 
     def cut(self, work: Work) -> None:
@@ -124,7 +127,13 @@ class Calls:
         timeout = max(_SHORTEST, min(self._call_timeout, deployment.timeout, self.seconds_left(work)))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
         request = self._request(work, deployment) or _asked(work)
-        return Call(job.id, job.attempts, deployment, request, timeout, traceparent)
+        return Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
+
+    def _validated(self, job: Job) -> bool:
+        """Whether guardrails-ai looks at the answer."""
+        if not self._execute.validates:
+            return False
+        return self._stages().config.flags.on(Flag.ENABLE_GUARDRAILS_AI, job.tenant.organization)
 
     def _request(self, work: Work, deployment: Deployment) -> Request | None:
         """What is asked of the deployment; None where the job's money does not allow it."""

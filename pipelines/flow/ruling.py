@@ -27,10 +27,12 @@ CostsOf = Callable[[Job], Costs]
 class Rulings:
     """The policies of one configuration. Thread-safe."""
 
-    def __init__(self, config: Config, costs: CostsOf) -> None:
+    def __init__(self, config: Config, costs: CostsOf, guards: frozenset[str]) -> None:
+        """`costs` tells what an attempt at a job costs; `guards` are the names of those that there are."""
         self._policies = CompiledPolicies(config.policies)
         self._flags = config.flags
         self._costs = costs
+        self._guards = guards
         self._off = _guards_off(config)
 
     def rule(self, jobs: Sequence[Job], verdicts: Sequence[Verdict], now: datetime) -> list[Verdict]:
@@ -80,7 +82,8 @@ class Rulings:
         found: list[Finding] = []
         errored = {f.guard for f in verdict.findings if "error" in f.signals or f.signals.get("broken")}
         for guard in sorted(ruling.overlay.guards):
-            why = self._off.get(guard, "there is no such guard") if guard not in _GUARDS or guard in self._off else None
+            why = None if guard in self._guards else "there is no such guard here"
+            why = self._off.get(guard, why)
             why = "it could not look at this job" if guard in errored else why
             if why is not None:
                 found.append(_finding(Decision.DENY, f"a policy wants the guard {guard}, and {why}", guard=guard))
@@ -89,9 +92,6 @@ class Rulings:
         if (why := ruling.overlay.impossible()) is not None:
             found.append(_finding(Decision.DENY, f"policies contradict one another: {why}"))
         return found
-
-
-_GUARDS = frozenset({"abuse", "abuse_patterns", "private_data", "prompt_size", "rate_limits", "similar_prompts"})
 
 
 def _guards_off(config: Config) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
-from pipelines.guard.table import Tools, build_guard_stage
+from pipelines.guard.table import Remote, Tools, build_guard_stage
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
@@ -39,18 +39,28 @@ BuildStages = Callable[[Config], Stages]
 
 
 def stage_builder(
-    rng: random.Random, limiter: Limiter, memory: PromptMemory | None = None, metrics: Metrics | None = None
+    rng: random.Random,
+    limiter: Limiter,
+    memory: PromptMemory | None = None,
+    metrics: Metrics | None = None,
+    remote: Remote | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter = TokenCounter()
-    tools = Tools(counter, limiter, memory, metrics or Metrics())
+    tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote)
 
     def build(config: Config) -> Stages:
         offered = config.credentials.why_not_offered
         route = RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
         guard = build_guard_stage(config, tools)
         return Stages(
-            config, guard, Rulings(config, route.costs), route, build_heal_stage(rng, config.catalog), limiter, memory
+            config,
+            guard,
+            Rulings(config, route.costs, guard.names),
+            route,
+            build_heal_stage(rng, config.catalog),
+            limiter,
+            memory,
         )
 
     return build

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipelines.guard.protocol import Guard
+from pipelines.guard.remote import RemoteGuards
 from synthralos.domain.findings import PASSED, Decision, Finding, Verdict, verdict_of
 from synthralos.domain.jobs import Job
 from synthralos.domain.json_values import plain
@@ -24,14 +25,27 @@ Counted = Callable[[Finding], None]
 class GuardStage:
     """All guards, in the order in which their findings are listed."""
 
-    def __init__(self, guards: Sequence[Guard], gates: Sequence[Guard] = (), counted: Counted | None = None) -> None:
-        """`gates` are guards that are asked afterwards, one by one, about those whom nobody before has stopped.
+    def __init__(
+        self,
+        guards: Sequence[Guard],
+        gates: Sequence[Guard] = (),
+        counted: Counted | None = None,
+        remotes: RemoteGuards | None = None,
+    ) -> None:
+        """`remotes` are asked about those whom no guard has stopped, all together; then `gates`, one by one.
 
         `counted` is told of each finding.
         """
         self._counted = counted
+        self._remotes = remotes
         self._guards = tuple(guards)
         self._gates = tuple(gates)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all guards."""
+        remote = frozenset() if self._remotes is None else self._remotes.names
+        return frozenset(guard.name for guard in (*self._guards, *self._gates)) | remote
 
     def inspect(self, jobs: Sequence[Job]) -> list[Verdict]:
         """One verdict per job, in the order of `jobs`: the severest finding decides."""
@@ -39,6 +53,8 @@ class GuardStage:
         if self._guards:
             columns = [_ask(guard, jobs) for guard in self._guards]
             verdicts = [verdict_of([f for f in row if f is not None]) for row in zip(*columns, strict=True)]
+        if self._remotes is not None:
+            _pass_remotes(self._remotes, jobs, verdicts)
         for gate in self._gates:
             verdicts = _pass(gate, jobs, verdicts)
         if self._counted is not None:
@@ -55,6 +71,14 @@ def _pass(gate: Guard, jobs: Sequence[Job], verdicts: list[Verdict]) -> list[Ver
         if finding is not None:
             verdicts[place] = verdict_of([*verdicts[place].findings, finding])
     return verdicts
+
+
+def _pass_remotes(remotes: RemoteGuards, jobs: Sequence[Job], verdicts: list[Verdict]) -> None:
+    """Add to the verdicts what remote guards found in the jobs that may go on so far."""
+    going = [place for place, verdict in enumerate(verdicts) if verdict.goes_on]
+    for place, findings in zip(going, remotes.inspect([jobs[place] for place in going]), strict=True):
+        if findings:
+            verdicts[place] = verdict_of([*verdicts[place].findings, *map(_plain, findings)])
 
 
 def _ask(guard: Guard, jobs: Sequence[Job]) -> Findings:

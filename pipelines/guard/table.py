@@ -6,29 +6,44 @@ from dataclasses import dataclass, field
 from pipelines.guard.abuse.reading import Reader
 from pipelines.guard.abuse_guard import AbuseGuard
 from pipelines.guard.abuse_patterns import AbusePatternsGuard
+from pipelines.guard.guardrails import GuardrailsGuard
 from pipelines.guard.private_data import PrivateDataGuard
 from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
 from pipelines.guard.rate_limits import RateLimitGuard
+from pipelines.guard.remote import OnLoop, RemoteGuard, RemoteGuards
 from pipelines.guard.similar_prompts import SimilarPromptsGuard
 from pipelines.guard.stage import Counted, GuardStage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
 from pipelines.tokens import TokenCounter
+from pipelines.validation.protocol import Validator
 from synthralos.config.config import Config
 from synthralos.telemetry.families import FINDINGS
 from synthralos.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """What guards that need the network share: whom to ask, and the way to the event loop."""
+
+    validator: Validator
+    on_loop: OnLoop
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
-    """What guards share, and what outlives a configuration. Without a `memory` no prompts are compared."""
+    """What guards share, and what outlives a configuration.
+
+    Without a `memory` no prompts are compared, and without `remote` no guard uses the network.
+    """
 
     counter: TokenCounter
     limiter: Limiter
     memory: PromptMemory | None = None
     metrics: Metrics = field(default_factory=Metrics)
     reader: Reader = field(default_factory=Reader)
+    remote: Remote | None = None
 
 
 GuardFactory = Callable[[Config, Tools], Guard]
@@ -44,11 +59,22 @@ GUARDS: Mapping[str, GuardFactory] = {
 GATES: Mapping[str, GuardFactory] = {"rate_limits": lambda config, tools: RateLimitGuard(config, tools.limiter)}
 """Guards that charge those whom they let through: asked after the others, about those that nobody stopped."""
 
+REMOTES: Mapping[str, Callable[[Config, Remote], RemoteGuard]] = {
+    "guardrails": lambda config, remote: GuardrailsGuard(config.flags, remote.validator),
+}
+"""Guards that need the network: asked together, about those that no other guard stopped."""
+
 
 def build_guard_stage(config: Config, tools: Tools) -> GuardStage:
     """The guard stage with every guard of the tables, for one configuration."""
-    guards = [make(config, tools) for make in GUARDS.values()]
-    return GuardStage(guards, [make(config, tools) for make in GATES.values()], _counting(tools.metrics))
+    guards, gates = ([make(config, tools) for make in table.values()] for table in (GUARDS, GATES))
+    return GuardStage(guards, gates, _counting(tools.metrics), _remotes(config, tools.remote))
+
+
+def _remotes(config: Config, remote: Remote | None) -> RemoteGuards | None:
+    if remote is None:
+        return None
+    return RemoteGuards([make(config, remote) for make in REMOTES.values()], remote.on_loop)
 
 
 def _counting(metrics: Metrics) -> Counted:

@@ -20,7 +20,7 @@ class Call:
 
     `job_id` and `attempt_no` identify it on both sides' books (sent as `x-request-id` and as the
     idempotency key `job_id/attempt_no`). `traceparent` is passed on. `timeout` is in seconds and covers the
-    whole call; the adapter enforces it.
+    whole call; the adapter enforces it. `validated`: the answer is to be shown to the guard on answers.
     """
 
     job_id: str
@@ -29,6 +29,7 @@ class Call:
     request: Request
     timeout: float
     traceparent: str
+    validated: bool = False
 
 
 Done: TypeAlias = Callable[[Reply | Failure], None]

@@ -24,6 +24,7 @@ Override = Annotated[
 _DATABASES = ("sqlite", "postgresql", "postgres")
 _BROKERS = ("memory", "amqp", "amqps", "redis", "rediss", "postgresql", "postgres")
 _REDIS = ("redis", "rediss")
+_HTTP = ("http", "https")
 _STAGES = ("guard", "route", "execute", "heal", "analyze")
 
 
@@ -88,6 +89,21 @@ class Settings(BaseSettings):
     )
     personal_data_guard: Literal["off", "flag", "redact", "refuse"] = Field(
         "flag", description="addresses, phone, card, account and national numbers in requests: the same choices"
+    )
+
+    guardrails_url: str | None = Field(
+        None,
+        description="http://… of `synthralos guardrails`, which validates prompts and answers; without it nobody does",
+    )
+    guardrails_timeout: Positive = Field(2.0, description="seconds that guardrails-ai may take for a batch of texts")
+    guardrails_failure: Literal["open", "closed"] = Field(
+        "open", description="what guardrails-ai could not look at: open lets it go on, flagged; closed does not"
+    )
+    guardrails_config: Path | None = Field(
+        None, description="TOML file of validators, for `synthralos guardrails` alone"
+    )
+    guardrails_home: Path | None = Field(
+        None, description="folder for the environment of `synthralos guardrails`; ~/.cache/synthralos otherwise"
     )
 
     similar_prompts: Literal["log", "flag", "deny"] = Field(
@@ -189,6 +205,15 @@ class Settings(BaseSettings):
     def _known_redis(cls, url: str | None) -> str | None:
         if url is not None:
             checked_url(url, _REDIS)
+        return url
+
+    @field_validator("guardrails_url")
+    @classmethod
+    def _known_guardrails(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = checked_url(url, _HTTP)
+            if not parts.hostname or parts.username is not None or parts.query:
+                raise ValueError("must name a host, and have no user and no query: http://127.0.0.1:8484")
         return url
 
     @field_validator("host", "metrics_host")

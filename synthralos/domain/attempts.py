@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from synthralos.domain.failures import Failure
+from synthralos.domain.findings import Finding
 from synthralos.domain.money import Usage
 
 
@@ -35,6 +36,7 @@ class Reply:
     `text` is the assistant's message; `tool_calls` and `finish_reason` are as OpenAI names them.
     `model` is the model that the provider says it used. `reasoning` is what it tells of its thoughts, where it does.
     `thinking` are thoughts that it signed: the next turn brings them back unchanged, as `thinking` of the message.
+    `finding` is what a guard on answers has to say of it.
     """
 
     text: str | None
@@ -45,6 +47,7 @@ class Reply:
     provider_request_id: str | None = None
     reasoning: str | None = None
     thinking: list[dict[str, Any]] = field(default_factory=list)
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,3 +109,10 @@ def verdict_of(findings: Sequence[Finding]) -> Verdict:
     if not findings:
         return PASSED
     return Verdict(max((f.decision for f in findings), key=_SEVERITY.__getitem__), tuple(findings))
+
+
+def with_finding(verdict: Verdict | None, finding: Finding) -> Verdict:
+    """The verdict with one more finding, in the place of an earlier one of the same guard."""
+    others = [] if verdict is None else [found for found in verdict.findings if found.guard != finding.guard]
+    kept = NO_DEMANDS if verdict is None else verdict.overlay
+    return verdict_of([*others, finding]).demanding(kept)

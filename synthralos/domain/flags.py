@@ -74,7 +74,9 @@ FLAGS: Mapping[Flag, FlagFacts] = {
         "no rate is limited, and nothing is counted",
     ),
     Flag.ENABLE_GUARDRAILS_AI: FlagFacts(
-        True, "guardrails-ai validates where it is configured", "it is not asked", "the GuardrailsAI guard"
+        True,
+        "guardrails-ai validates prompts and answers where GUARDRAILS_URL says where it is",
+        "it is shown nothing",
     ),
     Flag.ENABLE_STACKSTORM: FlagFacts(
         False, "heal and the monitor may call StackStorm", "nothing is sent to StackStorm", "the StackStorm link"

@@ -101,6 +101,12 @@ FINDINGS = _counter("findings", "guard decision", "worker", "what guards found i
 RATE_LIMITED = _counter(
     "rate_limited_jobs", "decision", "worker", "answers to jobs with a limit: admitted, waits, refused, uncounted"
 )
+VALIDATED = _counter(
+    "guardrails_texts",
+    "side verdict",
+    "worker",
+    "texts that guardrails-ai was shown, by its verdict; unseen: it was not",
+)
 EXPORTED = _counter(
     "exported_traces", "destination outcome", "worker", "traces in shipments: accepted, refused (they come again), gone"
 )
