@@ -1,11 +1,14 @@
 """The lines of bulk jobs: who stands in one is not rung for, not taken, and leaves it once."""
 
+import pytest
+
 from synthralos.domain.jobs import NewJob, Tenant
 from synthralos.domain.scope import EVERYTHING
-from synthralos.domain.states import Lane, Stage, State
+from synthralos.domain.states import Lane, Stage, State, Transition
+from synthralos.domain.writes import Written
 from synthralos.store.queue.lines import Crowd, Lines
 from synthralos.store.queue.submissions import Idempotency, Submission
-from tests.fakes.jobs import new_job
+from tests.fakes.jobs import new_job, settlement, start
 from tests.fakes.stores import Store
 
 MOST = 100
@@ -97,3 +100,20 @@ def test_several_senders_are_seen_among_the_newest_jobs(store: Store) -> None:
     store.submit(new_job(tenant=Tenant("b")))
     assert lines.several_lately(MOST)
     assert not lines.several_lately(1)
+
+
+@pytest.mark.parametrize("how", ["claimed", "started", "parked"])
+def test_whoever_begins_with_a_job_takes_it_out_of_its_line(store: Store, how: str) -> None:
+    """It was put back in the moment in which a worker had read it, and had written nothing yet."""
+    [job_id] = store.submit(new_job(tenant=Tenant("a")))
+    [job] = store.claims.take(Stage.GUARD, [job_id], store.worker())
+    lines = Lines(store.database)
+    lines.put_back(MOST)
+    assert lines.organizations() == ["a"]
+    if how == "claimed":
+        [job] = store.claims.claim(Stage.GUARD, [job_id], store.worker())
+    elif how == "started":
+        assert store.settlements.start([start(job)]) == [Written.DONE]
+    else:
+        assert store.settle(settlement(job, Transition.PARK, stage=Stage.GUARD, delay=60.0))
+    assert lines.organizations() == []

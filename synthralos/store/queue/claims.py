@@ -171,6 +171,7 @@ def _claim(dialect: str) -> Any:
         .where(open_jobs.c.id == picked.c.id)
         .values(
             state=word(target(Transition.CLAIM)),
+            line=sa.null(),
             worker_id=sa.bindparam("worker", type_=Id),
             claim_no=open_jobs.c.claim_no + 1,
         )

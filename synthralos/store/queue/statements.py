@@ -48,6 +48,7 @@ def start_jobs(rows: FromClause) -> sa.Update:
         "entry_key": row.entry_key,
         "reserved_picousd": row.reserved_picousd,
         "started_at": sa.case((job.in_flight, job.started_at), else_=utcnow()),
+        "line": sa.null(),
         "plan_key": row.plan_key,
         "plan_cursor": sa.func.coalesce(row.plan_cursor, sa.literal_column("0")),
         # A job that has passed leaves NULL, whatever was found in an earlier round; one that comes back from elsewhere
@@ -80,6 +81,7 @@ def move_jobs(rows: FromClause) -> sa.Update:
         "in_flight": sa.false(),
         "notified_at": sa.case((queued, utcnow()), else_=job.notified_at),
         "run_at": utc_in(row.delay),
+        "line": sa.null(),
         "rings": sa.literal_column("0"),
         "spans": sa.case((repeated, job.spans), else_=lines(job.spans, row.spans)),
         **{name: sa.func.coalesce(row[name], job[name]) for name in kept},
