@@ -141,6 +141,7 @@ class DeploymentView(View):
     id: str
     model: str
     region: str
+    residency: Annotated[str | None, Field(description="where data is declared to be processed; null: not declared")]
     tier: str
     context_window: int
     max_output: int

@@ -18,6 +18,7 @@ from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag
 from synthralos.domain.jobs import Request
 from synthralos.domain.plans import Step
+from synthralos.domain.residency import kept_from
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Start
@@ -59,6 +60,10 @@ class Calls:
         deployment = self.deployment(step)
         if deployment is None:
             return Failure(FailureClass.INTERNAL, f"{step.deployment} is no longer in the catalog")
+        # The plan may be older than what the catalog declares now.
+        kept = kept_from(work.job.constraints.classification, deployment.residency)
+        if kept is not None:
+            return Failure(FailureClass.UNSUPPORTED, f"{kept} ({deployment.id})")
         if self._request(work, deployment) is None:
             cost = work.job.constraints.max_cost
             return Failure(FailureClass.BUDGET, f"constraints.max_cost_usd of {cost} does not allow {deployment.id}")

@@ -15,12 +15,10 @@ from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Usage
+from synthralos.domain.residency import kept_from
 
 DEFAULT_OUTPUT = LEAST_OUTPUT
 """Output tokens to estimate a cost with when the request does not say how many it wants at most."""
-
-REGION_OF_CLASSIFICATION: Mapping[str, str | None] = {"eu": "eu", "none": None}
-"""The only region that data of a class may ever go to (promise 4); None: anywhere. No other class is known."""
 
 PLAN_TIERS: Mapping[str, frozenset[Tier]] = {
     "free": frozenset({Tier.ECONOMY}),
@@ -131,15 +129,7 @@ def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> str | None:
 
 
 def _wrong_classification(demand: Demand, deployment: Deployment) -> str | None:
-    if demand.classification is None:
-        return None
-    classification = demand.classification.strip().lower()
-    if classification not in REGION_OF_CLASSIFICATION:
-        return f"nothing is known about where data classified {demand.classification} may go"
-    region = REGION_OF_CLASSIFICATION[classification]
-    if region in (None, deployment.region):
-        return None
-    return f"data classified {demand.classification} may only go to region {region}"
+    return kept_from(demand.classification, deployment.residency)
 
 
 def _wrong_region(demand: Demand, deployment: Deployment) -> str | None:

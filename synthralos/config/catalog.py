@@ -117,6 +117,10 @@ class DeploymentEntry(_Entry):
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False, description="seconds a call may take at most")] = 120.0
     weight: Annotated[int, Field(strict=True, ge=0)] = 100
     options: Annotated[dict[str, Any], Field(description="of the adapter")] = {}
+    residency: Annotated[
+        str | None,
+        Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="where data is processed, such as eu; else the region's"),
+    ] = None
 
 
 class _NamedEntry(DeploymentEntry):
@@ -250,4 +254,5 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         timeout=entry.timeout,
         weight=entry.weight,
         options={**provider.options, **entry.options},
+        residency=entry.residency,
     )

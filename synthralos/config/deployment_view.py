@@ -12,6 +12,7 @@ def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, An
         "id": deployment.id,
         "model": deployment.model_name,
         "region": deployment.region,
+        "residency": deployment.residency,
         "tier": str(deployment.tier),
         "context_window": deployment.context_window,
         "max_output": deployment.max_output,

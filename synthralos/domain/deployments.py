@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from synthralos.domain.money import Price
+from synthralos.domain.residency import declared_by
 
 
 class Capability(StrEnum):
@@ -29,7 +30,8 @@ class Deployment:
 
     `adapter` names the wire protocol (a key of the provider table), `base_url` the server,
     `upstream_model` the name that the server knows. `context_window` and `max_output` are in tokens.
-    `max_in_flight` bounds the concurrent calls of one worker process. `timeout` is in seconds.
+    `max_in_flight` bounds the concurrent calls of one worker process. `timeout` is in seconds. `residency` is where
+    data is declared to be processed: what the region's name declares where it is not given, None where nothing does.
     """
 
     id: str
@@ -49,6 +51,11 @@ class Deployment:
     timeout: float = 120.0
     weight: int = 100
     options: Mapping[str, object] = field(default_factory=dict)
+    residency: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.residency is None:
+            object.__setattr__(self, "residency", declared_by(self.region))
 
     @property
     def model_name(self) -> str:

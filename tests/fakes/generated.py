@@ -33,6 +33,7 @@ def deployments(draw: st.DrawFn, deployment_id: str) -> Deployment:
         tier=draw(st.sampled_from(Tier)),
         capabilities=draw(st.frozensets(st.sampled_from(Capability))),
         adapter="sandbox" if deployment_id.startswith("sandbox/") else "openai",
+        residency=draw(st.sampled_from([None, None, "eu", "us", "global"])),
     )
 
 

@@ -27,6 +27,7 @@ def a_deployment(
     tier: Tier = Tier.ECONOMY,
     capabilities: Iterable[Capability] = (),
     adapter: str = "openai",
+    residency: str | None = None,
 ) -> Deployment:
     """A deployment; `price` is USD per million tokens, in and out."""
     provider, _, rest = deployment_id.partition("/")
@@ -44,6 +45,7 @@ def a_deployment(
         price=None if price is None else Price(Decimal(price[0]), Decimal(price[1])),
         tier=tier,
         capabilities=frozenset(capabilities),
+        residency=residency,
     )
 
 

@@ -46,7 +46,7 @@ in_the_eu = constraints().map(lambda c: Constraints.from_json({**c.to_json(), "c
 @given(catalogs(), st.lists(jobs(in_the_eu), min_size=1, max_size=4))
 def test_eu_data_never_has_a_step_outside_the_eu(catalog: Catalog, batch: list[Job]) -> None:
     for plan in route(catalog, batch):
-        assert all(deployment.region == "eu" for deployment in steps(catalog, plan))
+        assert all(deployment.residency == "eu" for deployment in steps(catalog, plan))
 
 
 @given(catalogs(), jobs(), closed)

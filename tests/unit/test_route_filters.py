@@ -49,11 +49,27 @@ def test_a_region_excludes_all_others() -> None:
 
 
 @pytest.mark.parametrize("classification", ["eu", "EU", " eu "])
-def test_eu_data_only_goes_to_the_region_eu(classification: str) -> None:
+def test_eu_data_only_goes_where_residency_is_eu(classification: str) -> None:
     demand = ANY._replace(classification=classification)
     assert reason(demand, EU) is None
     assert reason(demand, US) is not None
     assert reason(demand, a_deployment("openai/gpt@eu-west")) is not None
+
+
+@pytest.mark.parametrize(
+    ("region", "residency", "allowed"),
+    [
+        ("westeurope", "eu", True),
+        ("us", "eu", True),
+        ("eu", "us", False),
+        ("eu", "global", False),
+        ("europe-west4", None, False),
+        ("global", None, False),
+    ],
+)
+def test_residency_decides_and_not_the_name_of_the_region(region: str, residency: str | None, allowed: bool) -> None:
+    deployment = a_deployment(f"openai/gpt@{region}", residency=residency)
+    assert (reason(ANY._replace(classification="eu"), deployment) is None) is allowed
 
 
 def test_eu_data_pinned_elsewhere_or_sent_elsewhere_stays() -> None:
