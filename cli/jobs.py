@@ -50,7 +50,7 @@ def submit(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="auto, provider/model, or a deployment.", show_default="auto")
+        str | None, typer.Option(help="auto, provider/model, a deployment, or an alias.", show_default="auto")
     ] = None,
     max_output_tokens: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, show_default=False)] = None,

@@ -161,6 +161,7 @@ class DeploymentList(View):
     """The catalog that is in force."""
 
     deployments: list[DeploymentView]
+    aliases: Annotated[dict[str, list[str]], Field(description="the deployments that each alias stands for")]
 
 
 class AuditQuery(BaseModel):

@@ -18,7 +18,7 @@ class CatalogChecks:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._deployments = Names(d.id for d in catalog)
-        self._models = Names({"auto"} | {name for d in catalog for name in (d.id, d.model_name, d.model)})
+        self._models = Names(catalog.names)
         self._regions = Names(d.region for d in catalog)
         self._strategies = Names(STRATEGIES)
 

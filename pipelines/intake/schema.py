@@ -257,7 +257,7 @@ MetadataValue = Annotated[str, Field(max_length=512)] | bool | int | FiniteFloat
 class JobIn(Closed):
     """One job: a prompt or messages, and how to go about it."""
 
-    model: Annotated[ModelName, Field(description="`auto`, `provider/model` or the id of a deployment")] = "auto"
+    model: Annotated[ModelName, Field(description="`auto`, `provider/model`, a deployment's id or an alias")] = "auto"
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
     prompt: Annotated[str, Field(min_length=1, description="instead of messages: one user message")] | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None

@@ -62,12 +62,10 @@ class Rule:
     """One row of the table.
 
     `failure_class` is what a job fails with when this rule alone kept the otherwise fitting deployments away.
-    `unrelated`: the deployment is not what was asked for at all, which is not worth telling when others are.
     """
 
     check: Check
     failure_class: FailureClass = FailureClass.INVALID_REQUEST
-    unrelated: bool = False
 
 
 def demand_of(job: Job) -> Demand:
@@ -113,15 +111,6 @@ def estimated_cost(demand: Demand, deployment: Deployment) -> Decimal | None:
 def room(demand: Demand, deployment: Deployment) -> int:
     """Tokens that the deployment's window leaves for the prompt."""
     return deployment.context_window - (demand.max_output or 0)
-
-
-def answers_to(model: str, deployment: Deployment) -> bool:
-    """Whether `model` may mean the deployment; see `Catalog.matching`."""
-    return model in ("auto", deployment.id, deployment.model_name, deployment.model)
-
-
-def _other_model(demand: Demand, deployment: Deployment) -> str | None:
-    return None if answers_to(demand.model, deployment) else f"the request names {demand.model}"
 
 
 def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> str | None:
@@ -181,7 +170,6 @@ def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
 
 
 STANDING_RULES: tuple[Rule, ...] = (
-    Rule(_other_model, unrelated=True),
     Rule(_wrong_classification),
     Rule(_wrong_region),
     Rule(_pinned_elsewhere),

@@ -1,9 +1,10 @@
 """Deployments: one model at one provider in one region, with its price, window, abilities and limits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from synthralos.domain.aliases import EVERYTHING, TIER, Aliases, followed
 from synthralos.domain.money import Price
 from synthralos.domain.residency import declared_by
 
@@ -64,12 +65,22 @@ class Deployment:
 
 
 class Catalog:
-    """All deployments, by id. A request's `model` may be `auto`, `provider/model` or a deployment's id."""
+    """All deployments, by id. A request's `model` may be `auto`, `provider/model`, a deployment's id, or an alias."""
 
-    def __init__(self, deployments: list[Deployment]) -> None:
+    def __init__(self, deployments: list[Deployment], aliases: Aliases | None = None) -> None:
+        """Of `aliases`, what leads nowhere stands for nothing: `check_aliases` refuses it beforehand."""
         self._by_id = {deployment.id: deployment for deployment in deployments}
         if len(self._by_id) != len(deployments):
             raise ValueError("two deployments of the catalog have the same id")
+        self._aliases = dict(aliases or {})
+        named: dict[str, list[Deployment]] = {}
+        for deployment in deployments:
+            for name in names_of(deployment):
+                named.setdefault(name, []).append(deployment)
+        self._named: dict[str, tuple[Deployment, ...]] = {name: tuple(found) for name, found in named.items()}
+        # A name that a deployment has is that deployment's, whatever was called so before it came.
+        self._named |= {name: self._meant_by(name) for name in self._aliases if name not in named}
+        self._named[EVERYTHING] = tuple(deployments)
 
     def __iter__(self) -> Iterator[Deployment]:
         return iter(self._by_id.values())
@@ -77,16 +88,33 @@ class Catalog:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    @property
+    def names(self) -> Collection[str]:
+        """Everything that a request's `model` may be."""
+        return self._named.keys()
+
+    @property
+    def aliases(self) -> Mapping[str, list[str]]:
+        """The ids of the deployments that each alias stands for."""
+        return {alias: [deployment.id for deployment in self.matching(alias)] for alias in self._aliases}
+
     def get(self, deployment_id: str) -> Deployment | None:
         """The deployment of that id, if the catalog has it."""
         return self._by_id.get(deployment_id)
 
-    def matching(self, model: str) -> list[Deployment]:
-        """The deployments that `model` may mean; empty where the model is unknown."""
-        if model == "auto":
-            return list(self)
-        return [d for d in self if model in (d.id, d.model_name, d.model)]
+    def matching(self, model: str) -> tuple[Deployment, ...]:
+        """The deployments that `model` may mean, in the catalog's order; empty where the model is unknown."""
+        return self._named.get(model, ())
 
     def knows(self, model: str) -> bool:
         """Whether any deployment answers to `model`."""
         return bool(self.matching(model))
+
+    def _meant_by(self, alias: str) -> tuple[Deployment, ...]:
+        meant = followed(alias, self._aliases)
+        return tuple(d for d in self if f"{TIER}{d.tier}" in meant or not meant.isdisjoint(names_of(d)))
+
+
+def names_of(deployment: Deployment) -> frozenset[str]:
+    """The names by which a request may ask for a deployment, besides aliases."""
+    return frozenset({deployment.id, deployment.model_name, deployment.model})
