@@ -77,6 +77,9 @@ def submit(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="The result of an earlier, equal request may answer it.")
     ] = False,
+    zero_retention: Annotated[
+        bool, typer.Option("--zero-retention", help="Only go where the provider is declared to keep nothing.")
+    ] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
     timeout: Timeout = None,
@@ -97,6 +100,7 @@ def submit(
         "private_data": private_data,
         "restore_private_data": restore_private_data or None,
         "reuse": "allow" if reuse else None,
+        "zero_retention": zero_retention or None,
     }
     fields = {
         "model": model,

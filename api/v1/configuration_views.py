@@ -142,6 +142,8 @@ class DeploymentView(View):
     model: str
     region: str
     residency: Annotated[str | None, Field(description="where data is declared to be processed; null: not declared")]
+    zero_retention: Annotated[bool, Field(description="whether the provider is declared to keep nothing of a call")]
+    enabled: bool
     tier: str
     context_window: int
     max_output: int

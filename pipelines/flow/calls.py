@@ -10,6 +10,7 @@ from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.guard.private_data import kinds_to_redact
 from pipelines.privacy.redaction import redact
 from pipelines.providers.protocol import Call
+from pipelines.route.filters import closed_to
 from pipelines.spending import capped
 from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Reply
@@ -18,7 +19,6 @@ from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag
 from synthralos.domain.jobs import Request
 from synthralos.domain.plans import Step
-from synthralos.domain.residency import kept_from
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Start
@@ -61,9 +61,9 @@ class Calls:
         if deployment is None:
             return Failure(FailureClass.INTERNAL, f"{step.deployment} is no longer in the catalog")
         # The plan may be older than what the catalog declares now.
-        kept = kept_from(work.job.constraints.classification, deployment.residency)
-        if kept is not None:
-            return Failure(FailureClass.UNSUPPORTED, f"{kept} ({deployment.id})")
+        closed = closed_to(work.job.constraints, deployment)
+        if closed is not None:
+            return Failure(FailureClass.UNSUPPORTED, f"{closed} ({deployment.id})")
         if self._request(work, deployment) is None:
             cost = work.job.constraints.max_cost
             return Failure(FailureClass.BUDGET, f"constraints.max_cost_usd of {cost} does not allow {deployment.id}")

@@ -248,6 +248,7 @@ class ConstraintsIn(Closed):
     reuse: Annotated[
         Literal["never", "allow"], Field(description="whether the result of an earlier, equal request may answer it")
     ] = "never"  # fmt: skip
+    zero_retention: Annotated[bool, Field(description="only go where the provider is declared to keep nothing")] = False
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]

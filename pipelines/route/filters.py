@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from pipelines.providers.table import asked_of, not_taken
 from pipelines.spending import LEAST_OUTPUT, affordable_output
 from synthralos.config.credentials import SANDBOX
+from synthralos.config.deployment_view import SWITCHED_OFF
 from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import Usage
 from synthralos.domain.residency import kept_from
 
@@ -38,6 +40,7 @@ class Demand(NamedTuple):
     """Everything about a job that decides which deployments may do it. `tokens_in` and `max_output` are tokens.
 
     `tokens_billed`: what may be billed for the prompt at most; known where there is a `max_cost`.
+    `asked`: see `asked_of`.
     """
 
     model: str
@@ -51,6 +54,8 @@ class Demand(NamedTuple):
     max_cost: Decimal | None = None
     tokens_in: int = 0
     tokens_billed: int = 0
+    zero_retention: bool = False
+    asked: frozenset[str] = frozenset()
 
 
 Check = Callable[[Demand, Deployment], str | None]
@@ -81,6 +86,8 @@ def demand_of(job: Job) -> Demand:
         needs_of(request.body),
         request.max_output_tokens,
         constraints.max_cost,
+        zero_retention=constraints.zero_retention,
+        asked=asked_of(request),
     )
 
 
@@ -117,8 +124,16 @@ def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> str | None:
     return None if demand.pin in (None, deployment.id) else f"constraints.pin is {demand.pin}"
 
 
-def _wrong_classification(demand: Demand, deployment: Deployment) -> str | None:
-    return kept_from(demand.classification, deployment.residency)
+def closed_to(wanted: Constraints | Demand, deployment: Deployment) -> str | None:
+    """Why such a job may not go there, whatever was planned; None: it may. Asked again before each call."""
+    kept = kept_from(wanted.classification, deployment.residency)
+    if kept is None and wanted.zero_retention and not deployment.zero_retention:
+        kept = "constraints.zero_retention is true, and this deployment does not declare zero_retention"
+    return kept if kept is not None or deployment.enabled else SWITCHED_OFF
+
+
+def _refused_by_adapter(demand: Demand, deployment: Deployment) -> str | None:
+    return not_taken(demand.asked, deployment)
 
 
 def _wrong_region(demand: Demand, deployment: Deployment) -> str | None:
@@ -170,12 +185,13 @@ def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
 
 
 STANDING_RULES: tuple[Rule, ...] = (
-    Rule(_wrong_classification),
+    Rule(closed_to),
     Rule(_wrong_region),
     Rule(_pinned_elsewhere),
     Rule(_excluded),
     Rule(_tier_above_plan),
     Rule(_lacks_capability),
+    Rule(_refused_by_adapter),
     Rule(_output_too_long),
 )
 """Rules that do not depend on the length of the prompt."""

@@ -122,6 +122,8 @@ class DeploymentEntry(_Entry):
         str | None,
         Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="where data is processed, such as eu; else the region's"),
     ] = None
+    zero_retention: Annotated[bool, Field(strict=True, description="by contract the provider keeps nothing")] = False
+    enabled: Annotated[bool, Field(strict=True, description="false: it gets no calls")] = True
 
 
 class _NamedEntry(DeploymentEntry):
@@ -274,4 +276,6 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         weight=entry.weight,
         options={**provider.options, **entry.options},
         residency=entry.residency,
+        zero_retention=entry.zero_retention,
+        enabled=entry.enabled,
     )

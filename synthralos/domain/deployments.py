@@ -33,6 +33,7 @@ class Deployment:
     `upstream_model` the name that the server knows. `context_window` and `max_output` are in tokens.
     `max_in_flight` bounds the concurrent calls of one worker process. `timeout` is in seconds. `residency` is where
     data is declared to be processed: what the region's name declares where it is not given, None where nothing does.
+    `zero_retention`: the provider is declared to keep nothing of a call. What is not `enabled` gets no calls.
     """
 
     id: str
@@ -53,6 +54,8 @@ class Deployment:
     weight: int = 100
     options: Mapping[str, object] = field(default_factory=dict)
     residency: str | None = None
+    zero_retention: bool = False
+    enabled: bool = True
 
     def __post_init__(self) -> None:
         if self.residency is None:

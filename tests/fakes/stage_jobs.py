@@ -28,6 +28,7 @@ def a_deployment(
     capabilities: Iterable[Capability] = (),
     adapter: str = "openai",
     residency: str | None = None,
+    zero_retention: bool = False,
 ) -> Deployment:
     """A deployment; `price` is USD per million tokens, in and out."""
     provider, _, rest = deployment_id.partition("/")
@@ -46,6 +47,7 @@ def a_deployment(
         tier=tier,
         capabilities=frozenset(capabilities),
         residency=residency,
+        zero_retention=zero_retention,
     )
 
 

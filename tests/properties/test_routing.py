@@ -58,6 +58,7 @@ def test_no_step_breaks_what_the_sender_demands(catalog: Catalog, job: Job, not_
         assert deployment.id not in (*demands.exclude, *not_offered)
         assert demands.region in (None, deployment.region)
         assert demands.pin in (None, deployment.id)
+        assert deployment.zero_retention >= demands.zero_retention
         assert output <= min(deployment.max_output, deployment.context_window)
         assert deployment.adapter == "sandbox" or deployment.tier in PLAN_TIERS.get(
             job.tenant.account_plan, PLAN_TIERS["free"]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -190,3 +191,54 @@ def test_a_demand_says_everything_that_the_rules_look_at() -> None:
 def test_only_the_window_and_the_cost_have_failures_of_their_own() -> None:
     assert {rule.failure_class for rule in STANDING_RULES} == {FailureClass.INVALID_REQUEST}
     assert [rule.failure_class for rule in SIZED_RULES] == [FailureClass.CONTEXT_LENGTH, FailureClass.BUDGET]
+
+
+def test_zero_retention_is_demanded_and_must_be_declared() -> None:
+    demand = ANY._replace(zero_retention=True)
+    assert "zero_retention" in (reason(demand, US) or "")
+    assert reason(demand, replace(US, zero_retention=True)) is None
+
+
+def test_what_is_not_enabled_gets_nothing_even_where_it_is_pinned() -> None:
+    assert "enabled" in (reason(ANY._replace(pin=US.id), replace(US, enabled=False)) or "")
+
+
+CLAUDE = a_deployment("anthropic/claude@us", adapter="anthropic", capabilities=[Capability.JSON_MODE])
+SAMPLED = replace(CLAUDE, options={"sampling": True})
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "named"),
+    [
+        ({"temperature": 0.0}, {}, "temperature"),
+        ({"top_p": 0.5}, {}, "top_p"),
+        ({}, {"anthropic": {"top_k": 3}}, "top_k"),
+    ],
+)
+def test_a_model_without_sampling_is_left_out_where_sampling_is_asked_for(
+    body: dict[str, object], options: dict[str, dict[str, object]], named: str
+) -> None:
+    job = a_job(body=body)
+    job.request = replace(job.request, provider_options=options)
+    demand = demand_of(job)
+    assert named in (reason(demand, CLAUDE) or "")
+    assert reason(demand, SAMPLED) is None
+    assert reason(demand, US) is None
+
+
+def test_options_of_another_provider_leave_no_model_out() -> None:
+    job = a_job()
+    job.request = replace(job.request, provider_options={"google": {"top_k": 3}})
+    assert reason(demand_of(job), CLAUDE) is None
+
+
+@pytest.mark.parametrize("body", [{"seed": 1}, {"response_format": {"type": "json_object"}}])
+def test_what_messages_have_no_form_for_goes_elsewhere(body: dict[str, object]) -> None:
+    demand = demand_of(a_job(body=body))
+    assert reason(demand, SAMPLED) is not None
+    assert reason(demand, replace(US, capabilities=frozenset({Capability.JSON_MODE}))) is None
+
+
+def test_a_schema_may_go_to_messages() -> None:
+    body = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}}
+    assert reason(demand_of(a_job(body=body)), CLAUDE) is None
