@@ -43,7 +43,7 @@ class Pinned:
 
 
 class Weighted:
-    """By `weight` of the catalog: each organization has an order of its own; as many begin with a deployment as it weighs.
+    """By `weight` of the catalog: each organization has its own order, and a deployment begins as many as it weighs.
 
     Nothing is rolled: the order hangs on the organization's name alone, so that its jobs, their retries and their
     reroutes stay together; where a deployment comes or goes, only the organizations move that it gains or loses.
