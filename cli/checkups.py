@@ -77,6 +77,10 @@ def _catalog(chosen: Settings) -> Iterator[Finding]:
         yield Finding("providers", "warning", "only the sandbox, which makes answers up", remedy)
     else:
         yield Finding("providers", "ok", ", ".join(sorted(usable)))
+    undeclared = sorted(d.id for d in catalog if d.residency is None)
+    if undeclared:
+        remedy = "data classified eu is kept from them; set residency in the catalog to where they process data"
+        yield Finding("residency", "warning", f"not declared: {', '.join(undeclared)}", remedy)
 
 
 def _database(database: Database, chosen: Settings) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ def submit(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="auto, provider/model, or a deployment.", show_default="auto")
+        str | None, typer.Option(help="auto, provider/model, a deployment, or an alias.", show_default="auto")
     ] = None,
     max_output_tokens: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, show_default=False)] = None,
@@ -77,6 +77,9 @@ def submit(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="The result of an earlier, equal request may answer it.")
     ] = False,
+    zero_retention: Annotated[
+        bool, typer.Option("--zero-retention", help="Only go where the provider is declared to keep nothing.")
+    ] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
     timeout: Timeout = None,
@@ -97,6 +100,7 @@ def submit(
         "private_data": private_data,
         "restore_private_data": restore_private_data or None,
         "reuse": "allow" if reuse else None,
+        "zero_retention": zero_retention or None,
     }
     fields = {
         "model": model,

@@ -38,7 +38,8 @@ def models(context: typer.Context, database_url: DatabaseUrl = None, as_json: Js
     with in_force(database_url) as live:
         config = live.current
     found = [(deployment, config.credentials.why_not_offered(deployment)) for deployment in config.catalog]
-    data = {"deployments": [deployment_view(deployment, why) for deployment, why in found]}
+    deployments = [deployment_view(deployment, why) for deployment, why in found]
+    data = {"deployments": deployments, "aliases": config.catalog.aliases}
     output(context, as_json).show(data, lambda: Listing(_COLUMNS, [_row(*one) for one in found]))
 
 

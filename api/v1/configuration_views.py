@@ -141,6 +141,9 @@ class DeploymentView(View):
     id: str
     model: str
     region: str
+    residency: Annotated[str | None, Field(description="where data is declared to be processed; null: not declared")]
+    zero_retention: Annotated[bool, Field(description="whether the provider is declared to keep nothing of a call")]
+    enabled: bool
     tier: str
     context_window: int
     max_output: int
@@ -160,6 +163,7 @@ class DeploymentList(View):
     """The catalog that is in force."""
 
     deployments: list[DeploymentView]
+    aliases: Annotated[dict[str, list[str]], Field(description="the deployments that each alias stands for")]
 
 
 class AuditQuery(BaseModel):

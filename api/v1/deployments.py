@@ -33,7 +33,7 @@ async def list_deployments(request: Request) -> Response:
     room, caller = await admit(request, Permission.READ_DEPLOYMENTS)
     stored = await room.read(room.configuration.read)
     found = [_view(room, stored, each, caller.scope) for each in room.core.catalog]
-    return answer({"deployments": found})
+    return answer({"deployments": found, "aliases": room.core.catalog.aliases})
 
 
 @router.get("/deployments/{deployment_id:path}", **documented(DeploymentView, "It", found=True, validated=True))

@@ -20,6 +20,7 @@ class Constraints(TypedDict, total=False):
     Over a rate limit the job waits, `max_wait_seconds` at most, or with `on_limit="reject"` is denied at once.
     `private_data`: what is at least to be done about secrets and personal data; `restore_private_data` puts back into
     the answer what was replaced. With `reuse="allow"` the result of an earlier, equal request may answer it.
+    With `zero_retention` it goes only where the provider is declared to keep nothing.
     """
 
     region: str | None
@@ -35,6 +36,7 @@ class Constraints(TypedDict, total=False):
     private_data: Literal["flag", "redact", "refuse"] | None
     restore_private_data: bool
     reuse: Literal["never", "allow"]
+    zero_retention: bool
 
 
 class JobOptions(TypedDict, total=False):

@@ -10,6 +10,7 @@ from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.guard.private_data import kinds_to_redact
 from pipelines.privacy.redaction import redact
 from pipelines.providers.protocol import Call
+from pipelines.route.filters import closed_to
 from pipelines.spending import capped
 from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Reply
@@ -60,6 +61,10 @@ class Calls:
         deployment = self.deployment(step)
         if deployment is None:
             return Failure(FailureClass.INTERNAL, f"{step.deployment} is no longer in the catalog")
+        # The plan may be older than what the catalog declares now.
+        closed = closed_to(work.job.constraints, deployment)
+        if closed is not None:
+            return Failure(FailureClass.UNSUPPORTED, f"{closed} ({deployment.id})")
         if self._request(work, deployment) is None:
             cost = work.job.max_cost
             return Failure(FailureClass.BUDGET, f"max_cost_usd of {cost} does not allow {deployment.id}")

@@ -71,8 +71,9 @@ class PromptSizeGuard:
 
 def _largest_windows(catalog: Catalog) -> dict[str, int]:
     """The largest context window, in tokens, behind every name that a request can ask for."""
-    names = {"auto"} | {name for d in catalog for name in (d.id, d.model_name, d.model)}
-    return {name: max((d.context_window for d in catalog.matching(name)), default=0) for name in names if len(catalog)}
+    return {
+        name: max(d.context_window for d in catalog.matching(name)) for name in catalog.names if catalog.knows(name)
+    }
 
 
 def _token_limit(job: Job, plan_tokens: int, room: int) -> _TokenLimit:

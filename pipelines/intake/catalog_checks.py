@@ -6,10 +6,10 @@ from itertools import islice
 from pipelines.intake.errors import MOST_ERRORS, FieldError
 from pipelines.intake.schema import ConstraintsIn, JobIn, RerouteIn
 from pipelines.providers.table import check_provider_options
-from pipelines.route.filters import REGION_OF_CLASSIFICATION
 from pipelines.route.strategies import STRATEGIES
 from pipelines.suggestions import Names
 from synthralos.domain.deployments import Catalog
+from synthralos.domain.residency import home_of
 
 
 class CatalogChecks:
@@ -18,7 +18,7 @@ class CatalogChecks:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._deployments = Names(d.id for d in catalog)
-        self._models = Names({"auto"} | {name for d in catalog for name in (d.id, d.model_name, d.model)})
+        self._models = Names(catalog.names)
         self._regions = Names(d.region for d in catalog)
         self._strategies = Names(STRATEGIES)
 
@@ -45,16 +45,16 @@ class CatalogChecks:
             yield _no_deployment(f"{path}exclude[{number}]", excluded, self._deployments)
 
     def check_residency(self, classification: str | None, wanted: RerouteIn) -> Iterator[FieldError]:
-        """What of a reroute would send classified data out of its region."""
-        home = REGION_OF_CLASSIFICATION.get((classification or "").strip().lower())
+        """What of a reroute would send classified data away from where it is bound to."""
+        home = home_of(classification)
         if home is None:
             return
-        remedy = f"the job's data is classified {classification}: stay in region {home}"
-        if wanted.region not in (None, home):
-            yield FieldError("region", f"must be {home}", remedy)
+        remedy = f"the job's data is classified {classification}: stay where residency is {home}"
+        if wanted.region is not None and all(d.residency != home for d in self.catalog if d.region == wanted.region):
+            yield FieldError("region", f"must have a deployment whose residency is {home}", remedy)
         pinned = None if wanted.pin is None else self.catalog.get(wanted.pin)
-        if pinned is not None and pinned.region != home:
-            yield FieldError("pin", f"must be a deployment in region {home}", remedy)
+        if pinned is not None and pinned.residency != home:
+            yield FieldError("pin", f"must be a deployment whose residency is {home}", remedy)
 
 
 def _no_deployment(path: str, name: str, known: Names) -> FieldError:

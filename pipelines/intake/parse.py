@@ -229,6 +229,7 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         private_data=wanted.private_data,
         restore=wanted.restore_private_data,
         reuse=wanted.reuse,
+        zero_retention=wanted.zero_retention,
     )
 
 

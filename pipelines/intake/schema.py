@@ -248,6 +248,7 @@ class ConstraintsIn(Closed):
     reuse: Annotated[
         Literal["never", "allow"], Field(description="whether the result of an earlier, equal request may answer it")
     ] = "never"  # fmt: skip
+    zero_retention: Annotated[bool, Field(description="only go where the provider is declared to keep nothing")] = False
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
@@ -257,7 +258,7 @@ MetadataValue = Annotated[str, Field(max_length=512)] | bool | int | FiniteFloat
 class JobIn(Closed):
     """One job: a prompt or messages, and how to go about it."""
 
-    model: Annotated[ModelName, Field(description="`auto`, `provider/model` or the id of a deployment")] = "auto"
+    model: Annotated[ModelName, Field(description="`auto`, `provider/model`, a deployment's id or an alias")] = "auto"
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
     prompt: Annotated[str, Field(min_length=1, description="instead of messages: one user message")] | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None

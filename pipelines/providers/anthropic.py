@@ -1,10 +1,11 @@
 """The adapter for Anthropic's messages, and for every server that speaks them."""
 
+from collections.abc import Collection
 from functools import partial
 
 from pipelines.providers.anthropic_answer import decode
 from pipelines.providers.anthropic_options import RULES
-from pipelines.providers.anthropic_wire import encode
+from pipelines.providers.anthropic_wire import NO_SEED, SCHEMA_ALONE, encode, no_sampling
 from pipelines.providers.http_provider import HttpProvider
 from pipelines.providers.transport.client import Client
 from pipelines.providers.wire import Wire
@@ -33,6 +34,18 @@ def check_deployment(deployment: Deployment) -> None:
     """Raise `ValueError` for a deployment that this adapter cannot call, naming the field."""
     RULES.check_deployment(deployment, "sampling")
     _sampling(deployment)
+
+
+def not_taken(asked: Collection[str], deployment: Deployment) -> str | None:
+    """Why a call that asks for these would be refused before it is sent; see `Adapter.not_taken`."""
+    if "seed" in asked:
+        return NO_SEED
+    if "json_object" in asked:
+        return SCHEMA_ALONE
+    if _sampling(deployment):
+        return None
+    sampled = {"temperature": "temperature", "top_p": "top_p", "top_k": f"{deployment.provider}.top_k"}
+    return next((no_sampling(name) for name, wanted in sampled.items() if wanted in asked), None)
 
 
 def _wire(deployment: Deployment, key: str | None) -> Wire:

@@ -44,6 +44,15 @@ _TOOL_CHOICES = {"none": {"type": "none"}, "auto": {"type": "auto"}, "required":
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
+NO_SEED = "seed: this API has none; leave it out"
+SCHEMA_ALONE = "response_format: this API takes JSON by a schema alone; send json_schema with one"
+
+
+def no_sampling(name: str) -> str:
+    """Why a model without sampling does not take the parameter `name`."""
+    return f"{name}: this model takes none; leave it out"
+
+
 def encode(request: Request, deployment: Deployment, *, sampling: bool = False) -> bytes:
     """The JSON body of the call; raises `NotTaken` for what this API has no form for.
 
@@ -54,7 +63,7 @@ def encode(request: Request, deployment: Deployment, *, sampling: bool = False) 
     one_call, effort = options.pop("disable_parallel_tool_use", None), options.pop("effort", None)
     sampled = {"temperature": body.get("temperature"), "top_p": body.get("top_p"), "top_k": options.pop("top_k", None)}
     if body.get("seed") is not None:
-        raise NotTaken("seed: this API has none; leave it out")
+        raise NotTaken(NO_SEED)
     system = [{"type": "text", "text": text} for text in system_texts(body["messages"])]
     config = {"effort": effort, "format": _format(body)}
     found = {
@@ -74,7 +83,7 @@ def encode(request: Request, deployment: Deployment, *, sampling: bool = False) 
 def _sampling(wanted: Mapping[str, Any], *, sampling: bool) -> dict[str, Any]:
     given = {name: value for name, value in wanted.items() if value is not None}
     if given and not sampling:
-        raise NotTaken(f"{next(iter(given))}: this model takes none; leave it out")
+        raise NotTaken(no_sampling(next(iter(given))))
     if given.keys() >= {"temperature", "top_p"}:
         raise NotTaken("top_p: this API takes it only without temperature; leave one out")
     if given.get("temperature", 0) > 1:
@@ -87,7 +96,7 @@ def _format(body: Mapping[str, Any]) -> dict[str, Any] | None:
     if kind == "text":
         return None
     if schema is None:
-        raise NotTaken("response_format: this API takes JSON by a schema alone; send json_schema with one")
+        raise NotTaken(SCHEMA_ALONE)
     return {"type": "json_schema", "schema": taken(schema)}
 
 

@@ -1,7 +1,7 @@
 """The table of provider adapters. A new provider is one file, one line here, and its place in the conformance suite."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.providers import anthropic, anthropic_options, google, google_options, openai, openai_options, sandbox
@@ -11,6 +11,10 @@ from synthralos.config.catalog import wrong_field
 from synthralos.config.credentials import CredentialsNow
 from synthralos.config.settings import Settings
 from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.jobs import Request
+
+_NOT_EVERYWHERE = ("temperature", "top_p", "seed")
+_NOTHING: frozenset[str] = frozenset()
 
 OptionProblems = list[tuple[str, str]]
 """(field, problem) each; empty where all is well."""
@@ -18,12 +22,16 @@ OptionProblems = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """How to build a provider, and how to check what a request and the catalog tell it before it is called."""
+    """How to build a provider, and how to check what a request and the catalog tell it before it is called.
+
+    `not_taken` tells of what `asked_of` names whether a deployment has no form for it, and why; None where it has.
+    """
 
     build: Callable[[CredentialsNow, Settings], Provider]
     check_options: Callable[[Mapping[str, Any], Collection[str]], OptionProblems]
     check_deployment: Callable[[Deployment], object] = lambda _: None
     widened_by: Callable[[Mapping[str, Any]], Collection[str]] = lambda _: ()
+    not_taken: Callable[[Collection[str], Deployment], str | None] = lambda *_: None
 
 
 def _over_http(
@@ -34,7 +42,10 @@ def _over_http(
 
 PROVIDERS: Mapping[str, Adapter] = {
     "openai": _over_http(openai.OpenAIProvider, openai_options.RULES, openai.check_deployment),
-    "anthropic": _over_http(anthropic.AnthropicProvider, anthropic_options.RULES, anthropic.check_deployment),
+    "anthropic": replace(
+        _over_http(anthropic.AnthropicProvider, anthropic_options.RULES, anthropic.check_deployment),
+        not_taken=anthropic.not_taken,
+    ),
     "google": _over_http(google.GoogleProvider, google_options.RULES, google.check_deployment),
     "sandbox": Adapter(
         lambda _, s: sandbox.SandboxProvider(s.sandbox_bill), lambda options, _: sandbox.check_options(options)
@@ -57,6 +68,22 @@ def check_deployment(deployment: Deployment) -> None:
     except ValueError as error:
         field, _, reason = str(error).partition(": ")
         raise wrong_field(deployment, field, reason) from None
+
+
+def asked_of(request: Request) -> frozenset[str]:
+    """What a request asks for that some provider has no form for: parameters, `json_object`, `PROVIDER.top_k`."""
+    body = request.body
+    asked = {name for name in _NOT_EVERYWHERE if body.get(name) is not None}
+    if (body.get("response_format") or {}).get("type") == "json_object":
+        asked.add("json_object")
+    asked |= {f"{provider}.top_k" for provider, options in request.provider_options.items() if "top_k" in options}
+    return frozenset(asked) if asked else _NOTHING
+
+
+def not_taken(asked: Collection[str], deployment: Deployment) -> str | None:
+    """Why the deployment would refuse a request that asks for these before anything is sent; None where it takes it."""
+    adapter = PROVIDERS.get(deployment.adapter)
+    return None if adapter is None or not asked else adapter.not_taken(asked, deployment)
 
 
 def check_catalog(catalog: Catalog) -> None:

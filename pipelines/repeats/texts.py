@@ -18,5 +18,6 @@ def request_key(job: Job) -> str:
     """Equal for requests that are equal in everything a provider sees, and in what is demanded of the way they go."""
     request, constraints = job.request, job.constraints
     demanded = [constraints.classification, constraints.region, constraints.private_data, constraints.restore]
+    demanded.append(constraints.zero_retention)
     whole = [request.model, request.body, request.provider_options, demanded, constraints.pin]
     return blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()

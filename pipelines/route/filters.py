@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from pipelines.providers.table import asked_of, not_taken
 from pipelines.spending import LEAST_OUTPUT, affordable_output
 from synthralos.config.credentials import SANDBOX
+from synthralos.config.deployment_view import SWITCHED_OFF
 from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import MILLION, Usage
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
+from synthralos.domain.residency import kept_from
 
 DEFAULT_OUTPUT = LEAST_OUTPUT
 """Output tokens to estimate a cost with when the request does not say how many it wants at most."""
-
-REGION_OF_CLASSIFICATION: Mapping[str, str | None] = {"eu": "eu", "none": None}
-"""The only region that data of a class may ever go to (promise 4); None: anywhere. No other class is known."""
 
 PLAN_TIERS: Mapping[str, frozenset[Tier]] = {
     "free": frozenset({Tier.ECONOMY}),
@@ -41,6 +41,7 @@ class Demand(NamedTuple):
     """Everything about a job that decides which deployments may do it. `tokens_in` and `max_output` are tokens.
 
     `tokens_billed`: what may be billed for the prompt at most; known where there is a `max_cost`.
+    `asked`: see `asked_of`.
     """
 
     model: str
@@ -55,6 +56,8 @@ class Demand(NamedTuple):
     overlay: Overlay = NO_DEMANDS
     tokens_in: int = 0
     tokens_billed: int = 0
+    zero_retention: bool = False
+    asked: frozenset[str] = frozenset()
 
 
 Check = Callable[[Demand, Deployment], str | None]
@@ -66,12 +69,10 @@ class Rule:
     """One row of the table.
 
     `failure_class` is what a job fails with when this rule alone kept the otherwise fitting deployments away.
-    `unrelated`: the deployment is not what was asked for at all, which is not worth telling when others are.
     """
 
     check: Check
     failure_class: FailureClass = FailureClass.INVALID_REQUEST
-    unrelated: bool = False
 
 
 def demand_of(job: Job) -> Demand:
@@ -88,6 +89,8 @@ def demand_of(job: Job) -> Demand:
         request.max_output_tokens,
         job.max_cost,
         job.overlay,
+        zero_retention=constraints.zero_retention,
+        asked=asked_of(request),
     )
 
 
@@ -128,29 +131,20 @@ def room(demand: Demand, deployment: Deployment) -> int:
     return deployment.context_window - (demand.max_output or 0)
 
 
-def answers_to(model: str, deployment: Deployment) -> bool:
-    """Whether `model` may mean the deployment; see `Catalog.matching`."""
-    return model in ("auto", deployment.id, deployment.model_name, deployment.model)
-
-
-def _other_model(demand: Demand, deployment: Deployment) -> str | None:
-    return None if answers_to(demand.model, deployment) else f"the request names {demand.model}"
-
-
 def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> str | None:
     return None if demand.pin in (None, deployment.id) else f"constraints.pin is {demand.pin}"
 
 
-def _wrong_classification(demand: Demand, deployment: Deployment) -> str | None:
-    if demand.classification is None:
-        return None
-    classification = demand.classification.strip().lower()
-    if classification not in REGION_OF_CLASSIFICATION:
-        return f"nothing is known about where data classified {demand.classification} may go"
-    region = REGION_OF_CLASSIFICATION[classification]
-    if region in (None, deployment.region):
-        return None
-    return f"data classified {demand.classification} may only go to region {region}"
+def closed_to(wanted: Constraints | Demand, deployment: Deployment) -> str | None:
+    """Why such a job may not go there, whatever was planned; None: it may. Asked again before each call."""
+    kept = kept_from(wanted.classification, deployment.residency)
+    if kept is None and wanted.zero_retention and not deployment.zero_retention:
+        kept = "constraints.zero_retention is true, and this deployment does not declare zero_retention"
+    return kept if kept is not None or deployment.enabled else SWITCHED_OFF
+
+
+def _refused_by_adapter(demand: Demand, deployment: Deployment) -> str | None:
+    return not_taken(demand.asked, deployment)
 
 
 def _wrong_region(demand: Demand, deployment: Deployment) -> str | None:
@@ -206,14 +200,14 @@ def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
 
 
 STANDING_RULES: tuple[Rule, ...] = (
-    Rule(_other_model, unrelated=True),
-    Rule(_wrong_classification),
+    Rule(closed_to),
     Rule(_wrong_region),
     Rule(_pinned_elsewhere),
     Rule(_excluded),
     Rule(_against_policies),
     Rule(_tier_above_plan),
     Rule(_lacks_capability),
+    Rule(_refused_by_adapter),
     Rule(_output_too_long),
 )
 """Rules that do not depend on the length of the prompt."""

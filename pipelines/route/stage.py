@@ -45,6 +45,8 @@ CHOICES_KEPT = 1024
 
 
 class _Excluded(NamedTuple):
+    """`unrelated`: it is not what was asked for at all, which is not worth telling when others are."""
+
     deployment: str
     reason: str
     failure_class: FailureClass
@@ -88,6 +90,7 @@ class RouteStage:
         flags: Flags | None = None,
         counter: TokenCounter | None = None,
     ) -> None:
+        self._catalog = catalog
         self._deployments = tuple(catalog)
         self._strategies = dict(strategies)
         self._why_not_offered = why_not_offered
@@ -167,7 +170,12 @@ class RouteStage:
 
     def _sift(self, demand: Demand, offer: _Offer) -> _Sifted:
         survivors, excluded = [], []
+        meant = {deployment.id for deployment in self._catalog.matching(demand.model)}
+        other = f"the request names {demand.model}"
         for deployment, not_offered in zip(self._deployments, offer.reasons, strict=True):
+            if deployment.id not in meant:
+                excluded.append(_Excluded(deployment.id, other, FailureClass.INVALID_REQUEST, unrelated=True))
+                continue
             found = _first_reason(STANDING_RULES, demand, deployment)
             if found is None and not_offered is not None:
                 found = _Excluded(deployment.id, not_offered, FailureClass.CREDENTIAL)
@@ -227,7 +235,7 @@ def _first_reason(rules: Iterable[Rule], demand: Demand, deployment: Deployment)
     for rule in rules:
         reason = rule.check(demand, deployment)
         if reason is not None:
-            return _Excluded(deployment.id, reason, rule.failure_class, rule.unrelated)
+            return _Excluded(deployment.id, reason, rule.failure_class)
     return None
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from hashlib import blake2b
+from math import log
 
 from pipelines.route.protocol import Candidate, Strategy
 from pipelines.route.quality.strategy import QualityAware
 from synthralos.config.quality import built_in_quality
+from synthralos.domain.deployments import Deployment
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import Step
 from synthralos.domain.quality import QualityTable
@@ -37,6 +40,38 @@ class Pinned:
         pinned = [Step(c.deployment.id, "pinned", c.estimated_cost) for c in candidates if c.deployment.id == pin]
         others = [candidate for candidate in candidates if candidate.deployment.id != pin]
         return pinned + Cheapest().rank(job, others)
+
+
+class Weighted:
+    """By `weight` of the catalog: each organization has its own order, and a deployment begins as many as it weighs.
+
+    Nothing is rolled: the order hangs on the organization's name alone, so that its jobs, their retries and their
+    reroutes stay together; where a deployment comes or goes, only the organizations move that it gains or loses.
+    """
+
+    name = "weighted"
+    repeatable = False
+
+    def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
+        """See `Strategy.rank`."""
+        organization, total = job.tenant.organization, sum(c.deployment.weight for c in candidates)
+        ordered = sorted(candidates, key=lambda c: (-_draw(organization, c.deployment), c.deployment.id))
+        return [
+            Step(c.deployment.id, _share(number, c.deployment, total, organization), c.estimated_cost)
+            for number, c in enumerate(ordered, 1)
+        ]
+
+
+def _draw(organization: str, deployment: Deployment) -> float:
+    """Weighted rendezvous hashing: the highest of `weight / -ln(u)` wins in proportion to its weight."""
+    digest = blake2b(f"{organization}\0{deployment.id}".encode(), digest_size=6).digest()
+    return deployment.weight / -log((int.from_bytes(digest) + 1) / (2**48 + 1))
+
+
+def _share(number: int, deployment: Deployment, total: int, organization: str) -> str:
+    if not deployment.weight:
+        return "its weight is 0, so it comes last"
+    return f"number {number} of {organization} by weight ({deployment.weight} of {total})"
 
 
 class CatalogOrder:
@@ -77,6 +112,7 @@ def strategies(quality: QualityTable) -> Mapping[str, Strategy]:
         "cheapest": Cheapest(),
         "pinned": Pinned(),
         "quality_aware": QualityAware(quality),
+        "weighted": Weighted(),
     }
 
 

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier
+from synthralos.domain.aliases import AliasError, Aliases, check_aliases
+from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier, names_of
 from synthralos.domain.money import Price
 
 BUILT_IN = "built-in catalog.toml"
@@ -117,10 +118,20 @@ class DeploymentEntry(_Entry):
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False, description="seconds a call may take at most")] = 120.0
     weight: Annotated[int, Field(strict=True, ge=0)] = 100
     options: Annotated[dict[str, Any], Field(description="of the adapter")] = {}
+    residency: Annotated[
+        str | None,
+        Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="where data is processed, such as eu; else the region's"),
+    ] = None
+    zero_retention: Annotated[bool, Field(strict=True, description="by contract the provider keeps nothing")] = False
+    enabled: Annotated[bool, Field(strict=True, description="false: it gets no calls")] = True
 
 
 class _NamedEntry(DeploymentEntry):
     id: str
+
+
+class _Aliases(_Entry):
+    aliases: dict[Annotated[str, Field(pattern=r"^\S{1,200}$")], str | list[str]]
 
 
 CheckDeployment = Callable[[Deployment], object]
@@ -132,11 +143,12 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class CatalogFile:
-    """A catalog file as it was read: providers and deployments by name."""
+    """A catalog file as it was read: providers, deployments and aliases by name."""
 
     name: str
     providers: Mapping[str, "_ProviderEntry"]
     deployments: Mapping[str, Deployment]
+    aliases: Aliases
 
     def deployment(self, deployment_id: str, entry: Entry) -> Deployment:
         """The deployment that an entry from elsewhere makes with this file's providers; raises `CatalogError`."""
@@ -152,21 +164,23 @@ class CatalogFile:
                 deployments[deployment_id] = deployment
             except CatalogError as error:
                 errors.append(error)
-        return Catalog(list(deployments.values())), errors
+        return Catalog(list(deployments.values()), self.aliases), errors
 
 
 def load_catalog(path: Path | None) -> Catalog:
     """The catalog in the TOML file at `path`, or the built-in one; raises `CatalogError`."""
-    return Catalog(list(read_catalog(path).deployments.values()))
+    file = read_catalog(path)
+    return Catalog(list(file.deployments.values()), file.aliases)
 
 
 def read_catalog(path: Path | None) -> CatalogFile:
     """The catalog file at `path`, or the built-in one; raises `CatalogError`."""
     name = BUILT_IN if path is None else str(path)
     document = _read(path, name)
-    unknown = sorted(set(document) - {"providers", "deployment"})
+    unknown = sorted(set(document) - {"providers", "deployment", "aliases"})
     if unknown:
-        raise CatalogError(f"{name}: {unknown[0]}: unknown key; a catalog has [providers.NAME] and [[deployment]]")
+        known = "[providers.NAME], [[deployment]] and [aliases]"
+        raise CatalogError(f"{name}: {unknown[0]}: unknown key; a catalog has {known}")
     providers = {
         provider: _checked(_ProviderEntry, entry, f"{name}: providers.{provider}")
         for provider, entry in _table(document.get("providers", {}), f"{name}: providers").items()
@@ -182,7 +196,18 @@ def read_catalog(path: Path | None) -> CatalogFile:
         if deployment.id in deployments:
             raise CatalogError(f"{name}: deployment {deployment.id!r}: id: is already used by an earlier entry")
         deployments[deployment.id] = deployment
-    return CatalogFile(name, providers, deployments)
+    return CatalogFile(name, providers, deployments, _aliases(document.get("aliases", {}), deployments, name))
+
+
+def _aliases(value: object, deployments: Mapping[str, Deployment], file: str) -> Aliases:
+    checked = _checked(_Aliases, {"aliases": _table(value, f"{file}: aliases")}, file).aliases
+    aliases = {alias: (targets,) if isinstance(targets, str) else tuple(targets) for alias, targets in checked.items()}
+    names = {name for deployment in deployments.values() for name in names_of(deployment)}
+    try:
+        check_aliases(aliases, names, {deployment.tier for deployment in deployments.values()})
+    except AliasError as error:
+        raise _wrong(f"{file}: aliases", error.path, error.reason) from None
+    return aliases
 
 
 def _read(path: Path | None, name: str) -> dict[str, Any]:
@@ -250,4 +275,7 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         timeout=entry.timeout,
         weight=entry.weight,
         options={**provider.options, **entry.options},
+        residency=entry.residency,
+        zero_retention=entry.zero_retention,
+        enabled=entry.enabled,
     )

@@ -4,14 +4,21 @@ from typing import Any
 
 from synthralos.domain.deployments import Deployment
 
+SWITCHED_OFF = "it is switched off in the catalog (enabled is false)"
+
 
 def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, Any]:
     """The deployment as plain values; `why_not` says what keeps it from being used, if anything does."""
     price = deployment.price
+    if not deployment.enabled:
+        why_not = SWITCHED_OFF
     return {
         "id": deployment.id,
         "model": deployment.model_name,
         "region": deployment.region,
+        "residency": deployment.residency,
+        "zero_retention": deployment.zero_retention,
+        "enabled": deployment.enabled,
         "tier": str(deployment.tier),
         "context_window": deployment.context_window,
         "max_output": deployment.max_output,

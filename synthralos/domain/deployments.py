@@ -1,10 +1,12 @@
 """Deployments: one model at one provider in one region, with its price, window, abilities and limits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from synthralos.domain.aliases import EVERYTHING, TIER, Aliases, followed
 from synthralos.domain.money import Price
+from synthralos.domain.residency import declared_by
 
 
 class Capability(StrEnum):
@@ -29,7 +31,9 @@ class Deployment:
 
     `adapter` names the wire protocol (a key of the provider table), `base_url` the server,
     `upstream_model` the name that the server knows. `context_window` and `max_output` are in tokens.
-    `max_in_flight` bounds the concurrent calls of one worker process. `timeout` is in seconds.
+    `max_in_flight` bounds the concurrent calls of one worker process. `timeout` is in seconds. `residency` is where
+    data is declared to be processed: what the region's name declares where it is not given, None where nothing does.
+    `zero_retention`: the provider is declared to keep nothing of a call. What is not `enabled` gets no calls.
     """
 
     id: str
@@ -49,6 +53,13 @@ class Deployment:
     timeout: float = 120.0
     weight: int = 100
     options: Mapping[str, object] = field(default_factory=dict)
+    residency: str | None = None
+    zero_retention: bool = False
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        if self.residency is None:
+            object.__setattr__(self, "residency", declared_by(self.region))
 
     @property
     def model_name(self) -> str:
@@ -57,12 +68,22 @@ class Deployment:
 
 
 class Catalog:
-    """All deployments, by id. A request's `model` may be `auto`, `provider/model` or a deployment's id."""
+    """All deployments, by id. A request's `model` may be `auto`, `provider/model`, a deployment's id, or an alias."""
 
-    def __init__(self, deployments: list[Deployment]) -> None:
+    def __init__(self, deployments: list[Deployment], aliases: Aliases | None = None) -> None:
+        """Of `aliases`, what leads nowhere stands for nothing: `check_aliases` refuses it beforehand."""
         self._by_id = {deployment.id: deployment for deployment in deployments}
         if len(self._by_id) != len(deployments):
             raise ValueError("two deployments of the catalog have the same id")
+        self._aliases = dict(aliases or {})
+        named: dict[str, list[Deployment]] = {}
+        for deployment in deployments:
+            for name in names_of(deployment):
+                named.setdefault(name, []).append(deployment)
+        self._named: dict[str, tuple[Deployment, ...]] = {name: tuple(found) for name, found in named.items()}
+        # A name that a deployment has is that deployment's, whatever was called so before it came.
+        self._named |= {name: self._meant_by(name) for name in self._aliases if name not in named}
+        self._named[EVERYTHING] = tuple(deployments)
 
     def __iter__(self) -> Iterator[Deployment]:
         return iter(self._by_id.values())
@@ -70,16 +91,33 @@ class Catalog:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    @property
+    def names(self) -> Collection[str]:
+        """Everything that a request's `model` may be."""
+        return self._named.keys()
+
+    @property
+    def aliases(self) -> Mapping[str, list[str]]:
+        """The ids of the deployments that each alias stands for."""
+        return {alias: [deployment.id for deployment in self.matching(alias)] for alias in self._aliases}
+
     def get(self, deployment_id: str) -> Deployment | None:
         """The deployment of that id, if the catalog has it."""
         return self._by_id.get(deployment_id)
 
-    def matching(self, model: str) -> list[Deployment]:
-        """The deployments that `model` may mean; empty where the model is unknown."""
-        if model == "auto":
-            return list(self)
-        return [d for d in self if model in (d.id, d.model_name, d.model)]
+    def matching(self, model: str) -> tuple[Deployment, ...]:
+        """The deployments that `model` may mean, in the catalog's order; empty where the model is unknown."""
+        return self._named.get(model, ())
 
     def knows(self, model: str) -> bool:
         """Whether any deployment answers to `model`."""
         return bool(self.matching(model))
+
+    def _meant_by(self, alias: str) -> tuple[Deployment, ...]:
+        meant = followed(alias, self._aliases)
+        return tuple(d for d in self if f"{TIER}{d.tier}" in meant or not meant.isdisjoint(names_of(d)))
+
+
+def names_of(deployment: Deployment) -> frozenset[str]:
+    """The names by which a request may ask for a deployment, besides aliases."""
+    return frozenset({deployment.id, deployment.model_name, deployment.model})

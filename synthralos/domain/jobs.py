@@ -35,7 +35,8 @@ class Constraints:
     `exclude` names deployments that must not be tried; `pin` the one that must. Over a rate limit the job waits, for
     `max_wait` seconds at most where given, or is denied at once (`on_limit`: `wait`, `reject`). `private_data` is to be
     treated at least so strictly (`flag`, `redact`, `refuse`); with `restore` what was replaced is put back into the
-    answer. `reuse`: whether the result of an earlier, equal request may answer it.
+    answer. `reuse`: whether the result of an earlier, equal request may answer it. With `zero_retention` it goes only
+    where the provider is declared to keep nothing.
     """
 
     region: str | None = None
@@ -51,6 +52,7 @@ class Constraints:
     private_data: PrivateData | None = None
     restore: bool = False
     reuse: Reuse = "never"
+    zero_retention: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -68,6 +70,7 @@ class Constraints:
             "private_data": self.private_data,
             "restore_private_data": self.restore,
             "reuse": self.reuse,
+            "zero_retention": self.zero_retention,
         }
 
     @classmethod
@@ -88,6 +91,7 @@ class Constraints:
             private_data=data.get("private_data"),
             restore=data.get("restore_private_data", False),
             reuse=data.get("reuse", "never"),
+            zero_retention=data.get("zero_retention", False),
         )
 
 

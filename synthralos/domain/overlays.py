@@ -26,7 +26,7 @@ def model_covers(wide: str, narrow: str) -> bool:
 class Overlay:
     """What policies demand of the way a job is done, over what its sender demands. The empty one demands nothing.
 
-    `regions`, `allowed_models`: None allows all. Models are named as in `model_covers`. `prefer`: models in the order
+    `regions`, `allowed_models`: None allows all; a region is its name, or the residency that is declared. Models are named as in `model_covers`. `prefer`: models in the order
     of preference. `tier` is the highest class of models that is allowed. `max_cost`: USD for one attempt. `redact`:
     kinds of private data to be replaced. `schemas`: JSON Schemas, as JSON, all of which the answer has to fit.
     `lane`: where the job goes on. `guards`: names of guards that must have looked at the job.
@@ -64,7 +64,7 @@ class Overlay:
 
     def refusal(self, deployment: Deployment) -> str | None:
         """Why the deployment may not be used; None where it may. Costs are not looked at."""
-        if self.regions is not None and deployment.region not in self.regions:
+        if self.regions is not None and not {deployment.region, deployment.residency} & self.regions:
             return f"policies allow the regions {_listed(self.regions)} only"
         if self.allowed_models is not None and not _named(self.allowed_models, deployment.id):
             return f"policies allow the models {_listed(self.allowed_models)} only"

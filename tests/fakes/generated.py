@@ -33,6 +33,8 @@ def deployments(draw: st.DrawFn, deployment_id: str) -> Deployment:
         tier=draw(st.sampled_from(Tier)),
         capabilities=draw(st.frozensets(st.sampled_from(Capability))),
         adapter="sandbox" if deployment_id.startswith("sandbox/") else "openai",
+        residency=draw(st.sampled_from([None, None, "eu", "us", "global"])),
+        zero_retention=draw(st.booleans()),
     )
 
 
@@ -56,6 +58,7 @@ def constraints() -> st.SearchStrategy[Constraints]:
         private_data=st.none() | st.sampled_from(["flag", "redact", "refuse"]),
         restore=st.booleans(),
         reuse=st.sampled_from(["never", "allow"]),
+        zero_retention=st.booleans(),
     )
 
 

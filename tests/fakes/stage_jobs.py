@@ -27,6 +27,8 @@ def a_deployment(
     tier: Tier = Tier.ECONOMY,
     capabilities: Iterable[Capability] = (),
     adapter: str = "openai",
+    residency: str | None = None,
+    zero_retention: bool = False,
 ) -> Deployment:
     """A deployment; `price` is USD per million tokens, in and out."""
     provider, _, rest = deployment_id.partition("/")
@@ -44,6 +46,8 @@ def a_deployment(
         price=None if price is None else Price(Decimal(price[0]), Decimal(price[1])),
         tier=tier,
         capabilities=frozenset(capabilities),
+        residency=residency,
+        zero_retention=zero_retention,
     )
 
 

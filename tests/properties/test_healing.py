@@ -90,7 +90,7 @@ def test_eu_data_stays_in_the_eu_whatever_fails(catalog: Catalog, job: Job, data
     misfortune = Misfortune(job, catalog, data)
     misfortune.run()
     called = [catalog.get(attempt.deployment) for attempt in misfortune.history]
-    assert all(deployment is not None and deployment.region == "eu" for deployment in called)
+    assert all(deployment is not None and deployment.residency == "eu" for deployment in called)
 
 
 @given(catalogs(), jobs(), st.data())

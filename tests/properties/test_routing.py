@@ -46,7 +46,7 @@ in_the_eu = constraints().map(lambda c: Constraints.from_json({**c.to_json(), "c
 @given(catalogs(), st.lists(jobs(in_the_eu), min_size=1, max_size=4))
 def test_eu_data_never_has_a_step_outside_the_eu(catalog: Catalog, batch: list[Job]) -> None:
     for plan in route(catalog, batch):
-        assert all(deployment.region == "eu" for deployment in steps(catalog, plan))
+        assert all(deployment.residency == "eu" for deployment in steps(catalog, plan))
 
 
 @given(catalogs(), jobs(), closed)
@@ -58,6 +58,7 @@ def test_no_step_breaks_what_the_sender_demands(catalog: Catalog, job: Job, not_
         assert deployment.id not in (*demands.exclude, *not_offered)
         assert demands.region in (None, deployment.region)
         assert demands.pin in (None, deployment.id)
+        assert deployment.zero_retention >= demands.zero_retention
         assert output <= min(deployment.max_output, deployment.context_window)
         assert deployment.adapter == "sandbox" or deployment.tier in PLAN_TIERS.get(
             job.tenant.account_plan, PLAN_TIERS["free"]

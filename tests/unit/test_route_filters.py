@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -32,16 +33,6 @@ def test_a_job_without_demands_may_use_anything() -> None:
     assert reason(ANY, US) is None
 
 
-@pytest.mark.parametrize("model", ["auto", "openai/gpt", "gpt", "openai/gpt@us"])
-def test_every_name_of_a_deployment_leads_to_it(model: str) -> None:
-    assert reason(ANY._replace(model=model), US) is None
-
-
-@pytest.mark.parametrize("model", ["openai/gpt@eu", "anthropic/gpt", "gpt-4"])
-def test_what_the_model_does_not_name_is_excluded(model: str) -> None:
-    assert model in (reason(ANY._replace(model=model), US) or "")
-
-
 def test_a_region_excludes_all_others() -> None:
     demand = ANY._replace(region="eu")
     assert reason(demand, EU) is None
@@ -49,15 +40,31 @@ def test_a_region_excludes_all_others() -> None:
 
 
 @pytest.mark.parametrize("classification", ["eu", "EU", " eu "])
-def test_eu_data_only_goes_to_the_region_eu(classification: str) -> None:
+def test_eu_data_only_goes_where_residency_is_eu(classification: str) -> None:
     demand = ANY._replace(classification=classification)
     assert reason(demand, EU) is None
     assert reason(demand, US) is not None
     assert reason(demand, a_deployment("openai/gpt@eu-west")) is not None
 
 
+@pytest.mark.parametrize(
+    ("region", "residency", "allowed"),
+    [
+        ("westeurope", "eu", True),
+        ("us", "eu", True),
+        ("eu", "us", False),
+        ("eu", "global", False),
+        ("europe-west4", None, False),
+        ("global", None, False),
+    ],
+)
+def test_residency_decides_and_not_the_name_of_the_region(region: str, residency: str | None, allowed: bool) -> None:
+    deployment = a_deployment(f"openai/gpt@{region}", residency=residency)
+    assert (reason(ANY._replace(classification="eu"), deployment) is None) is allowed
+
+
 def test_eu_data_pinned_elsewhere_or_sent_elsewhere_stays() -> None:
-    for demand in (ANY._replace(pin=US.id), ANY._replace(region="us"), ANY._replace(model=US.id)):
+    for demand in (ANY._replace(pin=US.id), ANY._replace(region="us")):
         assert reason(demand._replace(classification="eu"), US) is not None
 
 
@@ -184,3 +191,54 @@ def test_a_demand_says_everything_that_the_rules_look_at() -> None:
 def test_only_the_window_and_the_cost_have_failures_of_their_own() -> None:
     assert {rule.failure_class for rule in STANDING_RULES} == {FailureClass.INVALID_REQUEST}
     assert [rule.failure_class for rule in SIZED_RULES] == [FailureClass.CONTEXT_LENGTH, FailureClass.BUDGET]
+
+
+def test_zero_retention_is_demanded_and_must_be_declared() -> None:
+    demand = ANY._replace(zero_retention=True)
+    assert "zero_retention" in (reason(demand, US) or "")
+    assert reason(demand, replace(US, zero_retention=True)) is None
+
+
+def test_what_is_not_enabled_gets_nothing_even_where_it_is_pinned() -> None:
+    assert "enabled" in (reason(ANY._replace(pin=US.id), replace(US, enabled=False)) or "")
+
+
+CLAUDE = a_deployment("anthropic/claude@us", adapter="anthropic", capabilities=[Capability.JSON_MODE])
+SAMPLED = replace(CLAUDE, options={"sampling": True})
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "named"),
+    [
+        ({"temperature": 0.0}, {}, "temperature"),
+        ({"top_p": 0.5}, {}, "top_p"),
+        ({}, {"anthropic": {"top_k": 3}}, "top_k"),
+    ],
+)
+def test_a_model_without_sampling_is_left_out_where_sampling_is_asked_for(
+    body: dict[str, object], options: dict[str, dict[str, object]], named: str
+) -> None:
+    job = a_job(body=body)
+    job.request = replace(job.request, provider_options=options)
+    demand = demand_of(job)
+    assert named in (reason(demand, CLAUDE) or "")
+    assert reason(demand, SAMPLED) is None
+    assert reason(demand, US) is None
+
+
+def test_options_of_another_provider_leave_no_model_out() -> None:
+    job = a_job()
+    job.request = replace(job.request, provider_options={"google": {"top_k": 3}})
+    assert reason(demand_of(job), CLAUDE) is None
+
+
+@pytest.mark.parametrize("body", [{"seed": 1}, {"response_format": {"type": "json_object"}}])
+def test_what_messages_have_no_form_for_goes_elsewhere(body: dict[str, object]) -> None:
+    demand = demand_of(a_job(body=body))
+    assert reason(demand, SAMPLED) is not None
+    assert reason(demand, replace(US, capabilities=frozenset({Capability.JSON_MODE}))) is None
+
+
+def test_a_schema_may_go_to_messages() -> None:
+    body = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}}
+    assert reason(demand_of(a_job(body=body)), CLAUDE) is None

@@ -1,0 +1,35 @@
+"""Residency: where a deployment is declared to process data, and where data of a class may go (promise 4).
+
+Apart from the region, which is a name: `westeurope` may be in the EU, and nothing but a declaration says so.
+"""
+
+from collections.abc import Mapping
+
+RESIDENCIES = frozenset({"eu", "us", "global"})
+"""The residencies that a region's name declares where a deployment says nothing itself."""
+
+RESIDENCY_OF_CLASSIFICATION: Mapping[str, str | None] = {"eu": "eu", "none": None}
+"""The only residency that data of a class may ever go to; None: anywhere. No other class is known."""
+
+
+def declared_by(region: str) -> str | None:
+    """The residency that a region's name declares; None where it declares none."""
+    return region if region in RESIDENCIES else None
+
+
+def home_of(classification: str | None) -> str | None:
+    """The residency that data of this class is bound to; None where it is bound to none, or the class is unknown."""
+    return RESIDENCY_OF_CLASSIFICATION.get((classification or "").strip().lower())
+
+
+def kept_from(classification: str | None, residency: str | None) -> str | None:
+    """Why data of this class may not go to where `residency` is declared (None: nowhere); None where it may."""
+    if classification is None:
+        return None
+    if classification.strip().lower() not in RESIDENCY_OF_CLASSIFICATION:
+        return f"nothing is known about where data classified {classification} may go"
+    home = home_of(classification)
+    if home in (None, residency):
+        return None
+    declared = "declares none" if residency is None else f"has {residency}"
+    return f"data classified {classification} may only go where residency is {home}, and this deployment {declared}"

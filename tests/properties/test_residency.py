@@ -1,0 +1,94 @@
+"""Promise 4 over many random catalogs: EU data never gets a step where residency is not `eu`."""
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from pipelines.route.stage import RouteStage
+from pipelines.route.strategies import STRATEGIES
+from pipelines.tokens import TokenCounter
+from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier
+from synthralos.domain.jobs import Constraints, Job
+from synthralos.domain.plans import RoutingPlan
+from tests.fakes.stage_jobs import a_deployment, a_job
+
+COUNTER = TokenCounter()
+CATALOGS, JOBS = 300, 200
+"""Each job is routed twice (as it came and rerouted), so that there are 120,000 cases."""
+
+REGIONS = ("eu", "us", "global", "eu-west", "westeurope", "europe-west4", "EU")
+RESIDENCIES = (None, "eu", "eu", "us", "global", "eu-west", "europe")
+PROVIDERS = ("openai", "google", "sandbox")
+MODELS = ("small", "large")
+
+
+def a_catalog(rng: Random) -> Catalog:
+    every = [f"{provider}/{model}@{region}" for provider in PROVIDERS for model in MODELS for region in REGIONS]
+    return Catalog([random_deployment(rng, name) for name in rng.sample(every, rng.randint(1, 8))])
+
+
+def random_deployment(rng: Random, name: str) -> Deployment:
+    return a_deployment(
+        name,
+        window=rng.choice([1_000, 128_000]),
+        max_output=1_000,
+        price=rng.choice([None, ("0", "0"), ("3", "15"), ("0.05", "0.4")]),
+        tier=rng.choice(list(Tier)),
+        capabilities=rng.sample(list(Capability), 2),
+        adapter="sandbox" if name.startswith("sandbox/") else "openai",
+        residency=rng.choice(RESIDENCIES),
+    )
+
+
+def a_random_job(rng: Random, ids: list[str]) -> Job:
+    wanted = Constraints(
+        region=rng.choice([None] * 20 + [*REGIONS]),
+        classification=rng.choice(["eu", "EU", " eu ", "eu", "none", None]),
+        strategy=rng.choice(["cheapest", "pinned"]),
+        fallback=rng.random() < 0.8,
+        pin=rng.choice([None] * 20 + ids),
+        exclude=tuple(rng.sample(ids, rng.choice([0, 0, 1]))),
+    )
+    model = rng.choice(["auto"] * 20 + [*MODELS, *ids])
+    body = rng.choice([None, None, {"tools": [{"type": "function"}]}, {"max_output_tokens": 900}])
+    return a_job("Hello" * rng.choice([1, 1, 400]), model=model, plan=rng.choice(["free", "pro"]), body=body,
+                 constraints=wanted)  # fmt: skip
+
+
+def reroute(rng: Random, job: Job, ids: list[str]) -> Job:
+    """As the store does it: changes of an operator over the job's constraints, and what heal excludes."""
+    possible: dict[str, Any] = {
+        "region": rng.choice([None, *REGIONS]),
+        "pin": rng.choice([None, *ids]),
+        "exclude": rng.sample(ids, rng.choice([0, 1])),
+        "fallback": rng.random() < 0.5,
+        "strategy": rng.choice(["cheapest", "pinned"]),
+    }
+    changes = {name: possible[name] for name in rng.sample(sorted(possible), rng.randint(0, len(possible)))}
+    return replace(job, constraints=Constraints.from_json({**job.constraints.to_json(), **changes}))
+
+
+def stage_without(catalog: Catalog, away: frozenset[str]) -> RouteStage:
+    return RouteStage(catalog, STRATEGIES, lambda d: "away" if d.id in away else None, counter=COUNTER)
+
+
+def test_eu_data_goes_nowhere_else_in_a_hundred_thousand_random_cases() -> None:
+    rng, cases, bound, placed = Random(20_261_126), 0, 0, 0
+    for _ in range(CATALOGS):
+        catalog = a_catalog(rng)
+        ids = [deployment.id for deployment in catalog]
+        away = frozenset(rng.sample(ids, rng.randint(0, len(ids) // 2)))
+        stage = stage_without(catalog, away)
+        jobs = [a_random_job(rng, ids) for _ in range(JOBS)]
+        jobs += [reroute(rng, job, ids) for job in jobs]
+        for job, plan in zip(jobs, stage.plan(jobs), strict=True):
+            cases += 1
+            if (job.constraints.classification or "").strip().lower() != "eu":
+                continue
+            bound += 1
+            if isinstance(plan, RoutingPlan):
+                placed += 1
+                called = [catalog.get(step.deployment) for step in plan.steps]
+                assert all(d is not None and d.residency == "eu" for d in called), (job, plan)
+    assert cases >= 100_000
+    assert min(bound, placed) > 10_000, (bound, placed)
