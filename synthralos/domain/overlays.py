@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from synthralos.domain.deployments import Deployment, Tier
-from synthralos.domain.states import Lane
 
 TIERS = tuple(Tier)
 """The classes of models, lowest first."""
@@ -26,10 +25,10 @@ def model_covers(wide: str, narrow: str) -> bool:
 class Overlay:
     """What policies demand of the way a job is done, over what its sender demands. The empty one demands nothing.
 
-    `regions`, `allowed_models`: None allows all; a region is its name, or the residency that is declared. Models are named as in `model_covers`. `prefer`: models in the order
-    of preference. `tier` is the highest class of models that is allowed. `max_cost`: USD for one attempt. `redact`:
-    kinds of private data to be replaced. `schemas`: JSON Schemas, as JSON, all of which the answer has to fit.
-    `lane`: where the job goes on. `guards`: names of guards that must have looked at the job.
+    `regions`, `allowed_models`: None allows all; a region is meant by its name, or by the residency that is declared.
+    Models are named as in `model_covers`. `prefer`: models in the order of preference. `tier` is the highest class of
+    models that is allowed. `max_cost`: USD for one attempt. `redact`: kinds of private data to be replaced. `guards`:
+    names of guards that must have looked at the job.
     """
 
     regions: frozenset[str] | None = None
@@ -39,12 +38,10 @@ class Overlay:
     tier: Tier | None = None
     max_cost: Decimal | None = None
     redact: frozenset[str] = frozenset()
-    schemas: frozenset[str] = frozenset()
-    lane: Lane | None = None
     guards: frozenset[str] = frozenset()
 
     def merged(self, other: "Overlay") -> "Overlay":
-        """Both demands at once; never wider than either. Where only one can hold (order, lane), it is this one's."""
+        """Both demands at once; never wider than either. Where only one can hold (the order), it is this one's."""
         if other is NO_DEMANDS:
             return self
         if self is NO_DEMANDS:
@@ -57,8 +54,6 @@ class Overlay:
             min((t for t in (self.tier, other.tier) if t is not None), key=TIERS.index, default=None),
             min((c for c in (self.max_cost, other.max_cost) if c is not None), default=None),
             self.redact | other.redact,
-            self.schemas | other.schemas,
-            self.lane or other.lane,
             self.guards | other.guards,
         )
 
@@ -93,8 +88,6 @@ class Overlay:
             "tier": self.tier,
             "max_cost_usd": None if self.max_cost is None else format(self.max_cost, "f"),
             "redact": sorted(self.redact),
-            "schemas": sorted(self.schemas),
-            "lane": self.lane,
             "guards": sorted(self.guards),
         }
 
@@ -110,8 +103,6 @@ class Overlay:
             Tier(data["tier"]) if data.get("tier") else None,
             None if cost is None else Decimal(cost),
             frozenset(data.get("redact", ())),
-            frozenset(data.get("schemas", ())),
-            Lane(data["lane"]) if data.get("lane") else None,
             frozenset(data.get("guards", ())),
         )
         return NO_DEMANDS if read == NO_DEMANDS else read
