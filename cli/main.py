@@ -20,6 +20,7 @@ from cli import (
     models,
     organizations,
     processes,
+    route,
     status,
     up,
 )  # fmt: skip
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(demo.demo)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(route.app, name="route")
 app.add_typer(keys.app, name="keys")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(flags.app, name="flags")

@@ -10,8 +10,7 @@ from pipelines.guard.table import Tools, build_guard_stage
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
-from pipelines.route.stage import RouteStage
-from pipelines.route.strategies import strategies
+from pipelines.route.stage import RouteStage, build_route_stage
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
 from synthralos.live_config import LiveConfig
@@ -44,9 +43,7 @@ def stage_builder(
     tools = Tools(counter, limiter, memory, metrics or Metrics())
 
     def build(config: Config) -> Stages:
-        offered = config.credentials.why_not_offered
-        route = RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
-        guard = build_guard_stage(config, tools)
+        route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
         return Stages(config, guard, route, build_heal_stage(rng, config.catalog), limiter, memory)
 
     return build

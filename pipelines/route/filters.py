@@ -111,8 +111,12 @@ def estimated_cost(demand: Demand, deployment: Deployment) -> Decimal | None:
     """The estimated cost of one attempt in USD; None where the price is unknown."""
     if deployment.price is None:
         return None
-    output = DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
-    return deployment.price.cost(Usage(demand.tokens_in, output))
+    return deployment.price.cost(Usage(demand.tokens_in, assumed_output(demand)))
+
+
+def assumed_output(demand: Demand) -> int:
+    """Tokens of answer that an estimated cost counts with."""
+    return DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
 
 
 def room(demand: Demand, deployment: Deployment) -> int:

@@ -11,11 +11,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, Rule, demand_of, estimated_cost, room
+from pipelines.route.filters import (
+    SIZED_RULES,
+    STANDING_RULES,
+    Demand,
+    Rule,
+    assumed_output,
+    demand_of,
+    estimated_cost,
+    room,
+)
 from pipelines.route.protocol import Candidate, Strategy
-from pipelines.route.strategies import CATALOG_ORDER
+from pipelines.route.strategies import CATALOG_ORDER, strategies
 from pipelines.spending import billed_at_most
 from pipelines.tokens import BYTES_PER_TOKEN, TextSize, TokenCounter, encoding_for, measure, prompt_texts
+from synthralos.config.config import Config
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag, Flags
@@ -67,6 +77,16 @@ class _Choice:
     plans: dict[tuple[str, bool], RoutingPlan] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the stage makes of a job, and of what. Tokens are those that the estimates count with."""
+
+    outcome: RoutingPlan | Failure
+    exclusions: tuple[Exclusion, ...]
+    tokens_in: int
+    tokens_out: int
+
+
 class RouteStage:
     """Makes plans. `why_not_offered` is asked about every deployment once per batch."""
 
@@ -97,6 +117,18 @@ class RouteStage:
         """
         offer = self._current_offer()
         return [self._plan_or_bug(job, offer) for job in jobs]
+
+    def explain(self, job: Job) -> Explanation:
+        """The plan or failure of one job, with what was excluded in either case and what was counted with."""
+        [outcome] = self.plan([job])
+        offer, demand = self._offer, demand_of(job)
+        tokens_in = self._tokens_in(job, self._sifted(demand, offer))
+        if isinstance(outcome, RoutingPlan):
+            exclusions = outcome.exclusions
+        else:
+            choice = self._choice(demand, offer, tokens_in, self._tokens_billed(job))
+            exclusions = tuple(Exclusion(found.deployment, found.reason) for found in choice.excluded)
+        return Explanation(outcome, exclusions, tokens_in, assumed_output(demand))
 
     def _current_offer(self) -> _Offer:
         reasons = tuple(map(self._why_not_offered, self._deployments))
@@ -172,6 +204,12 @@ class RouteStage:
             else:
                 excluded.append(found)
         return _Choice(tuple(candidates), tuple(excluded))
+
+
+def build_route_stage(config: Config, counter: TokenCounter | None = None) -> RouteStage:
+    """The stage of a configuration."""
+    offered = config.credentials.why_not_offered
+    return RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
 
 
 def rounded_up(tokens: int) -> int:
