@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -19,6 +20,7 @@ from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
 from pipelines.analyze.trace import job_view
 from pipelines.intake.catalog_checks import CatalogChecks
+from pipelines.route.stage import build_route_stage
 from synthralos.bus.protocol import POLL_SECONDS, Topic
 from synthralos.control.crowding import Crowding
 from synthralos.control.operator import Operator
@@ -91,6 +93,7 @@ class Room:
         self.policies = Policies(core.database)
         self.audit = Audit(core.database)
         self._checks = CatalogChecks(core.catalog)
+        self.planner = lru_cache(1)(build_route_stage)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
         self.bodies = BodiesInFlight(max(core.settings.bodies_bytes, core.settings.max_body_bytes))
         self.auth = Authenticator(

@@ -114,7 +114,7 @@ def submit(
     }
     requests = read_requests(prompt, file, given(fields))
     out = output(context, as_json)
-    with _client(context) as client:
+    with client_of(context) as client:
         jobs = _submitted(client, requests, file is not None, idempotency_key)
         if wait:
             _wait(client, out, [job.id for job in jobs], timeout)
@@ -163,7 +163,7 @@ def list_jobs(
         "created_before": created_before,
     }
     filters = {name: value for name, value in asked.items() if value}
-    with _client(context) as client:
+    with client_of(context) as client:
         jobs = list(islice(client.jobs(page_size=min(limit, 200), **filters), limit))
     output(context, as_json).show({"jobs": [job.raw for job in jobs]}, lambda: views.table(jobs))
 
@@ -179,7 +179,7 @@ def show(
 
     Example: `synthralos jobs show 0199… --timeline`
     """
-    with _client(context) as client:
+    with client_of(context) as client:
         job = client.get(job_id)
         trace = client.trace(job_id) if timeline else None
     data = job.raw if trace is None else {**job.raw, "trace": trace}
@@ -194,7 +194,7 @@ def retry(context: typer.Context, job_ids: Ids, reason: Reason = None, as_json: 
     Example: `synthralos jobs retry 0199… --reason "provider is back"`
     """
     ids = ids_of(job_ids)
-    with _client(context) as client:
+    with client_of(context) as client:
         in_bulk(output(context, as_json), lambda: client.retry_many(ids, reason=reason))
 
 
@@ -223,7 +223,7 @@ def reroute(
         "reason": reason,
     }
     ids, options = ids_of(job_ids), given(asked)
-    with _client(context) as client:
+    with client_of(context) as client:
         one_by_one(output(context, as_json), ids, lambda job_id: client.reroute(job_id, **options))
 
 
@@ -234,7 +234,7 @@ def cancel(context: typer.Context, job_ids: Ids, reason: Reason = None, as_json:
     Example: `synthralos jobs cancel 0199… 0199… --reason "not needed any more"`; `synthralos jobs cancel - < ids.txt`
     """
     ids = ids_of(job_ids)
-    with _client(context) as client:
+    with client_of(context) as client:
         in_bulk(output(context, as_json), lambda: client.cancel_many(ids, reason=reason))
 
 
@@ -245,7 +245,7 @@ def wait_for(context: typer.Context, job_ids: Ids, timeout: Timeout = None, as_j
     Example: `synthralos jobs wait 0199… 0199… --timeout 60`
     """
     ids = ids_of(job_ids)
-    with _client(context) as client:
+    with client_of(context) as client:
         client.get(ids[0])  # a server that was never there is told at once; one that goes is waited for
         _wait(client, output(context, as_json), ids, timeout)
 
@@ -261,7 +261,8 @@ def _wait(client: Client, out: Output, job_ids: list[str], timeout: float | None
 
 
 @contextmanager
-def _client(context: typer.Context) -> Iterator[Client]:
+def client_of(context: typer.Context) -> Iterator[Client]:
+    """The client for the server that the command line names; closed at the end."""
     url = context.parent.params.get("url") if context.parent else None
     with Client(url, max_retries=RETRIES) as client:
         yield client

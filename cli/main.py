@@ -22,6 +22,7 @@ from cli import (
     organizations,
     policies,
     processes,
+    route,
     status,
     up,
 )  # fmt: skip
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(demo.demo)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(route.app, name="route")
 app.add_typer(keys.app, name="keys")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(flags.app, name="flags")

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = str(Path(sys.executable).with_name("synthralos"))
-ROOMS = {"synthralos", "pipelines", "workers", "scheduler", "api", "embedded", "cli", "migrations", "demo"}
+ROOMS = {"synthralos", "pipelines", "workers", "scheduler", "api", "embedded", "cli", "migrations", "demo"} | {
+    "guardrails_sidecar"
+}
 """Everything that the server's wheel installs at the top level."""
 
 SECONDS = 120

@@ -58,7 +58,7 @@ async def _submit(call: Call, caller: Caller, key: str | None, raw: bytes) -> Re
         if earlier is None:
             raise of_document(parsed)
         return await _replay(room, earlier, many=isinstance(document, list))
-    plans = await _plans(room, parsed, caller.scope, caller.key.plan)
+    plans = await plans_of(room, parsed, caller.scope, caller.key.plan)
     trace = parse_traceparent(call.header(b"traceparent") or "")
 
     def prepare() -> Submission:
@@ -107,7 +107,8 @@ async def _in_thread_if_large(room: Room, raw: bytes, work: Callable[[], Result]
     return await asyncio.get_running_loop().run_in_executor(room.threads, work)
 
 
-async def _plans(room: Room, parsed: Parsed, scope: Scope, plan: str | None) -> dict[str, str]:
+async def plans_of(room: Room, parsed: Parsed, scope: Scope, plan: str | None) -> dict[str, str]:
+    """The account plan of each organization that the jobs are of; `plan` is that of the key's own, if it has one."""
     if scope.organization is not None and plan is not None:
         return {scope.organization: plan}
     return {name: await room.plan_of(name) for name in parsed.organizations(scope)}

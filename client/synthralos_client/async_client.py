@@ -71,6 +71,19 @@ class AsyncClient:
             operations.submit(self._config, request, operations.submit_headers(idempotency_key, traceparent))
         )
 
+    async def explain_route(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        model: str = "auto",
+        **options: Unpack[JobOptions],
+    ) -> Json:
+        """Where such a job would go and why not elsewhere, as the server's JSON object; nothing is run or stored."""
+        return await self._run(
+            operations.explain_route(self._config, operations.request_of(prompt, messages, model, options))
+        )
+
     async def submit_many(
         self, requests: Iterable[JobRequest | Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> list[Job]:

@@ -15,6 +15,7 @@ from synthralos_client.models import BulkResult, Health, Job, Json, Page
 from synthralos_client.sending import Call, Operation, Pause, encode, no_answer, now, parameter, sending
 
 JOBS = "/api/v1/jobs"
+ROUTE = "/api/v1/route/explain"
 TRACES = "/api/v1/observability/traces"
 
 MOST_JOBS = 1000
@@ -34,6 +35,12 @@ def submit(config: Config, request: Mapping[str, Any], headers: Mapping[str, str
     """Hand in one job."""
     call = Call("POST", JOBS, body=encode(request), headers=headers)
     return Job.from_json((yield from sending(call, config)).json())
+
+
+def explain_route(config: Config, request: Mapping[str, Any]) -> Operation[Json]:
+    """Where a job would go, without running it."""
+    answer: Json = (yield from sending(Call("POST", ROUTE, body=encode(request)), config)).json()
+    return answer
 
 
 def submit_many(config: Config, requests: Iterable[Mapping[str, Any]], key: str) -> Operation[list[Job]]:

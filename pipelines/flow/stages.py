@@ -11,8 +11,7 @@ from pipelines.guard.table import Remote, Tools, build_guard_stage
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
-from pipelines.route.stage import RouteStage
-from pipelines.route.strategies import strategies
+from pipelines.route.stage import RouteStage, build_route_stage
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
 from synthralos.live_config import LiveConfig
@@ -50,18 +49,9 @@ def stage_builder(
     tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote)
 
     def build(config: Config) -> Stages:
-        offered = config.credentials.why_not_offered
-        route = RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
-        guard = build_guard_stage(config, tools)
-        return Stages(
-            config,
-            guard,
-            Rulings(config, route.costs, guard.names),
-            route,
-            build_heal_stage(rng, config.catalog),
-            limiter,
-            memory,
-        )
+        route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
+        rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog)
+        return Stages(config, guard, rulings, route, heal, limiter, memory)
 
     return build
 

@@ -114,8 +114,12 @@ def estimated_cost(demand: Demand, deployment: Deployment) -> Decimal | None:
     """The estimated cost of one attempt in USD; None where the price is unknown."""
     if deployment.price is None:
         return None
-    output = DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
-    return deployment.price.cost(Usage(demand.tokens_in, output))
+    return deployment.price.cost(Usage(demand.tokens_in, assumed_output(demand)))
+
+
+def assumed_output(demand: Demand) -> int:
+    """Tokens of answer that an estimated cost counts with."""
+    return DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
 
 
 def worst_cost(tokens_billed: int, max_output: int | None, deployment: Deployment) -> Decimal | None:

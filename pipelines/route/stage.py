@@ -16,15 +16,17 @@ from pipelines.route.filters import (
     STANDING_RULES,
     Demand,
     Rule,
+    assumed_output,
     demand_of,
     estimated_cost,
     room,
     worst_cost,
 )
 from pipelines.route.protocol import Candidate, Strategy
-from pipelines.route.strategies import CATALOG_ORDER
+from pipelines.route.strategies import CATALOG_ORDER, strategies
 from pipelines.spending import billed_at_most
 from pipelines.tokens import BYTES_PER_TOKEN, TextSize, TokenCounter, encoding_for, measure, prompt_texts
+from synthralos.config.config import Config
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag, Flags
@@ -78,6 +80,16 @@ class _Choice:
     plans: dict[tuple[str, bool], RoutingPlan] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the stage makes of a job, and of what. Tokens are those that the estimates count with."""
+
+    outcome: RoutingPlan | Failure
+    exclusions: tuple[Exclusion, ...]
+    tokens_in: int
+    tokens_out: int
+
+
 class RouteStage:
     """Makes plans. `why_not_offered` is asked about every deployment once per batch."""
 
@@ -121,6 +133,18 @@ class RouteStage:
         known = [cost for cost in estimated if cost is not None]
         bounds = [cost for cost in worst if cost is not None]
         return Costs(min(known, default=None), max(bounds) if bounds and len(bounds) == len(worst) else None)
+
+    def explain(self, job: Job) -> Explanation:
+        """The plan or failure of one job, with what was excluded in either case and what was counted with."""
+        [outcome] = self.plan([job])
+        offer, demand = self._offer, demand_of(job)
+        tokens_in = self._tokens_in(job, self._sifted(demand, offer))
+        if isinstance(outcome, RoutingPlan):
+            exclusions = outcome.exclusions
+        else:
+            choice = self._choice(demand, offer, tokens_in, self._tokens_billed(job))
+            exclusions = tuple(Exclusion(found.deployment, found.reason) for found in choice.excluded)
+        return Explanation(outcome, exclusions, tokens_in, assumed_output(demand))
 
     def _current_offer(self) -> _Offer:
         reasons = tuple(map(self._why_not_offered, self._deployments))
@@ -212,6 +236,12 @@ def preferred(steps: list[Step], overlay: Overlay) -> list[Step]:
     found = {step.deployment: step for step in reversed(first)}
     chosen = [step for step in dict.fromkeys(first) if found[step.deployment] is step]
     return [*chosen, *(step for step in steps if step.deployment not in found)]
+
+
+def build_route_stage(config: Config, counter: TokenCounter | None = None) -> RouteStage:
+    """The stage of a configuration."""
+    offered = config.credentials.why_not_offered
+    return RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
 
 
 def rounded_up(tokens: int) -> int:

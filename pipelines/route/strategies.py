@@ -43,10 +43,11 @@ class Pinned:
 
 
 class Weighted:
-    """By `weight` of the catalog: each organization has its own order, and a deployment begins as many as it weighs.
+    """By `weight` of the catalog: each run, or else organization, has its own order; a deployment begins as many as it
+    weighs.
 
-    Nothing is rolled: the order hangs on the organization's name alone, so that its jobs, their retries and their
-    reroutes stay together; where a deployment comes or goes, only the organizations move that it gains or loses.
+    Nothing is rolled: the order hangs on that name alone, so that its jobs, their retries and their reroutes stay
+    together; where a deployment comes or goes, only those move that it gains or loses.
     """
 
     name = "weighted"
@@ -54,24 +55,24 @@ class Weighted:
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         """See `Strategy.rank`."""
-        organization, total = job.tenant.organization, sum(c.deployment.weight for c in candidates)
-        ordered = sorted(candidates, key=lambda c: (-_draw(organization, c.deployment), c.deployment.id))
+        name, total = job.run_id or job.tenant.organization, sum(c.deployment.weight for c in candidates)
+        ordered = sorted(candidates, key=lambda c: (-_draw(name, c.deployment), c.deployment.id))
         return [
-            Step(c.deployment.id, _share(number, c.deployment, total, organization), c.estimated_cost)
+            Step(c.deployment.id, _share(number, c.deployment, total, name), c.estimated_cost)
             for number, c in enumerate(ordered, 1)
         ]
 
 
-def _draw(organization: str, deployment: Deployment) -> float:
+def _draw(name: str, deployment: Deployment) -> float:
     """Weighted rendezvous hashing: the highest of `weight / -ln(u)` wins in proportion to its weight."""
-    digest = blake2b(f"{organization}\0{deployment.id}".encode(), digest_size=6).digest()
+    digest = blake2b(f"{name}\0{deployment.id}".encode(), digest_size=6).digest()
     return deployment.weight / -log((int.from_bytes(digest) + 1) / (2**48 + 1))
 
 
-def _share(number: int, deployment: Deployment, total: int, organization: str) -> str:
+def _share(number: int, deployment: Deployment, total: int, name: str) -> str:
     if not deployment.weight:
         return "its weight is 0, so it comes last"
-    return f"number {number} of {organization} by weight ({deployment.weight} of {total})"
+    return f"number {number} of {name} by weight ({deployment.weight} of {total})"
 
 
 class CatalogOrder:

@@ -1,0 +1,89 @@
+"""`synthralos route`: where a job would go, over HTTP, without running it."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from cli.job_files import given, read_requests
+from cli.jobs import Url, client_of
+from cli.options import Json, output
+from cli.output import usd
+from cli.tables import Column, Listing
+from cli.texts import printable
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Ask where a job would go. The server is SYNTHRALOS_URL (or --url), the key SYNTHRALOS_API_KEY.",
+)
+
+_STEPS = (Column("try"), Column("deployment"), Column("about", right=True), Column("because", cut=True))
+_EXCLUSIONS = (Column("not"), Column("because", cut=True))
+
+
+@app.callback()
+def connection(url: Url = None) -> None:
+    """Options for all of these commands."""
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from standard input.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="The job request as JSON, instead of a prompt; - is stdin.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="auto, provider/model, a deployment, or an alias.", show_default="auto")
+    ] = None,
+    max_output_tokens: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
+    strategy: Annotated[str | None, typer.Option(show_default="cheapest")] = None,
+    classification: Annotated[str | None, typer.Option(help="Class of the data, such as eu.")] = None,
+    region: Annotated[str | None, typer.Option(show_default=False)] = None,
+    pin: Annotated[str | None, typer.Option(help="The one deployment to use.", show_default=False)] = None,
+    max_cost: Annotated[str | None, typer.Option(help="US dollars for one attempt.", show_default=False)] = None,
+    zero_retention: Annotated[
+        bool, typer.Option("--zero-retention", help="Only go where the provider is declared to keep nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say where a job would go, and why not elsewhere; nothing is run, stored or paid.
+
+    Examples: `synthralos route explain "Name three rivers" --classification eu`;
+    `synthralos --json route explain -f job.json`
+    """
+    limits: dict[str, Any] = {
+        "strategy": strategy,
+        "classification": classification,
+        "region": region,
+        "pin": pin,
+        "max_cost_usd": max_cost,
+        "zero_retention": zero_retention or None,
+    }
+    fields = {"model": model, "max_output_tokens": max_output_tokens, "constraints": given(limits) or None}
+    requests = read_requests(prompt, file, given(fields))
+    if len(requests) != 1:
+        raise typer.BadParameter(f"{file} holds {len(requests)} requests: give one")
+    with client_of(context) as client:
+        found = client.explain_route(**requests[0])
+    output(context, as_json).show(found, lambda: _shown(found))
+
+
+def _shown(found: dict[str, Any]) -> list[RenderableType | Listing]:
+    failure = found["failure"]
+    counted = f"{found['prompt_tokens']:,} tokens of prompt, {found['output_tokens']:,} of answer"
+    head = f"{found['strategy']}, {counted}" if failure is None else f"would fail ({failure['class']}), {counted}"
+    steps = [[str(number), *_step(step)] for number, step in enumerate(found["steps"], 1)]
+    exclusions = [[printable(each["deployment"]), printable(each["reason"])] for each in found["exclusions"]]
+    parts: list[RenderableType | Listing] = [Text(head, "red" if failure else "")]
+    parts += [Listing(_STEPS, steps)] if steps else []
+    parts += [Listing(_EXCLUSIONS, exclusions)] if exclusions else []
+    return parts
+
+
+def _step(step: dict[str, Any]) -> list[str]:
+    cost = step["estimated_cost_usd"]
+    return [printable(step["deployment"]), "?" if cost is None else usd(Decimal(cost)), printable(step["reason"])]
