@@ -46,3 +46,12 @@ def test_only_those_move_whose_deployment_goes() -> None:
 def test_without_weight_a_deployment_comes_last() -> None:
     none = candidate("none", 0)
     assert all(order(organization, none, A, B)[-1] == none.deployment.id for organization in ORGANIZATIONS[:50])
+
+
+def test_runs_of_one_organization_share_by_weight_and_stay_together() -> None:
+    def first(run: str) -> str:
+        return Weighted().rank(replace(a_job(), run_id=run), [A, B, C])[0].deployment
+
+    found = Counter(first(f"run-{number}") for number in range(2_000))
+    assert found[B.deployment.id] / 2_000 == pytest.approx(0.5, abs=0.05)
+    assert first("run-1") == first("run-1")
