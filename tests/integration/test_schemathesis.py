@@ -26,6 +26,7 @@ OWN_LIMITS = "/api/v1/organizations/{name}/limits"
 METRICS = "/metrics"
 FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS)
 """What only a key of the whole installation may use."""
+POLICIES = "/api/v1/policies"
 OPERATIONS = [
     ("POST", JOBS),
     ("GET", JOBS),
@@ -55,6 +56,15 @@ OPERATIONS = [
     ("GET", f"{DEPLOYMENTS}/{{deployment_id}}"),
     ("PUT", f"{DEPLOYMENTS}/{{deployment_id}}"),
     ("DELETE", f"{DEPLOYMENTS}/{{deployment_id}}"),
+    ("GET", POLICIES),
+    ("POST", POLICIES),
+    ("POST", f"{POLICIES}/evaluate"),
+    ("GET", f"{POLICIES}/{{set_id}}"),
+    ("PUT", f"{POLICIES}/{{set_id}}"),
+    ("DELETE", f"{POLICIES}/{{set_id}}"),
+    ("GET", f"{POLICIES}/{{set_id}}/versions"),
+    ("POST", f"{POLICIES}/{{set_id}}/rollback"),
+    ("POST", "/api/v1/route/explain"),
     ("GET", "/api/v1/audit"),
     ("GET", TRACES),
     ("GET", f"{TRACES}/{{trace_id}}"),
