@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from benchmarks.client import Connection, submit_arrays
 from benchmarks.places import postgresql_database, rabbitmq_vhost
+from benchmarks.processes import wait_until
 from benchmarks.provider import catalog_file, slow_provider
 from benchmarks.report import BenchmarkError, figure, percentile, say
 from benchmarks.system import ARRAY, Shape, System, check_books, running
@@ -47,16 +48,17 @@ def main(smoke: bool) -> None:
         slow_provider(CALL_SECONDS) as (base_url, _),
         catalog_file(base_url) as catalog,
     ):
-        for part, count in ((_shares, JOBS_SMOKE if smoke else JOBS), (_flood, FLOOD_SMOKE if smoke else FLOOD)):
+        flood, people = (FLOOD_SMOKE, PEOPLE_SMOKE) if smoke else (FLOOD, PEOPLE)
+        for part, *counts in ((_shares, JOBS_SMOKE if smoke else JOBS), (_flood, flood, people)):
             with (
                 postgresql_database() as database_url,
                 rabbitmq_vhost() as broker,
                 running(database_url, broker, catalog, Shape(2, 4), FLIGHT_SLOTS=SLOTS) as system,
             ):
-                part(system, database_url, count, smoke)
+                part(system, database_url, *counts)
 
 
-def _shares(system: System, database_url: str, count: int, smoke: bool) -> None:
+def _shares(system: System, database_url: str, count: int) -> None:
     keys = _keys(database_url, list(WEIGHTS))
     asyncio.run(_in_turn(system, keys, count))
     accepted = system.value("SELECT max(created_at) FROM jobs")
@@ -78,9 +80,8 @@ def _shares(system: System, database_url: str, count: int, smoke: bool) -> None:
     figure("share_error", max(abs(shares[name] / ideal[name] - 1) for name in WEIGHTS), "share")
 
 
-def _flood(system: System, database_url: str, count: int, smoke: bool) -> None:
+def _flood(system: System, database_url: str, count: int, people: int) -> None:
     keys = _keys(database_url, ["people"])
-    people = PEOPLE_SMOKE if smoke else PEOPLE
 
     async def both() -> None:
         flooding = asyncio.create_task(submit_arrays(system.url, system.key, system.bodies(count)))
@@ -93,8 +94,7 @@ def _flood(system: System, database_url: str, count: int, smoke: bool) -> None:
 
     asyncio.run(both())
     done = "SELECT NOT EXISTS (SELECT FROM open_jobs WHERE lane = 'interactive')"
-    while not system.value(done):
-        pass
+    wait_until(lambda: bool(system.value(done)), "the interactive jobs", list(system.children.values()))
     left = int(system.number("SELECT count(*) FROM open_jobs"))
     rows = system.connection.execute((_STARTED % "interactive").encode()).fetchall()
     waits = [_seconds(row[2], row[3]) for row in rows]

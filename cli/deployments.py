@@ -1,15 +1,12 @@
 """`synthralos deployments`: entries of the catalog that are kept in the database, beside the catalog file's."""
 
-import json
-import sys
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from cli.configuring import Reason, by, configuration, kept
+from cli.documents import read_document
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, output, settings
 
@@ -38,7 +35,7 @@ def set_deployment(
     Example: `synthralos deployments set openai/gpt-5-mini@eu -f gpt-5-mini-eu.toml`, where the file has
     `context_window = 400000`, `max_output = 128000` and a `price`
     """
-    entry = _read(file)
+    entry = read_document(file)
     with configuration(database_url) as stored:
         kept(settings(database_url=database_url), stored).checked(deployment, entry)
         stored.set_deployment(deployment, entry, by(reason))
@@ -60,13 +57,3 @@ def remove(
         typer.echo(f"synthralos: {deployment} was not set here: `synthralos models` shows what is", err=True)
         raise typer.Exit(Exit.REFUSED)
     output(context, as_json).show({"id": deployment, "removed": True}, lambda: Text(f"{deployment} is removed"))
-
-
-def _read(file: str) -> dict[str, Any]:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    try:
-        entry = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{file} is neither TOML nor JSON: {error}") from None
-    assert isinstance(entry, dict)
-    return entry

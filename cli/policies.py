@@ -1,17 +1,15 @@
 """`synthralos policies`: policy sets, in the database itself."""
 
 import json
-import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from cli.configuring import Reason, by
+from cli.documents import read_document
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, opened, output
 from cli.output import local
@@ -65,7 +63,7 @@ def check(context: typer.Context, file: File, as_json: Json = False) -> None:
 
     Example: `synthralos policies check eu.toml`
     """
-    rules = _checked(_read(file))
+    rules = _checked(read_document(file))
     output(context, as_json).show({"rules": len(rules)}, lambda: Text(f"{len(rules)} rules, nothing is wrong"))
 
 
@@ -96,7 +94,7 @@ def set_policy(
 
     if workspace is not None and organization is None:
         raise typer.BadParameter("name the --organization of the workspace, too")
-    document = _read(file)
+    document = read_document(file)
     _checked(document)
     with _policies(database_url) as policies:
         if replace is None:
@@ -213,20 +211,12 @@ def _settled(outcome: Any) -> "PolicySet":
     raise typer.Exit(Exit.REFUSED)
 
 
-def _read(file: str) -> Any:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    try:
-        return json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{file} is neither TOML nor JSON: {error}") from None
-
-
 def _checked(document: Any) -> tuple[Any, ...]:
     from pipelines.policies.problems import InvalidPolicy  # noqa: PLC0415
-    from pipelines.policies.rules import read_document  # noqa: PLC0415
+    from pipelines.policies.rules import read_document as read_policy  # noqa: PLC0415
 
     try:
-        return read_document(document)
+        return read_policy(document)
     except InvalidPolicy as error:
         for problem in error.problems:
             typer.echo(f"synthralos: {problem.path} {problem.problem}: {problem.remedy}", err=True)

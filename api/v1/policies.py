@@ -35,7 +35,7 @@ from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
 from synthralos.domain.policies import PolicySet
 from synthralos.store.admin.audit import By
-from synthralos.store.admin.policies import Outdated, Policies, PolicyVersion
+from synthralos.store.admin.policies import Outdated, PolicyVersion
 
 router = APIRouter(prefix="/api/v1/policies", tags=["policies"])
 
@@ -52,7 +52,7 @@ _CHANGED = documented(PolicyView, "The policy set afterwards", found=True, valid
 async def list_policies(request: Request) -> Response:
     """List the policy sets that the key may see."""
     room, caller = await admit(request, Permission.READ_POLICIES)
-    found = await room.read(lambda: _store(room).all(caller.scope))
+    found = await room.read(lambda: room.policies.all(caller.scope))
     return answer({"policies": [policy.to_json() for policy in found]})
 
 
@@ -68,7 +68,7 @@ async def create_policy(request: Request) -> Response:
     document = _document(wanted)
     organization, workspace = _owner(wanted, caller)
     by = By(caller.actor, wanted.reason)
-    made = await room.configure(lambda: _store(room).create(document, organization, workspace, by))
+    made = await room.configure(lambda: room.policies.create(document, organization, workspace, by))
     return _answered(made, 201)
 
 
@@ -123,7 +123,7 @@ async def remove_policy(
     room, caller = await admit(request, Permission.WRITE_POLICIES)
     await _found(room, caller, set_id)
     by, expected = By(caller.actor, query.reason), _expected(if_match)
-    return _settled(await room.configure(lambda: _store(room).remove(set_id, caller.scope, by, expected)))
+    return _settled(await room.configure(lambda: room.policies.remove(set_id, caller.scope, by, expected)))
 
 
 @router.get("/{set_id}/versions", **documented(PolicyVersionList, "Its versions", found=True))
@@ -146,16 +146,11 @@ async def roll_back(request: Request, set_id: Id, if_match: IfMatch = None) -> R
     return await _replaced(room, caller, set_id, document, by, _expected(if_match))
 
 
-def _store(room: Room) -> Policies:
-    return room.policies
-
-
 async def _replaced(
     room: Room, caller: Caller, set_id: str, document: Mapping[str, Any], by: By, expected: int | None
 ) -> Response:
     await _found(room, caller, set_id)
-    store = _store(room)
-    return _settled(await room.configure(lambda: store.replace(set_id, document, caller.scope, by, expected)))
+    return _settled(await room.configure(lambda: room.policies.replace(set_id, document, caller.scope, by, expected)))
 
 
 def _settled(outcome: PolicySet | Outdated | None) -> Response:
@@ -167,14 +162,14 @@ def _settled(outcome: PolicySet | Outdated | None) -> Response:
 
 
 async def _found(room: Room, caller: Caller, set_id: str) -> PolicySet:
-    found = await room.read(lambda: _store(room).get(set_id, caller.scope)) if is_id(set_id) else None
+    found = await room.read(lambda: room.policies.get(set_id, caller.scope)) if is_id(set_id) else None
     if found is None:
         raise not_found("There is no such policy set.")
     return found
 
 
 async def _versions(room: Room, caller: Caller, set_id: str) -> list[PolicyVersion]:
-    found = await room.read(lambda: list(_store(room).versions(set_id, caller.scope))) if is_id(set_id) else []
+    found = await room.read(lambda: list(room.policies.versions(set_id, caller.scope))) if is_id(set_id) else []
     if not found:
         raise not_found("There is no such policy set.")
     return found

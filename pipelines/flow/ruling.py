@@ -41,33 +41,12 @@ class Rulings:
             return list(verdicts)
         return [self._ruled(job, verdict, now) for job, verdict in zip(jobs, verdicts, strict=True)]
 
-    def facts(self, job: Job, verdict: Verdict | None, now: datetime) -> Facts:
-        """What rules may ask about the job."""
-        tags = job.metadata.get("tags")
-        source = Source(
-            job,
-            verdict,
-            job.metadata,
-            [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else (),
-            job.run_id,
-            lambda: self._costs(job),
-        )
-        return Facts(now, source)
-
-    def ruling(self, facts: Facts) -> Ruling:
-        """What the rules decide together."""
-        return self._policies.decide(facts)
-
-    def explain(self, facts: Facts) -> list[dict[str, object]]:
-        """See `CompiledPolicies.explain`."""
-        return self._policies.explain(facts)
-
     def _ruled(self, job: Job, verdict: Verdict, now: datetime) -> Verdict:
         asked = verdict.goes_on or verdict.decision is Decision.REUSE
         if not asked or not self._flags.on(Flag.ENABLE_POLICY_ENGINE, job.tenant.organization):
             return verdict
         try:
-            ruling = self._policies.decide(self.facts(job, verdict, now))
+            ruling = self._policies.decide(Facts(now, Source(job, verdict, lambda: self._costs(job))))
             findings = [*_findings(ruling), *self._demanded(job, verdict, ruling)]
         except Exception as error:  # a bug here must neither stop the traffic of all, nor let a job pass unruled
             log.exception("policies failed on job %s", job.id)

@@ -1,7 +1,7 @@
 """What conditions may ask about a job: one table of fields, from which documents, checks and errors are made."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -38,9 +38,6 @@ class Source:
 
     job: Job
     verdict: Verdict | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    tags: Sequence[str] = ()
-    run: str | None = None
     costs: Callable[[], Costs] = _unknown
 
     @cached_property
@@ -84,7 +81,7 @@ def field_named(name: str) -> Field | None:
     """The field of that name; None where there is none."""
     if name.startswith(METADATA) and len(name) > len(METADATA):
         key = name[len(METADATA) :]
-        return Field(name, Kind.ANY, "a member of the job's metadata", lambda source: source.metadata.get(key))
+        return Field(name, Kind.ANY, "a member of the job's metadata", lambda source: source.job.metadata.get(key))
     found = FIELDS.get(name)
     return None if found is None or found.name == "metadata" else found
 
@@ -101,6 +98,11 @@ def _failed(source: Source) -> list[str]:
 
 def _broken(finding: Finding) -> bool:
     return "error" in finding.signals or bool(finding.signals.get("broken"))
+
+
+def _tags(source: Source) -> list[str]:
+    tags = source.job.metadata.get("tags")
+    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
 
 
 def _errored(source: Source) -> list[str]:
@@ -133,8 +135,8 @@ _ALL = (
     Field("classification", _T, "the class of its data, in lower case", _classification, index=True),
     Field("strategy", _T, "the routing strategy", lambda s: s.job.constraints.strategy, index=True),
     Field("response_format", _T, "the type of the wanted response format", _response_format, index=True),
-    Field("run", _T, "the agent run that the job belongs to", lambda s: s.run, index=True),
-    Field("tags", _L, "the job's tags", lambda s: list(s.tags)),
+    Field("run", _T, "the agent run that the job belongs to", lambda s: s.job.run_id, index=True),
+    Field("tags", _L, "the job's tags", _tags),
     Field("prompt", _T, "the texts of all messages, a line end between them", lambda s: s.prompt),
     Field("prompt_characters", _N, "how long all is that a provider gets", lambda s: s.size.characters, "characters"),
     Field("prompt_tokens", _N, "the same, estimated by its bytes", lambda s: s.size.estimate, "tokens"),
@@ -152,7 +154,7 @@ _ALL = (
     Field("guards_failed", _L, "the guards that flagged, deferred or denied it", _failed),
     Field("guards_errored", _L, "the guards that could not look at it", _errored),
     Field("verdict", _T, "what the guards decided", lambda s: str((s.verdict or PASSED).decision), index=True),
-    Field("metadata", Kind.ANY, "`metadata.NAME`: a member of the job's metadata", lambda s: s.metadata),
+    Field("metadata", Kind.ANY, "`metadata.NAME`: a member of the job's metadata", lambda s: s.job.metadata),
 )  # fmt: skip
 
 FIELDS: Mapping[str, Field] = {each.name: each for each in _ALL}

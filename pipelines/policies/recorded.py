@@ -13,7 +13,7 @@ from synthralos.domain.states import Lane, Stage
 
 def recorded(row: Mapping[str, Any], now: datetime) -> Facts:
     """The facts of a stored job, by its columns; its costs are not known any more."""
-    request, metadata, verdict = row["request"], row["metadata"] or {}, row["verdict"]
+    request, verdict = row["request"], row["verdict"]
     job = Job(
         id=row["id"],
         tenant=Tenant(row["organization"], row["workspace"], row["user_id"], row["account_plan"]),
@@ -25,8 +25,6 @@ def recorded(row: Mapping[str, Any], now: datetime) -> Facts:
         claim=Claim("", 0),
         created_at=row["created_at"],
         run_id=row["run_id"],
-        metadata=metadata,
+        metadata=row["metadata"] or {},
     )
-    tags = metadata.get("tags")
-    found = None if verdict is None else Verdict.from_json(verdict)
-    return Facts(now, Source(job, found, metadata, tags if isinstance(tags, list) else (), row["run_id"]))
+    return Facts(now, Source(job, None if verdict is None else Verdict.from_json(verdict)))

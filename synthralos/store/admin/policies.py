@@ -14,6 +14,7 @@ from synthralos.domain.scope import Scope
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.admin.changing import changing
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import id_text, utcnow
 from synthralos.store.tables import policy_sets, policy_versions
 
@@ -125,8 +126,8 @@ def _locked(connection: sa.Connection, set_id: str, scope: Scope) -> PolicySet |
 
 
 def _mine(scope: Scope, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    wanted = {"organization": scope.organization, "workspace": scope.workspace}
-    return [table.c[name] == value for name, value in wanted.items() if value is not None]
+    """Sets are nobody's in particular: which user a key is bound to makes no difference."""
+    return within(Scope(scope.organization, scope.workspace), table)
 
 
 def _owner(row: Any) -> dict[str, str | None]:
