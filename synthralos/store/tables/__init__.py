@@ -2,6 +2,7 @@
 
 from synthralos.store.tables.admin import api_keys, leaders, organizations, processes
 from synthralos.store.tables.base import metadata
+from synthralos.store.tables.breakers import breaker_changes, breakers
 from synthralos.store.tables.configuration import (
     audit_log,
     config_version,
@@ -24,6 +25,8 @@ __all__ = [
     "api_keys",
     "attempts",
     "audit_log",
+    "breaker_changes",
+    "breakers",
     "catalog_entries",
     "config_version",
     "deployments",
