@@ -30,6 +30,7 @@ from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import TERMINAL
 from synthralos.store.admin.audit import Audit
+from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
@@ -92,6 +93,7 @@ class Room:
         self.configuration = Configuration(core.database)
         self.policies = Policies(core.database)
         self.audit = Audit(core.database)
+        self.breakers = BreakerStore(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")

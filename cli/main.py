@@ -8,6 +8,7 @@ import typer
 
 from cli import (
     audit,
+    breakers,
     check,
     demo,
     deployments,
@@ -51,6 +52,7 @@ app.add_typer(organizations.app, name="organizations")
 app.add_typer(flags.app, name="flags")
 app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
+app.add_typer(breakers.app, name="breakers")
 app.add_typer(policies.app, name="policies")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)

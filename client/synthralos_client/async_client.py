@@ -14,6 +14,7 @@ from synthralos_client import administration, operations
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import AsyncConfiguration
 from synthralos_client.events import EventReader
+from synthralos_client.healing import AsyncHealing
 from synthralos_client.models import (
     BulkResult,
     Event,
@@ -54,6 +55,7 @@ class AsyncClient:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
         self.configuration = AsyncConfiguration(self._config, self._run)
+        self.healing = AsyncHealing(self._config, self._run)
 
     async def submit(
         self,

@@ -17,6 +17,7 @@ from synthralos_client.background import Background
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import Configuration
 from synthralos_client.events import EventReader
+from synthralos_client.healing import Healing
 from synthralos_client.models import (
     BulkResult,
     Event,
@@ -62,6 +63,7 @@ class Client:
         self._verify = verify
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
         self.configuration = Configuration(self._config, self._run)
+        self.healing = Healing(self._config, self._run)
 
     def submit(
         self,

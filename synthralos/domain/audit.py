@@ -17,6 +17,7 @@ class Act(StrEnum):
     CREATE_POLICY = "policies.create"
     CHANGE_POLICY = "policies.change"
     REMOVE_POLICY = "policies.remove"
+    RESET_BREAKER = "breakers.reset"
     CREATE_KEY = "keys.create"
     ROTATE_KEY = "keys.rotate"
     REVOKE_KEY = "keys.revoke"

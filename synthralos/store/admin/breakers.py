@@ -8,13 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from synthralos.domain.audit import Act
 from synthralos.domain.breakers import Breaker, BreakerState, closed, opened, probed, probing, unused
 from synthralos.domain.ids import new_id
+from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import breaker_changes, breakers
 
-Change = Callable[[Breaker, datetime], Breaker | None]
+Step = Callable[[Breaker, datetime], Breaker | None]
 
 _MOST_CHANGES = 1000
 """Changes that are kept of one breaker: one that flaps for weeks fills no disk."""
@@ -64,9 +66,24 @@ class BreakerStore:
         """A probe that was handed out is not made."""
         return self._change(name, actor, lambda breaker, now: unused(breaker))
 
-    def reset(self, name: str, reason: str, actor: str) -> Breaker:
-        """An operator has it closed, whatever was seen."""
-        return self._change(name, actor, lambda breaker, now: closed(breaker, now, reason, forgiven=True))
+    def reset(self, name: str, by: By) -> Breaker | None:
+        """An operator has it closed, whatever was seen; None: it was never open. One that is closed stays as it is."""
+        with self._database.transaction() as connection:
+            if connection.execute(sa.select(breakers.c.name).where(breakers.c.name == name)).first() is None:
+                return None
+            before, after = _changed(
+                connection, name, by.actor, lambda old, now: closed(old, now, by.reason, forgiven=True)
+            )
+            if after != before:
+                told = {"state": str(before.state), "reason": before.reason}
+                record(connection, by, Change(Act.RESET_BREAKER, f"breaker:{name}", told, {"state": str(after.state)}))
+        return after
+
+    def get(self, name: str) -> Breaker | None:
+        """One breaker; None: it was never open."""
+        with self._database.snapshot() as connection:
+            row = connection.execute(sa.select(breakers).where(breakers.c.name == name)).first()
+        return None if row is None else _breaker(row)
 
     def shut(self) -> tuple[list[Breaker], datetime]:
         """Those that are not closed, and the database's time."""
@@ -90,18 +107,22 @@ class BreakerStore:
         with self._database.snapshot() as connection:
             return [_change(row) for row in connection.execute(query)]
 
-    def _change(self, name: str, actor: str, change: Change) -> Breaker:
+    def _change(self, name: str, actor: str, change: Step) -> Breaker:
         with self._database.transaction() as connection:
-            before = _locked(connection, name)
-            now = connection.execute(sa.select(utcnow())).scalar_one()
-            after = change(before, now)
-            if after is None or after == before:
-                return before
-            values = {**asdict(after), "state": str(after.state)}
-            connection.execute(sa.update(breakers).where(breakers.c.name == name).values(values))
-            if after.state is not before.state:
-                _record(connection, before, after, actor, now)
-        return after
+            return _changed(connection, name, actor, change)[1]
+
+
+def _changed(connection: sa.Connection, name: str, actor: str, change: Step) -> tuple[Breaker, Breaker]:
+    """The breaker before and after."""
+    before = _locked(connection, name)
+    now = connection.execute(sa.select(utcnow())).scalar_one()
+    after = change(before, now) or before
+    if after != before:
+        values = {**asdict(after), "state": str(after.state)}
+        connection.execute(sa.update(breakers).where(breakers.c.name == name).values(values))
+    if after.state is not before.state:
+        _record(connection, before, after, actor, now)
+    return before, after
 
 
 def _locked(connection: sa.Connection, name: str) -> Breaker:
