@@ -25,6 +25,7 @@ BENCHMARKS = {
     "policies": "what policies cost a job: 50 and 1,000 native rules, and 50 in CEL",
     "fairness": "how exactly organizations share by weight, and how long people wait under a flood",
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
+    "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",
     "size": "bytes of tables and of WAL for each finished job",
 }
 
