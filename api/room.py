@@ -35,8 +35,10 @@ from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
+from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
+from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.read.jobs import Reader, Row
 from synthralos.store.read.timelines import Timeline
 from synthralos.store.read.whole import WholeJobs
@@ -94,6 +96,8 @@ class Room:
         self.policies = Policies(core.database)
         self.audit = Audit(core.database)
         self.breakers = BreakerStore(core.database)
+        self.bulk = BulkOperations(core.database)
+        self.dead_letters = DeadLetters(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")

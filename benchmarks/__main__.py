@@ -26,6 +26,7 @@ BENCHMARKS = {
     "fairness": "how exactly organizations share by weight, and how long people wait under a flood",
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
     "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",
+    "dead_letters": "dead letters that are retried in bulk: how many a second",
     "size": "bytes of tables and of WAL for each finished job",
 }
 

@@ -1,20 +1,37 @@
-"""How the installation heals itself: `Client.healing`, `AsyncClient.healing`."""
+"""How the installation heals, and what people heal: `Client.healing`, `AsyncClient.healing`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from synthralos_client import configuring
 from synthralos_client.config import Config
 from synthralos_client.models import Json
 from synthralos_client.sending import Operation
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 Run = Callable[[Operation[Json]], Json]
 AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
 
 
+class DeadLetterFilter(TypedDict, total=False):
+    """Which dead letters: all conditions that are given have to hold. Times are when the job failed."""
+
+    failure_class: str
+    model: str
+    workspace: str
+    user: str
+    run_id: str
+    failed_after: datetime | str
+    failed_before: datetime | str
+
+
 class Healing:
-    """Circuit breakers. The answers are the server's JSON objects."""
+    """Circuit breakers and dead letters. The answers are the server's JSON objects."""
 
     def __init__(self, config: Config, run: Run) -> None:
         self._config = config
@@ -43,6 +60,55 @@ class Healing:
             cursor = page["next"]
             if cursor is None:
                 return
+
+    def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> Iterator[Json]:
+        """Jobs that failed for good, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            params = {**filters, "limit": page_size, "cursor": cursor}
+            page = self._run(configuring.read(self._config, ("dead-letters",), params))
+            yield from page["jobs"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def dead_letter_causes(self, **filters: Unpack[DeadLetterFilter]) -> list[Json]:
+        """What the newest 50,000 dead letters failed of, the most frequent cause first."""
+        found: list[Json] = self._run(configuring.read(self._config, ("dead-letters", "causes"), filters))["causes"]
+        return found
+
+    def operate_on_dead_letters(
+        self,
+        act: Literal["retry", "reroute"],
+        filter: Mapping[str, Any],
+        *,
+        name: str = "",
+        changes: Mapping[str, Any] | None = None,
+        per_second: float | None = None,
+        reason: str = "",
+    ) -> Json:
+        """Retry or reroute all that fit, in the background. `filter`: as `DeadLetterFilter`, or `{"jobs": [...]}`.
+
+        Not repeated where the answer is lost: look at `dead_letter_operations` whether it is there.
+        """
+        return self._run(
+            configuring.post(self._config, _OPERATIONS, _wanted(act, filter, name, changes, per_second, reason))
+        )
+
+    def dead_letter_operations(self) -> list[Json]:
+        """The newest operations."""
+        found: list[Json] = self._run(configuring.read(self._config, _OPERATIONS, {"limit": 200}))["operations"]
+        return found
+
+    def dead_letter_operation(self, operation_id: str) -> Json:
+        """One operation, with how far it is."""
+        return self._run(configuring.read(self._config, (*_OPERATIONS, operation_id), {}))
+
+    def change_dead_letter_operation(
+        self, operation_id: str, change: Literal["pause", "resume", "cancel", "repeat"], *, reason: str = ""
+    ) -> Json:
+        """Pause, resume or cancel it; or do the same to those that there are now."""
+        return self._run(configuring.post(self._config, (*_OPERATIONS, operation_id, change), {"reason": reason}))
 
 
 class AsyncHealing:
@@ -76,3 +142,63 @@ class AsyncHealing:
             cursor = page["next"]
             if cursor is None:
                 return
+
+    async def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
+        """See `Healing.dead_letters`."""
+        cursor: str | None = None
+        while True:
+            params = {**filters, "limit": page_size, "cursor": cursor}
+            page = await self._run(configuring.read(self._config, ("dead-letters",), params))
+            for job in page["jobs"]:
+                yield job
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def dead_letter_causes(self, **filters: Unpack[DeadLetterFilter]) -> list[Json]:
+        """See `Healing.dead_letter_causes`."""
+        found: list[Json] = (await self._run(configuring.read(self._config, ("dead-letters", "causes"), filters)))[
+            "causes"
+        ]
+        return found
+
+    async def operate_on_dead_letters(
+        self,
+        act: Literal["retry", "reroute"],
+        filter: Mapping[str, Any],
+        *,
+        name: str = "",
+        changes: Mapping[str, Any] | None = None,
+        per_second: float | None = None,
+        reason: str = "",
+    ) -> Json:
+        """See `Healing.operate_on_dead_letters`."""
+        return await self._run(
+            configuring.post(self._config, _OPERATIONS, _wanted(act, filter, name, changes, per_second, reason))
+        )
+
+    async def dead_letter_operations(self) -> list[Json]:
+        """See `Healing.dead_letter_operations`."""
+        found: list[Json] = (await self._run(configuring.read(self._config, _OPERATIONS, {"limit": 200})))["operations"]
+        return found
+
+    async def dead_letter_operation(self, operation_id: str) -> Json:
+        """See `Healing.dead_letter_operation`."""
+        return await self._run(configuring.read(self._config, (*_OPERATIONS, operation_id), {}))
+
+    async def change_dead_letter_operation(
+        self, operation_id: str, change: Literal["pause", "resume", "cancel", "repeat"], *, reason: str = ""
+    ) -> Json:
+        """See `Healing.change_dead_letter_operation`."""
+        return await self._run(configuring.post(self._config, (*_OPERATIONS, operation_id, change), {"reason": reason}))
+
+
+_OPERATIONS = ("dead-letters", "operations")
+
+
+def _wanted(
+    act: str, wanted: Mapping[str, Any], name: str, changes: Mapping[str, Any] | None, rate: float | None, reason: str
+) -> dict[str, Any]:
+    times = {key: value.isoformat() for key, value in wanted.items() if isinstance(value, datetime)}
+    body = {"act": act, "filter": {**wanted, **times}, "name": name, "reason": reason}
+    return {**body, "changes": changes, "per_second": rate}

@@ -22,6 +22,7 @@ class Act(StrEnum):
     ROTATE_KEY = "keys.rotate"
     REVOKE_KEY = "keys.revoke"
     SET_PLAN = "organizations.set_plan"
+    BULK_OPERATION = "dead_letters.operate"
     CANCEL_JOB = "jobs.cancel"
     RETRY_JOB = "jobs.retry"
     REROUTE_JOB = "jobs.reroute"
