@@ -99,6 +99,7 @@ class Calls:
         job = work.job
         job.claim, job.attempts, job.stage = job.claim.taken(), start.attempt_no, Stage.EXECUTE
         work.stored = start.plan, job.verdict
+        self._stages().retries.called(start.deployment.id)
         work.attempt = OpenAttempt(start.attempt_no, start.deployment, self._clock())
 
     def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Remote, Tools, build_guard_stage
+from pipelines.heal.budget import RetryBudget
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
@@ -29,6 +30,7 @@ class Stages:
     heal: HealStage
     limiter: Limiter
     memory: PromptMemory | None
+    retries: RetryBudget
 
 
 StagesNow = Callable[[], Stages]
@@ -45,13 +47,13 @@ def stage_builder(
     remote: Remote | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
-    counter = TokenCounter()
+    counter, retries = TokenCounter(), RetryBudget()
     tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote)
 
     def build(config: Config) -> Stages:
         route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
-        rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog)
-        return Stages(config, guard, rulings, route, heal, limiter, memory)
+        rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog, retries)
+        return Stages(config, guard, rulings, route, heal, limiter, memory, retries)
 
     return build
 
