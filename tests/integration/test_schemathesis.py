@@ -32,6 +32,8 @@ OPERATIONS = [
     ("GET", JOBS),
     ("GET", f"{JOBS}/{{job_id}}"),
     ("GET", f"{JOBS}/{{job_id}}/events"),
+    ("GET", "/api/v1/runs/{run_id}"),
+    ("POST", "/api/v1/runs/{run_id}/recover"),
     ("GET", "/api/v1/breakers"),
     ("GET", "/api/v1/dead-letters"),
     ("GET", "/api/v1/dead-letters/causes"),
