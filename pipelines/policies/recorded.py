@@ -13,8 +13,14 @@ from synthralos.domain.states import Lane, Stage
 
 def recorded(row: Mapping[str, Any], now: datetime) -> Facts:
     """The facts of a stored job, by its columns; its costs are not known any more."""
+    job = recorded_job(row)
+    return Facts(now, Source(job, job.verdict))
+
+
+def recorded_job(row: Mapping[str, Any]) -> Job:
+    """A stored job, by its columns; nobody claims it."""
     request, verdict = row["request"], row["verdict"]
-    job = Job(
+    return Job(
         id=row["id"],
         tenant=Tenant(row["organization"], row["workspace"], row["user_id"], row["account_plan"]),
         stage=Stage(row["stage"]),
@@ -24,7 +30,7 @@ def recorded(row: Mapping[str, Any], now: datetime) -> Facts:
         constraints=Constraints.from_json(row["constraints"] or {}),
         claim=Claim("", 0),
         created_at=row["created_at"],
+        verdict=None if verdict is None else Verdict.from_json(verdict),
         run_id=row["run_id"],
         metadata=row["metadata"] or {},
     )
-    return Facts(now, Source(job, None if verdict is None else Verdict.from_json(verdict)))
