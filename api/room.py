@@ -18,6 +18,7 @@ from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
 from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
+from api.simulations import Simulations
 from pipelines.analyze.trace import job_view
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.route.stage import build_route_stage
@@ -91,6 +92,7 @@ class Room:
         self.organizations = Organizations(core.database)
         self.configuration = Configuration(core.database)
         self.policies = Policies(core.database)
+        self.simulations = Simulations(core.database)
         self.audit = Audit(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)

@@ -116,7 +116,7 @@ class Simulation:
         self.jobs = self.stopped = self.going = 0
         self.oldest: datetime | None = None
         self.newest: datetime | None = None
-        self._kept_by_guards = self._changed = 0
+        self._kept_by_guards = self.changed = 0
         self._decisions: dict[tuple[Decision, Decision], Tally] = {}
         self._moves: dict[tuple[str | None, str | None], Tally] = {}
         self._used: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
@@ -172,7 +172,7 @@ class Simulation:
         moved = before.deployment != after.deployment and Decision.DENY not in (before.decision, after.decision)
         if moved:
             self._moves.setdefault((before.deployment, after.deployment), Tally()).note(job_id)
-        self._changed += moved or before.decision is not after.decision
+        self.changed += moved or before.decision is not after.decision
 
     def _note_rules(self, job_id: str, ruling: Ruling) -> None:
         for reason in ruling.reasons:
@@ -186,15 +186,14 @@ class Simulation:
         return {
             "jobs": self.jobs,
             "stopped_by_guards": self._kept_by_guards,
-            "changed": self._changed,
+            "changed": self.changed,
             "stopped": self.stopped,
             "stopped_percent": round(self.stopped_percent, 3),
             "newest_at": self.newest,
             "oldest_at": self.oldest,
             "decisions": [_pair(pair, tally) for pair, tally in sorted(self._decisions.items())],
             "deployments": [
-                {"deployment": name, "before": before[name], "after": after[name]}
-                for name in sorted({*before, *after})
+                {"deployment": name, "before": before[name], "after": after[name]} for name in sorted({*before, *after})
             ],
             "moves": [_pair(pair, tally) for pair, tally in sorted(self._moves.items(), key=lambda m: -m[1].jobs)],
             "cost": {

@@ -59,6 +59,7 @@ OPERATIONS = [
     ("GET", POLICIES),
     ("POST", POLICIES),
     ("POST", f"{POLICIES}/evaluate"),
+    ("POST", f"{POLICIES}/simulate"),
     ("GET", f"{POLICIES}/{{set_id}}"),
     ("PUT", f"{POLICIES}/{{set_id}}"),
     ("DELETE", f"{POLICIES}/{{set_id}}"),

@@ -31,8 +31,8 @@ class Turns:
         over = table.c.until < asked_at(sa.literal(0.0))
         with self._database.transaction() as connection:
             statement = upsert(connection, table, values, {k: values[k] for k in ("holder", "until")}, where=over)
-            taken = connection.execute(statement).rowcount == 1
-        return holder if taken else None
+            taken = connection.execute(statement.returning(table.c.organization)).one_or_none()
+        return None if taken is None else holder
 
     def keep(self, holder: str) -> bool:
         """Have the turn for longer; False where it is over."""
@@ -45,5 +45,5 @@ class Turns:
         with self._database.transaction() as connection:
             connection.execute(sa.delete(table).where(table.c.holder == holder))
 
-    def _until(self) -> sa.ColumnElement[object]:
+    def _until(self) -> utc_in:
         return utc_in(sa.literal(self._silence))
