@@ -35,6 +35,7 @@ from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
+from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
@@ -92,6 +93,7 @@ class Room:
         self.organizations = Organizations(core.database)
         self.configuration = Configuration(core.database)
         self.policies = Policies(core.database)
+        self.matches = PolicyMatches(core.database)
         self.simulations = Simulations(core.database)
         self.audit = Audit(core.database)
         self._checks = CatalogChecks(core.catalog)

@@ -69,9 +69,6 @@ class Simulations:
         simulation = trial(config, draft, datetime.now(UTC))
         return Run(simulation, self._jobs.pages(wanted, scope), self._turns, turn)
 
-    def try_on_newest(self, config: Config, draft: PolicySet, last: int, scope: Scope) -> Simulation:
-        """The draft on the newest jobs of those whom it is for, at once: it blocks, and `last` bounds for how long."""
-        simulation = trial(config, draft, datetime.now(UTC))
-        for page in self._jobs.pages(Recorded(last), Scope(draft.organization, draft.workspace)):
-            simulation.take(page)
-        return simulation
+    def newest(self, policy: PolicySet, last: int) -> Iterator[list[Row]]:
+        """The newest jobs of those whom a set is for, page by page."""
+        return self._jobs.pages(Recorded(last), Scope(policy.organization, policy.workspace))

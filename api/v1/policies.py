@@ -1,6 +1,6 @@
 """Policy sets over HTTP: written, versioned, rolled back, and tried on jobs before they decide."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,10 +11,19 @@ from api.documents import read_document
 from api.http.answers import answer
 from api.http.auth import Caller
 from api.http.openapi import documented, takes
-from api.http.problems import forbidden, invalid_field, not_found, outdated
+from api.http.problems import Problem, forbidden, invalid_field, not_found, outdated
 from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
-from api.v1.policy_documents import OWNERS, check_document, found_set, found_version, found_versions, owner_of
+from api.v1.policy_checks import looked_at, require_force
+from api.v1.policy_documents import (
+    OWNERS,
+    check_document,
+    draft_set,
+    found_set,
+    found_version,
+    found_versions,
+    owner_of,
+)
 from api.v1.policy_views import (
     EvaluateIn,
     EvaluationView,
@@ -22,12 +31,14 @@ from api.v1.policy_views import (
     PolicyList,
     PolicyVersionList,
     PolicyView,
+    PublishedView,
     RollbackIn,
 )
 from pipelines.analyze.trace import rfc3339
 from pipelines.intake.parse import utc_now
 from pipelines.policies.evaluate import CompiledPolicies
 from pipelines.policies.facts import Facts, stated
+from pipelines.policies.lint import PolicyWarning
 from pipelines.policies.recorded import recorded
 from synthralos.domain.permissions import Permission
 from synthralos.domain.policies import PolicySet
@@ -41,7 +52,15 @@ IfMatch = Annotated[
     str | None, Header(max_length=100, description='the version that the change was made of: `"3"`, as ETag gave it')
 ]
 _ONE = documented(PolicyView, "The policy set", found=True)
-_CHANGED = documented(PolicyView, "The policy set afterwards", found=True, validated=True, versioned=True, body=True)
+_CHANGED = documented(
+    PublishedView,
+    "The policy set afterwards, and what is said about it",
+    found=True,
+    validated=True,
+    conflicting=True,
+    versioned=True,
+    body=True,
+)
 
 
 @router.get("", **documented(PolicyList, "The policy sets"))
@@ -54,18 +73,27 @@ async def list_policies(request: Request) -> Response:
 
 @router.post(
     "",
-    **documented(PolicyView, "The new policy set", validated=True, body=True, status=201),
+    **documented(
+        PublishedView,
+        "The new policy set, and what is said about it",
+        validated=True,
+        conflicting=True,
+        body=True,
+        status=201,
+    ),
     openapi_extra=takes(PolicyIn, required=True),
 )
 async def create_policy(request: Request) -> Response:
-    """Make a policy set. It decides in every process within two seconds."""
+    """Make a policy set. It decides in every process within two seconds. Severe warnings have to be forced."""
     room, caller = await admit(request, Permission.WRITE_POLICIES)
     wanted = await read_document(request, room, PolicyIn)
     document = _document(wanted)
     organization, workspace = owner_of(wanted.organization, wanted.workspace, caller)
-    by = By(caller.actor, wanted.reason)
-    made = await room.configure(lambda: room.policies.create(document, organization, workspace, by))
-    return _answered(made, 201)
+    draft = await draft_set(room, caller, {**document, "organization": organization, "workspace": workspace}, None, "")
+    warnings = await looked_at(room, draft)
+    forced, by = require_force(draft, warnings, wanted.force), By(caller.actor, wanted.reason)
+    made = await room.configure(lambda: room.policies.create(document, organization, workspace, by, forced))
+    return _answered(made, 201, warnings)
 
 
 @router.post(
@@ -107,8 +135,8 @@ async def replace_policy(request: Request, set_id: Id, if_match: IfMatch = None)
     """Replace a policy set by a new version; its scope stays. With If-Match, only where nobody changed it meanwhile."""
     room, caller = await admit(request, Permission.WRITE_POLICIES)
     wanted = await read_document(request, room, PolicyIn)
-    document, by = _document(wanted), By(caller.actor, wanted.reason)
-    return await _replaced(room, caller, set_id, document, by, _expected(if_match))
+    by, expected = By(caller.actor, wanted.reason), _expected(if_match)
+    return await _replaced(room, caller, set_id, _document(wanted), by, expected, force=wanted.force)
 
 
 @router.delete("/{set_id}", **documented(PolicyView, "It, as it was", found=True, validated=True, versioned=True))
@@ -136,23 +164,40 @@ async def roll_back(request: Request, set_id: Id, if_match: IfMatch = None) -> R
     wanted = await read_document(request, room, RollbackIn)
     earlier = await found_version(room, caller, set_id, wanted.version, "version")
     document = {name: value for name, value in earlier.to_json().items() if name not in {"id", "version", *OWNERS}}
-    by = By(caller.actor, wanted.reason or f"back to version {wanted.version}")
-    return await _replaced(room, caller, set_id, document, by, _expected(if_match))
+    by, expected = By(caller.actor, wanted.reason or f"back to version {wanted.version}"), _expected(if_match)
+    return await _replaced(room, caller, set_id, document, by, expected, force=wanted.force)
 
 
 async def _replaced(
-    room: Room, caller: Caller, set_id: str, document: Mapping[str, Any], by: By, expected: int | None
+    room: Room,
+    caller: Caller,
+    set_id: str,
+    document: Mapping[str, Any],
+    by: By,
+    expected: int | None,
+    *,
+    force: bool,
 ) -> Response:
-    await found_set(room, caller, set_id)
-    return _settled(await room.configure(lambda: room.policies.replace(set_id, document, caller.scope, by, expected)))
+    stored = await found_set(room, caller, set_id)
+    if expected not in (None, stored.version):
+        raise _outdated(stored.version)
+    draft = PolicySet.from_json({**stored.to_json(), **document})
+    warnings = await looked_at(room, draft)
+    forced, scope = require_force(draft, warnings, force), caller.scope
+    outcome = await room.configure(lambda: room.policies.replace(set_id, document, scope, by, expected, forced))
+    return _settled(outcome, warnings)
 
 
-def _settled(outcome: PolicySet | Outdated | None) -> Response:
+def _settled(outcome: PolicySet | Outdated | None, warnings: Sequence[PolicyWarning] | None = None) -> Response:
     if outcome is None:
         raise not_found("There is no such policy set.")
     if isinstance(outcome, Outdated):
-        raise outdated(f"The policy set is at version {outcome.version} now: read it again, and send that in If-Match.")
-    return _answered(outcome)
+        raise _outdated(outcome.version)
+    return _answered(outcome, 200, warnings)
+
+
+def _outdated(version: int) -> Problem:
+    return outdated(f"The policy set is at version {version} now: read it again, and send that in If-Match.")
 
 
 def _version(each: PolicyVersion) -> dict[str, Any]:
@@ -165,8 +210,9 @@ def _version(each: PolicyVersion) -> dict[str, Any]:
     }
 
 
-def _answered(policy: PolicySet, status: int = 200) -> Response:
-    return answer(policy.to_json(), status, {"ETag": f'"{policy.version}"'})
+def _answered(policy: PolicySet, status: int = 200, warnings: Sequence[PolicyWarning] | None = None) -> Response:
+    said = {} if warnings is None else {"warnings": [each.to_json() for each in warnings]}
+    return answer({**policy.to_json(), **said}, status, {"ETag": f'"{policy.version}"'})
 
 
 def _expected(if_match: str | None) -> int | None:
@@ -180,7 +226,7 @@ def _expected(if_match: str | None) -> int | None:
 
 def _document(wanted: PolicyIn) -> dict[str, Any]:
     """The document as it is stored; raises 422 with every problem of its rules."""
-    document = wanted.model_dump(mode="json", exclude={"reason", *OWNERS})
+    document = wanted.model_dump(mode="json", exclude={"reason", "force", *OWNERS})
     check_document(document)
     return document
 

@@ -1,6 +1,7 @@
 """What the doors of policy sets share: documents that are checked, sets that are found, and whose they are."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from api.http.auth import Caller
@@ -39,6 +40,32 @@ def owner_of(
     if workspace is not None and organization is None:
         raise invalid_field(f"{where}workspace", "stands without its organization", "name the organization, too")
     return organization, workspace
+
+
+DRAFT = "draft"
+"""The id of a set that is none yet."""
+
+
+async def draft_set(
+    room: Room, caller: Caller, draft: dict[str, Any], policy_id: str | None, where: str = "draft."
+) -> PolicySet:
+    """A draft as the set that it would be, with `policy_id` in the place of that one; raises 403, 404 and 422."""
+    check_document(draft, where)
+    if policy_id is not None:
+        stored = await found_set(room, caller, policy_id)
+        made = PolicySet.from_json({**draft, "id": stored.id, "version": stored.version})
+        return replace(made, organization=stored.organization, workspace=stored.workspace)
+    names = [_name(draft, member, where) for member in OWNERS]
+    organization, workspace = owner_of(names[0], names[1], caller, where)
+    made = PolicySet.from_json({**draft, "id": DRAFT, "version": 0})
+    return replace(made, organization=organization, workspace=workspace)
+
+
+def _name(draft: dict[str, Any], member: str, where: str) -> str | None:
+    given = draft.get(member)
+    if given is not None and not isinstance(given, str):
+        raise invalid_field(f"{where}{member}", "is no text", f"name the {member}")
+    return given
 
 
 async def found_set(room: Room, caller: Caller, set_id: str) -> PolicySet:

@@ -1,7 +1,6 @@
 """`POST /api/v1/policies/simulate`: a draft of a policy set on recorded jobs, told line by line while it goes on."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -15,7 +14,7 @@ from api.http.openapi import line_stream, takes
 from api.http.problems import forbidden, invalid_field, too_many, unavailable
 from api.room import Room, admit
 from api.simulations import Run, TurnLost
-from api.v1.policy_documents import check_document, found_set, found_version, owner_of
+from api.v1.policy_documents import draft_set, found_set, found_version
 from api.v1.views import View
 from pipelines.analyze.trace import rfc3339
 from pipelines.intake.schema import Closed, Name, Time
@@ -25,9 +24,6 @@ from synthralos.store.read.recorded import Recorded
 from synthralos.store.sql.errors import StoreError
 
 router = APIRouter(prefix="/api/v1/policies", tags=["policies"])
-
-DRAFT = "draft"
-"""The id of a set that is none yet."""
 
 MOST_JOBS, USUAL_JOBS = 1_000_000, 10_000
 _EVERY = 0.25
@@ -199,23 +195,7 @@ async def _draft(room: Room, caller: Caller, wanted: SimulateIn) -> PolicySet:
         if wanted.version is None:
             return await found_set(room, caller, wanted.policy_id)
         return await found_version(room, caller, wanted.policy_id, wanted.version, "version")
-    check_document(wanted.draft, "draft.")
-    if wanted.policy_id is not None:
-        stored = await found_set(room, caller, wanted.policy_id)
-        made = PolicySet.from_json({**wanted.draft, "id": stored.id, "version": stored.version})
-        return replace(made, organization=stored.organization, workspace=stored.workspace)
-    organization, workspace = owner_of(
-        _name(wanted.draft, "organization"), _name(wanted.draft, "workspace"), caller, "draft."
-    )
-    made = PolicySet.from_json({**wanted.draft, "id": DRAFT, "version": 0})
-    return replace(made, organization=organization, workspace=workspace)
-
-
-def _name(draft: dict[str, JsonValue], member: str) -> str | None:
-    given = draft.get(member)
-    if given is not None and not isinstance(given, str):
-        raise invalid_field(f"draft.{member}", "is no text", f"name the {member}")
-    return given
+    return await draft_set(room, caller, wanted.draft, wanted.policy_id)
 
 
 def _jobs(caller: Caller, wanted: SimulateIn) -> Recorded:
