@@ -28,6 +28,7 @@ from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.flags import Flag
 from synthralos.domain.states import Lane, Stage
+from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.admin.processes import Processes
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
@@ -42,6 +43,7 @@ from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
 from workers.heartbeat import Heartbeat
 from workers.inbox import THREADS, Inbox
+from workers.rule_matches import RuleMatches
 from workers.staging import worker_stages
 from workers.taking import Taking
 from workers.writer import JobWriter
@@ -69,7 +71,8 @@ class WorkerRuntime:
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._thread = EventLoopThread("calls")
         self._validator = build_validator(settings, core.outages, core.metrics)
-        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time)
+        self._rule_matches = RuleMatches(PolicyMatches(database).add)
+        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time, self._rule_matches.counts)
         self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
         self._bus = core.bus
@@ -190,6 +193,7 @@ class WorkerRuntime:
         self._live.start(self._bus)
         self._exporter.start()
         self._thread.spawn(self._audit.run)
+        self._thread.spawn(self._rule_matches.run)
         if self._inbox is not None:
             self._inbox.start()
         log.info("worker %s is ready", self.heartbeat.process_id)
@@ -261,6 +265,7 @@ class WorkerRuntime:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:
                 log.error("a part of the worker did not close in time")
+        self._rule_matches.write()
         self._limiter.close()
         self._exporter.stop(_RELEASE_SECONDS)
         self.heartbeat.stop()

@@ -20,7 +20,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "policy_matches",
-        sa.Column("set_id", ID, primary_key=True),
+        sa.Column("set_id", sa.Text(), primary_key=True),
         sa.Column("rule", sa.Text(), primary_key=True),
         sa.Column("matches", sa.BigInteger(), nullable=False),
         sa.Column("last_matched_at", TIME, nullable=False),

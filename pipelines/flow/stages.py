@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Remote, Tools, build_guard_stage
@@ -43,6 +44,7 @@ def stage_builder(
     memory: PromptMemory | None = None,
     metrics: Metrics | None = None,
     remote: Remote | None = None,
+    counts: RuleCounts | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter = TokenCounter()
@@ -50,7 +52,7 @@ def stage_builder(
 
     def build(config: Config) -> Stages:
         route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
-        rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog)
+        rulings, heal = Rulings(config, route.costs, guard.names, counts), build_heal_stage(rng, config.catalog)
         return Stages(config, guard, rulings, route, heal, limiter, memory)
 
     return build

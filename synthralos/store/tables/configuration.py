@@ -91,7 +91,7 @@ policy_simulations = sa.Table(
 policy_matches = sa.Table(
     "policy_matches",
     metadata,
-    sa.Column("set_id", Id, primary_key=True),
+    sa.Column("set_id", sa.Text, primary_key=True),
     sa.Column("rule", sa.Text, primary_key=True),
     sa.Column("matches", sa.BigInteger, nullable=False),
     sa.Column("last_matched_at", UtcTime, nullable=False),
