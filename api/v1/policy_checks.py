@@ -1,8 +1,8 @@
 """Policy sets looked at: warnings before one is published, what versions differ in, and what its rules have matched."""
 
+import dataclasses
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,16 +19,13 @@ from pipelines.analyze.trace import rfc3339
 from pipelines.flow.publishing import refusals, warnings_about
 from pipelines.intake.errors import FieldError
 from pipelines.intake.parse import utc_now
+from pipelines.policies.coverage import RuleCoverage, coverage_of
 from pipelines.policies.differences import differences
 from pipelines.policies.lint import PolicyWarning
 from synthralos.domain.permissions import Permission
 from synthralos.domain.policies import PolicySet
-from synthralos.store.admin.policies import PolicyVersion
 
 router = APIRouter(prefix="/api/v1/policies", tags=["policies"])
-
-IDLE = timedelta(days=30)
-"""A rule that has matched nothing for so long is told to be idle."""
 
 Id = Annotated[str, Path(description="of the policy set")]
 
@@ -79,22 +76,9 @@ async def get_coverage(request: Request, set_id: Id) -> Response:
     policy = await found_set(room, caller, set_id)
     versions = await found_versions(room, caller, set_id)
     matches = await room.read(lambda: room.matches.of(set_id))
-    since, now = _since(versions), utc_now()
-    rules = []
-    for rule in policy.rules:
-        name = str(rule["id"])
-        found = matches.get(name)
-        last = None if found is None else found.last_at
-        rules.append(
-            {
-                "rule": name,
-                "matches": 0 if found is None else found.count,
-                "last_matched_at": None if last is None else rfc3339(last),
-                "since": rfc3339(since[name]),
-                "idle": max(since[name], last or since[name]) < now - IDLE,
-            }
-        )
-    return answer({"rules": rules})
+    matched = {rule: (each.count, each.last_at) for rule, each in matches.items()}
+    rules = coverage_of(policy, [(v.policy, v.changed_at) for v in versions], matched, utc_now())
+    return answer({"rules": [_covered(each) for each in rules]})
 
 
 @router.get(
@@ -115,10 +99,6 @@ async def diff_versions(
     return answer({"version": version, "with": other, **differences(before.to_json(), after.to_json())})
 
 
-def _since(versions: Sequence[PolicyVersion]) -> dict[str, datetime]:
-    """When each rule came; one that was taken out and came back counts from then on. The newest version is first."""
-    since: dict[str, datetime] = {}
-    for version in reversed(versions):
-        rules = () if version.policy is None else version.policy.rules
-        since = {name: since.get(name, version.changed_at) for name in (str(rule["id"]) for rule in rules)}
-    return since
+def _covered(each: RuleCoverage) -> dict[str, Any]:
+    last = None if each.last_matched_at is None else rfc3339(each.last_matched_at)
+    return {**dataclasses.asdict(each), "last_matched_at": last, "since": rfc3339(each.since)}
