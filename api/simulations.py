@@ -16,7 +16,7 @@ from synthralos.store.read.recorded import Recorded, RecordedJobs
 from synthralos.store.sql.database import Database
 
 MOST = 2
-"""Simulations that a process runs at once: what they take of it, nobody else has."""
+"""Simulations that a process runs at once, and sets that it looks at: what they take of it, nobody else has."""
 
 
 class TurnLost(Exception):
@@ -54,10 +54,14 @@ class Run:
 
 
 class Simulations:
-    """Begins them. `room` bounds how many run in this process: it is held by whoever calls `Run.step`."""
+    """Begins them. `room` bounds how many run in this process: it is held by whoever calls `Run.step`.
+
+    `looks` bounds how many sets are tried on the `newest` jobs at once; whoever comes later waits for some moments.
+    """
 
     def __init__(self, database: Database) -> None:
         self.room = asyncio.BoundedSemaphore(MOST)
+        self.looks = asyncio.BoundedSemaphore(MOST)
         self._turns = Turns(database)
         self._jobs = RecordedJobs(database)
 

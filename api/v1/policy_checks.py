@@ -42,7 +42,8 @@ async def looked_at(room: Room, policy: PolicySet) -> list[PolicyWarning]:
     """The warnings about a set that is to be published: the newest jobs of those whom it is for are read."""
     settings, config, now = room.core.settings, room.core.live.current, utc_now()
     newest = room.simulations.newest(policy, settings.policy_check_jobs)
-    return await room.write(lambda: warnings_about(config, policy, newest, settings.policy_stop_percent, now))
+    async with room.simulations.looks:
+        return await room.write(lambda: warnings_about(config, policy, newest, settings.policy_stop_percent, now))
 
 
 def require_force(policy: PolicySet, warnings: Sequence[PolicyWarning], force: bool) -> list[str]:
