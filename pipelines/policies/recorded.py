@@ -7,8 +7,10 @@ from typing import Any
 from pipelines.policies.facts import Facts
 from pipelines.policies.fields import Source
 from synthralos.domain.findings import Verdict
-from synthralos.domain.jobs import Claim, Constraints, Job, Request, Tenant
+from synthralos.domain.jobs import UNCONSTRAINED, Claim, Constraints, Job, Request, Tenant
 from synthralos.domain.states import Lane, Stage
+
+_NOBODY = Claim("", 0)
 
 
 def recorded(row: Mapping[str, Any], now: datetime) -> Facts:
@@ -27,8 +29,8 @@ def recorded_job(row: Mapping[str, Any]) -> Job:
         lane=Lane(row["lane"]),
         trace_id=row["trace_id"],
         request=Request(row["model"], request["body"], request["provider_options"]),
-        constraints=Constraints.from_json(row["constraints"] or {}),
-        claim=Claim("", 0),
+        constraints=Constraints.from_json(row["constraints"]) if row["constraints"] else UNCONSTRAINED,
+        claim=_NOBODY,
         created_at=row["created_at"],
         verdict=None if verdict is None else Verdict.from_json(verdict),
         run_id=row["run_id"],

@@ -18,9 +18,9 @@ from synthralos.domain.failures import Failure
 from synthralos.domain.findings import PASSED, Decision, Verdict, verdict_of
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Costs
-from synthralos.domain.overlays import Overlay
+from synthralos.domain.overlays import NO_DEMANDS
 from synthralos.domain.plans import RoutingPlan
-from synthralos.domain.policies import PolicySet, Ruling
+from synthralos.domain.policies import UNRULED, PolicySet, Ruling
 
 POLICIES = "policies"
 """The name that findings of policies carry in a recorded verdict: they are what is decided anew."""
@@ -28,10 +28,10 @@ POLICIES = "policies"
 SAMPLES = 20
 """Ids of jobs that are told for one kind of change, the newest ones."""
 
-RESTS_EVERY = 16
+RESTS_EVERY = 32
 """Jobs between two moments at which other threads of the process may go on: some milliseconds."""
 
-Plan = Callable[[Job], RoutingPlan | Failure]
+Plan = Callable[[Sequence[Job]], Sequence[RoutingPlan | Failure]]
 CostsOf = Callable[[Job], Costs]
 
 
@@ -90,6 +90,20 @@ class _Way(NamedTuple):
         return self.deployment is not None
 
 
+class _Judgment(NamedTuple):
+    """What policies say about a job, after the guards: in force, and with the draft."""
+
+    job: Job
+    seen: Verdict
+    was: Ruling
+    would: Ruling
+
+    @property
+    def same(self) -> bool:
+        was, would = self.was, self.would
+        return was is would or (was.decision is would.decision and was.overlay == would.overlay)
+
+
 class _Spending:
     """What the jobs are estimated to cost: the known part, and how many are not known."""
 
@@ -107,11 +121,12 @@ class Simulation:
     """Takes recorded jobs, batch by batch, and reports what the draft changes. Belongs to one thread at a time."""
 
     def __init__(self, sets: Sets, plan: Plan, costs: CostsOf, rest: Callable[[], None] = lambda: None) -> None:
-        """`plan` says where a job goes under its verdict's demands, `costs` what an attempt costs.
+        """`plan` says where jobs go under the demands of their verdicts, `costs` what an attempt at one costs.
 
         `rest` is called every few jobs.
         """
         self._before, self._after, self._draft = CompiledPolicies(sets.before), CompiledPolicies(sets.after), sets.draft
+        self._draft_alone = CompiledPolicies([each for each in sets.after if each.id == sets.draft])
         self._plan, self._costs, self._rest = plan, costs, rest
         self.jobs = self.stopped = self.going = 0
         self.oldest: datetime | None = None
@@ -131,35 +146,46 @@ class Simulation:
 
     def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Compare these jobs, newest first, by their columns."""
-        for number, row in enumerate(rows):
-            if number % RESTS_EVERY == 0:
-                self._rest()
-            self._take(recorded_job(row))
+        for first in range(0, len(rows), RESTS_EVERY):
+            self._rest()
+            self._take([recorded_job(row) for row in rows[first : first + RESTS_EVERY]])
 
-    def _take(self, job: Job) -> None:
+    def _take(self, jobs: Sequence[Job]) -> None:
+        judged = [judgment for job in jobs if (judgment := self._judged(job)) is not None]
+        before = self._ways([(each.job, each.seen, each.was) for each in judged])
+        # Where policies say the same, nothing is planned a second time.
+        others = iter(self._ways([(each.job, each.seen, each.would) for each in judged if not each.same]))
+        for each, way in zip(judged, before, strict=True):
+            self._note(each.job.id, way, way if each.same else next(others))
+
+    def _judged(self, job: Job) -> _Judgment | None:
+        """What policies say before and after; None where guards kept the job from them."""
         self.jobs += 1
         self.newest, self.oldest = self.newest or job.created_at, job.created_at
-        seen = job.verdict = _guards_alone(job.verdict)
+        seen = _guards_alone(job.verdict)
         if not (seen.goes_on or seen.decision is Decision.REUSE):
             self._kept_by_guards += 1
-            return
+            return None
         facts = Facts(job.created_at, Source(job, seen, lambda: self._costs(job)))
-        was, would = self._before.decide(facts), self._after.decide(facts)
+        was = self._before.decide(facts)
+        # Most jobs are no matter of the draft: then the other sets need not be asked again.
+        touched = self._draft_alone.decide(facts) is not UNRULED or self._draft in {each.set_id for each in was.reasons}
+        would = self._after.decide(facts) if touched else was
         self._note_rules(job.id, would)
-        before = self._way(job, seen, was)
-        same = was.decision is would.decision and was.overlay == would.overlay
-        self._note(job.id, before, before if same else self._way(job, seen, would))
+        return _Judgment(job, seen, was, would)
 
-    def _way(self, job: Job, seen: Verdict, ruling: Ruling) -> _Way:
-        decision = ruling.decision
-        if decision is Decision.DENY or _cannot_be(ruling.overlay, seen):
-            return _Way(Decision.DENY, None, Decimal(0))
-        job.verdict = seen.demanding(ruling.overlay)
-        outcome = self._plan(job)
-        if isinstance(outcome, Failure):
-            return _Way(decision, None, Decimal(0))
-        first = outcome.steps[0]
-        return _Way(decision, first.deployment, first.estimated_cost)
+    def _ways(self, ruled: Sequence[tuple[Job, Verdict, Ruling]]) -> list[_Way]:
+        """What becomes of the jobs under these rulings, in their order."""
+        planned = []
+        for job, seen, ruling in ruled:
+            if not _denied(ruling, seen):
+                job.verdict = seen.demanding(ruling.overlay)
+                planned.append(job)
+        outcomes = iter(self._plan(planned))
+        return [
+            _Way(Decision.DENY, None, Decimal(0)) if _denied(ruling, seen) else _way(ruling.decision, next(outcomes))
+            for _, seen, ruling in ruled
+        ]
 
     def _note(self, job_id: str, before: _Way, after: _Way) -> None:
         self.going += before.goes
@@ -218,8 +244,20 @@ def _guards_alone(verdict: Verdict | None) -> Verdict:
     return verdict_of([found for found in verdict.findings if found.guard != POLICIES])
 
 
-def _cannot_be(overlay: Overlay, seen: Verdict) -> bool:
-    """Whether demands deny the job by themselves: nothing is left, or a guard that has to look could not."""
+def _way(decision: Decision, outcome: RoutingPlan | Failure) -> _Way:
+    if isinstance(outcome, Failure):
+        return _Way(decision, None, Decimal(0))
+    first = outcome.steps[0]
+    return _Way(decision, first.deployment, first.estimated_cost)
+
+
+def _denied(ruling: Ruling, seen: Verdict) -> bool:
+    """Whether it is denied by a rule, or by demands: nothing is left, or a guard that has to look could not."""
+    if ruling.decision is Decision.DENY:
+        return True
+    overlay = ruling.overlay
+    if overlay is NO_DEMANDS:
+        return False
     if overlay.impossible() is not None:
         return True
     broken = {found.guard for found in seen.findings if "error" in found.signals or found.signals.get("broken")}

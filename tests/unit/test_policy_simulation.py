@@ -50,7 +50,9 @@ def simulated(
 ) -> dict[str, Any]:
     """The report of these jobs."""
     costs = Costs(Decimal("0.1"), Decimal("0.2"))
-    simulation = Simulation(sets_with(in_force, draft, NOW), plan, lambda job: costs, rest)
+    simulation = Simulation(
+        sets_with(in_force, draft, NOW), lambda jobs: list(map(plan, jobs)), lambda job: costs, rest
+    )
     simulation.take(rows or [row()])
     return simulation.report()
 

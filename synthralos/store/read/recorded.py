@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,6 +22,7 @@ _COLUMNS = (
     id_text(job.id), job.organization, job.workspace, job.user_id, job.account_plan, job.stage, job.lane,
     job.trace_id, job.run_id, job.model, job.request, job.constraints, job.metadata, job.verdict, job.created_at,
 )  # fmt: skip
+_NAMES = tuple(str(column.key) for column in _COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +65,4 @@ class RecordedJobs:
             conditions.append(job.id < cursor)
         query = sa.select(*_COLUMNS).where(*conditions).order_by(job.id.desc()).limit(size)
         with self._database.snapshot() as connection:
-            rows: list[Any] = [dict(row) for row in connection.execute(query).mappings()]
-        return rows
+            return [dict(zip(_NAMES, row, strict=True)) for row in connection.execute(query)]
