@@ -29,6 +29,7 @@ class Run:
     def __init__(self, simulation: Simulation, pages: Iterator[list[Row]], turns: Turns, turn: str) -> None:
         self.simulation = simulation
         self.began = self._kept = time.monotonic()
+        self.ended = False
         self._pages, self._turns, self._turn = pages, turns, turn
 
     @property
@@ -49,8 +50,9 @@ class Run:
         return True
 
     def end(self) -> None:
-        """Give back the turn; twice is once."""
+        """Give back the turn; twice is once. Raises `StoreError`."""
         self._turns.give_back(self._turn)
+        self.ended = True
 
 
 class Simulations:

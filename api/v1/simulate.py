@@ -1,6 +1,7 @@
 """`POST /api/v1/policies/simulate`: a draft of a policy set on recorded jobs, told line by line while it goes on."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -154,12 +155,15 @@ async def _lines(room: Room, caller: Caller, run: Run, most: int) -> AsyncIterat
                     yield _line("error", {"problem": unavailable("The server stops: try again.").to_json()})
                     return
                 yield _line("progress", _progress(run, most))
+        # Before the last line: who has read it may begin the next one.
+        await room.write(run.end)
         yield _line("result", _result(run))
     except (StoreError, TurnLost):
         yield _line("error", {"problem": unavailable().to_json()})
     finally:
-        # Not awaited: where the connection was closed, nothing can be.
-        room.threads.submit(run.end)
+        if not run.ended:  # not awaited: where the connection was closed, nothing can be
+            with suppress(RuntimeError):  # the server has stopped, and the turn ends by itself
+                room.threads.submit(run.end)
 
 
 def _line(event: str, data: dict[str, Any]) -> bytes:

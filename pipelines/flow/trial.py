@@ -9,9 +9,6 @@ from pipelines.route.stage import build_route_stage
 from synthralos.config.config import Config
 from synthralos.domain.policies import PolicySet
 
-REST = 1e-4
-"""Seconds: long enough for another thread to have the interpreter. Who sleeps for none gets it back first."""
-
 
 def trial(config: Config, draft: PolicySet, now: datetime) -> Simulation:
     """The simulation of the draft under a configuration, with a memory of its own: it takes nothing from anybody's.
@@ -23,4 +20,4 @@ def trial(config: Config, draft: PolicySet, now: datetime) -> Simulation:
     # Counting tokens takes longer than all the rest: it is done where a rule asks for what comes of it.
     worst = "worst_cost" in repr([policy.rules for policy in sets.before + sets.after])
     costs = partial(stage.costs, worst=worst)
-    return Simulation(sets, stage.plan, costs, rest=lambda: time.sleep(REST))
+    return Simulation(sets, stage.plan, costs, rest=lambda: time.sleep(0))

@@ -31,6 +31,8 @@ SAMPLES = 20
 RESTS_EVERY = 32
 """Jobs between two moments at which other threads of the process may go on: some milliseconds."""
 
+_SEVERITY = list(Decision)
+
 Plan = Callable[[Sequence[Job]], Sequence[RoutingPlan | Failure]]
 CostsOf = Callable[[Job], Costs]
 
@@ -167,12 +169,18 @@ class Simulation:
             self._kept_by_guards += 1
             return None
         facts = Facts(job.created_at, Source(job, seen, lambda: self._costs(job)))
-        was = self._before.decide(facts)
-        # Most jobs are no matter of the draft: then the other sets need not be asked again.
-        touched = self._draft_alone.decide(facts) is not UNRULED or self._draft in {each.set_id for each in was.reasons}
-        would = self._after.decide(facts) if touched else was
+        was, would = self.rulings(facts)
         self._note_rules(job.id, would)
         return _Judgment(job, seen, was, would)
+
+    def rulings(self, facts: Facts) -> tuple[Ruling, Ruling]:
+        """What the policies decide before and after; the other sets are asked once, where that is enough."""
+        was, alone = self._before.decide(facts), self._draft_alone.decide(facts)
+        if any(reason.set_id == self._draft for reason in was.reasons):
+            return was, self._after.decide(facts)
+        if was.overlay.prefer and alone.overlay.prefer:  # which comes first is a matter of scopes and priorities
+            return was, self._after.decide(facts)
+        return was, was if alone is UNRULED else _together(was, alone)
 
     def _ways(self, ruled: Sequence[tuple[Job, Verdict, Ruling]]) -> list[_Way]:
         """What becomes of the jobs under these rulings, in their order."""
@@ -231,6 +239,12 @@ class Simulation:
                 for rule, tally in sorted(self._rules.items())
             ],
         }
+
+
+def _together(one: Ruling, other: Ruling) -> Ruling:
+    """What the rules of both decide. Demands add up, and the severest decision wins."""
+    decision = max(one.decision, other.decision, key=_SEVERITY.index)
+    return Ruling(decision, one.reasons + other.reasons, one.overlay.merged(other.overlay))
 
 
 def _pair(pair: tuple[str | None, str | None], tally: Tally) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.policies.evaluate import CompiledPolicies
+from pipelines.policies.facts import stated
 from pipelines.policies.simulate import RESTS_EVERY, SAMPLES, Simulation, sets_with
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.findings import Decision, Finding, Verdict, verdict_of
@@ -125,3 +127,28 @@ def test_samples_are_bounded_and_others_may_go_on_in_between() -> None:
     assert (change["jobs"], len(change["sample_job_ids"])) == (50, SAMPLES)
     assert report["rules"] == [{"rule": "one", "errors": 0, "jobs": 50, "sample_job_ids": change["sample_job_ids"]}]
     assert len(rests) == -(-50 // RESTS_EVERY)
+
+
+PREFER = {"action": "prefer", "models": ["p/dear"]}
+CHEAP = {"action": "prefer", "models": ["p/cheap"]}
+
+
+@pytest.mark.parametrize("then", [(FLAG,), (DENY,), (forbid("p/cheap"),), (PREFER,), ()], ids=str)
+@pytest.mark.parametrize("stored", [(FLAG,), (DENY,), (forbid("p/dear"),), (CHEAP, FLAG)], ids=str)
+@pytest.mark.parametrize("set_id", ["draft", "stored"])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_what_is_said_to_be_decided_is_what_the_engine_decides(
+    then: tuple[dict[str, Any], ...], stored: tuple[dict[str, Any], ...], set_id: str, narrow: bool
+) -> None:
+    never = None if then else {"field": "lane", "op": "eq", "value": "interactive"}
+    draft = policy(*(then or (DENY,)), when=never, set_id=set_id, organization="acme" if narrow else None)
+    sets = sets_with([policy(*stored, set_id="stored")], draft, NOW)
+    facts = stated({"organization": "acme", "workspace": "main", "lane": "bulk"}, NOW)
+    costs = Costs(None, None)
+    found = Simulation(sets, lambda jobs: list(map(plan, jobs)), lambda job: costs).rulings(facts)
+    for ruling, policies in zip(found, (sets.before, sets.after), strict=True):
+        expected = CompiledPolicies(policies).decide(facts)
+        assert (ruling.decision, ruling.overlay) == (expected.decision, expected.overlay)
+        assert {(each.set_id, each.rule) for each in ruling.reasons} == {
+            (each.set_id, each.rule) for each in expected.reasons
+        }
