@@ -92,6 +92,9 @@ class _Way(NamedTuple):
         return self.deployment is not None
 
 
+_DENIED = _Way(Decision.DENY, None, Decimal(0))
+
+
 class _Judgment(NamedTuple):
     """What policies say about a job, after the guards: in force, and with the draft."""
 
@@ -191,8 +194,7 @@ class Simulation:
                 planned.append(job)
         outcomes = iter(self._plan(planned))
         return [
-            _Way(Decision.DENY, None, Decimal(0)) if _denied(ruling, seen) else _way(ruling.decision, next(outcomes))
-            for _, seen, ruling in ruled
+            _DENIED if _denied(ruling, seen) else _way(ruling.decision, next(outcomes)) for _, seen, ruling in ruled
         ]
 
     def _note(self, job_id: str, before: _Way, after: _Way) -> None:
