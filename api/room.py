@@ -18,6 +18,7 @@ from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
 from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
+from api.simulations import Simulations
 from pipelines.analyze.trace import job_view
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.route.stage import build_route_stage
@@ -35,6 +36,7 @@ from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
+from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
@@ -95,6 +97,8 @@ class Room:
         self.organizations = Organizations(core.database)
         self.configuration = Configuration(core.database)
         self.policies = Policies(core.database)
+        self.matches = PolicyMatches(core.database)
+        self.simulations = Simulations(core.database)
         self.audit = Audit(core.database)
         self.breakers = BreakerStore(core.database)
         self.bulk = BulkOperations(core.database)

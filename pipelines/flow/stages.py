@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Remote, Tools, build_guard_stage
@@ -45,6 +46,7 @@ def stage_builder(
     memory: PromptMemory | None = None,
     metrics: Metrics | None = None,
     remote: Remote | None = None,
+    counts: RuleCounts | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter, retries = TokenCounter(), RetryBudget()
@@ -52,7 +54,8 @@ def stage_builder(
 
     def build(config: Config) -> Stages:
         route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
-        rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog, retries)
+        rulings = Rulings(config, route.costs, guard.names, counts)
+        heal = build_heal_stage(rng, config.catalog, retries)
         return Stages(config, guard, rulings, route, heal, limiter, memory, retries)
 
     return build
