@@ -20,7 +20,7 @@ from pipelines.route.filters import (
     demand_of,
     estimated_cost,
     room,
-    worst_cost,
+    worst_cost_at,
 )
 from pipelines.route.protocol import Candidate, Strategy
 from pipelines.route.strategies import CATALOG_ORDER, strategies
@@ -129,7 +129,7 @@ class RouteStage:
         )
         estimated = [each.estimated_cost for each in choice.candidates]
         billed = billed_at_most(job.request, self._counter)
-        worst = [worst_cost(billed, demand.max_output, each.deployment) for each in choice.candidates]
+        worst = [worst_cost_at(billed, demand.max_output, each.deployment) for each in choice.candidates]
         known = [cost for cost in estimated if cost is not None]
         bounds = [cost for cost in worst if cost is not None]
         return Costs(min(known, default=None), max(bounds) if bounds and len(bounds) == len(worst) else None)
