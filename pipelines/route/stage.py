@@ -20,7 +20,7 @@ from pipelines.route.filters import (
     demand_of,
     estimated_cost,
     room,
-    worst_cost,
+    worst_cost_at,
 )
 from pipelines.route.protocol import Candidate, Strategy
 from pipelines.route.strategies import CATALOG_ORDER, strategies
@@ -135,7 +135,7 @@ class RouteStage:
         if not worst:
             return Costs(estimated, None)
         billed = billed_at_most(job.request, self._counter)
-        most = [worst_cost(billed, demand.max_output, each.deployment) for each in choice.candidates]
+        most = [worst_cost_at(billed, demand.max_output, each.deployment) for each in choice.candidates]
         bounds = [cost for cost in most if cost is not None]
         return Costs(estimated, max(bounds) if bounds and len(bounds) == len(most) else None)
 
