@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipelines.repeats.protocol import Vectors
 from pipelines.similarity.embedding import NgramEmbedder
-from pipelines.similarity.pairs import SAME_FROM, PairModel, load_pair_model
+from pipelines.similarity.pairs import PairModel, load_pair_model
 from pipelines.similarity.plain import fingerprint
 from pipelines.weights import WeightsError
 
@@ -27,11 +27,6 @@ class NgramLikeness:
         """What made the vectors."""
         return self._embedder.name
 
-    @property
-    def threshold(self) -> float:
-        """The score from which on two prompts count as the same."""
-        return SAME_FROM
-
     def fingerprint(self, text: str) -> str:
         """Equal for texts that are equal but for case, spacing and looks."""
         return fingerprint(text)
@@ -40,9 +35,9 @@ class NgramLikeness:
         """The vectors of texts."""
         return self._embedder.embed(texts)
 
-    def score(self, one: str, other: str) -> float:
-        """From 0 to 1, how surely they are the same prompt."""
-        return 0.0 if self._pairs is None else self._pairs.score(one, other)
+    def same(self, one: str, other: str) -> float | None:
+        """From 0 to 1, how surely they are the same prompt; None where they do not count as the same."""
+        return None if self._pairs is None else self._pairs.same(one, other)
 
 
 def _pair_model() -> PairModel | None:

@@ -166,8 +166,8 @@ class PromptMemory:
             if other is None or left <= 0:
                 continue
             left -= min(len(text), len(other), _COMPARED)
-            score = self._likeness.score(text, other)
-            if score >= self._likeness.threshold:
+            score = self._likeness.same(text, other)
+            if score is not None:
                 found[place].append(Match(job_id, round(score, 4), exact=False))
         return found
 

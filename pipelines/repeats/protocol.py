@@ -41,11 +41,6 @@ class Likeness(Protocol):
         """What made the vectors: they are compared with those of the same alone."""
         ...
 
-    @property
-    def threshold(self) -> float:
-        """The score from which on two prompts count as the same."""
-        ...
-
     def fingerprint(self, text: str) -> str:
         """Equal for texts that are equal but for case, spacing and looks."""
         ...
@@ -54,6 +49,6 @@ class Likeness(Protocol):
         """The vectors of texts."""
         ...
 
-    def score(self, one: str, other: str) -> float:
-        """From 0 to 1, how surely they are the same prompt."""
+    def same(self, one: str, other: str) -> float | None:
+        """From 0 to 1, how surely they are the same prompt; None where they do not count as the same."""
         ...

@@ -17,7 +17,6 @@ class WordLikeness:
     """Prompts are alike by the words that they share."""
 
     embedder = "words"
-    threshold = 0.75
 
     def fingerprint(self, text: str) -> str:
         return md5(" ".join(text.lower().split()).encode(), usedforsecurity=False).hexdigest()
@@ -30,9 +29,10 @@ class WordLikeness:
         lengths = np.sqrt((rows * rows).sum(1, keepdims=True))
         return rows / np.where(lengths > 0, lengths, 1)
 
-    def score(self, one: str, other: str) -> float:
+    def same(self, one: str, other: str) -> float | None:
         first, second = set(one.lower().split()), set(other.lower().split())
-        return len(first & second) / (len(first | second) or 1)
+        score = len(first & second) / (len(first | second) or 1)
+        return score if score >= 0.75 else None
 
 
 class StoredPrompts:
