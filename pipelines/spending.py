@@ -1,11 +1,12 @@
 """What a call may cost at most: the tokens that may be billed for a prompt, and those of an answer that money allows.
 
 A job's `max_cost_usd` is held by what is asked of the provider: where the sender names no `max_output_tokens`, the call
-names as many as the money allows. Tokens of images are not known beforehand, and not counted.
+names as many as the money allows.
 """
 
 from decimal import ROUND_FLOOR, Decimal
 
+from pipelines.images.counting import image_tokens
 from pipelines.tokens import TokenCounter, encoding_for, measure, prompt_texts
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.jobs import Request
@@ -18,11 +19,11 @@ LEAST_OUTPUT = 256
 """Tokens of answer that a job's money has to allow, for a deployment to be worth asking; fewer where it gives fewer."""
 
 
-def billed_at_most(request: Request, counter: TokenCounter) -> int:
-    """The tokens that a provider may bill for the prompt, at most."""
+def billed_at_most(request: Request, counter: TokenCounter, model: str | None = None) -> int:
+    """The tokens that a provider may bill for the prompt, at most. `model`: which one; else what the request names."""
     texts = prompt_texts(request)
     counted = counter.count(texts, encoding_for(request.model))
-    return min(measure(texts).upper_bound, int(counted * OTHER_TOKENIZERS) + 1)
+    return min(measure(texts).upper_bound, int(counted * OTHER_TOKENIZERS) + 1) + image_tokens(request, model)
 
 
 def affordable_output(price: Price, prompt_tokens: int, max_cost: Decimal) -> int:
@@ -38,7 +39,7 @@ def capped(request: Request, deployment: Deployment, max_cost: Decimal, counter:
     """The request with as long an answer as the money allows at the deployment; None: it does not allow the call."""
     if deployment.price is None:
         return None
-    output = affordable_output(deployment.price, billed_at_most(request, counter), max_cost)
+    output = affordable_output(deployment.price, billed_at_most(request, counter, deployment.model), max_cost)
     wanted = request.max_output_tokens
     if output < (wanted or 1):
         return None
