@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pipelines.analyze.protocol import Exporter
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.analyze.table import build_exporters
+from pipelines.embedders.build import build_endpoint
 from pipelines.execute.stage import ExecuteStage
 from pipelines.execute.validating import Validation
 from pipelines.flow.batch import BatchRunner
@@ -69,7 +70,8 @@ class WorkerRuntime:
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._thread = EventLoopThread("calls")
         self._validator = build_validator(settings, core.outages, core.metrics)
-        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time)
+        self._embeddings = build_endpoint(settings, core.outages)
+        usual = worker_stages(core, self._limiter, self._validator, self._embeddings, self._thread, self._time)
         self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
         self._bus = core.bus
@@ -255,8 +257,8 @@ class WorkerRuntime:
     def _close(self) -> None:
         if self._inbox is not None:
             self._inbox.leave()
-        validator = () if self._validator is None else (self._validator.close(),)
-        for closing in (self._writer.close(), self._execute.close(), *validator):
+        asked = [each.close() for each in (self._validator, self._embeddings) if each is not None]
+        for closing in (self._writer.close(), self._execute.close(), *asked):
             try:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:

@@ -3,11 +3,14 @@
 import random
 from collections.abc import Callable
 
+from pipelines.embedders.endpoint import EmbeddingsEndpoint
+from pipelines.embedders.likeness import EndpointLikeness
 from pipelines.flow.stages import BuildStages, stage_builder
 from pipelines.guard.table import Remote
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.likeness import NgramLikeness
 from pipelines.repeats.memory import PromptMemory
+from pipelines.repeats.protocol import Likeness
 from pipelines.validation.protocol import Validator
 from synthralos.core import Core
 from synthralos.store.read.prompts import Prompts
@@ -15,12 +18,20 @@ from workers.event_loop import EventLoopThread
 
 
 def worker_stages(
-    core: Core, limiter: Limiter, validator: Validator | None, thread: EventLoopThread, clock: Callable[[], float]
+    core: Core,
+    limiter: Limiter,
+    validator: Validator | None,
+    endpoint: EmbeddingsEndpoint | None,
+    thread: EventLoopThread,
+    clock: Callable[[], float],
 ) -> BuildStages:
-    """What builds a worker's stages. `clock`: the database's, in seconds; `validator` lives on the loop of `thread`."""
+    """What builds a worker's stages. `clock`: the database's, in seconds.
+
+    `validator` and `endpoint` live on the loop of `thread`.
+    """
     memory = PromptMemory(
         Prompts(core.database),
-        NgramLikeness(),
+        _likeness(core, endpoint, thread),
         core.outages,
         seconds=core.settings.similarity_window,
         most=core.settings.similarity_prompts,
@@ -28,3 +39,10 @@ def worker_stages(
     )
     remote = None if validator is None else Remote(validator, thread.result)
     return stage_builder(random.Random(), limiter, memory, core.metrics, remote)
+
+
+def _likeness(core: Core, endpoint: EmbeddingsEndpoint | None, thread: EventLoopThread) -> Likeness:
+    built_in = NgramLikeness()
+    if endpoint is None:
+        return built_in
+    return EndpointLikeness(built_in, endpoint, core.settings.similarity_residency, thread.result, core.metrics)
