@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from pipelines.spending import LEAST_OUTPUT
-from pipelines.tokens import measure, prompt_texts
+from pipelines.tokens import prompt_size
 from synthralos.control.announcer import Announcer
 from synthralos.control.crowding import Crowding
 from synthralos.control.ringing import Place
@@ -51,4 +51,4 @@ def _stand_in_line(jobs: Iterable[NewJob]) -> None:
         if job.lane is Lane.BULK:
             request = job.request
             output = LEAST_OUTPUT if request.max_output_tokens is None else request.max_output_tokens
-            job.line_tokens = measure(prompt_texts(request)).estimate + output
+            job.line_tokens = prompt_size(request).estimate + output

@@ -1,11 +1,12 @@
 """What a call may cost at most: the tokens that may be billed for a prompt, and those of an answer that money allows.
 
 A job's `max_cost_usd` is held by what is asked of the provider: where the sender names no `max_output_tokens`, the call
-names as many as the money allows. Tokens of images are not known beforehand, and not counted.
+names as many as the money allows.
 """
 
 from decimal import ROUND_FLOOR, Decimal
 
+from pipelines.images.counting import image_tokens
 from pipelines.providers.table import writes_cache
 from pipelines.tokens import TokenCounter, encoding_for, measure, prompt_texts
 from synthralos.domain.deployments import Deployment
@@ -19,11 +20,11 @@ LEAST_OUTPUT = 256
 """Tokens of answer that a job's money has to allow, for a deployment to be worth asking; fewer where it gives fewer."""
 
 
-def billed_at_most(request: Request, counter: TokenCounter) -> int:
-    """The tokens that a provider may bill for the prompt, at most."""
+def billed_at_most(request: Request, counter: TokenCounter, model: str | None = None) -> int:
+    """The tokens that a provider may bill for the prompt, at most. `model`: which one; else what the request names."""
     texts = prompt_texts(request)
     counted = counter.count(texts, encoding_for(request.model))
-    return min(measure(texts).upper_bound, int(counted * OTHER_TOKENIZERS) + 1)
+    return min(measure(texts).upper_bound, int(counted * OTHER_TOKENIZERS) + 1) + image_tokens(request, model)
 
 
 def dearest(deployment: Deployment, price: Price, prompt_tokens: int, tier: ServiceTier) -> Bound:
@@ -60,7 +61,7 @@ def capped(
     price = price or deployment.price
     if price is None:
         return None
-    tokens = billed_at_most(request, counter)
+    tokens = billed_at_most(request, counter, deployment.model)
     output = affordable_output(dearest(deployment, price, tokens, tier), tokens, max_cost)
     wanted = request.max_output_tokens
     if output < (wanted or 1):

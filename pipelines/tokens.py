@@ -3,8 +3,8 @@
 Counting exactly costs 30 microseconds and about 5 ns a byte (500 ns for the worst text); measuring bytes costs next
 to nothing. So everything asks `measure` first and a `TokenCounter`
 only where the answer depends on it. Exact means exact for OpenAI's encodings; Anthropic and Google publish no
-offline tokenizer, so for their models a count by `o200k_base` is a good estimate and no more. Images are not
-counted: what they cost in tokens differs by provider and by resolution.
+offline tokenizer, so for their models a count by `o200k_base` is a good estimate and no more. Images are counted by
+`pipelines.images`, and come along in the size of a prompt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import orjson
 from toktok import batch_count  # type: ignore[import-untyped]  # it has annotations, and no py.typed
 
+from pipelines.images.counting import image_tokens
 from synthralos.domain.jobs import MEMBERS, Request
 
 BYTES_PER_TOKEN = 4
@@ -38,11 +39,13 @@ OLD_ENCODINGS: Mapping[str, str] = {
 
 
 class TextSize(NamedTuple):
-    """How large the texts of a prompt are, without having counted tokens."""
+    """How large a prompt is, without having counted tokens."""
 
     characters: int
     bytes: int
     texts: int
+    images: int = 0
+    """Tokens of the images beside the texts."""
 
     @property
     def overhead(self) -> int:
@@ -51,13 +54,13 @@ class TextSize(NamedTuple):
 
     @property
     def estimate(self) -> int:
-        """Tokens, about: a quarter of the UTF-8 bytes, rounded up, and the overhead."""
-        return -(-self.bytes // BYTES_PER_TOKEN) + self.overhead
+        """Tokens, about: a quarter of the UTF-8 bytes, rounded up, the images, and the overhead."""
+        return -(-self.bytes // BYTES_PER_TOKEN) + self.images + self.overhead
 
     @property
     def upper_bound(self) -> int:
         """Tokens, at most: a token of a byte-level encoding has at least one byte."""
-        return self.bytes + self.overhead
+        return self.bytes + self.images + self.overhead
 
 
 def prompt_texts(request: Request) -> list[str]:
@@ -90,6 +93,11 @@ def measure(texts: Sequence[str]) -> TextSize:
         # A lone surrogate has no UTF-8 form; a prompt that holds one still gets a size.
         size += length if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     return TextSize(characters, size, len(texts))
+
+
+def prompt_size(request: Request) -> TextSize:
+    """The size of all that a provider gets, images too."""
+    return measure(prompt_texts(request))._replace(images=image_tokens(request))
 
 
 def estimate(texts: Sequence[str]) -> int:

@@ -9,7 +9,6 @@ from pipelines.analyze.protocol import Exporter
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.analyze.table import build_exporters
 from pipelines.execute.stage import ExecuteStage
-from pipelines.execute.validating import Validation
 from pipelines.flow.batch import BatchRunner
 from pipelines.flow.calls import Calls
 from pipelines.flow.conveyor import Conveyor
@@ -22,7 +21,6 @@ from pipelines.flow.stages import BuildStages, LiveStages
 from pipelines.flow.work import Work
 from pipelines.limits.build import build_limiter
 from pipelines.providers.table import build_providers
-from pipelines.validation.build import build_validator
 from synthralos.bus.protocol import Topic
 from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
@@ -46,6 +44,7 @@ from workers.heartbeat import Heartbeat
 from workers.inbox import THREADS, Inbox
 from workers.revoking import Revoked
 from workers.rule_matches import RuleMatches
+from workers.servers import Servers
 from workers.staging import worker_stages
 from workers.taking import Taking
 from workers.writer import JobWriter
@@ -72,9 +71,10 @@ class WorkerRuntime:
         self._live = core.live
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._thread = EventLoopThread("calls")
-        self._validator = build_validator(settings, core.outages, core.metrics)
+        self._servers = Servers(core)
         self._rule_matches = RuleMatches(PolicyMatches(database).add)
-        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time, self._rule_matches.counts)
+        counts = self._rule_matches.counts
+        usual = worker_stages(core, self._limiter, self._servers, self._thread, self._time, counts)
         self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
         self._bus = core.bus
@@ -88,7 +88,7 @@ class WorkerRuntime:
         self._writer = self._build_writer(core, exporters)
         self._execute = ExecuteStage(
             build_providers(lambda: core.live.current.credentials, settings),
-            None if self._validator is None else Validation(self._validator),
+            self._servers.validation,
         )
         self.slots = Slots(
             settings.flight_slots,
@@ -276,8 +276,7 @@ class WorkerRuntime:
     def _close(self) -> None:
         if self._inbox is not None:
             self._inbox.leave()
-        validator = () if self._validator is None else (self._validator.close(),)
-        for closing in (self._writer.close(), self._execute.close(), *validator):
+        for closing in (self._writer.close(), self._execute.close(), *self._servers.closing()):
             try:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipelines.tokens import TextSize, TokenCounter, encoding_for, measure, prompt_texts
+from pipelines.tokens import TextSize, TokenCounter, encoding_for, prompt_size, prompt_texts
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
 from synthralos.domain.jobs import Job
@@ -42,8 +42,7 @@ class PromptSizeGuard:
         return [self._inspect(job) for job in jobs]
 
     def _inspect(self, job: Job) -> Finding | None:
-        texts = prompt_texts(job.request)
-        size = measure(texts)
+        size = prompt_size(job.request)
         limits = self._limits_for(job.tenant.organization, job.tenant.account_plan)
         window = self._windows.get(job.request.model)
         room = limits.prompt_tokens if window is None else window - (job.request.max_output_tokens or 0)
@@ -55,18 +54,24 @@ class PromptSizeGuard:
         if size.characters > limits.prompt_characters:
             return _too_many_characters(job, size, limits)
         limit = _token_limit(job, limits.prompt_tokens, room)
-        return self._by_tokens(job, texts, size, limit) or _nearly(
+        return self._by_tokens(job, size, limit) or _nearly(
             job, "characters", size.characters, limits.prompt_characters
         )
 
-    def _by_tokens(self, job: Job, texts: Sequence[str], size: TextSize, limit: _TokenLimit) -> Finding | None:
+    def _by_tokens(self, job: Job, size: TextSize, limit: _TokenLimit) -> Finding | None:
         if size.upper_bound < NEAR * limit.tokens:
             return None
-        tokens = self._counter.count(texts, encoding_for(job.request.model))
+        tokens = size.images + self._counter.count(prompt_texts(job.request), encoding_for(job.request.model))
         if tokens <= limit.tokens:
             return _nearly(job, "tokens", tokens, limit.tokens)
-        reason = f"messages has {tokens} tokens, {limit.owner} allows {limit.tokens}: {limit.remedy}"
-        return _deny(reason, "messages", {"tokens": tokens, "token_limit": limit.tokens, "limited_by": limit.owner})
+        remedy = f"send smaller images, or fewer; {limit.remedy}" if size.images else limit.remedy
+        signals = {"tokens": tokens, "token_limit": limit.tokens, "limited_by": limit.owner}
+        images = f" ({size.images} of them for images)" if size.images else ""
+        return _deny(
+            f"messages has {tokens} tokens{images}, {limit.owner} allows {limit.tokens}: {remedy}",
+            "messages",
+            {**signals, "image_tokens": size.images} if size.images else signals,
+        )
 
 
 def _largest_windows(catalog: Catalog) -> dict[str, int]:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from pipelines.limits.outputs import Outputs
 from pipelines.limits.protocol import Answer, Ask, Charge, Meter, MeterAwayError, Settled
-from pipelines.tokens import measure, prompt_texts
+from pipelines.tokens import prompt_size
 from synthralos.config.config import Config
 from synthralos.domain.attempts import AttemptEnd, Billed
 from synthralos.domain.flags import Flag
@@ -46,11 +46,11 @@ class Limiter:
         return answers
 
     def charges(self, job: Job, limits: PlanLimits) -> tuple[float, list[Rate], list[Charge]]:
-        """The prompt's tokens, estimated by its bytes; the rates that are meant for the job; what it takes by each."""
+        """The prompt's tokens, estimated; the rates that are meant for the job; what it takes by each."""
         rates = [rate for rate in limits.rates if rate.per is not Per.USER or job.tenant.user is not None]
         prompt = reserved = expected = 0.0
         if any(rate.unit is Unit.TOKENS for rate in rates):
-            prompt = measure(prompt_texts(job.request)).estimate
+            prompt = prompt_size(job.request).estimate
             guess = self._outputs.guess(job.tenant.organization, job.request.model, job.request.max_output_tokens)
             reserved, expected = (prompt + each for each in guess)
         return prompt, rates, [_charge(rate, job.tenant, reserved, expected) for rate in rates]

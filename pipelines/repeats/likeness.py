@@ -3,11 +3,16 @@
 import logging
 from collections.abc import Sequence
 
-from pipelines.repeats.protocol import Vectors
+from pipelines.repeats.protocol import Vector
 from pipelines.similarity.embedding import NgramEmbedder
-from pipelines.similarity.pairs import SAME_FROM, PairModel, load_pair_model
+from pipelines.similarity.pairs import PairModel, load_pair_model
 from pipelines.similarity.plain import fingerprint
 from pipelines.weights import WeightsError
+from synthralos.domain.jobs import Job
+
+LEAST_NEAR = 0.65
+"""The cosine from which on prompts are compared closely. Of those that count as the same, 99 in 100 reach it; of
+prompts that have nothing to do with each other, fewer than one in a thousand does."""
 
 log = logging.getLogger(__name__)
 
@@ -22,27 +27,22 @@ class NgramLikeness:
         self._embedder = NgramEmbedder()
         self._pairs = _pair_model()
 
-    @property
-    def embedder(self) -> str:
-        """What made the vectors."""
-        return self._embedder.name
-
-    @property
-    def threshold(self) -> float:
-        """The score from which on two prompts count as the same."""
-        return SAME_FROM
+    def nearness(self, embedder: str) -> float | None:
+        """See `Likeness.nearness`."""
+        return LEAST_NEAR if embedder == self._embedder.name else None
 
     def fingerprint(self, text: str) -> str:
         """Equal for texts that are equal but for case, spacing and looks."""
         return fingerprint(text)
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """The vectors of texts."""
-        return self._embedder.embed(texts)
+    def embed(self, jobs: Sequence[Job], texts: Sequence[str]) -> list[Vector]:
+        """See `Likeness.embed`: whose the texts are does not matter, for they go nowhere."""
+        name = self._embedder.name
+        return [Vector(name, row) for row in self._embedder.embed(texts)]
 
-    def score(self, one: str, other: str) -> float:
-        """From 0 to 1, how surely they are the same prompt."""
-        return 0.0 if self._pairs is None else self._pairs.score(one, other)
+    def same(self, one: str, other: str) -> float | None:
+        """From 0 to 1, how surely they are the same prompt; None where they do not count as the same."""
+        return None if self._pairs is None else self._pairs.same(one, other)
 
 
 def _pair_model() -> PairModel | None:

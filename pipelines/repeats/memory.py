@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.repeats.protocol import Likeness, PromptSource, Vectors
+import numpy as np
+
+from pipelines.repeats.protocol import Likeness, PromptSource, Vector, Vectors
 from pipelines.repeats.texts import compared_text, request_key
-from pipelines.repeats.window import Window, near_in_batch, packed
+from pipelines.repeats.window import Seen, Window, near_in_batch, packed
 from synthralos.domain.jobs import Job
 from synthralos.domain.prompts import Answered, ComparedPrompt, EarlierPrompt, Match, Wanted
 from synthralos.telemetry.outages import Outages
@@ -28,10 +30,6 @@ AWAY_SECONDS = 5.0
 
 _CLOSE = 3
 """Earlier prompts that are compared closely with each prompt."""
-
-LEAST_NEAR = 0.65
-"""The cosine from which on prompts are compared closely. Of those that count as the same, 99 in 100 reach it; of
-prompts that have nothing to do with each other, fewer than one in a thousand does."""
 
 _BUDGET, _BUDGET_EACH, _COMPARED = 1_000, 100, 2_000
 """Characters that are compared closely: in a batch, for each prompt of it more, and of one pair at most. A close look
@@ -64,7 +62,15 @@ class _Look:
     jobs: Sequence[Job]
     texts: list[str]
     prints: list[str]
-    vectors: Vectors
+    vectors: list[Vector]
+
+    def kinds(self) -> Iterator[tuple[str, list[int], Vectors]]:
+        """The embedders of the batch, each with the places of its prompts and their vectors."""
+        places: dict[str, list[int]] = {}
+        for place, vector in enumerate(self.vectors):
+            places.setdefault(vector.embedder, []).append(place)
+        for embedder, each in places.items():
+            yield embedder, each, np.stack([self.vectors[place].numbers for place in each])
 
 
 class PromptMemory:
@@ -100,7 +106,7 @@ class PromptMemory:
         for place, each in _by_workspace(jobs, texts).items():
             its = [texts[job.id] for job in each]
             prints = [self._likeness.fingerprint(text) for text in its]
-            look = _Look(each, its, prints, self._likeness.embed(its))
+            look = _Look(each, its, prints, self._likeness.embed(each, its))
             self._look(place, look, sightings)
         return [sightings.get(job.id, _NOTHING) for job in jobs]
 
@@ -128,14 +134,17 @@ class PromptMemory:
 
     def _look(self, workspace: _Place, look: _Look, sightings: dict[str, Sighting]) -> None:
         now = self._clock()
-        stored = packed(look.vectors)
+        stored = [packed(vector.numbers) for vector in look.vectors]
         with self._lock:
-            window = self._window(workspace, look.vectors.shape[1], now)
+            window = self._window(workspace, now)
             window.forget_before(now - self._seconds)
-            near = window.nearest(look.vectors, _CLOSE + 1, LEAST_NEAR)
+            near = self._near(window, look)
             # What is asked again, because it was put off, is no repeat of itself.
             equal = [window.equal(each, job.id) for each, job in zip(look.prints, look.jobs, strict=True)]
-            window.add(zip([job.id for job in look.jobs], look.prints, stored, [now] * len(stored), strict=True))
+            window.add(
+                Seen(job.id, look.prints[place], look.vectors[place].embedder, stored[place], now)
+                for place, job in enumerate(look.jobs)
+            )
         same = _with_batch(look, equal)
         close = self._close(look, near, [set(ids) for ids, _ in same])
         for place, job in enumerate(look.jobs):
@@ -147,13 +156,24 @@ class PromptMemory:
 
     def _compared(self, look: _Look, place: int, vector: bytes, found: Sighting) -> ComparedPrompt:
         key = request_key(look.jobs[place])
-        return ComparedPrompt(look.prints[place], key, self._likeness.embedder, vector, found.matches)
+        return ComparedPrompt(look.prints[place], key, look.vectors[place].embedder, vector, found.matches)
+
+    def _near(self, window: Window, look: _Look) -> list[list[str]]:
+        """The candidates for each prompt: those before it in the batch and those of the window, nearest first."""
+        near: list[list[str]] = [[] for _ in look.jobs]
+        for embedder, places, vectors in look.kinds():
+            least = self._likeness.nearness(embedder)
+            if least is None:
+                continue
+            before, earlier = near_in_batch(vectors, least), window.nearest(embedder, vectors, _CLOSE + 1, least)
+            for place, rows, ids in zip(places, before, earlier, strict=True):
+                near[place] = [*(look.jobs[places[row]].id for row in rows), *ids]
+        return near
 
     def _close(self, look: _Look, near: list[list[str]], same: list[set[str]]) -> list[list[Match]]:
         """The near ones that count as the same, for each prompt. The nearest are compared first, while time allows."""
-        before = [[look.jobs[p].id for p in places] for places in near_in_batch(look.vectors, LEAST_NEAR)]
         candidates = [
-            [i for i in dict.fromkeys([*before[place], *near[place]]) if i not in same[place] and i != job.id][:_CLOSE]
+            [i for i in dict.fromkeys(near[place]) if i not in same[place] and i != job.id][:_CLOSE]
             for place, job in enumerate(look.jobs)
         ]
         found: list[list[Match]] = [[] for _ in look.jobs]
@@ -166,8 +186,8 @@ class PromptMemory:
             if other is None or left <= 0:
                 continue
             left -= min(len(text), len(other), _COMPARED)
-            score = self._likeness.score(text, other)
-            if score >= self._likeness.threshold:
+            score = self._likeness.same(text, other)
+            if score is not None:
                 found[place].append(Match(job_id, round(score, 4), exact=False))
         return found
 
@@ -178,12 +198,12 @@ class PromptMemory:
         found = self._asked(lambda: self._source.requests(far), {}) if far else {}
         return texts | {job_id: compared_text(request) for job_id, request in found.items()}
 
-    def _window(self, workspace: _Place, dimensions: int, now: float) -> Window:
+    def _window(self, workspace: _Place, now: float) -> Window:
         """The workspace's window, with what others stored. Under the lock."""
         self._refresh(now)
         window = self._windows.get(workspace)
         if window is None:
-            window = self._windows[workspace] = Window(dimensions, self._most, self._seconds)
+            window = self._windows[workspace] = Window(self._most, self._seconds)
             self._unread.add(workspace)
         if workspace in self._unread:
             stored = self._asked(lambda: self._source.recent(*workspace, self._seconds, self._most), None)
@@ -212,9 +232,11 @@ class PromptMemory:
                 if window is not None:
                     window.add(self._rows([prompt]))
 
-    def _rows(self, stored: Iterable[EarlierPrompt]) -> Iterator[tuple[str, str, bytes, float]]:
-        """Those whose vectors are of our kind, as a window takes them."""
-        return ((p.job_id, p.fingerprint, p.vector, p.at) for p in stored if p.embedder == self._likeness.embedder)
+    def _rows(self, stored: Iterable[EarlierPrompt]) -> Iterator[Seen]:
+        """Those whose embedders are known, as a window takes them."""
+        for each in stored:
+            if self._likeness.nearness(each.embedder) is not None:
+                yield Seen(each.job_id, each.fingerprint, each.embedder, each.vector, each.at)
 
     def _keep(self, job: Job, compared: ComparedPrompt) -> None:
         with self._lock:

@@ -1,16 +1,23 @@
 """What the memory of prompts needs: where earlier ones are kept, and how alike two are."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from synthralos.domain.jobs import Request
+from synthralos.domain.jobs import Job, Request
 from synthralos.domain.prompts import Answered, EarlierPrompt, Wanted
 
 Vectors = npt.NDArray[np.float32]
 """One row a text, of length 1, or 0 for a text without letters."""
+
+
+class Vector(NamedTuple):
+    """Where a text is. `embedder` says what made it, with how many numbers: those of one name alone are compared."""
+
+    embedder: str
+    numbers: npt.NDArray[np.float32]
 
 
 class PromptSource(Protocol):
@@ -36,24 +43,18 @@ class PromptSource(Protocol):
 class Likeness(Protocol):
     """How alike prompts are: roughly by their vectors, closely by their texts."""
 
-    @property
-    def embedder(self) -> str:
-        """What made the vectors: they are compared with those of the same alone."""
-        ...
-
-    @property
-    def threshold(self) -> float:
-        """The score from which on two prompts count as the same."""
+    def nearness(self, embedder: str) -> float | None:
+        """The cosine from which on prompts are compared closely; None: vectors of that embedder are not known here."""
         ...
 
     def fingerprint(self, text: str) -> str:
         """Equal for texts that are equal but for case, spacing and looks."""
         ...
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """The vectors of texts."""
+    def embed(self, jobs: Sequence[Job], texts: Sequence[str]) -> list[Vector]:
+        """The vectors of the jobs' texts, in order."""
         ...
 
-    def score(self, one: str, other: str) -> float:
-        """From 0 to 1, how surely they are the same prompt."""
+    def same(self, one: str, other: str) -> float | None:
+        """From 0 to 1, how surely they are the same prompt; None where they do not count as the same."""
         ...

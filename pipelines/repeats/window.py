@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,37 +14,56 @@ _SCALE = 127.0
 _NEWEST = 4
 
 
-def packed(vectors: Vectors) -> list[bytes]:
-    """Each vector in one signed byte a dimension, as it is stored."""
-    rows: npt.NDArray[np.int8] = np.clip(np.rint(vectors * _SCALE), -127, 127).astype(np.int8)
-    return [row.tobytes() for row in rows]
+def packed(numbers: npt.NDArray[np.float32]) -> bytes:
+    """A vector in one signed byte a dimension, as it is stored."""
+    row: npt.NDArray[np.int8] = np.clip(np.rint(numbers * _SCALE), -127, 127).astype(np.int8)
+    return row.tobytes()
+
+
+class Seen(NamedTuple):
+    """A prompt as a window keeps it; `vector` as it is stored, `at` in seconds since the epoch."""
+
+    job_id: str
+    fingerprint: str
+    embedder: str
+    vector: bytes
+    at: float
 
 
 class Window:
     """Its bounds are a number of prompts and seconds. Not thread-safe."""
 
-    def __init__(self, dimensions: int, most: int, seconds: float) -> None:
-        self._dimensions, self._most, self._seconds = dimensions, most, seconds
-        self._near = RecentPrompts(dimensions, most, seconds)
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._seconds = most, seconds
+        self._near: dict[str, RecentPrompts] = {}
         self._jobs: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._equal: dict[str, list[str]] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def add(self, prompts: Iterable[tuple[str, str, bytes, float]]) -> None:
-        """Remember prompts: job id, fingerprint, stored vector, time. Those that are known stay as they are."""
-        new = [each for each in prompts if each[0] not in self._jobs and len(each[2]) == self._dimensions]
-        if not new:
-            return
-        vectors = np.frombuffer(b"".join(vector for _, _, vector, _ in new), np.int8).astype(np.float32) / _SCALE
-        kept = [Prompt(job_id, at) for job_id, _, _, at in new]
-        self._near.add(kept, vectors.reshape(len(new), self._dimensions))
-        for job_id, fingerprint, _, at in new:
-            self._jobs[job_id] = fingerprint, at
-            self._equal.setdefault(fingerprint, []).append(job_id)
+    def add(self, prompts: Iterable[Seen]) -> None:
+        """Remember prompts. Those that are known stay as they are."""
+        new: dict[str, list[Seen]] = {}
+        for each in prompts:
+            if each.job_id in self._jobs:
+                continue
+            self._jobs[each.job_id] = each.fingerprint, each.at
+            self._equal.setdefault(each.fingerprint, []).append(each.job_id)
+            new.setdefault(each.embedder, []).append(each)
+        for embedder, some in new.items():
+            self._place(embedder, some)
         while len(self._jobs) > self._most:
             self._forget()
+
+    def _place(self, embedder: str, seen: Sequence[Seen]) -> None:
+        """Remember where prompts are, but for those that have another number of dimensions than the first."""
+        near = self._near.get(embedder)
+        if near is None:
+            near = self._near[embedder] = RecentPrompts(len(seen[0].vector), self._most, self._seconds)
+        fit = [each for each in seen if len(each.vector) == near.dimensions]
+        vectors = np.frombuffer(b"".join(each.vector for each in fit), np.int8).astype(np.float32) / _SCALE
+        near.add([Prompt(each.job_id, each.at) for each in fit], vectors.reshape(len(fit), near.dimensions))
 
     def equal(self, fingerprint: str, but: str) -> tuple[list[str], int]:
         """The newest jobs with that fingerprint, newest first, and how many there are; without one of them."""
@@ -51,16 +71,23 @@ class Window:
         count = len(ids) - (but in self._jobs and self._jobs[but][0] == fingerprint)
         return [job_id for job_id in ids[: -_NEWEST - 1 : -1] if job_id != but], count
 
-    def nearest(self, vectors: Vectors, most: int, least: float) -> list[list[str]]:
-        """For each vector the jobs whose prompts are nearest: `most` at most, at least `least` near, best first."""
-        found = self._near.search(vectors, most)
+    def nearest(self, embedder: str, vectors: Vectors, most: int, least: float) -> list[list[str]]:
+        """For each vector the jobs whose prompts are nearest: `most` at most, at least `least` near, best first.
+
+        All vectors are the embedder's, as are those that they are compared with.
+        """
+        near = self._near.get(embedder)
+        if near is None or near.dimensions != vectors.shape[1]:
+            return [[] for _ in vectors]
+        found = near.search(vectors, most)
         return [[n.prompt.job_id for n in row if n.cosine >= least and n.prompt.job_id in self._jobs] for row in found]
 
     def forget_before(self, since: float) -> None:
         """Forget what is older."""
         while self._jobs and next(iter(self._jobs.values()))[1] < since:
             self._forget()
-        self._near.expire(since + self._seconds)
+        for near in self._near.values():
+            near.expire(since + self._seconds)
 
     def _forget(self) -> None:
         job_id, (fingerprint, _) = self._jobs.popitem(last=False)

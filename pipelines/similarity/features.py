@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from pipelines.similarity.bits import in_order
@@ -22,23 +22,28 @@ _DO = (["do"], ["does"], ["did"])
 
 def features(one: Reading, other: Reading, rarity: bytes) -> list[float]:
     """The features of two texts, whichever comes first; `rarity` as in `pipelines.similarity.words`."""
+    return [value for _, value in sorted(measured(one, other, rarity))]
+
+
+def measured(one: Reading, other: Reading, rarity: bytes) -> Iterator[tuple[int, float]]:
+    """Each feature's place in `SIGNS` and its value, from the cheapest to the dearest: one may stop in between."""
     a, b = sorted((one, other), key=lambda each: (len(each.letters), each))
+    yield 7, math.log(len(a.letters) + 1)
+    yield 2, float(a.letters in b.letters)
+    yield 4, float(_changed(a.numbers, b.numbers))
     match = Match(a.words, b.words, rarity)
+    yield 0, match.contained()
+    yield 3, match.lost_word()
+    yield 6, float(match.opposites() or _changed(a.operators, b.operators) > 0)
     left, right = a.letters[:_LETTERS], b.letters[:_LETTERS]
-    return [
-        match.contained(),
-        in_order(left, right) / (len(left) or 1),
-        float(a.letters in b.letters),
-        match.lost_word(),
-        float(_changed(a.numbers, b.numbers)),
-        float(_either_negated(a, b, match)),
-        float(match.opposites() or _changed(a.operators, b.operators) > 0),
-        math.log(len(a.letters) + 1),
-    ]
+    yield 1, in_order(left, right) / (len(left) or 1)
+    yield 5, float(_either_negated(a, b, match))
 
 
 def _changed(one: Sequence[str], other: Sequence[str]) -> int:
     """How many of each are not in the other, up to three; one more than the other has says nothing."""
+    if not (one and other):
+        return 0
     first, second = Counter(one), Counter(other)
     return min((first - second).total(), (second - first).total(), 3)
 

@@ -83,12 +83,12 @@ class RecentPrompts:
     """
 
     def __init__(self, dimensions: int, most: int = 100_000, seconds: float = 86_400.0) -> None:
-        self._dimensions, self._most, self._seconds = dimensions, most, seconds
+        self.dimensions, self._most, self._seconds = dimensions, most, seconds
         self._lock = Lock()
         self._clear()
 
     def _clear(self) -> None:
-        self._rows = _Rows(self._dimensions, min(_SMALLEST, self._most))
+        self._rows = _Rows(self.dimensions, min(_SMALLEST, self._most))
         self._first = self._count = 0
 
     def __len__(self) -> int:
@@ -97,13 +97,13 @@ class RecentPrompts:
     @property
     def bytes(self) -> int:
         """What the window takes, about."""
-        row = self._dimensions + _PLANES // 8 + 20  # and a scale, a time, a reference
+        row = self.dimensions + _PLANES // 8 + 20  # and a scale, a time, a reference
         return self._rows.room * row + self._count * _ID
 
     def add(self, prompts: Sequence[Prompt], embeddings: Floats) -> None:
         """Keeps the prompts, a row of `embeddings` each; what is oldest goes where there is no room."""
-        if embeddings.shape != (len(prompts), self._dimensions):
-            raise ValueError(f"{len(prompts)} prompts need as many vectors of {self._dimensions} numbers")
+        if embeddings.shape != (len(prompts), self.dimensions):
+            raise ValueError(f"{len(prompts)} prompts need as many vectors of {self.dimensions} numbers")
         with self._lock:
             step = min(self._most, _ADDED_AT_ONCE)
             for begin in range(0, len(prompts), step):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.guard.abuse.model import HEADS, LINEAR, AbuseModel, model_of
+from pipelines.guard.abuse.model import COLUMNS, HEADS, AbuseModel, model_of
 from pipelines.guard.abuse.ngrams import BUCKETS, grams
 from pipelines.guard.abuse.noise import (
     NAMES,
@@ -30,12 +30,14 @@ from pipelines.guard.abuse.trees import DEPTH
 from scripts.abuse_model.texts import own_texts
 
 KINDS = {
-    "injection": {"injection", "extraction", "indirect_injection"},
+    "injection": {"injection", "extraction"},
     "jailbreak": {"jailbreak", "jailbreak_code", "adv_suffix"},
     "harm": {"harmful", "harmful_multilingual", "adv_suffix"},
     "spam": {"spam"},
+    "window": {"injection", "extraction", "indirect_injection"},
 }
-"""What each linear head is to find."""
+"""What each linear head is to find. A long text that hides an instruction teaches the head of whole texts nothing but
+what documents look like; it is for the head of windows."""
 
 NOISE = {"gibberish", "repetition"}
 SHARE = 0.01
@@ -86,7 +88,7 @@ def _linear_heads(examples: Sequence[Example], kinds: Array, labels: Array, sour
     rarity = _rarity(matrix[labels == 0])
     noise = np.isin(kinds, sorted(NOISE))
     columns, bias = [], []
-    for head in (*LINEAR, "all"):
+    for head in COLUMNS:
         wanted = labels == 1 if head == "all" else np.isin(kinds, sorted(KINDS[head]))
         use = np.flatnonzero(~noise if head == "all" else (labels == 0) | wanted)
         weights, offset = _logistic(matrix[use], wanted[use], _balance(sources[use], wanted[use]))

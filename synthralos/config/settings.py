@@ -116,7 +116,18 @@ class Settings(BaseSettings):
     similarity_prompts: Annotated[int, Field(ge=1, le=100_000)] = Field(
         5_000, description="newest prompts of a workspace that each worker compares with"
     )
-
+    similarity_embedder: Literal["builtin", "openai"] = Field(
+        "builtin", description="what finds prompts that are near: hashed n-grams, or an endpoint of OpenAI's API"
+    )
+    similarity_url: str | None = Field(
+        None, description="https://… that /embeddings is put behind, such as https://api.openai.com/v1"
+    )
+    similarity_model: str | None = Field(None, description="the model of embeddings to ask for")
+    similarity_key: SecretStr | None = Field(None, description="the key of SIMILARITY_URL, where it wants one")
+    similarity_residency: str | None = Field(
+        None, description="where SIMILARITY_URL is declared to process data: eu lets it see prompts classified eu"
+    )
+    similarity_timeout: Positive = Field(1.0, description="seconds that SIMILARITY_URL may take for a batch of prompts")
     similarity_days: Positive = Field(30.0, description="days for which prompt_similarity_logs are kept")
 
     policy_stop_percent: float = Field(
@@ -223,6 +234,23 @@ class Settings(BaseSettings):
                 raise ValueError("must name a host, and have no user and no query: http://127.0.0.1:8484")
         return url
 
+    @field_validator("similarity_url")
+    @classmethod
+    def _known_endpoint(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = checked_url(url, _HTTP)
+            if not parts.hostname or parts.username is not None or parts.query:
+                raise ValueError("must name a host, and have no user and no query: https://api.openai.com/v1")
+        return url
+
+    @field_validator("similarity_key")
+    @classmethod
+    def _sendable_key(cls, key: SecretStr | None) -> SecretStr | None:
+        held = "" if key is None else key.get_secret_value().strip()
+        if not all("!" <= char <= "~" for char in held):
+            raise ValueError("holds characters that an API key cannot have")
+        return SecretStr(held) if held else None
+
     @field_validator("host", "metrics_host")
     @classmethod
     def _known_host(cls, host: str) -> str:
@@ -251,6 +279,16 @@ class Settings(BaseSettings):
     def _silence_outlasts_heartbeats(self) -> "Settings":
         if self.worker_lost_after < 3 * self.heartbeat_interval:
             raise ValueError("WORKER_LOST_AFTER: must be at least 3 times HEARTBEAT_INTERVAL")
+        return self
+
+    @model_validator(mode="after")
+    def _endpoint_is_whole(self) -> "Settings":
+        given = {"SIMILARITY_URL": self.similarity_url, "SIMILARITY_MODEL": self.similarity_model}
+        missing = [name for name, value in given.items() if not value]
+        if self.similarity_embedder == "openai" and missing:
+            raise ValueError(f"{missing[0]}: has to be set where SIMILARITY_EMBEDDER is openai")
+        if self.similarity_embedder == "builtin" and len(missing) < len(given):
+            raise ValueError("SIMILARITY_EMBEDDER: set it to openai, or unset SIMILARITY_URL and SIMILARITY_MODEL")
         return self
 
     @model_validator(mode="after")

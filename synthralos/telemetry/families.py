@@ -108,6 +108,12 @@ VALIDATED = _counter(
     "worker",
     "texts that guardrails-ai was shown, by its verdict; unseen: it was not",
 )
+EMBEDDED = _counter(
+    "embedded_prompts",
+    "how",
+    "worker",
+    "prompts placed with SIMILARITY_URL set: by the endpoint; here, since it was unanswered, or since they are kept",
+)
 EXPORTED = _counter(
     "exported_traces", "destination outcome", "worker", "traces in shipments: accepted, refused (they come again), gone"
 )

@@ -7,8 +7,8 @@ from zlib import crc32
 import numpy as np
 
 from pipelines.repeats.memory import PromptMemory
-from pipelines.repeats.protocol import Vectors
-from synthralos.domain.jobs import Request
+from pipelines.repeats.protocol import Vector, Vectors
+from synthralos.domain.jobs import Job, Request
 from synthralos.domain.prompts import Answered, EarlierPrompt, Wanted
 from synthralos.telemetry.outages import Outages
 
@@ -16,13 +16,16 @@ from synthralos.telemetry.outages import Outages
 class WordLikeness:
     """Prompts are alike by the words that they share."""
 
-    embedder = "words"
-    threshold = 0.75
+    def nearness(self, embedder: str) -> float | None:
+        return 0.65 if embedder == "words" else None
 
     def fingerprint(self, text: str) -> str:
         return md5(" ".join(text.lower().split()).encode(), usedforsecurity=False).hexdigest()
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, jobs: Sequence[Job], texts: Sequence[str]) -> list[Vector]:
+        return [Vector("words", row) for row in self.vectors(texts)]
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
         rows = np.zeros((len(texts), 64), np.float32)
         for row, text in zip(rows, texts, strict=True):
             for word in text.lower().split():
@@ -30,9 +33,10 @@ class WordLikeness:
         lengths = np.sqrt((rows * rows).sum(1, keepdims=True))
         return rows / np.where(lengths > 0, lengths, 1)
 
-    def score(self, one: str, other: str) -> float:
+    def same(self, one: str, other: str) -> float | None:
         first, second = set(one.lower().split()), set(other.lower().split())
-        return len(first & second) / (len(first | second) or 1)
+        score = len(first & second) / (len(first | second) or 1)
+        return score if score >= 0.75 else None
 
 
 class StoredPrompts:

@@ -11,10 +11,12 @@ from synthralos.domain.jobs import Constraints, NewJob, Tenant
 from synthralos.domain.states import State
 from synthralos.store.tables import prompt_similarity_logs
 from tests.fakes.jobs import new_job
+from tests.fakes.scripted_server import Answer, Asked, scripted_server
 from tests.fakes.stores import Store
 from tests.integration.worker_place import WorkerPlace, worker_place
 
 PROMPT = "Name three rivers of Europe and say where they end."
+NEAR = f"Hello! {PROMPT} Thanks"
 
 
 @pytest.fixture
@@ -94,3 +96,34 @@ def test_a_failed_job_answers_nobody(place: WorkerPlace) -> None:
     second = place.run(new_job(PROMPT, provider_options=failing, constraints=Constraints(reuse="allow")))
     assert second["state"] == State.FAILED
     assert len(place.store.attempts(second["id"])) == 1
+
+
+def test_near_prompts_are_found_by_a_process_that_starts_later_whatever_the_organization_is_called(
+    place: WorkerPlace,
+) -> None:
+    tenant = Tenant("Müller & Söhne, acme-inc.", "main")
+    first_worker = place.worker()
+    first = place.run(new_job(PROMPT, tenant=tenant))
+    place.stop(first_worker)
+    place.worker()
+    near = place.run(new_job(NEAR, tenant=tenant))
+    row = logged(place, near["id"])
+    assert (row.matched_job_id, row.matches[0]["exact"]) == (first["id"], False)
+
+
+def test_a_worker_places_prompts_with_an_endpoint_and_says_so_beside_each_vector(place: WorkerPlace) -> None:
+    with scripted_server() as server:
+        server.script = embeddings
+        place.worker(similarity_embedder="openai", similarity_url=server.url, similarity_model="small")
+        first = place.run(new_job(PROMPT))
+        near = place.run(new_job(NEAR))
+        kept = place.run(new_job("Who wrote to jo@example.com, and why?"))
+    assert [logged(place, job["id"]).embedder for job in (first, near, kept)] == ["openai/small/8"] * 2 + ["ngrams-1"]
+    assert logged(place, near["id"]).matched_job_id == first["id"]
+    assert all("jo@" not in text for asked in server.asked for text in asked.json()["input"])
+
+
+def embeddings(asked: Asked) -> Answer:
+    """All texts lie in about the same direction: the close look tells them apart."""
+    texts = asked.json()["input"]
+    return Answer(200, {"data": [{"index": n, "embedding": [1.0] * 7 + [len(t) / 99]} for n, t in enumerate(texts)]})

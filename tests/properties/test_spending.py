@@ -70,3 +70,15 @@ def test_the_limit_never_exceeds_what_the_deployment_gives() -> None:
 
 def test_without_a_price_nothing_is_promised() -> None:
     assert capped(request("Hello", None), replace(a_deployment(), price=None), Decimal(1), COUNTER) is None
+
+
+def test_images_are_billed_as_the_deployment_counts_them() -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    with_image = Request("auto", {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}, part]}]})
+    without = Request("auto", {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]})
+    for model, tokens in (("gemini-3.8-flash", 1_120), ("gpt-4o", 1_445), ("claude-sonnet-4-5", 1_600)):
+        deployment = replace(a_deployment(), model=model, price=Price(Decimal(1), Decimal(0)))
+        billed = billed_at_most(with_image, COUNTER, model)
+        assert billed == billed_at_most(without, COUNTER, model) + tokens
+        assert capped(with_image, deployment, Decimal(billed) / 1_000_000, COUNTER) is not None
+        assert capped(with_image, deployment, Decimal(billed - 1) / 1_000_000, COUNTER) is None

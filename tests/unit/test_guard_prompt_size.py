@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pipelines.guard.prompt_size import NEAR, PromptSizeGuard
@@ -5,7 +7,7 @@ from pipelines.tokens import TokenCounter
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Job, Request
 from synthralos.domain.limits import DEFAULT_LIMITS, PlanLimits
 from tests.fakes.stage_jobs import a_deployment, a_job
 from tests.fakes.stages import a_config
@@ -143,3 +145,12 @@ def test_tokens_are_counted_only_where_bytes_cannot_decide() -> None:
 def test_an_empty_catalog_leaves_the_plans_limits() -> None:
     guard = PromptSizeGuard(Catalog([]), TokenCounter(), CONFIG.limits_for)
     assert guard.inspect([a_job("Hello")]) == [None]
+
+
+def test_images_count_and_the_finding_says_how_much() -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    body = {"messages": [{"role": "user", "content": [part, part]}]}
+    finding = found(replace(a_job(), request=Request("openai/gpt-small", body)))
+    assert finding.decision is Decision.DENY
+    assert finding.signals["image_tokens"] == finding.signals["tokens"] - 3 == 2 * 3_000
+    assert "smaller images" in finding.reason

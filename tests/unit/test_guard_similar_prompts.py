@@ -10,7 +10,7 @@ from pipelines.guard.similar_prompts import SimilarPromptsGuard
 from pipelines.guard.stage import GuardStage
 from pipelines.repeats.memory import AWAY_SECONDS, REFRESH_SECONDS, PromptMemory
 from pipelines.repeats.texts import request_key
-from pipelines.repeats.window import Window, packed
+from pipelines.repeats.window import Seen, Window, packed
 from synthralos.config.config import GuardActions, SimilarAction
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.findings import Decision, Finding
@@ -37,7 +37,7 @@ def of(organization: str, text: str = "Name three rivers of Europe") -> Job:
 
 def stored(source: StoredPrompts, text: str, at: float, organization: str = "acme", embedder: str = "words") -> str:
     job = of(organization, text)
-    vector = packed(LIKE.embed([text]))[0]
+    vector = packed(LIKE.vectors([text])[0])
     source.prompts.append(EarlierPrompt(job.id, organization, "default", LIKE.fingerprint(text), embedder, vector, at))
     source.texts[job.id] = text
     return job.id
@@ -234,19 +234,30 @@ def test_a_window_keeps_the_newest_and_finds_the_nearest() -> None:
     rng = np.random.default_rng(1)
     vectors = rng.normal(size=(500, 64)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    window = Window(64, 200, 1e6)
-    for number, vector in enumerate(packed(vectors)):
-        window.add([(f"job{number}", f"{number % 7:032x}", vector, float(number))])
+    window = Window(200, 1e6)
+    for number, vector in enumerate(vectors):
+        window.add([Seen(f"job{number}", f"{number % 7:032x}", "words", packed(vector), float(number))])
     assert len(window) == 200
-    nearest = window.nearest(vectors, 1, 0.9)
+    nearest = window.nearest("words", vectors, 1, 0.9)
     assert nearest[:300] == [[]] * 300
     assert [ids[0] for ids in nearest[300:]] == [f"job{number}" for number in range(300, 500)]
     thirds = [f"job{n}" for n in range(499, 299, -1) if n % 7 == 3]
     assert window.equal(f"{3:032x}", "job0") == (thirds[:4], len(thirds))
     assert window.equal(f"{3:032x}", thirds[0]) == (thirds[1:4], len(thirds) - 1)
     window.forget_before(499.0)
-    assert window.nearest(vectors[498:], 1, 0.9) == [[], ["job499"]]
+    assert window.nearest("words", vectors[498:], 1, 0.9) == [[], ["job499"]]
     assert window.equal(f"{3:032x}", "") == ([], 0)
+
+
+def test_a_window_compares_vectors_of_one_embedder_and_finds_equal_prompts_of_all() -> None:
+    window, here = Window(10, 1e6), np.ones(4, np.float32) / 2
+    other, longer = np.float32([1, 0, 0, 0]), np.ones(16, np.float32) / 4
+    rows = [("a", "one", here), ("b", "two", here), ("c", "one", other), ("d", "one", longer)]
+    window.add(Seen(job, "same", embedder, packed(vector), 1.0) for job, embedder, vector in rows)
+    assert window.nearest("one", here[None], 3, 0.9) == [["a"]]
+    assert window.nearest("two", here[None], 3, 0.9) == [["b"]]
+    assert window.nearest("three", here[None], 3, 0.9) == window.nearest("one", longer[None], 3, 0.9) == [[]]
+    assert window.equal("same", "") == (["d", "c", "b", "a"], 4)
 
 
 def test_prompts_from_one_template_are_not_all_compared_closely() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.similarity import pairs
+from pipelines.similarity.bits import in_order
 from pipelines.similarity.features import SIGNS, features
 from pipelines.similarity.pairs import SAME_FROM, PairModel, load_pair_model
 from pipelines.similarity.reading import read
@@ -81,6 +82,20 @@ def test_any_two_texts_have_one_score(one: str, other: str) -> None:
     assert model.score(one, f"  {one} ") == 1.0
 
 
+WORDS = st.lists(
+    st.sampled_from(["what", "who", "is", "not", "river", "rivers", "town", "the", "unlike", "like", "7", "8", "<"]),
+    max_size=12,
+).map(" ".join)
+
+
+@given(st.one_of(ODD, WORDS), st.one_of(ODD, WORDS))
+@settings(max_examples=300, deadline=None)
+def test_who_asks_for_the_same_alone_is_told_the_score_where_they_are_and_else_nothing(one: str, other: str) -> None:
+    model = load_pair_model()
+    score = model.score(one, other)
+    assert model.same(one, other) == (score if score >= SAME_FROM else None)
+
+
 @given(
     st.lists(
         st.sampled_from(["what", "who", "do", "not", "non", "river", "town", "a", "unlike", "like", "7"]), max_size=12
@@ -144,3 +159,15 @@ def test_the_weights_are_small_and_their_own() -> None:
 
 def test_no_weight_contradicts_its_sign(model: PairModel) -> None:
     assert all(sign * weight >= 0 for sign, weight in zip(SIGNS.values(), model.weights, strict=True))
+
+
+LETTERS = st.text("abc", max_size=12)
+
+
+@given(LETTERS, LETTERS)
+def test_what_two_texts_have_in_the_same_order_is_the_longest_common_subsequence(one: str, other: str) -> None:
+    longest = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
+    for i, first in enumerate(one):
+        for j, second in enumerate(other):
+            longest[i + 1][j + 1] = longest[i][j] + 1 if first == second else max(longest[i][j + 1], longest[i + 1][j])
+    assert in_order(one, other) == longest[-1][-1]

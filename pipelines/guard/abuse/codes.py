@@ -29,7 +29,7 @@ class Laid(NamedTuple):
 
     def owner(self) -> Places:
         """The number of the text at each place; the zeros belong to the text before them."""
-        return np.repeat(np.arange(len(self.begin)), np.diff(self.begin, append=len(self.codes)))
+        return np.repeat(np.arange(len(self.begin)), gaps(self.begin, len(self.codes)))
 
 
 class Words(NamedTuple):
@@ -43,6 +43,14 @@ class Words(NamedTuple):
     def owner(self) -> Places:
         """The number of each word's text."""
         return np.repeat(np.arange(len(self.edges) - 1), np.diff(self.edges))
+
+
+def gaps(places: Places, end: int) -> Places:
+    """How far it is from each place to the next, and from the last one to the end; at least one place."""
+    found = np.empty_like(places)
+    np.subtract(places[1:], places[:-1], out=found[:-1])
+    found[-1] = end - places[-1]
+    return found
 
 
 def lay(texts: Sequence[str]) -> Laid:
@@ -72,6 +80,6 @@ def words(laid: Laid, kinds: npt.NDArray[np.uint8], least: int, alone: int) -> W
     place = np.minimum(within - first[of_word], LONGEST_WORD - 1)
     begins = np.flatnonzero(starts[within])
     hashes = np.add.reduceat(laid.codes[within] * _POWERS[place], begins, dtype=_U)
-    length = np.diff(begins, append=len(within))
+    length = gaps(begins, len(within))
     edges = np.searchsorted(first, np.append(laid.begin, len(laid.codes)))
     return Words(first, length, hashes * _U(0x9E3779B1) ^ (hashes >> _U(13)), edges)

@@ -15,6 +15,8 @@ from pipelines.weights import WeightsError, load_weights
 Floats = npt.NDArray[np.float64]
 
 LINEAR = ("injection", "jailbreak", "harm", "spam")
+COLUMNS = (*LINEAR, "all", "window")
+"""Of the weights: of whole texts, of all kinds together, and of an instruction in a window of a text."""
 HEADS = (*LINEAR, "hidden", "noise")
 """What a prompt may be after. `injection`: other instructions, or to see ours; `hidden`: the same in a part of it."""
 
@@ -36,11 +38,13 @@ class AbuseModel:
     """Immutable, so that threads share it.
 
     `thresholds`, by head and one for all, are log-odds that one harmless text in a hundred reaches, on sources that
-    training never saw. `injection` is that head's column of the weights, and `rarity` how rare each n-gram is.
+    training never saw. `weights` and `bias` have a column for each of `COLUMNS` but the last, which is `window`, and
+    `rarity` says how rare each n-gram is.
     """
 
     weights: npt.NDArray[np.float32]
-    injection: npt.NDArray[np.float32]
+    window: npt.NDArray[np.float32]
+    window_bias: float
     rarity: npt.NDArray[np.int8]
     bias: npt.NDArray[np.float32]
     characters: CharacterModel
@@ -58,7 +62,7 @@ class AbuseModel:
         linear = np.stack([self._linear(buckets) for buckets in found.grams.distinct()]) + self.bias
         noise = self.trees.score(statistics(found.texts, self.characters))
         noise[[len(text) < LEAST_CHARACTERS for text in found.texts]] = _TOO_SHORT
-        window = found.grams.best_window(self.injection) + self.bias[0]
+        window = found.grams.best_window(self.window) + self.window_bias
         heads = np.column_stack([linear[:, : len(LINEAR)], window - _WINDOW_COSTS, noise])
         overall = np.logaddexp.reduce(heads, axis=1) + _OVERALL * linear[:, len(LINEAR)]
         return Scores(heads, overall)
@@ -83,11 +87,15 @@ def model_of(arrays: dict[str, Any]) -> AbuseModel:
     characters = CharacterModel(arrays["pairs"], arrays["triples"], np.unpackbits(arrays["words"]).astype(bool))
     trees = Trees(*(arrays[f"tree_{name}"] for name in ("feature", "threshold", "left", "right", "value", "roots")))
     weights = arrays["weights"].astype(np.float32) * arrays["scale"]
+    bias = arrays["bias"]
+    if weights.shape[1] != len(COLUMNS) or len(bias) != len(COLUMNS):
+        raise WeightsError("the weights of the abuse model are those of another version")
     return AbuseModel(
-        weights,
-        weights[:, 0].copy(),
+        weights[:, :-1].copy(),
+        weights[:, -1].copy(),
+        float(bias[-1]),
         arrays["rarity"],
-        arrays["bias"],
+        bias[:-1],
         characters,
         trees,
         arrays["thresholds"].astype(np.float64),

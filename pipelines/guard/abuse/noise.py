@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.guard.abuse.codes import Codes, Laid, Places, Words, lay, words
+from pipelines.guard.abuse.codes import Codes, Laid, Places, Words, gaps, lay, words
 
 READ = 800
 """Characters of a text that are measured."""
@@ -175,10 +175,11 @@ def _times_log() -> Floats:
 
 def _longest_run(values: npt.NDArray[np.unsignedinteger], laid: Laid, only: int | None = None) -> Floats:
     """The logarithm of how often a value, or the one asked for, stands in a row at most in each text."""
-    changes = np.append(True, values[1:] != values[:-1])
+    changes = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
     changes[laid.begin] = True
     starts = np.flatnonzero(changes)
-    lengths = np.diff(starts, append=len(values)).astype(np.float64)
+    lengths = gaps(starts, len(values)).astype(np.float64)
     lengths[(values[starts] == 0) if only is None else (values[starts] != only)] = 0
     longest: Floats = np.maximum.reduceat(lengths, np.searchsorted(starts, laid.begin))
     return np.log(longest + 1)

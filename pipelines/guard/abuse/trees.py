@@ -22,9 +22,10 @@ class Trees:
 
     def score(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The sum of the leaves that each row comes to; `rows` has a row of features for each."""
-        at = np.tile(self.roots, (len(rows), 1))
-        each = np.arange(len(rows))[:, None]
+        at = np.repeat(self.roots[None, :], len(rows), 0)
+        first = np.arange(0, rows.size, rows.shape[1])[:, None]
         for _ in range(DEPTH):
-            at = np.where(rows[each, self.feature[at]] <= self.threshold[at], self.left[at], self.right[at])
-        summed: npt.NDArray[np.float64] = self.value[at].sum(axis=1, dtype=np.float64)
+            goes_left = rows.take(self.feature.take(at) + first) <= self.threshold.take(at)
+            at = np.where(goes_left, self.left.take(at), self.right.take(at))
+        summed: npt.NDArray[np.float64] = self.value.take(at).sum(axis=1, dtype=np.float64)
         return summed

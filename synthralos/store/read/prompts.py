@@ -11,7 +11,7 @@ from synthralos.domain.jobs import Request
 from synthralos.domain.prompts import Answered, EarlierPrompt, Wanted
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.types import asked_at, id_text, one_of, word
+from synthralos.store.sql.types import asked_at, id_text, word
 from synthralos.store.tables import jobs, prompt_similarity_logs, results
 
 _log = prompt_similarity_logs.c
@@ -41,7 +41,7 @@ class Prompts:
         then = datetime.fromtimestamp(since, UTC)
         newest = (
             sa.select(*_ROW)
-            .where(one_of(_log.organization, sorted(organizations)), _log.at > then)
+            .where(_log.organization.in_(sorted(organizations)), _log.at > then)
             .order_by(_log.at.desc())
             .limit(_MOST)
         )
@@ -51,7 +51,7 @@ class Prompts:
         """What those jobs asked for; jobs that are gone are left out."""
         if not job_ids:
             return {}
-        wanted = sa.select(id_text(jobs.c.id), jobs.c.model, jobs.c.request).where(one_of(jobs.c.id, sorted(job_ids)))
+        wanted = sa.select(id_text(jobs.c.id), jobs.c.model, jobs.c.request).where(jobs.c.id.in_(sorted(job_ids)))
         with self._database.snapshot() as connection:
             rows = connection.execute(wanted).all()
         return {row.id: Request(row.model, row.request["body"], row.request["provider_options"]) for row in rows}
@@ -62,7 +62,7 @@ class Prompts:
             sa.select(id_text(_log.job_id), _log.organization, _log.workspace, _log.request_key, results.c.result)
             .join(results, results.c.job_id == _log.job_id)
             .where(
-                one_of(_log.request_key, sorted({each.request_key for each in wanted})),
+                _log.request_key.in_(sorted({each.request_key for each in wanted})),
                 _log.at > asked_at(sa.literal(-seconds)),
                 results.c.state == word(State.SUCCEEDED),
                 results.c.attempts > 0,
