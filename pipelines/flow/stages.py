@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.flow.grounds import CallGrounds
 from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Remote, Tools, build_guard_stage
@@ -31,6 +32,7 @@ class Stages:
     limiter: Limiter
     memory: PromptMemory | None
     retries: RetryBudget
+    grounds: CallGrounds
 
 
 StagesNow = Callable[[], Stages]
@@ -53,7 +55,7 @@ def stage_builder(
     def build(config: Config) -> Stages:
         route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
         rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog, retries)
-        return Stages(config, guard, rulings, route, heal, limiter, memory, retries)
+        return Stages(config, guard, rulings, route, heal, limiter, memory, retries, CallGrounds(config))
 
     return build
 
