@@ -25,6 +25,7 @@ from api.v1 import (
     dead_letters,
     deployments,
     events,
+    evidence,
     flags,
     jobs,
     keys,
@@ -71,7 +72,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     )
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
-        jobs, events, operations, keys, flags, limits, deployments, breakers, dead_letters, runs, policies,
+        jobs, events, evidence, operations, keys, flags, limits, deployments, breakers, dead_letters, runs, policies,
         policy_checks, simulate, audit, traces, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:

@@ -41,6 +41,7 @@ from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.dead_letters import DeadLetters
+from synthralos.store.read.evidence import Evidence
 from synthralos.store.read.jobs import Reader, Row
 from synthralos.store.read.runs import Runs
 from synthralos.store.read.timelines import Timeline
@@ -104,6 +105,7 @@ class Room:
         self.bulk = BulkOperations(core.database)
         self.dead_letters = DeadLetters(core.database)
         self.runs = Runs(core.database)
+        self.evidence = Evidence(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")

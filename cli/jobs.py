@@ -10,6 +10,7 @@ import typer
 from rich.console import Group
 
 from cli import job_views as views
+from cli.evidence import evidence_parts
 from cli.exits import Exit
 from cli.job_files import Request, given, read_requests
 from cli.job_moves import ids_of, in_bulk, one_by_one
@@ -185,6 +186,21 @@ def show(
     data = job.raw if trace is None else {**job.raw, "trace": trace}
     parts = [views.details(job)] + ([] if trace is None else [waterfall(trace, job.id)])
     output(context, as_json).show(data, lambda: Group(*parts))
+
+
+@app.command("evidence")
+def show_evidence(
+    context: typer.Context, job_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False
+) -> None:
+    """Show where each call of a job went and why, and whether that kept to what was demanded; exits with 1 if not.
+
+    Example: `synthralos jobs evidence 0199…`
+    """
+    with client_of(context) as client:
+        found = client.evidence(job_id)
+    output(context, as_json).show(found, lambda: evidence_parts(found))
+    if found["conclusion"]["holds"] is False:
+        raise typer.Exit(Exit.FAILED)
 
 
 @app.command()

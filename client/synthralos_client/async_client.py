@@ -180,6 +180,10 @@ class AsyncClient:
         """The whole timeline; see `Client.trace`."""
         return await self._run(operations.trace(self._config, trace_or_job_id))
 
+    async def evidence(self, job_id: str) -> Json:
+        """Why its calls went where they went; see `Client.evidence`."""
+        return await self._run(operations.evidence(self._config, job_id))
+
     async def api_keys(self) -> list[Key]:
         """The keys that this key may see; see `Client.api_keys`."""
         return await self._run(administration.keys(self._config))

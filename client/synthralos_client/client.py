@@ -188,6 +188,10 @@ class Client:
         """The whole timeline: the trace's jobs, each with its spans and events."""
         return self._run(operations.trace(self._config, trace_or_job_id))
 
+    def evidence(self, job_id: str) -> Json:
+        """Where each call of a job went, under which demands and decisions, and whether it kept to them."""
+        return self._run(operations.evidence(self._config, job_id))
+
     def api_keys(self) -> list[Key]:
         """The keys that this key may see, newest first, without the keys themselves. Needs the role `admin`."""
         return self._run(administration.keys(self._config))

@@ -124,6 +124,12 @@ def trace(config: Config, trace_or_job_id: str) -> Operation[Json]:
     return answer
 
 
+def evidence(config: Config, job_id: str) -> Operation[Json]:
+    """Why a job's calls went where they went."""
+    answer: Json = (yield from sending(Call("GET", job_path(job_id, "evidence")), config)).json()
+    return answer
+
+
 def health(config: Config) -> Operation[Health]:
     """Whether the server is ready; an unready one is an answer, not an error."""
     try:

@@ -89,10 +89,11 @@ class Calls:
         """The step's deployment, if the catalog (still) has it."""
         return self._stages().config.catalog.get(step.deployment)
 
-    @staticmethod
-    def start(work: Work, step: Step, deployment: Deployment) -> Start:
+    def start(self, work: Work, step: Step, deployment: Deployment) -> Start:
         """What is written before the call."""
-        return Start(work.job, work.job.attempts + 1, deployment, step.estimated_cost, work.plan)
+        job = work.job
+        grounds = self._stages().grounds.of(job)
+        return Start(job, job.attempts + 1, deployment, step.estimated_cost, work.plan, grounds)
 
     def started(self, work: Work, start: Start) -> None:
         """The start is written: the claim is held, and the attempt open."""

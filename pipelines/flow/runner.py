@@ -248,7 +248,9 @@ class JobRunner:
         [(remedy, treatment)] = self._stages().heal.treat([Case(job, failure, history, now)])
         named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
         work.span("heal", self._now(), failure=failure.failure_class, **named)
-        work.events.append(Event.of(Healed(**named, failure=FailureFields(**failure.to_json())), "heal"))
+        work.events.append(
+            Event.of(Healed(**named, failure=FailureFields(**failure.to_json()), attempts=job.attempts), "heal")
+        )
         if isinstance(treatment, NextDeployment):
             return await self._continue(work, treatment)
         return await self._leave(work, ending_of(treatment, job, failure))

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.flow.grounds import CallGrounds
 from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
@@ -32,6 +33,7 @@ class Stages:
     limiter: Limiter
     memory: PromptMemory | None
     retries: RetryBudget
+    grounds: CallGrounds
 
 
 StagesNow = Callable[[], Stages]
@@ -56,7 +58,7 @@ def stage_builder(
         route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
         rulings = Rulings(config, route.costs, guard.names, counts)
         heal = build_heal_stage(rng, config.catalog, retries)
-        return Stages(config, guard, rulings, route, heal, limiter, memory, retries)
+        return Stages(config, guard, rulings, route, heal, limiter, memory, retries, CallGrounds(config))
 
     return build
 

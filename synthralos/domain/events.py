@@ -30,6 +30,8 @@ class Payload(BaseModel):
 
     kind: ClassVar[str]
 
+    attempts: Annotated[int | None, Field(description="calls that the job had made by then")] = None
+
 
 class Healed(Payload):
     """Heal decided what is to be done about a failure."""

@@ -9,6 +9,7 @@ from typing import Any
 from synthralos.domain.attempts import AttemptEnd
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
+from synthralos.domain.evidence import Grounds
 from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
@@ -36,13 +37,17 @@ StartResult = Written | Refused
 
 @dataclass(slots=True)
 class Start:
-    """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD."""
+    """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD.
+
+    `grounds` are what the call is made under; None: they are not kept.
+    """
 
     job: Job
     attempt_no: int
     deployment: Deployment
     reserved: Decimal | None
     plan: RoutingPlan
+    grounds: Grounds | None = None
 
 
 @dataclass(slots=True)

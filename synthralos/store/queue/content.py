@@ -2,22 +2,23 @@
 
 A routing plan explains itself (every deployment that was excluded, and why), so it is the largest thing that routing
 writes; but jobs that are alike share it, and keep its key and their cursor in it. An attempt keeps the key of the
-catalog's entry, with the price, that it was called under.
+catalog's entry, with the price and the residency, that it was called under, and of the grounds that it was called on.
 """
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 import sqlalchemy as sa
 
 from synthralos.domain.deployments import Deployment
+from synthralos.domain.evidence import Grounds
 from synthralos.domain.money import Price, PriceUsed, ServiceTier
 from synthralos.domain.plans import RoutingPlan
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import Row, encode_rows, insert_ignoring, recordset
+from synthralos.store.sql.recordset import Columns, Row, encode_rows, insert_ignoring, recordset
 from synthralos.store.sql.types import encode_json, utcnow
 from synthralos.store.tables import catalog_entries, routing_plans
 
@@ -33,7 +34,11 @@ class Contents(Generic[Content]):
         """`row` makes a row of a content; only of those that are new, because a plan may have some kilobytes."""
         self._database = database
         self._row = row
-        columns = {column.name: sa.Text() for column in table.c if column.name != "created_at"}
+        columns: Columns = {
+            column.name: column.type if isinstance(column.type, sa.Boolean) else sa.Text()
+            for column in table.c
+            if column.name != "created_at"
+        }
         rows = recordset(database.dialect, "rows", columns)
         select = sa.select(*(rows.c[name] for name in columns), utcnow())
         self._insert = insert_ignoring(database.dialect, table, [*columns, "created_at"], select)
@@ -72,26 +77,37 @@ def _plan(plan: RoutingPlan) -> Row:
     return {"key": plan.key, "body": encode_json(plan.body())}
 
 
+class Called(NamedTuple):
+    """A deployment that is called, and the grounds of the call."""
+
+    deployment: Deployment
+    grounds: Grounds | None
+
+
 class CatalogEntries:
-    """Deployments as they were described and priced when they were called."""
+    """Deployments as they were described and priced when they were called, and what the calls were made under."""
 
     def __init__(self, database: Database) -> None:
         self._contents = Contents(database, catalog_entries, _entry)
-        self._keys: dict[str, tuple[Deployment, str]] = {}
+        self._keys: dict[tuple[str, Grounds | None], tuple[Deployment, str]] = {}
 
-    def key(self, deployment: Deployment) -> str:
-        """The key of the deployment's entry."""
-        known = self._keys.get(deployment.id)
+    def key(self, called: Called) -> str:
+        """The key of the call's entry."""
+        deployment, grounds = called
+        known = self._keys.get((deployment.id, grounds))
         if known is None or known[0] is not deployment:
-            known = self._keys[deployment.id] = (deployment, _entry(deployment)["key"])
+            if len(self._keys) >= _REMEMBERED:
+                self._keys = {}
+            known = self._keys[deployment.id, grounds] = (deployment, _entry(called)["key"])
         return known[1]
 
-    def store(self, deployments: Iterable[Deployment]) -> None:
+    def store(self, calls: Iterable[Called]) -> None:
         """Store the entries that are not known to be there."""
-        self._contents.store({self.key(deployment): deployment for deployment in deployments})
+        self._contents.store({self.key(called): called for called in calls})
 
 
-def _entry(deployment: Deployment) -> dict[str, Any]:
+def _entry(called: Called) -> dict[str, Any]:
+    deployment, grounds = called
     price = None if deployment.price is None else standard_price(deployment.price).to_json()
     row = {
         "deployment": deployment.id,
@@ -100,6 +116,9 @@ def _entry(deployment: Deployment) -> dict[str, Any]:
         "upstream_model": deployment.upstream_model,
         "region": deployment.region,
         "price": None if price is None else encode_json(price),
+        "residency": deployment.residency,
+        "zero_retention": deployment.zero_retention,
+        "grounds": None if grounds is None else encode_json(grounds.to_json()),
     }
     return {"key": blake2b(orjson.dumps(row), digest_size=8).hexdigest(), **row}
 

@@ -38,7 +38,7 @@ class Refused:
     state: State
 
 
-_FOUND = ("id", "state", "lane", "organization", "constraints", "failure", "plan_key")
+_FOUND = ("id", "state", "lane", "organization", "constraints", "failure", "plan_key", "attempts")
 
 
 class Operations:
@@ -57,7 +57,11 @@ class Operations:
                 return found
             self._ledger.write_off(connection, [job_id])
             end_jobs(connection, [job_id], target(Transition.CANCEL))
-            self._note(connection, found, Event.of(Cancelled(reason=reason, before=found.state), actor))
+            self._note(
+                connection,
+                found,
+                Event.of(Cancelled(reason=reason, before=found.state, attempts=found.row.attempts), actor),
+            )
             found.record(connection, Transition.CANCEL, By(actor, reason))
         return Changed(target(Transition.CANCEL), WorkItem(job_id, Stage.ANALYZE, Lane(found.row.lane)))
 
@@ -89,7 +93,7 @@ class Operations:
             if not isinstance(found, _Before):
                 return found
             stage = Stage.GUARD if changes is None or not found.guarded else Stage.ROUTE
-            said: dict[str, Any] = {"reason": reason, "before": found.state}
+            said: dict[str, Any] = {"reason": reason, "before": found.state, "attempts": found.row.attempts}
             if found.state in TERMINAL:
                 reopen_jobs(connection, [job_id])
                 said["failure"] = found.row.failure

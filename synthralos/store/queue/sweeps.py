@@ -29,6 +29,7 @@ _WAITING = one_of(open_jobs.c.state, (State.QUEUED, State.PARKED))
 
 _ORPHANED = (
     id_text(open_jobs.c.id), id_text(open_jobs.c.worker_id), open_jobs.c.stage, open_jobs.c.lane, open_jobs.c.losses,
+    open_jobs.c.attempts,
 )  # fmt: skip
 
 
@@ -204,7 +205,7 @@ class Sweeps:
             buried = {fate["id"] for fate in fates if fate["state"] == target(Transition.BURY)}
             if buried:
                 end_jobs(connection, list(buried), target(Transition.BURY), self._poison())
-            self._note_losses(connection, fates)
+            self._note_losses(connection, fates, {row.id: row.attempts for row in orphans})
         return [
             WorkItem(row.id, Stage.ANALYZE if row.id in buried else Stage(row.stage), Lane(row.lane)) for row in orphans
         ]
@@ -228,13 +229,16 @@ class Sweeps:
             alive = connection.execute(sa.select(processes.c.id).where(processes.c.state.in_(_ALIVE))).scalars()
             return sorted(holders - set(alive))
 
-    def _note_losses(self, connection: sa.Connection, fates: Sequence[dict[str, Any]]) -> None:
+    def _note_losses(
+        self, connection: sa.Connection, fates: Sequence[dict[str, Any]], attempts: Mapping[str, int]
+    ) -> None:
         query = sa.select(id_text(jobs.c.id), jobs.c.organization).where(jobs.c.id.in_([fate["id"] for fate in fates]))
         organizations = {row.id: row.organization for row in connection.execute(query)}
         kinds: dict[State, type[Lost]] = {State.FAILED: Buried, State.PARKED: Isolated}
         rows = []
         for fate in fates:
-            event = Event.of(kinds.get(fate["state"], Lost)(losses=fate["losses"]), "sweeper")
+            said = {"losses": fate["losses"], "attempts": attempts[fate["id"]]}
+            event = Event.of(kinds.get(fate["state"], Lost)(**said), "sweeper")
             rows.append(event_row(fate["id"], organizations[fate["id"]], event))
         connection.execute(self._insert_events, {"rows": encode_rows(rows)})
 

@@ -15,9 +15,13 @@ catalog_entries = sa.Table(
     text("upstream_model"),
     text("region"),
     sa.Column("price", JsonText),
+    text("residency", null=True),
+    sa.Column("zero_retention", sa.Boolean),
+    sa.Column("grounds", JsonText),
     sa.Column("created_at", UtcTime, nullable=False),
 )
-"""Deployments as the catalog described and priced them when they were called, named by their content."""
+"""Deployments as the catalog described and priced them when they were called, and the grounds of the calls, named by
+their content. Without grounds: the call was made before they were kept."""
 
 attempts = sa.Table(
     "attempts",
