@@ -19,6 +19,7 @@ from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
 from pipelines.flow.slots import Slots
 from pipelines.flow.stages import BuildStages, LiveStages
+from pipelines.flow.taps import Taps
 from pipelines.flow.work import Work
 from pipelines.limits.build import build_limiter
 from pipelines.providers.table import build_providers
@@ -91,6 +92,7 @@ class WorkerRuntime:
             bulk_waiters=max(1, settings.worker_threads - _THREADS_FOR_PEOPLE),
         )
         self._deployments = DeploymentSlots()
+        self._taps = Taps(core.streams.append)
         self.registry = Registry(self._give_slot_back)
         claims = Claims(database)
         self._conveyor = self._build_conveyor(core, stages, claims)
@@ -165,7 +167,7 @@ class WorkerRuntime:
 
     def _build_batch(self, stages: frozenset[Stage]) -> BatchRunner:
         now, deployments = self.heartbeat.clock.now, self._deployments
-        calls = Calls(self._stages, self._execute, now, self._settings.call_timeout)
+        calls = Calls(self._stages, self._execute, now, self._settings.call_timeout, taps=self._taps)
         settling = Settling(stages, AnalyzeStage(), self._stages, self._writer, now)
         runner = JobRunner(
             stages,
@@ -261,6 +263,7 @@ class WorkerRuntime:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:
                 log.error("a part of the worker did not close in time")
+        self._taps.close()
         self._limiter.close()
         self._exporter.stop(_RELEASE_SECONDS)
         self.heartbeat.stop()
