@@ -16,6 +16,7 @@ from api.http.bodies_in_flight import SMALL_BODY, BodiesInFlight
 from api.http.parameters import require_once
 from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
+from api.live.deltas import Deltas
 from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
 from api.simulations import Simulations
@@ -126,6 +127,7 @@ class Room:
         self.waiters: Waiters[Seen] = Waiters(
             lambda ids: self.read(lambda: self.reader.states(ids)), self.looks.ask, poll_seconds
         )
+        self.deltas = Deltas(core.streams, self.write, poll_seconds)
         self.announcer = core.announcer()
         self.submissions = Submissions(core.database)
         self.counts = JobCounts(core.metrics)
@@ -160,6 +162,7 @@ class Room:
         """Begin to hear of changed jobs."""
         loop = asyncio.get_running_loop()
         self.waiters.attach(loop)
+        self.deltas.attach(loop)
         self.looks.attach(loop)
         self.follows.attach(loop)
         # Subscribing waits for the bus's connection, for some seconds where the database is away.
@@ -179,6 +182,7 @@ class Room:
     async def close(self) -> None:
         """Commit what is pending and give back the threads; the core stays its owner's to close."""
         self.waiters.release()
+        self.deltas.release()
         await self._key_use.close()
         await self._small.close()
         await self._large.close()

@@ -14,6 +14,7 @@ from cli.evidence import evidence_parts
 from cli.exits import Exit
 from cli.job_files import Request, given, read_requests
 from cli.job_moves import ids_of, in_bulk, one_by_one
+from cli.job_streaming import tail
 from cli.job_waiting import wait_through
 from cli.options import Json, output
 from cli.output import Output
@@ -82,6 +83,7 @@ def submit(
         bool, typer.Option("--zero-retention", help="Only go where the provider is declared to keep nothing.")
     ] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the answer while it is written.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
     timeout: Timeout = None,
     as_json: Json = False,
@@ -110,6 +112,7 @@ def submit(
         "lane": lane,
         "deadline_seconds": deadline,
         "run_id": run_id,
+        "stream": stream or None,
         "metadata": _metadata(metadata or []) or None,
         "constraints": given(limits) or None,
     }
@@ -117,7 +120,9 @@ def submit(
     out = output(context, as_json)
     with client_of(context) as client:
         jobs = _submitted(client, requests, file is not None, idempotency_key)
-        if wait:
+        if stream and len(jobs) == 1 and file is None:
+            tail(client, out, jobs[0].id, as_json=bool(as_json))
+        elif wait:
             _wait(client, out, [job.id for job in jobs], timeout)
         elif file is None:
             out.show(jobs[0].raw, lambda: views.receipt(jobs[0]))
@@ -252,6 +257,18 @@ def cancel(context: typer.Context, job_ids: Ids, reason: Reason = None, as_json:
     ids = ids_of(job_ids)
     with client_of(context) as client:
         in_bulk(output(context, as_json), lambda: client.cancel_many(ids, reason=reason))
+
+
+@app.command("tail")
+def tail_job(
+    context: typer.Context, job_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False
+) -> None:
+    """Show the answer of a job while it is written; exits with 1 unless it succeeds.
+
+    Example: `synthralos jobs tail 0199…`
+    """
+    with client_of(context) as client:
+        tail(client, output(context, as_json), job_id, as_json=bool(as_json))
 
 
 @app.command("wait")

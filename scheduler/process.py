@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
@@ -24,6 +24,7 @@ from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient
+from synthralos.streams.protocol import KEEP_SECONDS
 from synthralos.telemetry.serving import MetricsPort
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,8 @@ class SchedulerProcess:
         while self._housekeeping.prune_processes(KEEP_PROCESSES):
             pass
         while self._housekeeping.prune_similarity_logs(self._settings.similarity_days * DAY):
+            pass
+        while self._housekeeping.prune_stream_chunks(datetime.now(UTC) - timedelta(seconds=KEEP_SECONDS)):
             pass
         return True
 

@@ -22,6 +22,8 @@ from synthralos.live_config import KeptConfig, LiveConfig
 from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.database import Database
+from synthralos.streams.build import build_streams
+from synthralos.streams.protocol import Streams
 from synthralos.telemetry import families
 from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.outages import Outages
@@ -40,6 +42,10 @@ class Core:
     outages: Outages = field(default_factory=Outages)
     direct: DirectRings | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    streams: Streams = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "streams", build_streams(self.settings, self.database, self.bus))
 
     @property
     def line(self) -> Line | None:
@@ -65,6 +71,7 @@ class Core:
         self.doorbell.close(timeout)
         if self.direct is not None:
             self.direct.close()
+        self.streams.close()
         self.bus.close()
         self.broker.close()
         self.database.close()

@@ -18,6 +18,7 @@ from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
 from pipelines.flow.slots import Slots
 from pipelines.flow.stages import BuildStages, LiveStages
+from pipelines.flow.taps import Taps
 from pipelines.flow.work import Work
 from pipelines.limits.build import build_limiter
 from pipelines.providers.table import build_providers
@@ -86,10 +87,8 @@ class WorkerRuntime:
         self.heartbeat = self._build_heartbeat(core, stages)
         exporters = build_exporters(settings)
         self._writer = self._build_writer(core, exporters)
-        self._execute = ExecuteStage(
-            build_providers(lambda: core.live.current.credentials, settings),
-            self._servers.validation,
-        )
+        providers = build_providers(lambda: core.live.current.credentials, settings)
+        self._execute = ExecuteStage(providers, self._servers.validation)
         self.slots = Slots(
             settings.flight_slots,
             settings.flight_bytes,
@@ -97,6 +96,7 @@ class WorkerRuntime:
         )
         self._deployments = DeploymentSlots()
         self._breaker_watch = self._build_breaker_watch(core)
+        self._taps = Taps(core.streams.append)
         self.registry = Registry(self._give_slot_back)
         claims = Claims(database)
         self._conveyor = self._build_conveyor(core, stages, claims)
@@ -183,7 +183,7 @@ class WorkerRuntime:
 
     def _build_batch(self, stages: frozenset[Stage]) -> BatchRunner:
         now, deployments, breakers = self.heartbeat.clock.now, self._deployments, self._breaker_watch.breakers
-        calls = Calls(self._stages, self._execute, breakers, now, self._settings.call_timeout)
+        calls = Calls(self._stages, self._execute, breakers, now, self._settings.call_timeout, taps=self._taps)
         settling = Settling(stages, AnalyzeStage(), self._stages, self._writer, now)
         runner = JobRunner(
             stages,
@@ -283,6 +283,7 @@ class WorkerRuntime:
                 log.error("a part of the worker did not close in time")
         self._breaker_watch.stop()
         self._rule_matches.write()
+        self._taps.close()
         self._limiter.close()
         self._exporter.stop(_RELEASE_SECONDS)
         self.heartbeat.stop()

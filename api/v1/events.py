@@ -3,10 +3,15 @@
 Every entry has an id that is always the same. A reader who comes back with `Last-Event-ID` gets what follows the
 entry of that id. The jobs' states are not kept as history, so a `state` entry tells the present one; its id also
 names the entry before it, which is what makes it a place to go on from.
+
+Where the job is streamed, its answer comes in between as `delta` entries, and `restarted` says that it begins anew.
+From the first delta on every id also says how far the answer was told (`@` and a `Place`). So a reader may come back
+at any age: what is not kept any more is in the job's result.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -16,9 +21,11 @@ from starlette.responses import Response, StreamingResponse
 from api.http.auth import Caller
 from api.http.openapi import event_stream
 from api.http.problems import Problem
+from api.live.deltas import Follower, rest_of
 from api.room import Room, admit
 from pipelines.analyze.trace import Row, attempt_span, event_view, job_view, stage_span
 from synthralos.bus.protocol import POLL_SECONDS
+from synthralos.domain.deltas import Chunk, Place
 from synthralos.domain.permissions import Permission
 from synthralos.domain.states import TERMINAL
 from synthralos.store.sql.errors import StoreError
@@ -26,7 +33,7 @@ from synthralos.store.sql.errors import StoreError
 router = APIRouter(tags=["jobs"])
 
 HEARTBEAT_SECONDS = 15.0
-_MARK = "~"
+_MARK, _PLACE = "~", "@"
 
 Entry = tuple[str, str, dict[str, Any]]
 """(id, event, data)."""
@@ -38,7 +45,10 @@ async def events(request: Request, job_id: str) -> Response:
     room, caller = await admit(request, Permission.READ_JOBS)
     job = await room.job(job_id, caller)
     after = request.headers.get("last-event-id", "")
-    stream = _frames(room, caller, job["id"], after)
+    if job["constraints"].get("stream"):
+        stream = _streamed(room, caller, job["id"], after)
+    else:
+        stream = _frames(room, caller, job["id"], after, None)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, 200, headers, "text/event-stream")
 
@@ -90,10 +100,56 @@ def frame(entry: Entry) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (entry_id.encode(), event.encode(), orjson.dumps(data))
 
 
-async def _frames(room: Room, caller: Caller, job_id: str, last_id: str) -> AsyncIterator[bytes]:
+@dataclass(slots=True)
+class _Marks:
+    """What a reader was told: the last entry, the last state, and how far the answer; an id names all of them."""
+
+    previous: str
+    state: str
+    place: Place
+
+    @classmethod
+    def read(cls, last_event_id: str) -> "_Marks":
+        last, _, place = last_event_id.partition(_PLACE)
+        previous, _, state = last.partition(_MARK)
+        return cls(previous, state, Place.read(place))
+
+    def frame(self, entry: Entry) -> bytes:
+        """An entry of the timeline."""
+        entry_id, event, data = entry
+        return frame((entry_id + self._suffix, event, data))
+
+    def deltas(self, chunks: Iterable[Chunk]) -> Iterator[bytes]:
+        """More of the answer; first that it begins anew, where it does."""
+        for chunk in chunks:
+            before, self.place = self.place, chunk.place
+            if before.attempt not in (0, chunk.place.attempt):
+                self.place = Place(chunk.place.attempt)
+                again = {"attempt": chunk.place.attempt, "previous_attempt": before.attempt}
+                yield frame((self._id(), "restarted", {**again, "deployment": chunk.deployment}))
+                self.place = chunk.place
+            yield frame((self._id(), "delta", chunk.to_json()))
+
+    def _id(self) -> str:
+        return f"{self.previous or '-'}{_MARK}{self.state}{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return f"{_PLACE}{self.place}" if self.place.attempt or self.place.chunk else ""
+
+
+async def _streamed(room: Room, caller: Caller, job_id: str, last_id: str) -> AsyncIterator[bytes]:
+    with room.deltas.following(job_id, _Marks.read(last_id).place) as follower:
+        async for piece in _frames(room, caller, job_id, last_id, follower):
+            yield piece
+
+
+async def _frames(
+    room: Room, caller: Caller, job_id: str, last_id: str, follower: Follower | None
+) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     told: set[str] | None = None
-    previous, _, state_told = last_id.partition(_MARK)
+    marks = _Marks.read(last_id)
     beat = loop.time()
     while not room.waiters.released:
         try:
@@ -108,25 +164,65 @@ async def _frames(room: Room, caller: Caller, job_id: str, last_id: str) -> Asyn
             return  # the reader comes back with the last id
         every = entries(job, found.timeline)
         if told is None:
-            told = {e[0] for e in every} - {e[0] for e in remaining(every, last_id)}
-        fresh = [entry for entry in every if entry[0] not in told]
-        told.update(entry[0] for entry in fresh)
-        previous = fresh[-1][0] if fresh else previous
-        state = state_entry(job, previous)
-        if state[0].partition(_MARK)[2] != state_told:
-            fresh.append(state)
-            state_told = state[0].partition(_MARK)[2]
-        if whole is not None:
-            fresh.append((f"done:{job_id}", "done", job_view(whole, detail=True)))
-        if fresh:
+            told = {e[0] for e in every} - {e[0] for e in remaining(every, last_id.partition(_PLACE)[0])}
+        pieces = [] if follower is None else [*marks.deltas(await _deltas(room, job, whole, follower))]
+        pieces += _news(job, [entry for entry in every if entry[0] not in told], marks, whole)
+        told.update(entry[0] for entry in every)
+        if pieces:
             beat = loop.time()
-            yield b"".join(map(frame, fresh))
+            yield b"".join(pieces)
         if is_complete(job):
             return
-        await _pause(room, job, beat + HEARTBEAT_SECONDS - loop.time())
+        pausing = _pause(room, job, beat + HEARTBEAT_SECONDS - loop.time())
+        if follower is None:
+            await pausing
+        else:
+            async for chunks in _meanwhile(pausing, follower):
+                beat = loop.time()
+                yield b"".join(marks.deltas(chunks))
         if loop.time() - beat >= HEARTBEAT_SECONDS:
             beat = loop.time()
             yield b": still here\n\n"
+
+
+def _news(job: Row, fresh: list[Entry], marks: _Marks, whole: Row | None) -> list[bytes]:
+    """The new entries, the state where it is another one, and the end where it has come."""
+    marks.previous = fresh[-1][0] if fresh else marks.previous
+    state = state_entry(job, marks.previous)
+    if (now := state[0].partition(_MARK)[2]) != marks.state:
+        fresh.append(state)
+        marks.state = now
+    if whole is not None:
+        fresh.append((f"done:{job['id']}", "done", job_view(whole, detail=True)))
+    return [marks.frame(entry) for entry in fresh]
+
+
+async def _deltas(room: Room, job: Row, whole: Row | None, follower: Follower) -> list[Chunk]:
+    """What is known of the answer by now: of a job that is over all that there is, from its result if need be."""
+    if job["state"] in TERMINAL:
+        await room.deltas.catch_up(follower)
+    chunks = follower.take()
+    if whole is not None and isinstance(whole["result"], dict):
+        rest = rest_of(whole["result"], whole["attempts"], follower.place)
+        chunks += [] if rest is None else [rest]
+    return chunks
+
+
+async def _meanwhile(pausing: Coroutine[Any, Any, None], follower: Follower) -> AsyncIterator[list[Chunk]]:
+    """What comes of the answer until the pause is over."""
+    pause = asyncio.ensure_future(pausing)
+    try:
+        while not pause.done():
+            news = asyncio.ensure_future(follower.news.wait())
+            try:
+                await asyncio.wait({pause, news}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                news.cancel()
+            if chunks := follower.take():
+                yield chunks
+        pause.result()
+    finally:
+        pause.cancel()
 
 
 async def _pause(room: Room, job: Row, seconds: float) -> None:

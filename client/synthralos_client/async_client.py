@@ -14,10 +14,11 @@ from synthralos_client import administration, operations
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import AsyncConfiguration
 from synthralos_client.errors import ConnectError
-from synthralos_client.events import EventReader
+from synthralos_client.events import EventReader, delta_of
 from synthralos_client.healing import AsyncHealing
 from synthralos_client.models import (
     BulkResult,
+    Delta,
     Event,
     Health,
     Job,
@@ -155,6 +156,13 @@ class AsyncClient:
             except httpx.RequestError as error:
                 pause = reader.broken(error)
             await asyncio.sleep(pause.seconds)
+
+    async def stream(self, job_id: str, *, last_event_id: str | None = None) -> AsyncIterator[Delta]:
+        """The answer of a job that was submitted with `stream=True`, while it is written; see `Client.stream`."""
+        async for event in self.events(job_id, last_event_id=last_event_id):
+            delta = delta_of(event)
+            if delta is not None:
+                yield delta
 
     async def cancel(self, job_id: str, *, reason: str | None = None) -> Job:
         """Call a job off; see `Client.cancel`."""

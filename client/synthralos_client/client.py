@@ -17,10 +17,11 @@ from synthralos_client.background import Background
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import Configuration
 from synthralos_client.errors import ConnectError
-from synthralos_client.events import EventReader
+from synthralos_client.events import EventReader, delta_of
 from synthralos_client.healing import Healing
 from synthralos_client.models import (
     BulkResult,
+    Delta,
     Event,
     Health,
     Job,
@@ -160,6 +161,16 @@ class Client:
             except httpx.RequestError as error:
                 pause = reader.broken(error)
             time.sleep(pause.seconds)
+
+    def stream(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Delta]:
+        """The answer of a job that was submitted with `stream=True`, while it is written; then the finished job.
+
+        A stream that breaks is resumed where it broke; a job that is not streamed gives its end alone.
+        """
+        for event in self.events(job_id, last_event_id=last_event_id):
+            delta = delta_of(event)
+            if delta is not None:
+                yield delta
 
     def cancel(self, job_id: str, *, reason: str | None = None) -> Job:
         """Call a job off; raises `Conflict` where it is done already."""

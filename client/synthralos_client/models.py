@@ -37,6 +37,7 @@ class Constraints(TypedDict, total=False):
     restore_private_data: bool
     reuse: Literal["never", "allow"]
     zero_retention: bool
+    on_cut: Literal["restart", "fail"]
 
 
 class JobOptions(TypedDict, total=False):
@@ -56,6 +57,7 @@ class JobOptions(TypedDict, total=False):
     lane: Literal["interactive", "bulk"]
     metadata: dict[str, str | float | bool]
     run_id: str
+    stream: bool
     workspace: str
     user: str
     organization: str
@@ -179,11 +181,32 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """One entry of a job's event stream: `kind` is `state`, `span`, `attempt`, `event` or `done`."""
+    """One entry of a job's event stream: `kind` is `state`, `span`, `attempt`, `event` or `done`.
+
+    A streamed job has `delta` and `restarted`, too.
+    """
 
     id: str
     kind: str
     data: Json
+
+
+@dataclass(frozen=True)
+class Delta:
+    """More of the answer of a streamed job.
+
+    `text`, `reasoning` and `tool_calls` (`index`, `id`, `name`, and a piece of `arguments` each) are what is new.
+    `restarted`: the answer begins anew, in another attempt, and what came before is to be thrown away. The last one is
+    empty, and has the finished `job`. `id` is where to go on from: `last_event_id`.
+    """
+
+    id: str
+    attempt: int
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[Json, ...] = ()
+    restarted: bool = False
+    job: Job | None = None
 
 
 @dataclass(frozen=True)

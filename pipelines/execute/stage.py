@@ -174,7 +174,7 @@ class _Tariff:
 
 def _failure_cost(tariff: _Tariff, failure: Failure) -> tuple[Billed, Decimal | None]:
     if failure.usage is not None:
-        return Billed.YES, tariff.cost(failure.usage)
+        return Billed.MAYBE if failure.estimated else Billed.YES, tariff.cost(failure.usage)
     if failure.failure_class in ANSWERED:
         return Billed.YES, None
     withheld = failure.failure_class is FailureClass.CONTENT_FILTERED and failure.http_status == 200

@@ -7,6 +7,7 @@ from datetime import datetime
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
 from pipelines.flow.breakers import Breakers
 from pipelines.flow.stages import StagesNow
+from pipelines.flow.taps import Taps
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.guard.private_data import kinds_to_redact
 from pipelines.privacy.redaction import redact
@@ -43,10 +44,12 @@ class Calls:
         now: Callable[[], datetime],
         call_timeout: float,
         clock: Callable[[], float] = time.monotonic,
+        taps: Taps | None = None,
     ) -> None:
         """`call_timeout` in seconds bounds every call, besides the deployment's own and the job's deadline.
 
-        Not the loop's clock: asking for the running loop takes a system call, and every job asks several times.
+        `taps` is where deltas go; without them nothing is streamed. Not the loop's clock: asking for the running loop
+        takes a system call, and every job asks several times.
         """
         self._clock = clock
         self._counter = TokenCounter()
@@ -55,6 +58,7 @@ class Calls:
         self._breakers = breakers
         self._now = now
         self._call_timeout = call_timeout
+        self._taps = taps
 
     def admit(self, work: Work) -> bool:
         """Move the plan's cursor to the first step that may be called now; False where all are shut off."""
@@ -114,6 +118,8 @@ class Calls:
     def answered(self, work: Work, answer: Reply | Failure) -> None:
         """The call has ended: what it brought and cost is known."""
         attempt = _open(work)
+        if attempt.tap is not None:
+            attempt.tap.close()
         seconds = self._clock() - attempt.began
         stages = self._stages()
         priced = stages.config.flags.on(Flag.TRACK_MODEL_COSTS, work.job.tenant.organization)
@@ -130,6 +136,8 @@ class Calls:
         """The call was cut while it ran."""
         self._breakers.unused(work.job.id)
         attempt = _open(work)
+        if attempt.tap is not None:
+            attempt.tap.close()
         attempt.end = cut_end(attempt.number, self._clock() - attempt.began)
         stages = self._stages()
         stages.limiter.used(stages.config, work.job, attempt.end)
@@ -152,7 +160,11 @@ class Calls:
         timeout = max(_SHORTEST, min(self._call_timeout, deployment.timeout, self.seconds_left(work)))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
         request = self._request(work, deployment) or _asked(work)
-        return Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
+        call = Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
+        if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
+            tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
+            call.on_delta = tap.tell
+        return call
 
     def _validated(self, job: Job) -> bool:
         """Whether guardrails-ai looks at the answer."""
@@ -164,6 +176,17 @@ class Calls:
         """What is asked of the deployment; None where the job's money does not allow it."""
         asked, most = _asked(work), work.job.max_cost
         return asked if most is None else capped(asked, deployment, most, self._counter)
+
+
+def told_before_it_broke(work: Work) -> bool:
+    """Whether the open attempt had told something of its answer, of a job that then is to fail."""
+    tap = None if work.attempt is None else work.attempt.tap
+    return tap is not None and tap.told and work.job.constraints.on_cut == "fail"
+
+
+def _may_be_told(work: Work, call: Call) -> bool:
+    """Whether an answer may be told before it is whole: not where it has to be looked at, or changed, as a whole."""
+    return not call.validated and not (work.redaction is not None and work.job.constraints.restore)
 
 
 def _asked(work: Work) -> Request:

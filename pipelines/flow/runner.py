@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pipelines.flow.breakers import Breakers
-from pipelines.flow.calls import CLOCKS_APART, Calls
+from pipelines.flow.calls import CLOCKS_APART, Calls, told_before_it_broke
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.settling import Settling, Writer
@@ -241,6 +241,8 @@ class JobRunner:
 
     async def _heal_job(self, work: Work, failure: Failure) -> Next:
         job = work.job
+        if told_before_it_broke(work):
+            return await self._leave(work, Ending(Transition.FAIL, Stage.ANALYZE, failure=failure))
         if Stage.HEAL not in self._serves:
             return await self._leave(work, Ending(Transition.HAND_OVER, Stage.HEAL, failure=failure))
         history = await self._history(work, failure)

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
+from pipelines.flow.taps import Tap
 from pipelines.heal.protocol import RouteAgain, Treatment, Wait
 from pipelines.privacy.redaction import Redaction
 from synthralos.domain.attempts import AttemptEnd
@@ -46,6 +47,7 @@ class OpenAttempt:
     deployment: Deployment
     began: float
     end: AttemptEnd | None = None
+    tap: Tap | None = None
 
 
 @dataclass(slots=True)

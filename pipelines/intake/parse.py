@@ -4,7 +4,7 @@ The models of `schema` say yes or no; what is stored is the body as it was sent,
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -196,7 +196,7 @@ def _new_job(
         lane=lane if job.lane is None else Lane(job.lane),
         trace_id=trace_id,
         request=Request(job.model, _body(data), data.get("provider_options") or {}),
-        constraints=UNCONSTRAINED if job.constraints is None else _constraints(job.constraints),
+        constraints=_demanded(job),
         parent_span_id=parent_span_id,
         run_id=job.run_id,
         metadata=data.get("metadata") or {},
@@ -212,6 +212,11 @@ def _body(data: dict[str, Any]) -> dict[str, Any]:
         if value is not None:
             body[name] = value
     return body
+
+
+def _demanded(job: JobIn) -> Constraints:
+    wanted = UNCONSTRAINED if job.constraints is None else _constraints(job.constraints)
+    return replace(wanted, stream=True) if job.stream else wanted
 
 
 def _constraints(wanted: ConstraintsIn) -> Constraints:
@@ -230,6 +235,7 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         restore=wanted.restore_private_data,
         reuse=wanted.reuse,
         zero_retention=wanted.zero_retention,
+        on_cut=wanted.on_cut,
     )
 
 

@@ -249,6 +249,10 @@ class ConstraintsIn(Closed):
         Literal["never", "allow"], Field(description="whether the result of an earlier, equal request may answer it")
     ] = "never"  # fmt: skip
     zero_retention: Annotated[bool, Field(description="only go where the provider is declared to keep nothing")] = False
+    on_cut: Annotated[
+        Literal["restart", "fail"],
+        Field(description="when a stream breaks off after something was told: begin again, or fail the job"),
+    ] = "restart"  # fmt: skip
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
@@ -289,6 +293,9 @@ class JobIn(Closed):
     organization: Annotated[Name, Field(description="only with a key of the whole installation")] | None = None
     workspace: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
     user: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
+    stream: Annotated[bool, Field(description="tell the answer while it is written, as `delta` events of the job")] = (
+        False
+    )
     provider_options: Annotated[dict[str, dict[str, Any]], Field(max_length=16)] | None = None
 
 

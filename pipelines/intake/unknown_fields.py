@@ -12,7 +12,6 @@ _OF_OTHERS: Mapping[str, str] = {
     "max_tokens": "send max_output_tokens",
     "max_completion_tokens": "send max_output_tokens",
     "stop_sequences": "send stop",
-    "stream": "leave it out; GET /api/v1/jobs/{id}/events tells what happens while it happens",
     "timeout": "send deadline_seconds",
     "input": "send prompt or messages",
     "system": "send messages, the first with the role system",

@@ -5,10 +5,12 @@ from functools import partial
 
 from pipelines.providers.anthropic_answer import decode
 from pipelines.providers.anthropic_options import RULES
+from pipelines.providers.anthropic_stream import AnthropicAssembly
 from pipelines.providers.anthropic_wire import NO_SEED, SCHEMA_ALONE, encode, no_sampling
 from pipelines.providers.http_provider import HttpProvider
+from pipelines.providers.options import streams
 from pipelines.providers.transport.client import Client
-from pipelines.providers.wire import Wire
+from pipelines.providers.wire import StreamWire, Wire, asking_to_stream
 from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.deployments import Deployment
 
@@ -58,7 +60,9 @@ def _wire(deployment: Deployment, key: str | None) -> Wire:
     version = SAMPLING_VERSION if sampling else VERSION
     headers = (("anthropic-version", version), *(() if key is None else (("x-api-key", key),)))
     encoded = partial(encode, deployment=deployment, sampling=sampling)
-    return Wire(f"{deployment.base_url}/messages", headers, encoded, decode, RULES.widened_by(deployment.options))
+    address, widened = f"{deployment.base_url}/messages", RULES.widened_by(deployment.options)
+    stream = StreamWire(address, asking_to_stream(encoded), AnthropicAssembly) if streams(deployment.options) else None
+    return Wire(address, headers, encoded, decode, stream, widened)
 
 
 def _sampling(deployment: Deployment) -> bool:

@@ -5,10 +5,12 @@ from urllib.parse import quote
 
 from pipelines.providers.google_answer import decode
 from pipelines.providers.google_options import RULES
+from pipelines.providers.google_stream import GoogleAssembly
 from pipelines.providers.google_wire import encode
 from pipelines.providers.http_provider import HttpProvider
+from pipelines.providers.options import streams
 from pipelines.providers.transport.client import Client
-from pipelines.providers.wire import Wire
+from pipelines.providers.wire import StreamWire, Wire
 from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.deployments import Deployment
 
@@ -35,5 +37,13 @@ def _wire(deployment: Deployment, key: str | None) -> Wire:
     path = quote(model if "/" in model else f"models/{model}")
     headers = () if key is None else (("x-goog-api-key", key),)
     encoded = partial(encode, deployment=deployment)
-    address = f"{deployment.base_url}/{path}:generateContent"
-    return Wire(address, headers, encoded, decode, RULES.widened_by(deployment.options))
+    address = f"{deployment.base_url}/{path}:"
+    stream = StreamWire(f"{address}streamGenerateContent?alt=sse", encoded, GoogleAssembly)
+    return Wire(
+        f"{address}generateContent",
+        headers,
+        encoded,
+        decode,
+        stream if streams(deployment.options) else None,
+        RULES.widened_by(deployment.options),
+    )

@@ -11,8 +11,9 @@ from functools import lru_cache, partial
 import orjson
 
 from pipelines.providers.http_failures import failure_of, read_error, shown
-from pipelines.providers.options import OptionRules
+from pipelines.providers.options import FIRST_TOKEN_SECONDS, IDLE_SECONDS, OptionRules, stream_seconds
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_of_bug
+from pipelines.providers.streamed_call import Patience, Reading, StreamedCall, in_one_piece
 from pipelines.providers.transport import protocol as http
 from pipelines.providers.transport.client import Client
 from pipelines.providers.wire import NotTaken, Wire
@@ -24,6 +25,9 @@ from synthralos.domain.failures import Failure, FailureClass
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect in, or half of the call's own timeout where that is shorter: a call that ran out of time
 before anything was sent must not look like one that may have been billed."""
+
+LONGEST_IDLE = 60.0
+"""Seconds that a stream may stand still after its first token, where the deployment says nothing of `idle_seconds`."""
 
 HEADERS = (
     ("User-Agent", "synthralos"),
@@ -38,9 +42,10 @@ class _Endpoint:
     """What all calls to one deployment have in common."""
 
     deployment: Deployment
-    http: http.Endpoint
+    whole: http.Endpoint
     wire: Wire
     key: str | None
+    streamed: http.Endpoint | None = None
 
 
 class HttpProvider:
@@ -66,7 +71,18 @@ class HttpProvider:
         if isinstance(prepared, Failure):
             return end_soon(prepared, done)
         endpoint, request = prepared
-        return self._client.begin(request, partial(_ended, call, endpoint, done))
+        if call.on_delta is None:
+            return self._client.begin(request, partial(_ended, call, endpoint, done))
+        return self._begin_streamed(call, endpoint, request, done)
+
+    def _begin_streamed(self, call: Call, endpoint: _Endpoint, request: http.Request, done: Done) -> Cancel:
+        if endpoint.wire.stream is None:
+            return self._client.begin(request, partial(_ended, call, endpoint, in_one_piece(call, done)))
+        reading = Reading(partial(_read, endpoint), endpoint.wire.decode, partial(_masked, endpoint))
+        told = partial(_told, endpoint, done)
+        streamed = StreamedCall(call, endpoint.wire.stream.assembly(), reading, told, _patience(call.deployment))
+        request.on_piece = streamed.piece
+        return streamed.started(self._client.begin(request, streamed.ended))
 
     async def close(self) -> None:
         """Close the connections. A later call would open new ones."""
@@ -81,13 +97,16 @@ class HttpProvider:
         if refused:
             field, problem = refused[0]
             return Failure(FailureClass.UNSUPPORTED, f"provider option {field} {problem}")
+        stream = endpoint.wire.stream if call.on_delta is not None else None
         try:
-            body = endpoint.wire.encode(call.request)
+            body = (endpoint.wire if stream is None else stream).encode(call.request)
         except NotTaken as refusal:
             return Failure(FailureClass.UNSUPPORTED, shown(str(refusal)))
         except orjson.JSONEncodeError as error:
             return Failure(FailureClass.INVALID_REQUEST, f"the request cannot be written as JSON: {shown(str(error))}")
-        return endpoint, http.Request(endpoint.http, _headers(call), body, _timeouts(call.timeout))
+        if stream is None or endpoint.streamed is None:
+            return endpoint, http.Request(endpoint.whole, _headers(call), body, _timeouts(call.timeout))
+        return endpoint, http.Request(endpoint.streamed, _headers(call), body, _timeouts(call.timeout))
 
     def _endpoint(self, deployment: Deployment) -> _Endpoint | Failure:
         endpoint = self._endpoints.get(deployment.id)
@@ -105,7 +124,9 @@ class HttpProvider:
     def _new_endpoint(self, deployment: Deployment) -> _Endpoint:
         key = self._credentials().key_for(deployment)
         wire = self._wire_of(deployment, key)
-        return _Endpoint(deployment, self._client.endpoint("POST", wire.url, (*HEADERS, *wire.headers)), wire, key)
+        headers = (*HEADERS, *wire.headers)
+        streamed = None if wire.stream is None else self._client.endpoint("POST", wire.stream.url, headers)
+        return _Endpoint(deployment, self._client.endpoint("POST", wire.url, headers), wire, key, streamed)
 
 
 def _headers(call: Call) -> http.HeaderFields:
@@ -122,6 +143,15 @@ def _headers(call: Call) -> http.HeaderFields:
 def _timeouts(seconds: float) -> http.Timeouts:
     """An answer that is not streamed comes in one piece: how long the model thinks is all that there is to wait for."""
     return http.Timeouts(min(CONNECT_TIMEOUT, seconds / 2), first_byte=seconds, idle=seconds, total=seconds)
+
+
+def _patience(deployment: Deployment) -> Patience:
+    first, idle = (stream_seconds(deployment.options, name) for name in (FIRST_TOKEN_SECONDS, IDLE_SECONDS))
+    return Patience(deployment.timeout if first is None else first, LONGEST_IDLE if idle is None else idle)
+
+
+def _told(endpoint: _Endpoint, done: Done, answer: Reply | Failure) -> None:
+    done(_discreet(endpoint, answer) if isinstance(answer, Failure) else answer)
 
 
 def _ended(call: Call, endpoint: _Endpoint, done: Done, result: http.Result) -> None:

@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 from pipelines.providers.http_provider import HttpProvider
 from pipelines.providers.openai_answer import decode
 from pipelines.providers.openai_options import RULES
+from pipelines.providers.openai_stream import OpenAIAssembly
 from pipelines.providers.openai_wire import encode
+from pipelines.providers.options import streams
 from pipelines.providers.transport.client import Client
-from pipelines.providers.wire import Wire
+from pipelines.providers.wire import StreamWire, Wire, asking_to_stream
 from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
@@ -26,7 +28,9 @@ class OpenAIProvider(HttpProvider):
 
     A deployment's `options` may hold `max_tokens_field`: `max_completion_tokens` (OpenAI's and Azure's default
     here) or `max_tokens` (every other server's), and `allow_options`: names of provider options to pass on besides
-    those that all may have. OpenAI and Azure refuse members of messages that they do not know; all others get them.
+    those that all may have. With `stream_usage` false a stream is not asked for its usage (`stream_options`), which
+    then stays unknown: for servers that refuse the question. OpenAI and Azure refuse members of messages that they do
+    not know; all others get them.
     """
 
     def __init__(self, credentials: CredentialsNow, client: Client | None = None) -> None:
@@ -45,13 +49,25 @@ def _wire(deployment: Deployment, key: str | None) -> Wire:
 
     headers = () if key is None else (("Authorization", f"Bearer {key}"),)
     address = f"{deployment.base_url}/chat/completions"
-    return Wire(address, headers, encoded, decoded, RULES.widened_by(deployment.options))
+    stream = None
+    if streams(deployment.options):
+        more = b',"stream_options":{"include_usage":true}' if _tells_usage(deployment) else b""
+        stream = StreamWire(address, asking_to_stream(encoded, more), OpenAIAssembly)
+    return Wire(address, headers, encoded, decoded, stream, RULES.widened_by(deployment.options))
 
 
 def check_deployment(deployment: Deployment) -> None:
     """Raise `ValueError` for a deployment that this adapter cannot call, naming the field."""
-    RULES.check_deployment(deployment, "max_tokens_field")
+    RULES.check_deployment(deployment, "max_tokens_field", "stream_usage")
+    _tells_usage(deployment)
     _max_tokens_field(deployment)
+
+
+def _tells_usage(deployment: Deployment) -> bool:
+    chosen = deployment.options.get("stream_usage", True)
+    if not isinstance(chosen, bool):
+        raise ValueError("options.stream_usage: must be true or false")
+    return chosen
 
 
 def _max_tokens_field(deployment: Deployment) -> str:

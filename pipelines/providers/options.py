@@ -18,6 +18,10 @@ OUR_BUSINESS = "is the service's own business"
 OTHER_PRICE = "would change the price"
 UNSEEN = "would bring in what no guard has seen"
 
+FIRST_TOKEN_SECONDS, IDLE_SECONDS, STREAM = "first_token_seconds", "idle_seconds", "stream"
+"""A deployment's options about streams: how long it may take to the first token, how long it may stand still after
+that, and whether it can stream at all."""
+
 _NAME = re.compile(r"[A-Za-z0-9_.:/@-]{1,256}")
 
 Check = Callable[[Any], str | None]
@@ -110,7 +114,28 @@ class OptionRules:
         """
         if not deployment.base_url:
             raise ValueError("base_url: is missing")
-        unknown = sorted(set(deployment.options) - {"allow_options", *names})
+        unknown = sorted(set(deployment.options) - {"allow_options", FIRST_TOKEN_SECONDS, IDLE_SECONDS, STREAM, *names})
         if unknown:
             raise ValueError(f"options.{unknown[0]}: unknown key")
         self.widened_by(deployment.options)
+        streams(deployment.options)
+        for name in (FIRST_TOKEN_SECONDS, IDLE_SECONDS):
+            stream_seconds(deployment.options, name)
+
+
+def streams(options: Mapping[str, object]) -> bool:
+    """Whether a deployment can stream; raises `ValueError`, naming what is wrong."""
+    chosen = options.get(STREAM, True)
+    if not isinstance(chosen, bool):
+        raise ValueError(f"options.{STREAM}: must be true or false")
+    return chosen
+
+
+def stream_seconds(options: Mapping[str, object], name: str) -> float | None:
+    """The seconds that a deployment's option gives; raises `ValueError`, naming what is wrong."""
+    value = options.get(name)
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 < value <= 3600:  # type: ignore[operator]  # a number by now
+        raise ValueError(f"options.{name}: must be a number of seconds, more than 0 and at most 3600")
+    return float(value)  # type: ignore[arg-type]

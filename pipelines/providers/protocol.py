@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from synthralos.domain.attempts import Reply
+from synthralos.domain.deltas import Delta
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Request
 
 log = logging.getLogger(__name__)
+
+
+OnDelta: TypeAlias = Callable[[Delta], None]
+"""Called on the loop, in order, before the call's end. It must be quick and must not raise."""
 
 
 @dataclass(slots=True)
@@ -21,6 +26,8 @@ class Call:
     `job_id` and `attempt_no` identify it on both sides' books (sent as `x-request-id` and as the
     idempotency key `job_id/attempt_no`). `traceparent` is passed on. `timeout` is in seconds and covers the
     whole call; the adapter enforces it. `validated`: the answer is to be shown to the guard on answers.
+    `on_delta` gets the answer piece by piece while it is written, where the sender asked for it; where a deployment
+    cannot do so, it gets the whole answer as one piece.
     """
 
     job_id: str
@@ -30,6 +37,7 @@ class Call:
     timeout: float
     traceparent: str
     validated: bool = False
+    on_delta: OnDelta | None = None
 
 
 Done: TypeAlias = Callable[[Reply | Failure], None]

@@ -9,6 +9,9 @@ UTF-8, rounded up per text; a message costs three more. `request.provider_option
 - `retry_after_seconds`: what its failures ask for.
 - `output_tokens`: how many tokens it bills for the answer, whatever its length.
 - `text`: the answer itself.
+- `deltas_before_failure`: how many pieces of the answer a failing call tells first, where it is streamed.
+
+A streamed answer is told word by word, spread over the time that the call takes.
 
 A call that is told to fail with `timeout` hangs until the call's own timeout is over, and no longer. One that is told
 to fail with `schema_mismatch` is answered, with what does not fit, where its request asks for JSON.
@@ -32,6 +35,7 @@ import orjson
 
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon
 from pipelines.providers.sandbox_answers import answer, misfit_answer, tokens, wants_json
+from pipelines.providers.sandbox_telling import Told, in_pieces
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import ANSWERED, MAYBE_BILLED, Failure, FailureClass
 from synthralos.domain.jobs import Request
@@ -64,6 +68,7 @@ _SIMPLE: Mapping[str, Callable[[object], str | None]] = {
     "delay_seconds": _seconds,
     "retry_after_seconds": _seconds,
     "output_tokens": _token_count,
+    "deltas_before_failure": _token_count,
     "text": _words,
 }
 _NAMES = sorted([*_SIMPLE, "failures", "failures_at"])
@@ -114,6 +119,7 @@ class _Course:
     seconds: float
     end: Reply | Failure
     usage: Usage
+    pieces: tuple[str, ...] = ()
 
     @property
     def billed(self) -> bool:
@@ -145,6 +151,8 @@ class SandboxProvider:
         else:
             course = _course(call, options)
         self._book(call, course)
+        if call.on_delta is not None and course.pieces:
+            return Told(course.seconds, course.pieces, course.end, call.on_delta, done).begin()
         if not course.seconds:
             return end_soon(course.end, done)
         return asyncio.get_running_loop().call_later(course.seconds, done, course.end).cancel
@@ -186,17 +194,19 @@ def _course(call: Call, options: Mapping[str, Any]) -> _Course:
     if failure_class is None and usage.input > call.deployment.context_window:
         failure_class = FailureClass.CONTEXT_LENGTH
     delay = float(options.get("delay_seconds", 0.0))
+    pieces = in_pieces(reply.text or "") if call.on_delta is not None else ()
+    told = pieces[: options.get("deltas_before_failure", 0)]
     if failure_class is FailureClass.TIMEOUT or delay >= call.timeout:
         failure = Failure(FailureClass.TIMEOUT, f"no answer within {call.timeout:g} s; it may have been billed")
-        return _Course(call.timeout, failure, usage)
+        return _Course(call.timeout, failure, usage, told)
     if failure_class is None:
-        return _Course(delay, reply, usage)
+        return _Course(delay, reply, usage, pieces)
     message = f"the sandbox was told to fail with {failure_class}"
     if failure_class is FailureClass.CONTEXT_LENGTH:
         message = f"{usage.input} tokens; {call.deployment.id} takes {call.deployment.context_window}"
-    told = usage if failure_class in ANSWERED else None
-    failure = Failure(failure_class, message, retry_after=options.get("retry_after_seconds"), usage=told)
-    return _Course(delay, failure, usage)
+    known = usage if failure_class in ANSWERED else None
+    failure = Failure(failure_class, message, retry_after=options.get("retry_after_seconds"), usage=known)
+    return _Course(delay, failure, usage, told)
 
 
 def _told_to_fail(call: Call, options: Mapping[str, Any]) -> FailureClass | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pipelines.providers.assembly import Assembly
 from pipelines.providers.transport.protocol import HeaderFields
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import Failure
@@ -14,6 +15,18 @@ class NotTaken(Exception):
 
     The message names the field and says what to do: `seed: this API has none; leave it out`.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWire:
+    """The same protocol where the answer is to come as an event stream.
+
+    `url` is what is posted to, with the body that `encode` gives; `assembly` makes what puts one answer together.
+    """
+
+    url: str
+    encode: Callable[[Request], bytes]
+    assembly: Callable[[], Assembly]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +42,12 @@ class Wire:
     headers: HeaderFields
     encode: Callable[[Request], bytes]
     decode: Callable[[bytes, Mapping[str, str]], Reply | Failure]
+    stream: StreamWire | None = None
+    """None: this deployment gives whole answers only."""
     widened: tuple[str, ...] = ()
     """Names of provider options that the catalog allows besides the adapter's own."""
+
+
+def asking_to_stream(encode: Callable[[Request], bytes], more: bytes = b"") -> Callable[[Request], bytes]:
+    """The bodies of `encode`, which are JSON objects that are not empty, with `stream` and `more` members."""
+    return lambda request: encode(request)[:-1] + b',"stream":true' + more + b"}"

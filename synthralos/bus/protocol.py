@@ -20,6 +20,7 @@ class Topic(StrEnum):
     `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
     `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
     `breakers`: circuit breakers (their names stand in place of ids) have changed.
+    `deltas`: more of the job's answer was kept. `listening`: somebody wants to hear of that.
     """
 
     FINISHED = "synthralos_finished"
@@ -28,6 +29,8 @@ class Topic(StrEnum):
     CONFIG = "synthralos_config"
     CROWDED = "synthralos_crowded"
     BREAKERS = "synthralos_breakers"
+    DELTAS = "synthralos_deltas"
+    LISTENING = "synthralos_listening"
 
 
 Listener = Callable[[Sequence[str] | None], None]

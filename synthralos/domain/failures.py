@@ -62,7 +62,8 @@ class Failure:
     `message` is for people and holds no secret. `retry_after` is in seconds, as the provider asked.
     `http_status` and `provider_code` are the provider's own words, where there were any. `usage` is what
     the provider billed although it brought no result (a filtered answer); it belongs to the books of the
-    attempt, not to the stored form of the failure.
+    attempt, not to the stored form of the failure. `estimated`: the usage was counted here, of an answer that was cut,
+    and nobody knows what the provider billed.
     """
 
     failure_class: FailureClass
@@ -71,6 +72,7 @@ class Failure:
     http_status: int | None = None
     provider_code: str | None = None
     usage: Usage | None = field(default=None, compare=False)
+    estimated: bool = field(default=False, compare=False)
 
     @property
     def maybe_billed(self) -> bool:

@@ -14,6 +14,7 @@ from synthralos.domain.states import Lane, Stage
 PrivateData = Literal["flag", "redact", "refuse"]
 """What a job may demand to be done about private data."""
 Reuse = Literal["never", "allow"]
+OnCut = Literal["restart", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Constraints:
     `max_wait` seconds at most where given, or is denied at once (`on_limit`: `wait`, `reject`). `private_data` is to be
     treated at least so strictly (`flag`, `redact`, `refuse`); with `restore` what was replaced is put back into the
     answer. `reuse`: whether the result of an earlier, equal request may answer it. With `zero_retention` it goes only
-    where the provider is declared to keep nothing.
+    where the provider is declared to keep nothing. With `stream` its answer is told while it is written; `on_cut`:
+    what follows when that breaks off after something was told (`restart`: as after any failure, `fail`).
     """
 
     region: str | None = None
@@ -53,6 +55,8 @@ class Constraints:
     restore: bool = False
     reuse: Reuse = "never"
     zero_retention: bool = False
+    stream: bool = False
+    on_cut: OnCut = "restart"
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -71,6 +75,7 @@ class Constraints:
             "restore_private_data": self.restore,
             "reuse": self.reuse,
             "zero_retention": self.zero_retention,
+            **({"stream": True, "on_cut": self.on_cut} if self.stream else {}),
         }
 
     @classmethod
@@ -92,6 +97,8 @@ class Constraints:
             restore=data.get("restore_private_data", False),
             reuse=data.get("reuse", "never"),
             zero_retention=data.get("zero_retention", False),
+            stream=data.get("stream", False),
+            on_cut=data.get("on_cut", "restart"),
         )
 
 

@@ -91,7 +91,6 @@ def test_what_is_wrong_is_named_with_its_place(document: Any, field: str) -> Non
     [
         ({"promt": "a"}, "prompt"),
         ({"prompt": "a", "max_tokens": 9}, "max_output_tokens"),
-        ({"prompt": "a", "stream": True}, "/events"),
         ({"prompt": "a", "region": "eu"}, "constraints"),
         ({"prompt": "a", "constraints": {"max_cost": "0.1"}}, "max_cost_usd"),
         ({"prompt": "a", "constraints": {"lane": "bulk"}}, "beside constraints"),

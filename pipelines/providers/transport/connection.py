@@ -8,7 +8,7 @@ import select
 from typing import Protocol, cast
 
 from pipelines.providers.transport.exchange import Exchange
-from pipelines.providers.transport.protocol import Answer, Kind, Limits
+from pipelines.providers.transport.protocol import Answer, Kind, Limits, OnPiece
 from pipelines.providers.transport.reader import AnswerReader
 
 _COPIED = 64 * 1024
@@ -81,6 +81,8 @@ class Connection(asyncio.Protocol):
         assert self._exchange is None
         self._exchange = exchange
         exchange.stop = self.drop
+        if exchange.request.on_piece is not None:
+            self._reader.restart(streamed=True)
         body = exchange.request.body
         if len(body) <= _COPIED:
             transport.write(head + body)
@@ -120,11 +122,20 @@ class Connection(asyncio.Protocol):
             self.drop()
             return
         reader.feed(data)
+        if exchange.request.on_piece is not None and not self._passed_on(exchange, exchange.request.on_piece):
+            return
         if reader.complete or reader.problem is not None:
             self._answered(exchange)
             return
         self._heard = True
         self._watch(min(exchange.ends_at, self._loop.time() + exchange.request.timeouts.idle))
+
+    def _passed_on(self, exchange: Exchange, on_piece: OnPiece) -> bool:
+        """Tell what came of an event stream; whether the request is still wanted afterwards."""
+        piece = self._reader.pieces()
+        if piece is not None:
+            on_piece(piece)
+        return self._exchange is exchange
 
     def eof_received(self) -> None:
         """The server sends nothing more, which ends an answer that has no length. The transport closes itself."""

@@ -54,6 +54,8 @@ class Request:
     headers: HeaderFields
     body: bytes
     timeouts: Timeouts
+    on_piece: "OnPiece | None" = None
+    """Gets the body of an event stream of status 200 while it comes; the answer's own body is empty then."""
 
 
 @dataclass(slots=True)
@@ -95,6 +97,8 @@ class TransportFailure:
     headers: Headers = field(default_factory=dict)
 
 
+OnPiece: TypeAlias = Callable[[bytes], None]
+"""Called on the loop with the next bytes of a body. It may cancel the request."""
 Result: TypeAlias = Answer | TransportFailure
 Done: TypeAlias = Callable[[Result], None]
 Cancel: TypeAlias = Callable[[], None]

@@ -28,9 +28,11 @@ class AnswerReader:
         "_limit",
         "_limits",
         "_parser",
+        "_pieces",
         "_silence",
         "_size",
         "_status",
+        "_streamed",
         "_until_close",
         "complete",
         "keep_alive",
@@ -44,8 +46,10 @@ class AnswerReader:
         self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
         self.restart()
 
-    def restart(self) -> None:
-        """Another answer is expected."""
+    def restart(self, *, streamed: bool = False) -> None:
+        """Another answer is expected. `streamed`: where it is an event stream, its body is to be had by `pieces`."""
+        self._streamed = streamed
+        self._pieces: list[bytes] | None = None
         self.complete = False
         self.keep_alive = False
         self.problem: tuple[Kind, str] | None = None
@@ -70,6 +74,14 @@ class AnswerReader:
         self._silence = 0 if self._size > before else self._silence + len(data)
         if self._silence > self._limits.head and not self.complete:
             self._too_much_head()
+
+    def pieces(self) -> bytes | None:
+        """What came of an event stream since the last time; None where nothing did, or the answer is none."""
+        if not self._pieces:
+            return None
+        [first, *more] = self._pieces
+        self._pieces.clear()
+        return b"".join((first, *more)) if more else first
 
     def end_of_stream(self) -> None:
         """The server sends nothing more: an answer that ends with its connection is complete."""
@@ -124,6 +136,8 @@ class AnswerReader:
             self._stop(Kind.PROTOCOL, f"the answer has the status {status}")
         self._status = status
         self._limit = self._limits.answer if status == 200 else self._limits.error
+        if self._streamed and status == 200 and _is_event_stream(self._headers):
+            self._pieces = []
         coding, length = self._headers.get(b"transfer-encoding"), self._headers.get(b"content-length")
         if status in _BODILESS:
             return
@@ -141,7 +155,9 @@ class AnswerReader:
         self._size += len(data)
         if self._size > self._limit:
             self._too_long()
-        if self._buffer is not None:
+        if self._pieces is not None:
+            self._pieces.append(data)
+        elif self._buffer is not None:
             self._buffer += data
         elif self._body:
             self._buffer = bytearray(self._body) + data
@@ -165,3 +181,9 @@ class AnswerReader:
     def _stop(self, kind: Kind, message: str) -> None:
         self.problem = kind, message
         raise _Stop
+
+
+def _is_event_stream(headers: Headers) -> bool:
+    """An event stream that can be read as it comes: nobody asked for an encoded one."""
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return kind == b"text/event-stream" and headers.get(b"content-encoding", b"identity").lower() == b"identity"

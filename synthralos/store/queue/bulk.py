@@ -175,7 +175,8 @@ def _again(connection: sa.Connection, rows: Sequence[Any], values: dict[str, Any
 def _next(connection: sa.Connection, operation: BulkOperation, most: int) -> Sequence[Any]:
     """The next jobs by id, locked. What failed after the operation was made is none of its own."""
     columns = (
-        id_text(results.c.job_id), results.c.failure, results.c.plan_key, results.c.attempts, jobs.c.lane, jobs.c.organization,
+        id_text(results.c.job_id), results.c.failure, results.c.plan_key, results.c.attempts, jobs.c.lane,
+        jobs.c.organization,
         sa.func.coalesce(results.c.constraints, jobs.c.constraints).label("constraints"),
     )  # fmt: skip
     query = dead_letters(operation.filter, operation.scope, *columns)

@@ -1,11 +1,14 @@
 """Housekeeping: what is deleted because nobody can have a use for it any more. Small transactions, safe to repeat."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
+from synthralos.domain.ids import id_at
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import asked_at, word
-from synthralos.store.tables import idempotency_keys, open_jobs, processes, prompt_similarity_logs
+from synthralos.store.tables import idempotency_keys, open_jobs, processes, prompt_similarity_logs, stream_chunks
 
 
 class Housekeeping:
@@ -44,6 +47,12 @@ class Housekeeping:
         logs = prompt_similarity_logs.c
         old = sa.select(logs.job_id).where(logs.at < asked_at(sa.literal(-older_than))).order_by(logs.at).limit(limit)
         return self._delete(sa.delete(prompt_similarity_logs).where(logs.job_id.in_(old)))
+
+    def prune_stream_chunks(self, jobs_before: datetime, limit: int = 5000) -> int:
+        """Forget what was streamed of jobs that were handed in before that time: the rest is in their results."""
+        key = tuple(stream_chunks.primary_key.columns)
+        old = sa.select(*key).where(stream_chunks.c.job_id < id_at(jobs_before)).order_by(*key).limit(limit)
+        return self._delete(sa.delete(stream_chunks).where(sa.tuple_(*key).in_(old)))
 
     def _delete(self, statement: sa.Delete) -> int:
         with self._database.transaction() as connection:

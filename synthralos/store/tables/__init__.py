@@ -19,6 +19,7 @@ from synthralos.store.tables.configuration import (
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
+from synthralos.store.tables.streams import stream_chunks
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
 
 __all__ = [
@@ -54,4 +55,5 @@ __all__ = [
     "prompt_similarity_logs",
     "results",
     "routing_plans",
+    "stream_chunks",
 ]
