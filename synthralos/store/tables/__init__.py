@@ -15,6 +15,7 @@ from synthralos.store.tables.configuration import (
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
+from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "api_keys",
     "attempts",
     "audit_log",
+    "backfills",
     "catalog_entries",
     "config_version",
     "deployments",
     "event_logs",
     "export_backlog",
     "feature_flags",
+    "firings",
     "idempotency_keys",
     "jobs",
     "leaders",
@@ -45,4 +48,5 @@ __all__ = [
     "prompt_similarity_logs",
     "results",
     "routing_plans",
+    "schedules",
 ]
