@@ -18,6 +18,7 @@ class Topic(StrEnum):
     """`finished`: the job is over. `changed`: it waits for something else now.
 
     `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
+    `schedules`: a schedule was written (its id stands in place of a job's).
     `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
     """
 
@@ -26,6 +27,7 @@ class Topic(StrEnum):
     CLAIM_REVOKED = "synthralos_claim_revoked"
     CONFIG = "synthralos_config"
     CROWDED = "synthralos_crowded"
+    SCHEDULES = "synthralos_schedules"
 
 
 Listener = Callable[[Sequence[str] | None], None]

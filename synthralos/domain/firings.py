@@ -60,6 +60,7 @@ class Due(NamedTuple):
 def due_ticks(schedule: Schedule, first: datetime, held_until: datetime | None, now: datetime) -> Due:
     """What the schedule has to do by `now`, where its tick `first` is the first that nobody decided about.
 
+    `first` is a tick whatever the schedule says by now: rules of time zones change, and clocks are set.
     `held_until`: it backs off until then. Of the ticks that come before that, the last one fires then.
     """
     found, early = _gathered(schedule, first, now)
@@ -115,19 +116,18 @@ def ended_as(states: Sequence[str]) -> Ended:
 
 def _gathered(schedule: Schedule, first: datetime, now: datetime) -> tuple[list[Tick], list[Decision]]:
     """The ticks from `first` until `now`; where they are very many the newest, and one decision about the others."""
-    following = next_tick(schedule, first)
+    known, following = tick_at(schedule, first), next_tick(schedule, first)
     if following is None or following.fire_at > now:
-        return [tick_at(schedule, first)], []
-    before = first - timedelta(microseconds=1)
-    found = ticks(schedule, before, now, MOST_AT_ONCE + 1)
-    if len(found) <= MOST_AT_ONCE:
-        return found, []
+        return [known], []
+    later = ticks(schedule, first, now, MOST_AT_ONCE)
+    if len(later) < MOST_AT_ONCE:
+        return [known, *later], []
     most = max(MOST_AT_ONCE, schedule.most_caught_up if schedule.misfire is Misfire.ALL else 0)
-    newest = newest_ticks(schedule, before, now, most)
-    if newest[0].fire_at <= first:
-        return newest, []
+    newest = newest_ticks(schedule, first, now, most)
+    if newest[0] == following:
+        return [known, *newest], []
     reason = f"this one and all before {newest[0].fire_at:%Y-%m-%dT%H:%M:%SZ}: nothing could fire them"
-    return newest, [Decision(tick_at(schedule, first), Outcome.MISSED, reason)]
+    return newest, [Decision(known, Outcome.MISSED, reason)]
 
 
 def _caught_up(schedule: Schedule, due: Sequence[Tick], now: datetime) -> Iterator[Decision]:

@@ -30,8 +30,8 @@ schedules = sa.Table(
     sa.Index("schedules_by_workspace", "organization", "workspace", "id"),
 )
 """`document` is what people wrote (`Schedule.to_json` without the columns that stand here). `version` counts their
-changes, `revision` every write of the row: who writes on what was read before names it. `next_fire_at` is the first tick
-that nobody has decided about, and `next_due_at` when its time is, with jitter and backoff; both are NULL while the
+changes, `revision` every write of the row: who writes on what was read before names it. `next_fire_at` is the first
+tick that nobody has decided about, and `next_due_at` when its time is, with jitter and backoff; both are NULL while the
 schedule is paused or over. `failures` are those in a row."""
 
 firings = sa.Table(
