@@ -1,9 +1,8 @@
 """What was handed in: stored, then made known, once for all that was stored in one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from pipelines.spending import LEAST_OUTPUT
-from pipelines.tokens import prompt_size
+from pipelines.intake.lines import stand_in_line
 from synthralos.control.announcer import Announcer
 from synthralos.control.crowding import Crowding
 from synthralos.control.ringing import Place
@@ -25,7 +24,7 @@ class Arrivals:
     def accept(self, submissions: Sequence[Submission]) -> list[Accepted | KeyReused]:
         """Store all; count those jobs that are new, and ring for them, but for those that are to wait in line."""
         if self._crowding.now:
-            _stand_in_line(job for submission in submissions for job in submission.jobs)
+            stand_in_line(job for submission in submissions for job in submission.jobs)
         notices = self._announcer.notices(_place(job) for submission in submissions for job in submission.jobs)
         answers = self._submissions.accept(submissions, notices)
         new = [
@@ -43,12 +42,3 @@ class Arrivals:
 
 def _place(job: NewJob) -> Place:
     return Stage.GUARD, job.lane, job.id
-
-
-def _stand_in_line(jobs: Iterable[NewJob]) -> None:
-    """Bulk jobs wait in line, with the tokens that they are expected to take."""
-    for job in jobs:
-        if job.lane is Lane.BULK:
-            request = job.request
-            output = LEAST_OUTPUT if request.max_output_tokens is None else request.max_output_tokens
-            job.line_tokens = prompt_size(request).estimate + output

@@ -16,7 +16,7 @@ PIECE = 500
 TURN = 1.0
 """Seconds of one round, after which others of the leader's tasks may want the thread."""
 
-LOOK_EVERY = 0.5
+BULK_EVERY = 0.5
 """Seconds between two rounds."""
 
 
@@ -69,7 +69,7 @@ class BulkRunner:
         if rate is None:
             return PIECE
         now = self._clock()
-        credit, at = self._credit.get(operation.id, (max(1.0, rate * LOOK_EVERY), now))
+        credit, at = self._credit.get(operation.id, (max(1.0, rate * BULK_EVERY), now))
         credit = min(max(1.0, rate), credit + (now - at) * rate)
         self._credit[operation.id] = credit, now
         return int(credit)

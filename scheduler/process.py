@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
 from pipelines.providers.table import check_deployment
-from scheduler.bulk import LOOK_EVERY, BulkRunner
+from scheduler.bulk import BULK_EVERY, BulkRunner
+from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
+from scheduler.firing_parts import build_firing
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
 from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
 from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.sweeper import Sweeper
+from synthralos.bus.protocol import Topic
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
@@ -22,6 +25,7 @@ from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.queue.bulk import BulkOperations
+from synthralos.store.queue.leading import Lead
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient
 from synthralos.streams.protocol import KEEP_SECONDS
@@ -33,6 +37,12 @@ DAY = 86_400.0
 
 HOUSEKEEPING_EVERY = 300.0
 """Seconds between rounds of housekeeping."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks for firings whose jobs have ended."""
+
+KEEP_FIRINGS = 90 * DAY
+"""Seconds for which what became of a tick is kept, after all its jobs have ended."""
 
 KEEP_PROCESSES = DAY
 """Seconds for which operators can see a process that has ended."""
@@ -57,6 +67,10 @@ class SchedulerProcess:
             metrics=core.metrics,
             weight=lambda organization, plan: core.live.current.limits_for(organization, plan).weight,
         )
+        self._schedules = build_firing(core, self._lead)
+        self._fire_safely = ResilientTask("the scheduler's firing", self._fire, core.outages)
+        self._next_tick = 0.0
+        self._ticking: Rounds | None = None
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         self._bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
         self._sweeping_term: int | None = None
@@ -77,25 +91,30 @@ class SchedulerProcess:
         return self._term() is not None
 
     def start(self) -> None:
-        """Start the sweeper's thread, and the recurring jobs in APScheduler's. Returns at once."""
+        """Start the threads that sweep and fire, and the recurring jobs in APScheduler's. Returns at once."""
         _quiet_apscheduler()
         self._live.start(self._bus)
         scheduler = BackgroundScheduler(timezone=UTC)
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
         self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
-        self._add(scheduler, "bulk operations", self._bulk.round, LOOK_EVERY)
+        self._add(scheduler, "bulk operations", self._bulk.round, BULK_EVERY)
+        self._add(scheduler, "firing_ends", self._schedules.looks.look, LOOK_EVERY)
         self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
         scheduler.start()
         self._scheduler = scheduler
         self._rounds = Rounds(self._round, self._bus, self._settings.sweep_interval)
         self._rounds.start()
+        self._schedules.crowding.start()
+        self._ticking = Rounds(self._tick, self._bus, SHORTEST_PAUSE, Topic.SCHEDULES, "firing")
+        self._ticking.start()
 
     def stop(self) -> None:
         """Finish the round that runs, let another process lead, and sign off."""
-        if self._rounds is not None:
-            self._rounds.stop()
-            self._rounds = None
+        for thread in (self._ticking, self._rounds):
+            if thread is not None:
+                thread.stop()
+        self._ticking = self._rounds = None
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
@@ -149,6 +168,18 @@ class SchedulerProcess:
         self._sweep_safely()
         return self._next_round
 
+    def _tick(self) -> float:
+        """Fire what is due, if this process leads; the seconds until something will be."""
+        self._next_tick = LONGEST_PAUSE
+        self._fire_safely()
+        return self._next_tick
+
+    def _fire(self) -> bool:
+        if not self.leads:
+            return False
+        self._next_tick = self._schedules.firing.round()
+        return True
+
     def _sweep(self) -> bool:
         term = self._term()
         if term is None:
@@ -167,11 +198,20 @@ class SchedulerProcess:
             pass
         while self._housekeeping.prune_processes(KEEP_PROCESSES):
             pass
+        while self._housekeeping.prune_firings(KEEP_FIRINGS):
+            pass
         while self._housekeeping.prune_similarity_logs(self._settings.similarity_days * DAY):
             pass
         while self._housekeeping.prune_stream_chunks(datetime.now(UTC) - timedelta(seconds=KEEP_SECONDS)):
             pass
         return True
+
+    def _lead(self) -> Lead | None:
+        if self._identity is None:
+            return None
+        process_id, leader = self._identity
+        term = leader.term
+        return None if term is None else Lead(ROLE, process_id, term)
 
     def _term(self) -> int | None:
         return self._identity[1].term if self._identity else None

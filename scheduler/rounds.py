@@ -1,4 +1,4 @@
-"""The sweeper's thread: round after round, asleep for as long as nothing is due."""
+"""A thread that makes round after round, asleep for as long as nothing is due: the sweeper's, and the firing's."""
 
 import threading
 import time
@@ -8,20 +8,28 @@ from synthralos.bus.protocol import Bus, Topic
 
 
 class Rounds:
-    """Calls `sweep` again when the seconds that it gave are over, or when the bus says that a job has changed.
+    """Calls `sweep` again when the seconds that it gave are over, or when the bus says that something has changed.
 
     A job that was parked a moment ago may be due before anything that the last round knew of. Between two rounds are at
     least `pause` seconds, except where a round left something undone (it then gives 0).
     """
 
-    def __init__(self, sweep: Callable[[], float], bus: Bus, pause: float) -> None:
-        """`sweep` never raises."""
+    def __init__(
+        self,
+        sweep: Callable[[], float],
+        bus: Bus,
+        pause: float,
+        topic: Topic = Topic.CHANGED,
+        name: str = "sweeper",
+    ) -> None:
+        """`sweep` never raises. What is said of the `topic` wakes it; `name` is the thread's."""
         self._sweep = sweep
         self._bus = bus
         self._pause = pause
+        self._topic = topic
         self._changed = threading.Condition()
         self._heard = self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -35,7 +43,7 @@ class Rounds:
         self._thread.join()
 
     def _run(self) -> None:
-        self._bus.subscribe(Topic.CHANGED, self._wake)
+        self._bus.subscribe(self._topic, self._wake)
         while not self._stopped:
             with self._changed:
                 self._heard = False

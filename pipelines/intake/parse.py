@@ -96,6 +96,19 @@ def build(
     return jobs
 
 
+def build_again(data: dict[str, Any], tenant: Tenant, now: datetime) -> NewJob:
+    """A new job of a document that was accepted before, as a template; raises `InvalidJob` where it is none any more.
+
+    Names of the catalog are not looked at: what became of them is routing's to say.
+    """
+    try:
+        job = _validate(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise InvalidJob(field_errors(details, data, "", remedy_for)) from None
+    return _new_job(data, job, tenant, Lane.BULK, None, now)
+
+
 def _rooted(error: FieldError) -> FieldError:
     return error if error.field else FieldError("body", error.problem, error.remedy)
 

@@ -18,6 +18,7 @@ class Topic(StrEnum):
     """`finished`: the job is over. `changed`: it waits for something else now.
 
     `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
+    `schedules`: a schedule was written (its id stands in place of a job's).
     `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
     `breakers`: circuit breakers (their names stand in place of ids) have changed.
     `deltas`: more of the job's answer was kept. `listening`: somebody wants to hear of that.
@@ -31,6 +32,7 @@ class Topic(StrEnum):
     BREAKERS = "synthralos_breakers"
     DELTAS = "synthralos_deltas"
     LISTENING = "synthralos_listening"
+    SCHEDULES = "synthralos_schedules"
 
 
 Listener = Callable[[Sequence[str] | None], None]

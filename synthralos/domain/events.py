@@ -69,6 +69,15 @@ class Rerouted(Retried):
     changes: Annotated[dict[str, Any], Field(description="what was laid over its constraints")]
 
 
+class SchedulePaused(Payload):
+    """The job was the last failure after which its schedule paused by itself."""
+
+    kind = "schedule_paused"
+
+    schedule_id: str
+    failures: Annotated[int, Field(description="failures of the schedule in a row")]
+
+
 class Lost(Payload):
     """The job's worker died; the job waits for another one."""
 
@@ -90,7 +99,7 @@ class Buried(Lost):
 
 
 EVENTS: Mapping[str, type[Payload]] = {
-    model.kind: model for model in (Healed, Cancelled, Retried, Rerouted, Lost, Isolated, Buried)
+    model.kind: model for model in (Healed, Cancelled, Retried, Rerouted, SchedulePaused, Lost, Isolated, Buried)
 }
 """Every kind of event, with what it says."""
 

@@ -22,6 +22,8 @@ class Permission(StrEnum):
     WRITE_FLAGS = "flags:write"
     READ_POLICIES = "policies:read"
     WRITE_POLICIES = "policies:write"
+    READ_SCHEDULES = "schedules:read"
+    WRITE_SCHEDULES = "schedules:write"
     READ_AUDIT = "audit:read"
     READ_KEYS = "keys:read"
     WRITE_KEYS = "keys:write"
@@ -38,8 +40,16 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_VIEWS = frozenset({Permission.READ_JOBS, Permission.READ_METRICS, Permission.READ_DEPLOYMENTS, Permission.READ_LIMITS})
-_SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS}
+_VIEWS = frozenset(
+    {
+        Permission.READ_JOBS,
+        Permission.READ_METRICS,
+        Permission.READ_DEPLOYMENTS,
+        Permission.READ_LIMITS,
+        Permission.READ_SCHEDULES,
+    }
+)
+_SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS, Permission.WRITE_SCHEDULES}
 _OPERATES = _SERVES | {
     Permission.RETRY_JOBS,
     Permission.REROUTE_JOBS,

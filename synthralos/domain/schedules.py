@@ -1,17 +1,14 @@
-"""Schedules: jobs that recur. What one says, and at which instants it fires. Pure: no clock but the caller's."""
+"""Schedules: jobs that recur. What one says. When it fires is `ticks`'s."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import lru_cache
-from hashlib import sha256
-from itertools import count, islice
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from synthralos.domain.cron import Cron
-from synthralos.domain.zone_time import ClockChange, Instant, instants
 
 
 class Misfire(StrEnum):
@@ -42,6 +39,10 @@ class InvalidSchedule(ValueError):
 
 
 MOST_CAUGHT_UP = 10_000
+MOST_STEPS = 20
+"""Jobs that one firing starts at most."""
+MOST_DATES, MOST_WINDOWS = 1_000, 100
+"""Days and windows that one schedule may exclude."""
 LONGEST_SECONDS = 366 * 86_400
 """No interval, jitter, catch-up window or pause of a schedule is longer."""
 
@@ -80,6 +81,8 @@ class Exclusions:
     windows: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
+        _check("exclusions.dates", len(self.dates), 0, MOST_DATES)
+        _check("exclusions.windows", len(self.windows), 0, MOST_WINDOWS)
         for number, window in enumerate(self.windows):
             _check_order(f"exclusions.windows[{number}].end", window.start, window.end)
 
@@ -88,25 +91,27 @@ class Exclusions:
 class Schedule:
     """A recurring job. Raises `InvalidSchedule` where a field says what cannot be.
 
-    `job` is a document as `POST /api/v1/jobs` takes one. It fires by `cron` or every `interval_seconds`, counted from
-    `start` (else from 1970) in seconds that pass, whatever clocks do; from `start` to before `end`, up to
-    `jitter_seconds` after its time. Ticks missed for longer than `catch_up_seconds` are given up; of the others,
-    `misfire` fires none, the last, or all, `most_caught_up` at most. It pauses after `pause_after` failures in a row
-    (None: never).
+    `job` is a document as `POST /api/v1/jobs` takes one; or `steps` are several, which start as one run. It fires by
+    `cron` or every `interval_seconds`, counted from `start` (else from 1970) in seconds that pass, whatever clocks do;
+    from `start` to before `end`, up to `jitter_seconds` after its time. Ticks missed for longer than `catch_up_seconds`
+    are given up; of the others, `misfire` fires none, the last, or all, `most_caught_up` at most. It pauses after
+    `pause_after` failures in a row (None: never).
     """
 
     id: str
     organization: str
     workspace: str
     name: str
-    job: Mapping[str, Any]
+    job: Mapping[str, Any] | None = None
+    steps: tuple[Mapping[str, Any], ...] = ()
+    user: str | None = None
     cron: str | None = None
     interval_seconds: int | None = None
     time_zone: str = "UTC"
     start: datetime | None = None
     end: datetime | None = None
     jitter_seconds: int = 0
-    exclusions: Exclusions = Exclusions()
+    exclusions: Exclusions = field(default_factory=Exclusions)
     catch_up_seconds: int = 3_600
     misfire: Misfire = Misfire.LAST
     most_caught_up: int = 100
@@ -117,6 +122,9 @@ class Schedule:
     pause_note: str = ""
 
     def __post_init__(self) -> None:
+        if (self.job is None) == (not self.steps):
+            raise InvalidSchedule("job", "or steps has to say what it starts", "give exactly one of them")
+        _check("steps", len(self.steps), 0, MOST_STEPS)
         _check_timing(self)
         _check("jitter_seconds", self.jitter_seconds, 0, LONGEST_SECONDS)
         _check("catch_up_seconds", self.catch_up_seconds, 0, LONGEST_SECONDS)
@@ -129,7 +137,8 @@ class Schedule:
         windows = [{"start": _text(each.start), "end": _text(each.end)} for each in self.exclusions.windows]
         return {
             **asdict(self),
-            "job": dict(self.job),
+            "job": None if self.job is None else dict(self.job),
+            "steps": [dict(step) for step in self.steps],
             "start": _text(self.start),
             "end": _text(self.end),
             "exclusions": {"dates": sorted(map(str, self.exclusions.dates)), "windows": windows},
@@ -148,64 +157,14 @@ class Schedule:
             "misfire": Misfire(data["misfire"]),
             "overlap": Overlap(data["overlap"]),
             "backoff": Backoff(**data["backoff"]),
+            "steps": tuple(data["steps"]),
         }
         return cls(**{**data, **times, **kinds})
 
 
-class Tick(NamedTuple):
-    """One time that a schedule fires.
-
-    `fire_at` (UTC) is what the tick is known by: no two ticks of a schedule have the same. `due_at` is `fire_at` and
-    the jitter. `change`: what moved clocks did to it.
-    """
-
-    fire_at: datetime
-    due_at: datetime
-    change: ClockChange | None = None
-
-
-def ticks(schedule: Schedule, after: datetime, until: datetime, limit: int) -> list[Tick]:
-    """The first `limit` ticks with `after` < `fire_at` <= `until`, in order. `zone_time` has the rule on moved clocks.
-
-    The same arguments give the same ticks on every machine and at any time; whether it is paused makes no difference.
-    """
-    after, until = after.astimezone(UTC), until.astimezone(UTC)
-    if schedule.start is not None:
-        after = max(after, schedule.start - timedelta(microseconds=1))
-    if schedule.end is not None:
-        until = min(until, schedule.end - timedelta(microseconds=1))
-    zone = ZoneInfo(schedule.time_zone)
-    found = instants(_cron(schedule.cron), zone, after, until) if schedule.cron else _steps(schedule, after, until)
-    fired = (each for each in found if not _excluded(schedule.exclusions, each.at, zone))
-    return [_tick(schedule, each) for each in islice(fired, limit)]
-
-
-def _tick(schedule: Schedule, instant: Instant) -> Tick:
-    if not schedule.jitter_seconds:
-        return Tick(instant.at, instant.at, instant.change)
-    digest = sha256(f"{schedule.id}\0{instant.at.isoformat()}".encode()).digest()
-    milliseconds = int.from_bytes(digest[:8]) % (schedule.jitter_seconds * 1000 + 1)
-    return Tick(instant.at, instant.at + timedelta(milliseconds=milliseconds), instant.change)
-
-
-def _steps(schedule: Schedule, after: datetime, until: datetime) -> Iterator[Instant]:
-    step = timedelta(seconds=schedule.interval_seconds or 0)
-    first = schedule.start or datetime(1970, 1, 1, tzinfo=UTC)
-    for number in count(max(0, (after - first) // step + 1)):
-        at = (first + number * step).astimezone(UTC)
-        if at > until:
-            return
-        yield Instant(at)
-
-
-def _excluded(exclusions: Exclusions, at: datetime, zone: ZoneInfo) -> bool:
-    if exclusions.dates and at.astimezone(zone).date() in exclusions.dates:
-        return True
-    return any(window.start <= at < window.end for window in exclusions.windows)
-
-
 @lru_cache(4096)
-def _cron(expression: str) -> Cron:
+def read_cron(expression: str) -> Cron:
+    """The expression, read; raises `ValueError`."""
     return Cron(expression)
 
 
@@ -216,7 +175,7 @@ def _check_timing(schedule: Schedule) -> None:
         _check("interval_seconds", schedule.interval_seconds, 1, LONGEST_SECONDS)
     if schedule.cron is not None:
         try:
-            _cron(schedule.cron)
+            read_cron(schedule.cron)
         except ValueError as error:
             raise InvalidSchedule("cron", "cannot be read", str(error)) from error
     try:

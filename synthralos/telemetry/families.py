@@ -70,7 +70,7 @@ REQUESTS = _histogram(
     "duration of a request; its count: requests",
     _SECONDS,
 )
-ACCEPTED = _counter("jobs_accepted", "lane", "API", "jobs that were stored and answered 202")
+ACCEPTED = _counter("jobs_accepted", "lane", "API, scheduler", "jobs that were stored: answered 202, or scheduled")
 WAITED_FOR = _gauge("jobs_waited_for", "", "API", "jobs whose end a client waits for")
 
 ENDED = _counter("jobs_ended", "lane state", "API, worker, scheduler", "jobs that came to an end, by their state")
@@ -120,6 +120,10 @@ EXPORTED = _counter(
 
 LEADS = _gauge("scheduler_leads", "", "scheduler", "1 where this scheduler leads")
 SWEPT = _counter("swept_jobs", "move", "scheduler", "jobs that the sweeper moved: woken, expired, freed, rung_again")
+FIRINGS = _counter("schedule_ticks", "outcome", "scheduler", "ticks: fired, waiting, skipped, missed, backfill")
+FIRING_LATENESS = _histogram(
+    "schedule_lateness_seconds", "", "scheduler", "from when a tick was due until its jobs were stored", _SECONDS
+)
 PROCESSES = _gauge("processes", "kind", "scheduler (leader)", "processes whose heartbeat is fresh")
 QUEUE_JOBS = _gauge("queue_jobs", "stage lane", "scheduler (leader)", "queued jobs; 2000 means so many or more")
 QUEUE_AGE = _gauge("queue_oldest_seconds", "stage lane", "scheduler (leader)", "how long the queue's head has waited")

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synthralos.domain.schedules import Schedule, ticks
+from synthralos.domain.schedules import Schedule
+from synthralos.domain.ticks import ticks
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 FIRST_YEAR = datetime(2020, 1, 1, tzinfo=UTC)

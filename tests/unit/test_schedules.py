@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from synthralos.domain.schedules import Backoff, Exclusions, InvalidSchedule, Misfire, Overlap, Schedule, Window, ticks
+from synthralos.domain.schedules import Backoff, Exclusions, InvalidSchedule, Misfire, Overlap, Schedule, Window
+from synthralos.domain.ticks import ticks
 from synthralos.domain.zone_time import ClockChange
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -105,7 +105,8 @@ class Submissions:
         with self._database.transaction() as connection:
             earlier = self._take_keys(connection, submissions)
             answers = [_answer(submission, earlier) for submission in submissions]
-            self._insert(connection, [s for s, a in zip(submissions, answers, strict=True) if _is_new(a)])
+            new = [s for s, a in zip(submissions, answers, strict=True) if _is_new(a)]
+            self.insert(connection, [job for submission in new for job in submission.jobs])
             if told and self._tells:
                 connection.execute(tell(), told)
         return answers
@@ -120,9 +121,12 @@ class Submissions:
             found = connection.execute(query).one_or_none()
         return list(found.job_ids) if found is not None and found.fingerprint == used.fingerprint else None
 
-    def _insert(self, connection: sa.Connection, submissions: Sequence[Submission]) -> None:
-        """Rows of jobs that are there already stay as they are: this write is repeated where its commit is in doubt."""
-        rows = [_job_row(job) for submission in submissions for job in submission.jobs]
+    def insert(self, connection: sa.Connection, accepted: Sequence[NewJob]) -> None:
+        """Store jobs within the caller's transaction. Those that are there already stay as they are.
+
+        A write is repeated where its commit is in doubt.
+        """
+        rows = [_job_row(job) for job in accepted]
         new = set(connection.execute(self._insert_jobs, {"rows": encode_rows(rows)}).scalars()) if rows else set()
         opened = [{name: row.get(name) for name in _OPENED} for row in rows if row["id"] in new]
         if opened:

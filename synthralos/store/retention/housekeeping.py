@@ -4,11 +4,19 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from synthralos.domain.firings import Outcome
 from synthralos.domain.ids import id_at
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.types import asked_at, word
-from synthralos.store.tables import idempotency_keys, open_jobs, processes, prompt_similarity_logs, stream_chunks
+from synthralos.store.sql.types import asked_at, one_of, word
+from synthralos.store.tables import (
+    firings,
+    idempotency_keys,
+    open_jobs,
+    processes,
+    prompt_similarity_logs,
+    stream_chunks,
+)
 
 
 class Housekeeping:
@@ -53,6 +61,14 @@ class Housekeeping:
         key = tuple(stream_chunks.primary_key.columns)
         old = sa.select(*key).where(stream_chunks.c.job_id < id_at(jobs_before)).order_by(*key).limit(limit)
         return self._delete(sa.delete(stream_chunks).where(sa.tuple_(*key).in_(old)))
+
+    def prune_firings(self, older_than: float, limit: int = 5000) -> int:
+        """Forget what became of ticks more than `older_than` seconds ago, where nothing of it waits or runs."""
+        key = tuple(firings.primary_key.columns)
+        over = sa.or_(firings.c.ended.is_not(None), one_of(firings.c.outcome, (Outcome.SKIPPED, Outcome.MISSED)))
+        old = sa.select(*key).where(firings.c.decided_at < asked_at(sa.literal(-older_than)), over)
+        old = old.order_by(firings.c.decided_at).limit(limit)
+        return self._delete(sa.delete(firings).where(sa.tuple_(*key).in_(old)))
 
     def _delete(self, statement: sa.Delete) -> int:
         with self._database.transaction() as connection:

@@ -19,6 +19,7 @@ from synthralos.store.tables.configuration import (
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
+from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
 
@@ -29,6 +30,7 @@ __all__ = [
     "api_keys",
     "attempts",
     "audit_log",
+    "backfills",
     "breaker_changes",
     "breakers",
     "bulk_operations",
@@ -38,6 +40,7 @@ __all__ = [
     "event_logs",
     "export_backlog",
     "feature_flags",
+    "firings",
     "idempotency_keys",
     "jobs",
     "leaders",
@@ -55,5 +58,6 @@ __all__ = [
     "prompt_similarity_logs",
     "results",
     "routing_plans",
+    "schedules",
     "stream_chunks",
 ]

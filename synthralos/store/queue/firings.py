@@ -1,0 +1,252 @@
+"""What the leader of the schedulers reads and writes to fire schedules: ticks and their jobs in one transaction."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from synthralos.domain.firings import Outcome
+from synthralos.domain.jobs import NewJob
+from synthralos.store.admin.schedules import StoredSchedule, stored_schedule
+from synthralos.store.queue.leading import Lead, leads
+from synthralos.store.queue.submissions import Submissions
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.recordset import Columns, Row, encode_rows, insert_ignoring, recordset
+from synthralos.store.sql.types import Id, Json, asked_at, encode_time, one_of, utcnow, word
+from synthralos.store.tables import firings, open_jobs, organizations, schedules
+
+IDS_A_QUERY = 1_000
+BROKEN_SECONDS = 60
+"""Until a schedule that cannot be read is looked at again."""
+
+_FIRING: Columns = {
+    "schedule_id": Id, "fire_at": firings.c.fire_at.type, "organization": sa.Text(), "outcome": sa.Text(),
+    "reason": sa.Text(), "job_ids": Json, "run_id": sa.Text(), "backfill_id": Id, "lateness_ms": sa.Integer(),
+}  # fmt: skip
+_MOVE: Columns = {
+    "id": Id, "revision": sa.BigInteger(), "next_fire_at": firings.c.fire_at.type,
+    "next_due_at": firings.c.fire_at.type,
+}  # fmt: skip
+STARTED = one_of(firings.c.outcome, (Outcome.FIRED, Outcome.BACKFILL))
+
+
+class NewFiring(NamedTuple):
+    """What is to become of one tick. `lateness` in seconds, for ticks that fire; None for others."""
+
+    schedule_id: str
+    fire_at: datetime
+    organization: str
+    outcome: Outcome
+    reason: str = ""
+    jobs: Sequence[NewJob] = ()
+    run_id: str | None = None
+    backfill_id: str | None = None
+    lateness: float | None = None
+
+    @property
+    def key(self) -> tuple[str, datetime]:
+        """What no two firings have alike."""
+        return self.schedule_id, self.fire_at
+
+
+class Move(NamedTuple):
+    """Everything before `next_fire_at` is decided about, if nobody has written the schedule since `revision`."""
+
+    schedule_id: str
+    revision: int
+    next_fire_at: datetime | None
+    next_due_at: datetime | None
+
+
+class Ready(NamedTuple):
+    """A schedule that is due, and the account plan of its organization."""
+
+    stored: StoredSchedule
+    plan: str
+
+
+class Broken(NamedTuple):
+    """A schedule that this release does not understand."""
+
+    move: Move
+    problem: str
+
+
+class Found(NamedTuple):
+    """What was read at `now`, the database's time; `due_at`: when the first of all schedules is due."""
+
+    now: datetime
+    ready: list[Ready]
+    broken: list[Broken]
+    due_at: datetime | None
+
+
+class Busy(NamedTuple):
+    """`live`: jobs of earlier firings that have not ended. `waiting`: so many ticks wait for that."""
+
+    live: Sequence[str] = ()
+    waiting: int = 0
+
+
+class Firings:
+    """Reads what is due and writes what became of it. Any number may do so at once: each tick fires once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._submissions = Submissions(database)
+        self._insert = _insert(database.dialect)
+        self._move = _move(database.dialect)
+
+    def due(self, limit: int) -> Found:
+        """The schedules that are due by the database's clock, those first that have been for longest."""
+        first = sa.select(sa.func.min(schedules.c.next_due_at)).where(schedules.c.next_due_at.is_not(None))
+        ready = _with_plan().where(schedules.c.next_due_at <= asked_at(sa.literal(0.0)))
+        with self._database.snapshot() as connection:
+            rows = connection.execute(ready.order_by(schedules.c.next_due_at).limit(limit)).all()
+            now, due_at = connection.execute(sa.select(utcnow(), first.scalar_subquery())).one()
+        return _read(rows, now, due_at)
+
+    def these(self, schedule_ids: Sequence[str]) -> Found:
+        """Those of the schedules that are still there, due or not."""
+        with self._database.snapshot() as connection:
+            rows = connection.execute(_with_plan().where(schedules.c.id.in_(schedule_ids))).all()
+            return _read(rows, connection.execute(sa.select(utcnow())).scalar_one(), None)
+
+    def busy(self, schedule_ids: Sequence[str]) -> dict[str, Busy]:
+        """What of these schedules still runs or waits; those that are idle are left out."""
+        if not schedule_ids:
+            return {}
+        of_them = firings.c.schedule_id.in_(schedule_ids)
+        started = sa.select(firings.c.schedule_id, firings.c.job_ids).where(of_them, STARTED, firings.c.ended.is_(None))
+        waiting = sa.select(firings.c.schedule_id, sa.func.count()).group_by(firings.c.schedule_id)
+        waiting = waiting.where(of_them, firings.c.outcome == word(Outcome.WAITING))
+        with self._database.snapshot() as connection:
+            jobs: dict[str, list[str]] = {}
+            for schedule_id, job_ids in connection.execute(started):
+                jobs.setdefault(schedule_id, []).extend(job_ids)
+            waits: dict[str, int] = dict(connection.execute(waiting).all())
+            still = _open(connection, [job_id for each in jobs.values() for job_id in each])
+        live = {schedule_id: [job_id for job_id in each if job_id in still] for schedule_id, each in jobs.items()}
+        found = {each: Busy(live.get(each, ()), waits.get(each, 0)) for each in live.keys() | waits.keys()}
+        return {schedule_id: each for schedule_id, each in found.items() if each.live or each.waiting}
+
+    def decide(self, lead: Lead, moves: Sequence[Move], decided: Sequence[NewFiring]) -> list[NewFiring] | None:
+        """Write what became of ticks, and their jobs: all of it or nothing. None: this process does not lead any more.
+
+        What somebody else has decided about, or whose schedule was written meanwhile, is left out of the answer.
+        """
+        rows = [_move_row(move) for move in sorted(moves)]
+        with self._database.transaction() as connection:
+            if not leads(connection, lead):
+                return None
+            moved = set(connection.execute(self._move, {"rows": encode_rows(rows)}).scalars())
+            return self.insert(connection, [firing for firing in decided if firing.schedule_id in moved])
+
+    def insert(self, connection: sa.Connection, decided: Sequence[NewFiring]) -> list[NewFiring]:
+        """The firings that were not there before, stored with their jobs."""
+        if not decided:
+            return []
+        rows = encode_rows(firing_row(firing) for firing in decided)
+        new = {(schedule_id, at) for schedule_id, at in connection.execute(self._insert, {"rows": rows})}
+        stored = [firing for firing in decided if firing.key in new]
+        self._submissions.insert(connection, [job for firing in stored for job in firing.jobs])
+        return stored
+
+    def begin(
+        self, connection: sa.Connection, firing: NewFiring, outcomes: Iterable[Outcome] = (Outcome.WAITING,)
+    ) -> bool:
+        """Have the jobs of a firing that has one of the `outcomes` start now; whether it still had."""
+        mine = firings.c.schedule_id == firing.schedule_id, firings.c.fire_at == firing.fire_at
+        values = {
+            "outcome": str(firing.outcome),
+            "reason": firing.reason,
+            "job_ids": [job.id for job in firing.jobs],
+            "run_id": firing.run_id,
+            "backfill_id": firing.backfill_id,
+            "lateness_ms": _milliseconds(firing.lateness),
+            "decided_at": utcnow(),
+        }
+        begun = sa.update(firings).where(*mine, one_of(firings.c.outcome, outcomes)).values(values)
+        if connection.execute(begun.returning(firings.c.schedule_id)).one_or_none() is None:
+            return False
+        self._submissions.insert(connection, firing.jobs)
+        return True
+
+    def start_waiting(self, lead: Lead, waiting: Sequence[NewFiring]) -> list[NewFiring] | None:
+        """Have the jobs of ticks that waited start; those that did. None: this process does not lead any more."""
+        with self._database.transaction() as connection:
+            if not leads(connection, lead):
+                return None
+            return [firing for firing in waiting if self.begin(connection, firing)]
+
+
+def _with_plan() -> Any:
+    plan = sa.func.coalesce(organizations.c.plan, "free").label("plan")
+    joined = schedules.outerjoin(organizations, organizations.c.name == schedules.c.organization)
+    return sa.select(schedules, plan).select_from(joined)
+
+
+def _read(rows: Sequence[Any], now: datetime, due_at: datetime | None) -> Found:
+    """One that cannot be read keeps nobody else from firing: it is looked at again in a minute."""
+    found = Found(now, [], [], due_at)
+    for row in rows:
+        try:
+            found.ready.append(Ready(stored_schedule(row), row.plan))
+        except (LookupError, TypeError, ValueError) as error:
+            later = Move(row.id, row.revision, row.next_fire_at, now + timedelta(seconds=BROKEN_SECONDS))
+            found.broken.append(Broken(later, repr(error)))
+    return found
+
+
+def _open(connection: sa.Connection, job_ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(job_ids), IDS_A_QUERY):
+        query = sa.select(open_jobs.c.id).where(open_jobs.c.id.in_(job_ids[start : start + IDS_A_QUERY]))
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def firing_row(firing: NewFiring) -> Row:
+    """A firing as `recordset` takes it."""
+    return {
+        "schedule_id": firing.schedule_id,
+        "fire_at": encode_time(firing.fire_at),
+        "organization": firing.organization,
+        "outcome": firing.outcome,
+        "reason": firing.reason,
+        "job_ids": [job.id for job in firing.jobs],
+        "run_id": firing.run_id,
+        "backfill_id": firing.backfill_id,
+        "lateness_ms": _milliseconds(firing.lateness),
+    }
+
+
+def _move_row(move: Move) -> Row:
+    return {
+        "id": move.schedule_id,
+        "revision": move.revision,
+        "next_fire_at": encode_time(move.next_fire_at),
+        "next_due_at": encode_time(move.next_due_at),
+    }
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else min(round(1000 * seconds), 2**31 - 1)
+
+
+def _insert(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _FIRING)
+    insert = insert_ignoring(dialect, firings, [*_FIRING, "decided_at"], sa.select(*rows.c, utcnow()))
+    return insert.returning(firings.c.schedule_id, firings.c.fire_at)
+
+
+def _move(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _MOVE)
+    same = schedules.c.id == rows.c.id, schedules.c.revision == rows.c.revision
+    values = {
+        "next_fire_at": rows.c.next_fire_at,
+        "next_due_at": rows.c.next_due_at,
+        "revision": schedules.c.revision + 1,
+    }
+    return sa.update(schedules).where(*same).values(values).returning(schedules.c.id)
