@@ -64,6 +64,7 @@ def _seconds(catalog: Catalog, decide: CompiledPolicies | None, jobs: Jobs, warm
                 decide.decide(Facts(NOW, Source(each)))
             [plan] = stage.plan([each])
             assert isinstance(plan, RoutingPlan), plan
+            assert plan.key
         best = min(best, (time.process_time() - began) / len(batch))
     say(f"  {len(catalog):,} deployments: {best * 1e6:,.1f} us a job, {len(plan.steps)} steps of the last plan")
     return best

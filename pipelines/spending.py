@@ -32,11 +32,6 @@ def dearest(deployment: Deployment, price: Price, prompt_tokens: int, tier: Serv
     return price.dearest(prompt_tokens, tier, writes_cache=writes_cache(deployment))
 
 
-def worst_cost(bound: Bound, prompt_tokens: int, output_tokens: int) -> Decimal:
-    """What so many tokens cost at most, in USD."""
-    return (prompt_tokens * bound.input + output_tokens * bound.output) / MILLION
-
-
 def affordable_output(bound: Bound, prompt_tokens: int, max_cost: Decimal) -> int:
     """The tokens of answer that `max_cost` USD allow beside the prompt; negative: they do not allow that either."""
     left = max_cost * MILLION - prompt_tokens * bound.input

@@ -4,19 +4,19 @@ The rules look at a job's `Demand` instead of the job itself: jobs with equal de
 stage asks once and remembers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pipelines.providers.table import asked_of, not_taken
-from pipelines.spending import LEAST_OUTPUT, affordable_output, dearest, worst_cost
+from pipelines.spending import LEAST_OUTPUT, affordable_output, dearest
 from synthralos.config.credentials import SANDBOX
 from synthralos.config.deployment_view import SWITCHED_OFF
 from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Constraints, Job
-from synthralos.domain.money import ServiceTier, Usage
+from synthralos.domain.money import ServiceTier
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.residency import kept_from
 
@@ -41,7 +41,7 @@ class Demand(NamedTuple):
     """Everything about a job that decides which deployments may do it. `tokens_in` and `max_output` are tokens.
 
     `tokens_billed`: what may be billed for the prompt at most; known where there is a `max_cost`.
-    `asked`: see `asked_of`.
+    `asked`: see `asked_of`. `day` (an ISO date) is the one whose prices count; without one, the catalog's own do.
     """
 
     model: str
@@ -58,6 +58,7 @@ class Demand(NamedTuple):
     tokens_billed: int = 0
     zero_retention: bool = False
     asked: frozenset[str] = frozenset()
+    day: str = ""
 
 
 Check = Callable[[Demand, Deployment], str | None]
@@ -68,11 +69,16 @@ Check = Callable[[Demand, Deployment], str | None]
 class Rule:
     """One row of the table.
 
+    `view` is the part of a deployment that `check` looks at: where it is the same, so is the answer. A rule with
+    `names` tells only those that a demand names from all others. A demand that leaves it `idle` needs no asking.
     `failure_class` is what a job fails with when this rule alone kept the otherwise fitting deployments away.
     """
 
     check: Check
+    view: Callable[[Deployment], Hashable] = lambda deployment: deployment.id
     failure_class: FailureClass = FailureClass.INVALID_REQUEST
+    idle: Callable[[Demand], bool] | None = None
+    names: Callable[[Demand], Iterable[str]] | None = None
 
 
 def demand_of(job: Job) -> Demand:
@@ -110,29 +116,14 @@ def _has_image(content: object) -> bool:
     return isinstance(content, list) and any(part.get("type") in IMAGE_PARTS for part in content)
 
 
-def estimated_cost(demand: Demand, deployment: Deployment) -> Decimal | None:
-    """The estimated cost of one attempt in USD; None where the price is unknown."""
-    if deployment.price is None:
-        return None
-    return deployment.price.cost(Usage(demand.tokens_in, assumed_output(demand)))
-
-
 def assumed_output(demand: Demand) -> int:
     """Tokens of answer that an estimated cost counts with."""
     return DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
 
 
-def worst_cost_at(tokens_billed: int, max_output: int | None, deployment: Deployment) -> Decimal | None:
-    """What one attempt costs at most, in USD; None where the price is unknown."""
-    if deployment.price is None:
-        return None
-    output = deployment.max_output if max_output is None else max_output
-    return worst_cost(dearest(deployment, deployment.price, tokens_billed, ServiceTier.STANDARD), tokens_billed, output)
-
-
-def room(demand: Demand, deployment: Deployment) -> int:
-    """Tokens that the deployment's window leaves for the prompt."""
-    return deployment.context_window - (demand.max_output or 0)
+def room(demand: Demand, window: int) -> int:
+    """Tokens that a window of so many leaves for the prompt."""
+    return window - (demand.max_output or 0)
 
 
 def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> str | None:
@@ -184,7 +175,7 @@ def _output_too_long(demand: Demand, deployment: Deployment) -> str | None:
 
 
 def _window_too_small(demand: Demand, deployment: Deployment) -> str | None:
-    if demand.tokens_in <= room(demand, deployment):
+    if demand.tokens_in <= room(demand, deployment.context_window):
         return None
     output = f" and {demand.max_output} of max_output_tokens" if demand.max_output else ""
     return f"about {demand.tokens_in} tokens of messages{output} exceed its window of {deployment.context_window}"
@@ -196,7 +187,8 @@ def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
     if deployment.price is None:
         return f"an attempt may cost {demand.max_cost:f} USD at most and its price is unknown"
     wanted = min(LEAST_OUTPUT, deployment.max_output) if demand.max_output is None else demand.max_output
-    bound = dearest(deployment, deployment.price, demand.tokens_billed, ServiceTier.STANDARD)
+    price = deployment.price.on(demand.day) if demand.day else deployment.price
+    bound = dearest(deployment, price, demand.tokens_billed, ServiceTier.STANDARD)
     allowed = affordable_output(bound, demand.tokens_billed, demand.max_cost)
     if allowed >= wanted:
         return None
@@ -204,21 +196,38 @@ def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
     return f"{most}, and {wanted} are {'assumed' if demand.max_output is None else 'asked for'}"
 
 
+def _names_models(overlay: Overlay) -> bool:
+    return overlay.allowed_models is not None or bool(overlay.forbidden_models)
+
+
+def _adapter_of(deployment: Deployment) -> Hashable:
+    return deployment.adapter, deployment.provider, str(sorted(deployment.options.items()))
+
+
 STANDING_RULES: tuple[Rule, ...] = (
-    Rule(closed_to),
-    Rule(_wrong_region),
-    Rule(_pinned_elsewhere),
-    Rule(_excluded),
-    Rule(_against_policies),
-    Rule(_tier_above_plan),
-    Rule(_lacks_capability),
-    Rule(_refused_by_adapter),
-    Rule(_output_too_long),
+    Rule(closed_to, lambda d: (d.residency, d.zero_retention, d.enabled)),
+    Rule(_wrong_region, lambda d: d.region, idle=lambda demand: demand.region is None),
+    Rule(
+        _pinned_elsewhere,
+        idle=lambda demand: demand.pin is None,
+        names=lambda demand: () if demand.pin is None else (demand.pin,),
+    ),
+    Rule(_excluded, idle=lambda demand: not demand.exclude, names=lambda demand: dict.fromkeys(demand.exclude)),
+    Rule(_against_policies, idle=lambda demand: not _names_models(demand.overlay)),
+    Rule(
+        _against_policies,
+        lambda d: (d.region, d.residency, d.tier),
+        idle=lambda demand: demand.overlay is NO_DEMANDS or _names_models(demand.overlay),
+    ),
+    Rule(_tier_above_plan, lambda d: (d.adapter == SANDBOX, d.tier)),
+    Rule(_lacks_capability, lambda d: d.capabilities, idle=lambda demand: not demand.needs),
+    Rule(_refused_by_adapter, _adapter_of, idle=lambda demand: not demand.asked),
+    Rule(_output_too_long, lambda d: d.max_output, idle=lambda demand: demand.max_output is None),
 )
 """Rules that do not depend on the length of the prompt."""
 
 SIZED_RULES: tuple[Rule, ...] = (
-    Rule(_window_too_small, FailureClass.CONTEXT_LENGTH),
-    Rule(_too_expensive, FailureClass.BUDGET),
+    Rule(_window_too_small, lambda d: d.context_window, FailureClass.CONTEXT_LENGTH),
+    Rule(_too_expensive, failure_class=FailureClass.BUDGET, idle=lambda demand: demand.max_cost is None),
 )
 """Rules that look at `tokens_in`."""

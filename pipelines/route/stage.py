@@ -8,21 +8,14 @@ hands the same immutable plan to all jobs that are alike. What is remembered is 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple
 
-from pipelines.route.filters import (
-    SIZED_RULES,
-    STANDING_RULES,
-    Demand,
-    Rule,
-    assumed_output,
-    demand_of,
-    estimated_cost,
-    room,
-    worst_cost_at,
-)
-from pipelines.route.protocol import Candidate, Strategy
+from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, assumed_output, demand_of, room
+from pipelines.route.prices import UNKNOWN, Prices
+from pipelines.route.protocol import Candidates, Strategy
+from pipelines.route.sieve import Loss, Sieve, bits, grouped, numbers_in
 from pipelines.route.strategies import CATALOG_ORDER, strategies
 from pipelines.spending import billed_at_most
 from pipelines.tokens import BYTES_PER_TOKEN, TextSize, TokenCounter, encoding_for, measure, prompt_texts
@@ -33,7 +26,7 @@ from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Costs
 from synthralos.domain.overlays import NO_DEMANDS, Overlay, model_covers
-from synthralos.domain.plans import Exclusion, RoutingPlan, Step
+from synthralos.domain.plans import Exclusion, Exclusions, RoutingPlan, Step, usd
 
 _log = logging.getLogger(__name__)
 
@@ -46,28 +39,12 @@ DEMANDS_KEPT = 512
 CHOICES_KEPT = 1024
 
 
-class _Excluded(NamedTuple):
-    """`unrelated`: it is not what was asked for at all, which is not worth telling when others are."""
-
-    deployment: str
-    reason: str
-    failure_class: FailureClass
-    unrelated: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Offer:
-    """Why each deployment is not offered, if so. Compared by identity: a changed offer starts memory anew."""
-
-    reasons: tuple[str | None, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class _Sifted:
-    """What the rules that do not depend on the prompt left over."""
+    """What the rules that do not depend on the prompt left over. `rooms`: see `_undecided`."""
 
-    survivors: tuple[Deployment, ...]
-    excluded: tuple[_Excluded, ...]
+    survivors: int
+    losses: tuple[Loss, ...]
     rooms: tuple[int, ...]
 
 
@@ -75,8 +52,9 @@ class _Sifted:
 class _Choice:
     """What all rules left over, priced, and the plans made of it by repeatable strategies."""
 
-    candidates: tuple[Candidate, ...]
-    excluded: tuple[_Excluded, ...]
+    candidates: Candidates
+    losses: tuple[Loss, ...]
+    worst: Sequence[int]
     plans: dict[tuple[str, bool], RoutingPlan] = field(default_factory=dict)
 
 
@@ -90,8 +68,13 @@ class Explanation:
     tokens_out: int
 
 
+def utc_today() -> str:
+    """The day in UTC, an ISO date."""
+    return datetime.now(UTC).date().isoformat()
+
+
 class RouteStage:
-    """Makes plans. `why_not_offered` is asked about every deployment once per batch."""
+    """Makes plans. What is offered hangs on the configuration alone, and a stage is made for one."""
 
     def __init__(
         self,
@@ -101,16 +84,27 @@ class RouteStage:
         *,
         flags: Flags | None = None,
         counter: TokenCounter | None = None,
+        today: Callable[[], str] = utc_today,
     ) -> None:
+        """`today` is the day, an ISO date in UTC, whose prices count."""
         self._catalog = catalog
-        self._deployments = tuple(catalog)
+        self._deployments = deployments = tuple(catalog)
+        self._everything = (1 << len(deployments)) - 1
+        ranks = {id_: rank for rank, id_ in enumerate(sorted(deployment.id for deployment in deployments))}
+        self._ranks = [ranks[deployment.id] for deployment in deployments]
         self._strategies = dict(strategies)
-        self._why_not_offered = why_not_offered
         self._flags = flags or Flags()
         self._counter = counter or TokenCounter()
-        self._offer = _Offer(())
+        self._today = today
+        self._standing, self._sized = Sieve(deployments, STANDING_RULES), Sieve(deployments, SIZED_RULES)
+        self._not_offered = grouped(map(why_not_offered, deployments))
+        self._windows = grouped(deployment.context_window for deployment in deployments)
+        self._meant = lru_cache(DEMANDS_KEPT)(self._named)
+        self._numbers = lru_cache(CHOICES_KEPT)(numbers_in)
+        self._ids = lru_cache(CHOICES_KEPT)(self._ids_of)
         self._sifted = lru_cache(DEMANDS_KEPT)(self._sift)
         self._choice = lru_cache(CHOICES_KEPT)(self._choose)
+        self._prices = lru_cache(8)(self._prices_on)
 
     def plan(self, jobs: Sequence[Job]) -> list[RoutingPlan | Failure]:
         """One plan or failure per job, in the order of `jobs`.
@@ -118,53 +112,40 @@ class RouteStage:
         A plan names every deployment of the catalog once, as a step or as an exclusion. Jobs that are alike
         share one plan object.
         """
-        offer = self._current_offer()
-        return [self._plan_or_bug(job, offer) for job in jobs]
+        day = self._today()
+        return [self._plan_or_bug(job, day) for job in jobs]
 
     def costs(self, job: Job, *, worst: bool = True) -> Costs:
         """What an attempt costs: as estimated where it is cheapest, at most where it is dearest. Demands no policy.
 
         Without `worst`, tokens need not be counted, and what it costs at most stays unknown.
         """
-        offer, demand = self._current_offer(), demand_of(job)._replace(overlay=NO_DEMANDS)
-        choice = self._choice(
-            demand, offer, self._tokens_in(job, self._sifted(demand, offer)), self._tokens_billed(job)
-        )
-        known = [each.estimated_cost for each in choice.candidates if each.estimated_cost is not None]
-        estimated = min(known, default=None)
-        if not worst:
-            return Costs(estimated, None)
-        billed = billed_at_most(job.request, self._counter)
-        most = [worst_cost_at(billed, demand.max_output, each.deployment) for each in choice.candidates]
-        bounds = [cost for cost in most if cost is not None]
-        return Costs(estimated, max(bounds) if bounds and len(bounds) == len(most) else None)
+        demand = demand_of(job)._replace(overlay=NO_DEMANDS)
+        billed = rounded_up(billed_at_most(job.request, self._counter)) if worst else self._tokens_billed(job)
+        choice = self._choice(demand, self._prices(self._today()), self._tokens_in(job, self._sifted(demand)), billed)
+        estimated = _usd(min(choice.candidates.costs, default=UNKNOWN))
+        return Costs(estimated, _usd(max(choice.worst, default=UNKNOWN)) if worst else None)
 
     def explain(self, job: Job) -> Explanation:
         """The plan or failure of one job, with what was excluded in either case and what was counted with."""
         [outcome] = self.plan([job])
-        offer, demand = self._offer, demand_of(job)
-        tokens_in = self._tokens_in(job, self._sifted(demand, offer))
+        demand = demand_of(job)
+        tokens_in = self._tokens_in(job, self._sifted(demand))
         if isinstance(outcome, RoutingPlan):
             exclusions = outcome.exclusions
         else:
-            choice = self._choice(demand, offer, tokens_in, self._tokens_billed(job))
-            exclusions = tuple(Exclusion(found.deployment, found.reason) for found in choice.excluded)
-        return Explanation(outcome, exclusions, tokens_in, assumed_output(demand))
+            choice = self._choice(demand, self._prices(self._today()), tokens_in, self._tokens_billed(job))
+            exclusions = self._exclusions(choice.losses)
+        return Explanation(outcome, tuple(exclusions), tokens_in, assumed_output(demand))
 
-    def _current_offer(self) -> _Offer:
-        reasons = tuple(map(self._why_not_offered, self._deployments))
-        if reasons != self._offer.reasons:
-            self._offer = _Offer(reasons)
-        return self._offer
-
-    def _plan_or_bug(self, job: Job, offer: _Offer) -> RoutingPlan | Failure:
+    def _plan_or_bug(self, job: Job, day: str) -> RoutingPlan | Failure:
         try:
-            return self._plan(job, offer)
+            return self._plan(job, day)
         except Exception as error:  # noqa: BLE001 - the edge to pluggable strategies: a bug must not lose the batch
             _log.exception("routing of job %s failed", job.id)
             return Failure(FailureClass.INTERNAL, f"routing failed with {type(error).__name__}: tell the operator")
 
-    def _plan(self, job: Job, offer: _Offer) -> RoutingPlan | Failure:
+    def _plan(self, job: Job, day: str) -> RoutingPlan | Failure:
         constraints = job.constraints
         strategy = self._strategies.get(PINNED if constraints.pin else constraints.strategy)
         if strategy is None:
@@ -172,15 +153,15 @@ class RouteStage:
         if not self._flags.on(Flag.ENABLE_ARCHGW_ROUTING, job.tenant.organization):
             strategy = CATALOG_ORDER
         demand = demand_of(job)
-        sifted = self._sifted(demand, offer)
-        choice = self._choice(demand, offer, self._tokens_in(job, sifted), self._tokens_billed(job))
-        if not choice.candidates:
-            return _nothing_left(choice.excluded)
+        tokens_in = self._tokens_in(job, self._sifted(demand))
+        choice = self._choice(demand, self._prices(day), tokens_in, self._tokens_billed(job))
+        if not len(choice.candidates):
+            return self._nothing_left(choice.losses)
         kind = (strategy.name, constraints.fallback)
         plan = choice.plans.get(kind)
         if plan is None:
             steps = preferred(strategy.rank(job, choice.candidates), demand.overlay)
-            plan = _plan_of(strategy.name, steps, choice.excluded, constraints.fallback)
+            plan = _plan_of(strategy.name, steps, self._exclusions(choice.losses), constraints.fallback)
             if strategy.repeatable:
                 choice.plans[kind] = plan
         return plan
@@ -197,38 +178,77 @@ class RouteStage:
         """What may be billed for the prompt at most, where the job's money is bounded."""
         return 0 if job.max_cost is None else rounded_up(billed_at_most(job.request, self._counter))
 
-    def _sift(self, demand: Demand, offer: _Offer) -> _Sifted:
-        survivors, excluded = [], []
-        meant = {deployment.id for deployment in self._catalog.matching(demand.model)}
-        other = f"the request names {demand.model}"
-        for deployment, not_offered in zip(self._deployments, offer.reasons, strict=True):
-            if deployment.id not in meant:
-                excluded.append(_Excluded(deployment.id, other, FailureClass.INVALID_REQUEST, unrelated=True))
-                continue
-            found = _first_reason(STANDING_RULES, demand, deployment)
-            if found is None and not_offered is not None:
-                found = _Excluded(deployment.id, not_offered, FailureClass.CREDENTIAL)
-            if found is None:
-                survivors.append(deployment)
-            else:
-                excluded.append(found)
-        rooms = sorted({room(demand, deployment) for deployment in survivors})
-        return _Sifted(tuple(survivors), tuple(excluded), tuple(rooms))
+    def _named(self, model: str) -> int:
+        meant = {deployment.id for deployment in self._catalog.matching(model)}
+        return bits(number for number, deployment in enumerate(self._deployments) if deployment.id in meant)
 
-    def _choose(self, demand: Demand, offer: _Offer, tokens_in: int, tokens_billed: int) -> _Choice:
-        sifted = self._sifted(demand, offer)
-        sized = demand._replace(tokens_in=tokens_in, tokens_billed=tokens_billed)
-        candidates, excluded = [], list(sifted.excluded)
-        for deployment in sifted.survivors:
-            found = _first_reason(SIZED_RULES, sized, deployment)
-            if found is None:
-                candidates.append(Candidate(deployment, estimated_cost(sized, deployment)))
-            else:
-                excluded.append(found)
-        return _Choice(tuple(candidates), tuple(excluded))
+    def _prices_on(self, day: str) -> Prices:
+        return Prices(self._deployments, day)
+
+    def _ids_of(self, which: int) -> tuple[str, ...]:
+        return tuple(self._deployments[number].id for number in self._numbers(which))
+
+    def _exclusions(self, losses: Sequence[Loss]) -> Exclusions:
+        return Exclusions([(loss.reason, self._ids(loss.which)) for loss in losses])
+
+    def _sift(self, demand: Demand) -> _Sifted:
+        meant = self._meant(demand.model)
+        alive, losses = self._standing.sift(demand, meant)
+        if meant != self._everything:
+            other = f"the request names {demand.model}"
+            losses.insert(0, Loss(other, self._everything ^ meant, FailureClass.INVALID_REQUEST, unrelated=True))
+        for reason, which in self._not_offered.items():
+            if reason is not None and (hit := alive & which):
+                alive ^= hit
+                losses.append(Loss(reason, hit, FailureClass.CREDENTIAL))
+        windows = [window for window, which in self._windows.items() if alive & which]
+        return _Sifted(alive, tuple(losses), tuple(sorted(room(demand, window) for window in windows)))
+
+    def _choose(self, demand: Demand, prices: Prices, tokens_in: int, tokens_billed: int) -> _Choice:
+        sifted = self._sifted(demand)
+        sized = demand._replace(tokens_in=tokens_in, tokens_billed=tokens_billed, day=prices.day)
+        alive, losses = self._sized.sift(sized, sifted.survivors)
+        numbers = self._numbers(alive)
+        prompt, answer = prices.estimated(tokens_in)
+        output = assumed_output(sized)
+        costs = [tokens_in * prompt[number] + output * answer[number] for number in numbers]
+        deployments, ranks = self._deployments, self._ranks
+        found = Candidates([deployments[n] for n in numbers], costs, [ranks[n] for n in numbers])
+        return _Choice(found, (*sifted.losses, *losses), self._worst(sized, prices, numbers))
+
+    def _worst(self, demand: Demand, prices: Prices, numbers: Sequence[int]) -> list[int]:
+        """10^-12 USD that an attempt may cost at most, where what may be billed for the prompt is known."""
+        if not demand.tokens_billed:
+            return []
+        prompt, answer = prices.worst(demand.tokens_billed)
+        longest = [demand.max_output or self._deployments[number].max_output for number in numbers]
+        return [
+            demand.tokens_billed * prompt[number] + output * answer[number]
+            for number, output in zip(numbers, longest, strict=True)
+        ]
+
+    def _nothing_left(self, losses: Sequence[Loss]) -> Failure:
+        """The failure of a job that no deployment may do.
+
+        Its class is the one that kept all the otherwise fitting deployments away, where it is the same for all.
+        """
+        relevant = [loss for loss in losses if not loss.unrelated] or list(losses)
+        classes = {loss.failure_class for loss in relevant} - {FailureClass.INVALID_REQUEST}
+        by_reason: dict[str, list[str]] = {}
+        for loss in relevant:
+            by_reason.setdefault(loss.reason, []).extend(self._ids(loss.which))
+        listed = "; ".join(f"{reason} ({', '.join(deployments)})" for reason, deployments in by_reason.items())
+        return Failure(
+            classes.pop() if len(classes) == 1 else FailureClass.INVALID_REQUEST,
+            f"no deployment may do this job: {listed or 'the catalog is empty'}",
+        )
 
 
-def preferred(steps: list[Step], overlay: Overlay) -> list[Step]:
+def _usd(pico: int) -> Decimal | None:
+    return None if pico >= UNKNOWN else usd(pico)
+
+
+def preferred(steps: Sequence[Step], overlay: Overlay) -> Sequence[Step]:
     """The steps that policies prefer first, in the order of their preference; the others in the strategy's."""
     if not overlay.prefer:
         return steps
@@ -266,39 +286,14 @@ def _undecided(size: TextSize, rooms: Sequence[int]) -> bool:
     return bool(rooms) and rooms[0] < high and any(low <= room_left < high for room_left in rooms)
 
 
-def _first_reason(rules: Iterable[Rule], demand: Demand, deployment: Deployment) -> _Excluded | None:
-    for rule in rules:
-        reason = rule.check(demand, deployment)
-        if reason is not None:
-            return _Excluded(deployment.id, reason, rule.failure_class)
-    return None
-
-
-def _plan_of(strategy: str, steps: Sequence[Step], excluded: Sequence[_Excluded], fallback: bool) -> RoutingPlan:
-    exclusions = [Exclusion(found.deployment, found.reason) for found in excluded]
+def _plan_of(strategy: str, steps: Sequence[Step], exclusions: Exclusions, fallback: bool) -> RoutingPlan:
     if not fallback:
-        exclusions += [Exclusion(step.deployment, NOT_FIRST) for step in steps[1:]]
+        others = tuple(step.deployment for step in steps[1:])
+        exclusions = Exclusions([*exclusions.groups, (NOT_FIRST, others)] if others else exclusions.groups)
         steps = steps[:1]
-    return RoutingPlan(strategy, tuple(steps), tuple(exclusions))
+    return RoutingPlan(strategy, steps, exclusions)
 
 
 def _unknown_strategy(name: str, known: Iterable[str]) -> Failure:
     message = f"constraints.strategy is {name}, which is none of: {', '.join(sorted(known))}"
     return Failure(FailureClass.INVALID_REQUEST, message)
-
-
-def _nothing_left(excluded: Sequence[_Excluded]) -> Failure:
-    """The failure of a job that no deployment may do.
-
-    Its class is the one that kept all the otherwise fitting deployments away, where it is the same for all.
-    """
-    relevant = [found for found in excluded if not found.unrelated] or list(excluded)
-    classes = {found.failure_class for found in relevant} - {FailureClass.INVALID_REQUEST}
-    by_reason: dict[str, list[str]] = {}
-    for found in relevant:
-        by_reason.setdefault(found.reason, []).append(found.deployment)
-    listed = "; ".join(f"{reason} ({', '.join(deployments)})" for reason, deployments in by_reason.items())
-    return Failure(
-        classes.pop() if len(classes) == 1 else FailureClass.INVALID_REQUEST,
-        f"no deployment may do this job: {listed or 'the catalog is empty'}",
-    )

@@ -5,12 +5,13 @@ from decimal import Decimal
 from hashlib import blake2b
 from math import log
 
-from pipelines.route.protocol import Candidate, Strategy
+from pipelines.route.prices import UNKNOWN
+from pipelines.route.protocol import Candidate, Candidates, Strategy
 from pipelines.route.quality.strategy import QualityAware
 from synthralos.config.quality import built_in_quality
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.jobs import Job
-from synthralos.domain.plans import Step
+from synthralos.domain.plans import Step, Steps
 from synthralos.domain.quality import QualityTable
 
 
@@ -20,12 +21,32 @@ class Cheapest:
     name = "cheapest"
     repeatable = True
 
-    def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
+    def rank(self, job: Job, candidates: Sequence[Candidate]) -> Sequence[Step]:
         """See `Strategy.rank`."""
+        if isinstance(candidates, Candidates):
+            return _by_costs(candidates)
         return [
             Step(candidate.deployment.id, _place(number, candidate), candidate.estimated_cost)
             for number, candidate in enumerate(sorted(candidates, key=_by_cost), 1)
         ]
+
+
+_KNOWN_PLACES = tuple(f"number {number} by estimated cost" for number in range(2_000))
+"""Reasons, by place: there are as many as there are deployments, in every plan the same."""
+
+
+def _by_costs(candidates: Candidates) -> Steps:
+    order = candidates.by_cost()
+    costs, deployments = candidates.costs, candidates.deployments
+    ordered: list[int | None] = [costs[index] for index in order]
+    known = len(order)
+    while known and costs[order[known - 1]] >= UNKNOWN:
+        known -= 1
+        ordered[known] = None
+    places = ["the cheapest that fits", *_KNOWN_PLACES[2 : known + 1]]
+    places += [f"number {number} by estimated cost" for number in range(len(_KNOWN_PLACES), known + 1)]
+    reasons = [*places[:known], *[_UNKNOWN_PRICE] * (len(ordered) - known)]
+    return Steps([deployments[index].id for index in order], reasons, ordered)
 
 
 class Pinned:
@@ -39,7 +60,7 @@ class Pinned:
         pin = job.constraints.pin
         pinned = [Step(c.deployment.id, "pinned", c.estimated_cost) for c in candidates if c.deployment.id == pin]
         others = [candidate for candidate in candidates if candidate.deployment.id != pin]
-        return pinned + Cheapest().rank(job, others)
+        return [*pinned, *Cheapest().rank(job, others)]
 
 
 class Weighted:
@@ -101,9 +122,12 @@ def _by_cost(candidate: Candidate) -> tuple[bool, Decimal, str]:
     return cost is None, Decimal(0) if cost is None else cost, candidate.deployment.id
 
 
+_UNKNOWN_PRICE = "its price is unknown, so it comes after all that are known"
+
+
 def _place(number: int, candidate: Candidate) -> str:
     if candidate.estimated_cost is None:
-        return "its price is unknown, so it comes after all that are known"
+        return _UNKNOWN_PRICE
     return "the cheapest that fits" if number == 1 else f"number {number} by estimated cost"
 
 

@@ -201,9 +201,12 @@ class Price:
 
         A provider may serve a request at the standard tier instead. Of writing to the cache: where that may happen.
         """
-        tariffs = {self.tariffs[ServiceTier.STANDARD], self.tariffs.get(tier, self.tariffs[ServiceTier.STANDARD])}
-        reachable = [rates.bound(writes_cache=writes_cache) for each in tariffs for rates in each.up_to(prompt_tokens)]
-        return Bound(max(each.input for each in reachable), max(each.output for each in reachable))
+        standard = self.tariffs[ServiceTier.STANDARD]
+        if tier is ServiceTier.STANDARD and not standard.above:
+            return standard.rates.bound(writes_cache=writes_cache)
+        reached = [rates for each in (standard, self.tariffs.get(tier)) if each for rates in each.up_to(prompt_tokens)]
+        bounds = [rates.bound(writes_cache=writes_cache) for rates in reached]
+        return Bound(max(each.input for each in bounds), max(each.output for each in bounds))
 
 
 @dataclass(frozen=True, slots=True)

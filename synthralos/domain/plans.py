@@ -1,47 +1,130 @@
-"""Routing plans: the deployments to try in order, each with its reason, and what was excluded and why."""
+"""Routing plans: the deployments to try in order, each with its reason, and what was excluded and why.
+
+A catalog may have a thousand deployments, and most plans are never looked at beyond their first step. So a plan may
+hold its steps and exclusions as columns, of which single ones are made when they are asked for.
+"""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import orjson
 
+from synthralos.domain.money import SCALE, ServiceTier
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One deployment to try. `estimated_cost` is in USD, None where the price is unknown."""
+_PICO = Decimal(10) ** SCALE
+
+
+class Step(NamedTuple):
+    """One deployment to try, at a service tier. `estimated_cost` is in USD, None where the price is unknown."""
 
     deployment: str
     reason: str
     estimated_cost: Decimal | None
+    service_tier: ServiceTier = ServiceTier.STANDARD
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
+class Exclusion(NamedTuple):
     """One deployment that may not or need not be tried, and why."""
 
     deployment: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+_Item = TypeVar("_Item", Step, Exclusion)
+
+
+class _Column(Sequence[_Item], Generic[_Item]):
+    """A sequence whose items are made when they are asked for."""
+
+    __slots__ = ()
+
+    def _item(self, index: int) -> _Item:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[_Item]:
+        return map(self._item, range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> _Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[_Item, ...]: ...
+    def __getitem__(self, index: int | slice) -> _Item | tuple[_Item, ...]:
+        found = range(len(self))[index]
+        return self._item(found) if isinstance(found, int) else tuple(map(self._item, found))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+class Steps(_Column[Step]):
+    """Steps at the standard tier, as columns: ids, reasons, and costs in 10^-12 USD (None: unknown)."""
+
+    __slots__ = ("costs", "deployments", "reasons")
+
+    def __init__(self, deployments: Sequence[str], reasons: Sequence[str], costs: Sequence[int | None]) -> None:
+        self.deployments, self.reasons, self.costs = deployments, reasons, costs
+
+    def __len__(self) -> int:
+        return len(self.deployments)
+
+    def _item(self, index: int) -> Step:
+        return Step(self.deployments[index], self.reasons[index], usd(self.costs[index]))
+
+
+class Exclusions(_Column[Exclusion]):
+    """Exclusions by their reason: (reason, ids of deployments) each."""
+
+    __slots__ = ("_size", "groups")
+
+    def __init__(self, groups: Sequence[tuple[str, Sequence[str]]]) -> None:
+        self.groups = groups
+        self._size = sum(len(deployments) for _, deployments in groups)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Exclusion]:
+        return (Exclusion(deployment, reason) for reason, deployments in self.groups for deployment in deployments)
+
+    def _item(self, index: int) -> Exclusion:
+        return list(self)[index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RoutingPlan:
     """The ordered steps; `cursor` is the index of the step that is tried now or next.
 
-    `key` names the plan by its content, whatever the cursor: jobs that are alike share one stored plan.
+    `key` names the plan by its content, whatever the cursor: jobs that are alike share one stored plan. Plans are equal
+    that have equal keys and cursors. `known_key` is the one it was stored under, if it was.
     """
 
     strategy: str
-    steps: tuple[Step, ...]
-    exclusions: tuple[Exclusion, ...] = ()
+    steps: Sequence[Step]
+    exclusions: Sequence[Exclusion] = ()
     cursor: int = 0
-    key: str = field(default="", compare=False, repr=False)
+    known_key: str = field(default="", repr=False)
 
-    def __post_init__(self) -> None:
-        if not self.key:
-            content = orjson.dumps(self.body())
-            object.__setattr__(self, "key", hashlib.blake2b(content, digest_size=16).hexdigest())
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RoutingPlan) and (self.key, self.cursor) == (other.key, other.cursor)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.cursor))
+
+    @property
+    def key(self) -> str:
+        """The name of the plan's content. Made when it is first asked for: what is only explained needs none."""
+        if not self.known_key:
+            object.__setattr__(self, "known_key", _key(self))
+        return self.known_key
 
     @property
     def current(self) -> Step | None:
@@ -50,7 +133,7 @@ class RoutingPlan:
 
     def at(self, cursor: int) -> "RoutingPlan":
         """The same plan with its cursor elsewhere."""
-        return replace(self, cursor=cursor)
+        return replace(self, cursor=cursor, known_key=self.key)
 
     def to_json(self) -> dict[str, Any]:
         """The published form."""
@@ -60,27 +143,65 @@ class RoutingPlan:
         """The stored form: everything but the cursor."""
         return {
             "strategy": self.strategy,
-            "steps": [
-                {
-                    "deployment": s.deployment,
-                    "reason": s.reason,
-                    "estimated_cost_usd": None if s.estimated_cost is None else format(s.estimated_cost, "f"),
-                }
-                for s in self.steps
-            ],
+            "steps": list(map(_step_json, self.steps)),
             "exclusions": [{"deployment": e.deployment, "reason": e.reason} for e in self.exclusions],
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "RoutingPlan":
-        """The inverse of `to_json`; a stored body without a cursor is at its first step."""
-        steps = tuple(
-            Step(
-                s["deployment"],
-                s["reason"],
-                None if s["estimated_cost_usd"] is None else Decimal(s["estimated_cost_usd"]),
-            )
-            for s in data["steps"]
-        )
+    def from_json(cls, data: dict[str, Any], key: str = "") -> "RoutingPlan":
+        """The inverse of `to_json`; a stored body without a cursor is at its first step. `key` is the stored one."""
+        steps = tuple(map(_step, data["steps"]))
         exclusions = tuple(Exclusion(e["deployment"], e["reason"]) for e in data["exclusions"])
-        return cls(data["strategy"], steps, exclusions, data.get("cursor", 0))
+        return cls(data["strategy"], steps, exclusions, data.get("cursor", 0), key)
+
+
+def usd(pico: int | None) -> Decimal | None:
+    """US dollars of a number of 10^-12 USD."""
+    if not pico:
+        return None if pico is None else Decimal(0)
+    return Decimal(pico).scaleb(-SCALE).normalize()
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    cost = step.estimated_cost
+    said = {
+        "deployment": step.deployment,
+        "reason": step.reason,
+        "estimated_cost_usd": None if cost is None else format(cost, "f"),
+    }
+    return said if step.service_tier is ServiceTier.STANDARD else {**said, "service_tier": step.service_tier}
+
+
+def _step(data: dict[str, Any]) -> Step:
+    cost = data["estimated_cost_usd"]
+    tier = ServiceTier(data.get("service_tier", ServiceTier.STANDARD))
+    return Step(data["deployment"], data["reason"], None if cost is None else Decimal(cost), tier)
+
+
+def _key(plan: RoutingPlan) -> str:
+    described = (plan.strategy, _columns(plan.steps), _groups(plan.exclusions))
+    try:
+        content = orjson.dumps(described)
+    except TypeError:  # a cost beyond 64 bits
+        content = repr(described).encode()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _columns(steps: Sequence[Step]) -> tuple[Any, ...]:
+    if isinstance(steps, Steps):
+        return (steps.deployments, steps.reasons, steps.costs, {})
+    costs = [None if step.estimated_cost is None else int(step.estimated_cost * _PICO) for step in steps]
+    tiers = {str(n): step.service_tier for n, step in enumerate(steps) if step.service_tier is not ServiceTier.STANDARD}
+    return ([step.deployment for step in steps], [step.reason for step in steps], costs, tiers)
+
+
+def _groups(exclusions: Sequence[Exclusion]) -> list[tuple[str, Sequence[str]]]:
+    """One form for exclusions that are grouped and those that are not: neighbors of one reason are a group."""
+    if isinstance(exclusions, Exclusions):
+        return [*exclusions.groups]
+    groups: list[tuple[str, list[str]]] = []
+    for deployment, reason in exclusions:
+        if not groups or groups[-1][0] != reason:
+            groups.append((reason, []))
+        groups[-1][1].append(deployment)
+    return [*groups]

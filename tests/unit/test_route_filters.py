@@ -4,13 +4,11 @@ from decimal import Decimal
 import pytest
 
 from pipelines.route.filters import (
-    DEFAULT_OUTPUT,
     PLAN_TIERS,
     SIZED_RULES,
     STANDING_RULES,
     Demand,
     demand_of,
-    estimated_cost,
     needs_of,
 )
 from synthralos.domain.deployments import Capability, Deployment, Tier
@@ -174,12 +172,6 @@ def test_an_unknown_price_excludes_only_under_a_max_cost() -> None:
     unpriced = a_deployment(price=None)
     assert reason(ANY, unpriced) is None
     assert reason(ANY._replace(max_cost=Decimal(100)), unpriced) is not None
-
-
-def test_the_estimated_cost_takes_the_default_output_where_none_is_wanted() -> None:
-    demand = ANY._replace(tokens_in=1_000)
-    assert estimated_cost(demand, a_deployment(price=("1", "2"))) == Decimal(1_000 + 2 * DEFAULT_OUTPUT) / 1_000_000
-    assert estimated_cost(demand, a_deployment(price=None)) is None
 
 
 def test_a_demand_says_everything_that_the_rules_look_at() -> None:

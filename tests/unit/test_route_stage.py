@@ -1,16 +1,19 @@
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from pipelines.route.filters import DEFAULT_OUTPUT
 from pipelines.route.protocol import Candidate
 from pipelines.route.stage import RouteStage, rounded_up
 from pipelines.route.strategies import STRATEGIES, Cheapest
 from synthralos.domain.deployments import Catalog, Deployment, Tier
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Constraints, Job
+from synthralos.domain.money import Price, Rates
 from synthralos.domain.plans import RoutingPlan, Step
 from tests.fakes.stage_jobs import a_deployment, a_job
 
@@ -55,15 +58,46 @@ def test_what_is_not_offered_is_excluded_with_the_reason_given() -> None:
     assert [(e.deployment, e.reason) for e in plan.exclusions] == [(SMALL.id, "no key")]
 
 
-def test_an_offer_that_changes_counts_from_the_next_batch_on() -> None:
-    closed: set[str] = set()
-    where = stage(why_not=lambda d: "closed" if d.id in closed else None)
-    job = a_job()
-    assert names(routed(job, where))[0] == SMALL.id
-    closed.add(SMALL.id)
-    assert names(routed(job, where))[0] == LARGE.id
-    closed.clear()
-    assert names(routed(job, where))[0] == SMALL.id
+def test_what_is_offered_is_asked_once_for_a_configuration() -> None:
+    asked: list[str] = []
+    where = stage(why_not=lambda d: asked.append(d.id))
+    for _ in range(3):
+        where.plan([a_job(), a_job("Hello " * 50)])
+    assert sorted(asked) == sorted(d.id for d in CATALOG)
+
+
+def test_the_estimate_takes_the_default_output_where_none_is_wanted() -> None:
+    [step] = routed(a_job("x" * 388), stage(LARGE)).steps
+    assert step.estimated_cost == Decimal(2) * (rounded_up(97 + 6) + DEFAULT_OUTPUT) / 1_000_000
+
+
+def test_the_prices_of_the_day_count() -> None:
+    today = ["2026-12-31"]
+    price = Price(Decimal(1), Decimal(1), later=(Price(Decimal(9), Decimal(9), valid_from="2027-01-01"),))
+    dear, steady = replace(LARGE, price=price), a_deployment("x/steady@us", price=("3", "3"))
+    where = RouteStage(Catalog([dear, steady]), STRATEGIES, offered, today=lambda: today[0])
+    assert names(routed(a_job(), where)) == [dear.id, steady.id]
+    today[0] = "2027-01-01"
+    assert names(routed(a_job(), where)) == [steady.id, dear.id]
+
+
+def test_a_long_prompt_is_estimated_at_its_own_rates() -> None:
+    price = Price(Decimal(1), Decimal(1), above=((1_000, Rates(Decimal(5), Decimal(5))),))
+    where = stage(replace(LARGE, price=price))
+    short, long = (routed(a_job("word " * n), where).steps[0].estimated_cost for n in (10, 5_000))
+    assert short is not None
+    assert long is not None
+    assert short < Decimal("0.001")
+    assert long > 5 * Decimal("0.005")
+
+
+def test_a_plan_of_columns_is_the_plan_of_its_items() -> None:
+    plan = routed(a_job(model=SMALL.model_name))
+    plain = RoutingPlan(plan.strategy, tuple(plan.steps), tuple(plan.exclusions))
+    assert (plain, plain.key) == (plan, plan.key)
+    assert RoutingPlan.from_json(plan.to_json()) == plan
+    assert plan.steps[-1] == [*plan.steps][-1]
+    assert next(iter(plan.exclusions)) == plan.exclusions[0]
 
 
 def test_the_estimated_cost_is_that_of_prompt_and_wanted_output() -> None:

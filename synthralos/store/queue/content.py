@@ -143,7 +143,7 @@ class PlanShelf:
         if missing:
             query = sa.select(routing_plans.c.key, routing_plans.c.body).where(routing_plans.c.key.in_(missing))
             with self._database.snapshot() as connection:
-                found = {key: RoutingPlan.from_json(body) for key, body in connection.execute(query)}
+                found = {key: RoutingPlan.from_json(body, key) for key, body in connection.execute(query)}
             known = {**known, **found}
             self._plans = known if len(known) <= _REMEMBERED else {}
         return {key: known[key] for key in wanted if key in known}

@@ -1,0 +1,73 @@
+"""What jobs cost at each deployment of a catalog, as columns of whole numbers of 10^-12 USD a token.
+
+A price has at most six digits after the point for a million tokens, so these numbers are exact.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipelines.providers.table import service_tiers, writes_cache
+from synthralos.domain.deployments import Deployment
+from synthralos.domain.money import MILLION, Price, ServiceTier
+
+UNKNOWN = 10**40
+"""10^-12 USD: what a deployment of unknown price is taken to cost where costs are put in order."""
+
+
+class Column(NamedTuple):
+    """10^-12 USD for a token of prompt and of answer, by the number of the deployment."""
+
+    prompt: list[int]
+    answer: list[int]
+
+
+class Prices:
+    """The prices in force on a day. `flex`: where a deployment can be asked for that tier, it is counted with."""
+
+    def __init__(self, deployments: Sequence[Deployment], day: str, *, flex: bool = False) -> None:
+        self.day = day
+        self._deployments = deployments
+        prices = [deployment.price and deployment.price.on(day) for deployment in deployments]
+        self.prices: list[Price | None] = prices
+        self._tiers = [_tier(d, price, flex) for d, price in zip(deployments, prices, strict=True)]
+        self._limits = sorted(
+            {start for price in prices if price for tariff in price.tariffs.values() for start, _ in tariff.above}
+        )
+        self._estimated: dict[int, Column] = {}
+        self._worst: dict[int, Column] = {}
+
+    def tier(self, number: int) -> ServiceTier:
+        """The service tier that a deployment is counted with."""
+        return self._tiers[number]
+
+    def estimated(self, prompt_tokens: int) -> Column:
+        """For prompts of so many tokens."""
+        return self._column(self._estimated, prompt_tokens, worst=False)
+
+    def worst(self, prompt_tokens: int) -> Column:
+        """The most that tokens may cost in prompts of at most so many."""
+        return self._column(self._worst, prompt_tokens, worst=True)
+
+    def _column(self, known: dict[int, Column], prompt_tokens: int, *, worst: bool) -> Column:
+        step = bisect_left(self._limits, prompt_tokens)
+        column = known.get(step)
+        if column is None:
+            pairs = [self._pair(number, prompt_tokens, worst=worst) for number in range(len(self._deployments))]
+            column = known[step] = Column([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+        return column
+
+    def _pair(self, number: int, prompt_tokens: int, *, worst: bool) -> tuple[int, int]:
+        price, tier = self.prices[number], self._tiers[number]
+        if price is None:
+            return UNKNOWN, UNKNOWN
+        if worst:
+            bound = price.dearest(prompt_tokens, tier, writes_cache=writes_cache(self._deployments[number]))
+            return int(bound.input * MILLION), int(bound.output * MILLION)
+        rates = price.tariffs[tier].at(prompt_tokens)
+        return int(rates.input * MILLION), int(rates.output * MILLION)
+
+
+def _tier(deployment: Deployment, price: Price | None, flex: bool) -> ServiceTier:
+    offered = flex and ServiceTier.FLEX in service_tiers(deployment, price)
+    return ServiceTier.FLEX if offered else ServiceTier.STANDARD
