@@ -5,11 +5,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pipelines.repeats.protocol import Likeness, PromptSource, Vector, Vectors
+from pipelines.repeats.protocol import Likeness, Near, Neighbors, PromptSource, Vector, Vectors
 from pipelines.repeats.texts import compared_text, request_key
 from pipelines.repeats.window import Seen, Window, near_in_batch, packed
 from synthralos.domain.jobs import Job
@@ -85,10 +86,15 @@ class PromptMemory:
         seconds: float,
         most: int,
         clock: Callable[[], float] = time.time,
+        stored: Callable[[_Place], Neighbors] | None = None,
     ) -> None:
-        """Prompts of the last `seconds` count, of each workspace the newest `most`."""
+        """Prompts of the last `seconds` count, of each workspace the newest `most`.
+
+        `stored` finds the neighbors of any workspace in the database, beside those in memory; one question a batch.
+        """
         self._source, self._likeness, self._outages = source, likeness, outages
         self._seconds, self._most, self._clock = seconds, most, clock
+        self._stored = stored
         self._lock = threading.Lock()
         self._windows: OrderedDict[_Place, Window] = OrderedDict()
         self._unread: set[_Place] = set()
@@ -135,10 +141,11 @@ class PromptMemory:
     def _look(self, workspace: _Place, look: _Look, sightings: dict[str, Sighting]) -> None:
         now = self._clock()
         stored = [packed(vector.numbers) for vector in look.vectors]
+        far = self._far(workspace, look)
         with self._lock:
             window = self._window(workspace, now)
             window.forget_before(now - self._seconds)
-            near = self._near(window, look)
+            near = self._near(window, look, far)
             # What is asked again, because it was put off, is no repeat of itself.
             equal = [window.equal(each, job.id) for each, job in zip(look.prints, look.jobs, strict=True)]
             window.add(
@@ -158,16 +165,31 @@ class PromptMemory:
         key = request_key(look.jobs[place])
         return ComparedPrompt(look.prints[place], key, look.vectors[place].embedder, vector, found.matches)
 
-    def _near(self, window: Window, look: _Look) -> list[list[str]]:
-        """The candidates for each prompt: those before it in the batch and those of the window, nearest first."""
+    def _far(self, workspace: _Place, look: _Look) -> list[list[Near]]:
+        """The neighbors of each prompt in the database, where they are looked for there."""
+        far: list[list[Near]] = [[] for _ in look.jobs]
+        if self._stored is None:
+            return far
+        neighbors = self._stored(workspace)
+        for embedder, places, vectors in look.kinds():
+            least = self._likeness.nearness(embedder)
+            if least is not None:
+                found = self._asked(partial(neighbors.nearest, embedder, vectors, _CLOSE + 1, least), [])
+                for place, each in zip(places, found, strict=False):
+                    far[place] = each
+        return far
+
+    def _near(self, window: Window, look: _Look, far: list[list[Near]]) -> list[list[str]]:
+        """The candidates for each prompt: those before it in the batch, then those of the window and the far ones."""
         near: list[list[str]] = [[] for _ in look.jobs]
         for embedder, places, vectors in look.kinds():
             least = self._likeness.nearness(embedder)
             if least is None:
                 continue
             before, earlier = near_in_batch(vectors, least), window.nearest(embedder, vectors, _CLOSE + 1, least)
-            for place, rows, ids in zip(places, before, earlier, strict=True):
-                near[place] = [*(look.jobs[places[row]].id for row in rows), *ids]
+            for place, rows, here in zip(places, before, earlier, strict=True):
+                found = sorted([*here, *far[place]], key=lambda each: -each.cosine) if far[place] else here
+                near[place] = [*(look.jobs[places[row]].id for row in rows), *(each.job_id for each in found)]
         return near
 
     def _close(self, look: _Look, near: list[list[str]], same: list[set[str]]) -> list[list[Match]]:

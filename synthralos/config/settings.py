@@ -119,6 +119,10 @@ class Settings(BaseSettings):
     similarity_embedder: Literal["builtin", "openai"] = Field(
         "builtin", description="what finds prompts that are near: hashed n-grams, or an endpoint of OpenAI's API"
     )
+    similarity_search: Literal["memory", "pgvector"] = Field(
+        "memory",
+        description="where near prompts are looked for: the newest in memory, or all of the window in PostgreSQL",
+    )
     similarity_url: str | None = Field(
         None, description="https://… that /embeddings is put behind, such as https://api.openai.com/v1"
     )
