@@ -3,11 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pipelines.repeats.looks import Place
 from pipelines.repeats.protocol import Near, Neighbors, Vectors
 from pipelines.repeats.window import packed
-
-Place = tuple[str, str]
-"""Organization and workspace."""
 
 
 class VectorSearch(Protocol):

@@ -240,6 +240,12 @@ class Settings(BaseSettings):
                 raise ValueError("must name a host, and have no user and no query: https://api.openai.com/v1")
         return url
 
+    @field_validator("similarity_residency")
+    @classmethod
+    def _plain_residency(cls, residency: str | None) -> str | None:
+        """As residencies are written elsewhere: `EU` would open nothing."""
+        return residency and residency.strip().lower()
+
     @field_validator("similarity_key")
     @classmethod
     def _sendable_key(cls, key: SecretStr | None) -> SecretStr | None:
