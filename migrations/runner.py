@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from migrations import prompt_vectors
 from synthralos.store.sql.database import Database
 
 _REVISION = re.compile(r"\d{4}")
@@ -49,6 +50,8 @@ def upgrade(database: Database, revision: str = "head") -> None:
     if revision == "head" and schema_at(current(database)) is Schema.NEWER:
         return
     _run(database, command.upgrade, revision)
+    if revision == "head" and database.dialect == "postgresql":
+        _run(database, lambda config, _: prompt_vectors.make(config.attributes["connection"]), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:

@@ -11,8 +11,11 @@ from pipelines.guard.table import Remote
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.likeness import NgramLikeness
 from pipelines.repeats.memory import PromptMemory
-from pipelines.repeats.protocol import Likeness
+from pipelines.repeats.protocol import Likeness, Neighbors
+from pipelines.repeats.stored import stored_neighbors
+from synthralos.config.settings import SettingsError
 from synthralos.core import Core
+from synthralos.store.read.prompt_vectors import PromptVectors
 from synthralos.store.read.prompts import Prompts
 from workers.event_loop import EventLoopThread
 from workers.servers import Servers
@@ -34,6 +37,7 @@ def worker_stages(
         seconds=core.settings.similarity_window,
         most=core.settings.similarity_prompts,
         clock=clock,
+        stored=_stored(core),
     )
     remote = None if servers.validator is None else Remote(servers.validator, thread.result)
     return stage_builder(random.Random(), limiter, memory, core.metrics, remote, counts)
@@ -44,3 +48,15 @@ def _likeness(core: Core, endpoint: EmbeddingsEndpoint | None, thread: EventLoop
     if endpoint is None:
         return built_in
     return EndpointLikeness(built_in, endpoint, core.settings.similarity_residency, thread.result, core.metrics)
+
+
+def _stored(core: Core) -> Callable[[tuple[str, str]], Neighbors] | None:
+    if core.settings.similarity_search == "memory":
+        return None
+    vectors = PromptVectors(core.database)
+    if not vectors.available():
+        raise SettingsError(
+            "SIMILARITY_SEARCH: pgvector needs its extension in the database of DATABASE_URL: have it created there "
+            "(CREATE EXTENSION vector), run `synthralos migrate`, or set memory"
+        )
+    return stored_neighbors(vectors, core.settings.similarity_window)

@@ -5,11 +5,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from pipelines.repeats.protocol import Likeness, PromptSource, Vector, Vectors
+from pipelines.repeats.looks import CLOSE, Look, Place, by_workspace, nearest_first, with_batch
+from pipelines.repeats.protocol import Likeness, Near, Neighbors, PromptSource
 from pipelines.repeats.texts import compared_text, request_key
 from pipelines.repeats.window import Seen, Window, near_in_batch, packed
 from synthralos.domain.jobs import Job
@@ -28,9 +28,6 @@ OVERLAP_SECONDS = 5.0
 AWAY_SECONDS = 5.0
 """For so long nobody asks again after the store did not answer."""
 
-_CLOSE = 3
-"""Earlier prompts that are compared closely with each prompt."""
-
 _BUDGET, _BUDGET_EACH, _COMPARED = 1_000, 100, 2_000
 """Characters that are compared closely: in a batch, for each prompt of it more, and of one pair at most. A close look
 takes about 3 microseconds a character: where all prompts are made from one template, all of them would be looked at."""
@@ -38,10 +35,6 @@ _KEPT = 20_000
 _KEPT_RESULTS = 5_000
 MOST_WORKSPACES, MOST_ROWS = 500, 50_000
 """Workspaces, and prompts of all of them together; who was silent for longest is read anew when it comes back."""
-
-
-_Place = tuple[str, str]
-"""Organization and workspace: nobody is shown what was asked in another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +46,6 @@ class Sighting:
 
 
 _NOTHING = Sighting((), 0)
-
-
-@dataclass(slots=True)
-class _Look:
-    """A batch of prompts of one workspace."""
-
-    jobs: Sequence[Job]
-    texts: list[str]
-    prints: list[str]
-    vectors: list[Vector]
-
-    def kinds(self) -> Iterator[tuple[str, list[int], Vectors]]:
-        """The embedders of the batch, each with the places of its prompts and their vectors."""
-        places: dict[str, list[int]] = {}
-        for place, vector in enumerate(self.vectors):
-            places.setdefault(vector.embedder, []).append(place)
-        for embedder, each in places.items():
-            yield embedder, each, np.stack([self.vectors[place].numbers for place in each])
 
 
 class PromptMemory:
@@ -85,13 +60,18 @@ class PromptMemory:
         seconds: float,
         most: int,
         clock: Callable[[], float] = time.time,
+        stored: Callable[[Place], Neighbors] | None = None,
     ) -> None:
-        """Prompts of the last `seconds` count, of each workspace the newest `most`."""
+        """Prompts of the last `seconds` count, of each workspace the newest `most`.
+
+        `stored` finds the neighbors of any workspace in the database, beside those in memory; one question a batch.
+        """
         self._source, self._likeness, self._outages = source, likeness, outages
         self._seconds, self._most, self._clock = seconds, most, clock
+        self._stored = stored
         self._lock = threading.Lock()
-        self._windows: OrderedDict[_Place, Window] = OrderedDict()
-        self._unread: set[_Place] = set()
+        self._windows: OrderedDict[Place, Window] = OrderedDict()
+        self._unread: set[Place] = set()
         self._kept: OrderedDict[str, ComparedPrompt] = OrderedDict()
         self._results: OrderedDict[str, Answered] = OrderedDict()
         self._refreshed = self._away_until = 0.0
@@ -103,10 +83,10 @@ class PromptMemory:
         """
         sightings: dict[str, Sighting] = {}
         texts = {job.id: compared_text(job.request) for job in jobs}
-        for place, each in _by_workspace(jobs, texts).items():
+        for place, each in by_workspace(jobs, texts).items():
             its = [texts[job.id] for job in each]
             prints = [self._likeness.fingerprint(text) for text in its]
-            look = _Look(each, its, prints, self._likeness.embed(each, its))
+            look = Look(each, its, prints, self._likeness.embed(each, its))
             self._look(place, look, sightings)
         return [sightings.get(job.id, _NOTHING) for job in jobs]
 
@@ -132,48 +112,64 @@ class PromptMemory:
             answer = self._results.pop(job_id, None)
         return None if answer is None else answer.reused()
 
-    def _look(self, workspace: _Place, look: _Look, sightings: dict[str, Sighting]) -> None:
+    def _look(self, workspace: Place, look: Look, sightings: dict[str, Sighting]) -> None:
         now = self._clock()
         stored = [packed(vector.numbers) for vector in look.vectors]
+        far = self._far(workspace, look)
         with self._lock:
             window = self._window(workspace, now)
             window.forget_before(now - self._seconds)
-            near = self._near(window, look)
+            near = self._near(window, look, far)
             # What is asked again, because it was put off, is no repeat of itself.
             equal = [window.equal(each, job.id) for each, job in zip(look.prints, look.jobs, strict=True)]
             window.add(
                 Seen(job.id, look.prints[place], look.vectors[place].embedder, stored[place], now)
                 for place, job in enumerate(look.jobs)
             )
-        same = _with_batch(look, equal)
+        same = with_batch(look, equal)
         close = self._close(look, near, [set(ids) for ids, _ in same])
         for place, job in enumerate(look.jobs):
             ids, count = same[place]
             matches = [*(Match(i, 1.0, exact=True) for i in ids), *close[place]]
-            found = Sighting(tuple(sorted(matches, key=lambda match: -match.score)[:_CLOSE]), count + len(close[place]))
+            found = Sighting(tuple(sorted(matches, key=lambda match: -match.score)[:CLOSE]), count + len(close[place]))
             sightings[job.id] = found
             self._keep(job, self._compared(look, place, stored[place], found))
 
-    def _compared(self, look: _Look, place: int, vector: bytes, found: Sighting) -> ComparedPrompt:
+    def _compared(self, look: Look, place: int, vector: bytes, found: Sighting) -> ComparedPrompt:
         key = request_key(look.jobs[place])
         return ComparedPrompt(look.prints[place], key, look.vectors[place].embedder, vector, found.matches)
 
-    def _near(self, window: Window, look: _Look) -> list[list[str]]:
-        """The candidates for each prompt: those before it in the batch and those of the window, nearest first."""
+    def _far(self, workspace: Place, look: Look) -> list[list[Near]]:
+        """The neighbors of each prompt in the database, where they are looked for there."""
+        far: list[list[Near]] = [[] for _ in look.jobs]
+        if self._stored is None:
+            return far
+        neighbors = self._stored(workspace)
+        for embedder, places, vectors in look.kinds():
+            least = self._likeness.nearness(embedder)
+            if least is not None:
+                found = self._asked(partial(neighbors.nearest, embedder, vectors, CLOSE + 1, least), [])
+                for place, each in zip(places, found, strict=False):
+                    far[place] = each
+        return far
+
+    def _near(self, window: Window, look: Look, far: list[list[Near]]) -> list[list[str]]:
+        """The candidates for each prompt: those before it in the batch, then those of the window and the far ones."""
         near: list[list[str]] = [[] for _ in look.jobs]
         for embedder, places, vectors in look.kinds():
             least = self._likeness.nearness(embedder)
             if least is None:
                 continue
-            before, earlier = near_in_batch(vectors, least), window.nearest(embedder, vectors, _CLOSE + 1, least)
-            for place, rows, ids in zip(places, before, earlier, strict=True):
-                near[place] = [*(look.jobs[places[row]].id for row in rows), *ids]
+            before, earlier = near_in_batch(vectors, least), window.nearest(embedder, vectors, CLOSE + 1, least)
+            for place, rows, here in zip(places, before, earlier, strict=True):
+                found = sorted([*here, *far[place]], key=lambda each: -each.cosine) if far[place] else here
+                near[place] = [*(look.jobs[places[row]].id for row in rows), *(each.job_id for each in found)]
         return near
 
-    def _close(self, look: _Look, near: list[list[str]], same: list[set[str]]) -> list[list[Match]]:
+    def _close(self, look: Look, near: list[list[str]], same: list[set[str]]) -> list[list[Match]]:
         """The near ones that count as the same, for each prompt. The nearest are compared first, while time allows."""
         candidates = [
-            [i for i in dict.fromkeys(near[place]) if i not in same[place] and i != job.id][:_CLOSE]
+            [i for i in dict.fromkeys(near[place]) if i not in same[place] and i != job.id][:CLOSE]
             for place, job in enumerate(look.jobs)
         ]
         found: list[list[Match]] = [[] for _ in look.jobs]
@@ -181,7 +177,7 @@ class PromptMemory:
             return found
         texts = self._texts_of(look, candidates)
         left = _BUDGET + _BUDGET_EACH * len(look.jobs)
-        for place, job_id in _nearest_first(candidates):
+        for place, job_id in nearest_first(candidates):
             text, other = look.texts[place], texts.get(job_id)
             if other is None or left <= 0:
                 continue
@@ -191,14 +187,14 @@ class PromptMemory:
                 found[place].append(Match(job_id, round(score, 4), exact=False))
         return found
 
-    def _texts_of(self, look: _Look, candidates: list[list[str]]) -> dict[str, str]:
+    def _texts_of(self, look: Look, candidates: list[list[str]]) -> dict[str, str]:
         """The texts of this batch, and of the candidates."""
         texts = dict(zip([job.id for job in look.jobs], look.texts, strict=True))
         far = {i for ids in candidates for i in ids if i not in texts}
         found = self._asked(lambda: self._source.requests(far), {}) if far else {}
         return texts | {job_id: compared_text(request) for job_id, request in found.items()}
 
-    def _window(self, workspace: _Place, now: float) -> Window:
+    def _window(self, workspace: Place, now: float) -> Window:
         """The workspace's window, with what others stored. Under the lock."""
         self._refresh(now)
         window = self._windows.get(workspace)
@@ -258,27 +254,3 @@ class PromptMemory:
             return otherwise
         self._outages.works(PROMPTS)
         return answer
-
-
-def _with_batch(look: _Look, equal: list[tuple[list[str], int]]) -> list[tuple[list[str], int]]:
-    """The equal prompts of each, newest first, and how many there are: those before it in the batch too."""
-    found, seen = [], dict[str, list[str]]()
-    for job, each, (ids, count) in zip(look.jobs, look.prints, equal, strict=True):
-        earlier = seen.setdefault(each, [])
-        found.append(([*reversed(earlier), *ids][:_CLOSE], count + len(earlier)))
-        earlier.append(job.id)
-    return found
-
-
-def _nearest_first(candidates: list[list[str]]) -> Iterator[tuple[int, str]]:
-    """The first candidate of every place, then the second ones."""
-    for rank in range(_CLOSE):
-        yield from ((place, ids[rank]) for place, ids in enumerate(candidates) if rank < len(ids))
-
-
-def _by_workspace(jobs: Sequence[Job], texts: Mapping[str, str]) -> dict[_Place, list[Job]]:
-    groups: dict[_Place, list[Job]] = {}
-    for job in jobs:
-        if texts[job.id] and not texts[job.id].isspace():
-            groups.setdefault((job.tenant.organization, job.tenant.workspace), []).append(job)
-    return groups

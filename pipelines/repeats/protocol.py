@@ -20,6 +20,24 @@ class Vector(NamedTuple):
     numbers: npt.NDArray[np.float32]
 
 
+class Near(NamedTuple):
+    """An earlier prompt, and how near it is (1: the same direction)."""
+
+    job_id: str
+    cosine: float
+
+
+class Neighbors(Protocol):
+    """Which earlier prompts of one workspace are near: those in memory, or those in the database."""
+
+    def nearest(self, embedder: str, vectors: Vectors, most: int, least: float) -> list[list[Near]]:
+        """For each vector, all of which are the embedder's, the prompts that the same embedder placed nearest.
+
+        `most` at most, with a cosine of at least `least`, nearest first.
+        """
+        ...
+
+
 class PromptSource(Protocol):
     """Where compared prompts are kept for good. May raise anything while it is away."""
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.repeats.protocol import Vectors
+from pipelines.repeats.protocol import Near, Vectors
 from pipelines.similarity.recent import Prompt, RecentPrompts
 
 _SCALE = 127.0
@@ -71,16 +71,16 @@ class Window:
         count = len(ids) - (but in self._jobs and self._jobs[but][0] == fingerprint)
         return [job_id for job_id in ids[: -_NEWEST - 1 : -1] if job_id != but], count
 
-    def nearest(self, embedder: str, vectors: Vectors, most: int, least: float) -> list[list[str]]:
-        """For each vector the jobs whose prompts are nearest: `most` at most, at least `least` near, best first.
-
-        All vectors are the embedder's, as are those that they are compared with.
-        """
+    def nearest(self, embedder: str, vectors: Vectors, most: int, least: float) -> list[list[Near]]:
+        """See `Neighbors.nearest`."""
         near = self._near.get(embedder)
         if near is None or near.dimensions != vectors.shape[1]:
             return [[] for _ in vectors]
         found = near.search(vectors, most)
-        return [[n.prompt.job_id for n in row if n.cosine >= least and n.prompt.job_id in self._jobs] for row in found]
+        return [
+            [Near(n.prompt.job_id, n.cosine) for n in row if n.cosine >= least and n.prompt.job_id in self._jobs]
+            for row in found
+        ]
 
     def forget_before(self, since: float) -> None:
         """Forget what is older."""

@@ -119,6 +119,10 @@ class Settings(BaseSettings):
     similarity_embedder: Literal["builtin", "openai"] = Field(
         "builtin", description="what finds prompts that are near: hashed n-grams, or an endpoint of OpenAI's API"
     )
+    similarity_search: Literal["memory", "pgvector"] = Field(
+        "memory",
+        description="where near prompts are looked for: the newest in memory, or all of the window in PostgreSQL",
+    )
     similarity_url: str | None = Field(
         None, description="https://… that /embeddings is put behind, such as https://api.openai.com/v1"
     )
@@ -242,6 +246,12 @@ class Settings(BaseSettings):
             if not parts.hostname or parts.username is not None or parts.query:
                 raise ValueError("must name a host, and have no user and no query: https://api.openai.com/v1")
         return url
+
+    @field_validator("similarity_residency")
+    @classmethod
+    def _plain_residency(cls, residency: str | None) -> str | None:
+        """As residencies are written elsewhere: `EU` would open nothing."""
+        return residency and residency.strip().lower()
 
     @field_validator("similarity_key")
     @classmethod

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from synthralos.config.settings import SettingsError
 from synthralos.domain.findings import Decision
 from synthralos.domain.jobs import Constraints, NewJob, Tenant
 from synthralos.domain.states import State
@@ -127,3 +128,8 @@ def embeddings(asked: Asked) -> Answer:
     """All texts lie in about the same direction: the close look tells them apart."""
     texts = asked.json()["input"]
     return Answer(200, {"data": [{"index": n, "embedding": [1.0] * 7 + [len(t) / 99]} for n, t in enumerate(texts)]})
+
+
+def test_a_worker_that_is_to_search_with_an_extension_that_is_not_there_says_what_to_do(place: WorkerPlace) -> None:
+    with pytest.raises(SettingsError, match="CREATE EXTENSION vector"):
+        place.worker(similarity_search="pgvector")

@@ -240,12 +240,12 @@ def test_a_window_keeps_the_newest_and_finds_the_nearest() -> None:
     assert len(window) == 200
     nearest = window.nearest("words", vectors, 1, 0.9)
     assert nearest[:300] == [[]] * 300
-    assert [ids[0] for ids in nearest[300:]] == [f"job{number}" for number in range(300, 500)]
+    assert [found[0].job_id for found in nearest[300:]] == [f"job{number}" for number in range(300, 500)]
     thirds = [f"job{n}" for n in range(499, 299, -1) if n % 7 == 3]
     assert window.equal(f"{3:032x}", "job0") == (thirds[:4], len(thirds))
     assert window.equal(f"{3:032x}", thirds[0]) == (thirds[1:4], len(thirds) - 1)
     window.forget_before(499.0)
-    assert window.nearest("words", vectors[498:], 1, 0.9) == [[], ["job499"]]
+    assert [len(found) for found in window.nearest("words", vectors[498:], 1, 0.9)] == [0, 1]
     assert window.equal(f"{3:032x}", "") == ([], 0)
 
 
@@ -254,8 +254,8 @@ def test_a_window_compares_vectors_of_one_embedder_and_finds_equal_prompts_of_al
     other, longer = np.float32([1, 0, 0, 0]), np.ones(16, np.float32) / 4
     rows = [("a", "one", here), ("b", "two", here), ("c", "one", other), ("d", "one", longer)]
     window.add(Seen(job, "same", embedder, packed(vector), 1.0) for job, embedder, vector in rows)
-    assert window.nearest("one", here[None], 3, 0.9) == [["a"]]
-    assert window.nearest("two", here[None], 3, 0.9) == [["b"]]
+    assert [near.job_id for near in window.nearest("one", here[None], 3, 0.9)[0]] == ["a"]
+    assert [near.job_id for near in window.nearest("two", here[None], 3, 0.9)[0]] == ["b"]
     assert window.nearest("three", here[None], 3, 0.9) == window.nearest("one", longer[None], 3, 0.9) == [[]]
     assert window.equal("same", "") == (["d", "c", "b", "a"], 4)
 

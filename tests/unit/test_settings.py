@@ -47,6 +47,21 @@ def test_everything_that_is_wrong_is_told_at_once_one_line_each(clean: pytest.Mo
     assert sorted(line.partition(":")[0] for line in str(refused.value).splitlines()) == sorted(wrong)
 
 
+ENDPOINT = {"similarity_embedder": "openai", "similarity_url": "https://h/v1", "similarity_model": "m"}
+
+
+def test_an_endpoint_of_embeddings_is_given_as_a_whole_or_not_at_all() -> None:
+    chosen = Settings(**ENDPOINT, similarity_key=" sk-1 ", similarity_residency=" EU")  # type: ignore[arg-type]
+    assert chosen.similarity_key is not None
+    assert (chosen.similarity_key.get_secret_value(), chosen.similarity_residency) == ("sk-1", "eu")
+    for missing, named in (("similarity_url", "SIMILARITY_URL"), ("similarity_embedder", "SIMILARITY_EMBEDDER")):
+        with pytest.raises(ValueError, match=named):
+            Settings(**{name: value for name, value in ENDPOINT.items() if name != missing})  # type: ignore[arg-type]
+    for wrong in ({"similarity_key": "a b"}, {"similarity_url": "ftp://h"}, {"similarity_url": "https://u:p@h"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Settings(**{**ENDPOINT, **wrong})  # type: ignore[arg-type]
+
+
 GOOD = [
     ("DATABASE_URL", "sqlite:///jobs.db"),
     ("DATABASE_URL", "sqlite:////var/lib/jobs.db"),

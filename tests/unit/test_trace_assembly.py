@@ -36,7 +36,7 @@ def attempt(number: int, begun: float, **changes: Any) -> dict[str, Any]:
         "job_id": JOB_ID, "attempt_no": number, "deployment": "sandbox/small@eu", "provider": "sandbox",
         "model": "small", "region": "eu", "outcome": "succeeded", "billed": "yes", "late": False, "failure": None,
         "provider_model": "small", "provider_request_id": "r", "input_tokens": 3, "cached_tokens": 0,
-        "cache_write_tokens": 0,
+        "cache_write_tokens": 0, "cache_write_1h_tokens": 0, "service_tier": "standard",
         "output_tokens": 5, "reasoning_tokens": 0, "reserved_picousd": Decimal("0.001"),
         "cost_picousd": Decimal("0.00010"), "seconds": 1.5, "started_at": at(begun), "ended_at": at(begun + 1),
     }  # fmt: skip
