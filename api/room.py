@@ -38,6 +38,7 @@ from synthralos.store.admin.policies import Policies
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
+from synthralos.store.read.costs import Costs
 from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.read.jobs import Reader, Row
 from synthralos.store.read.timelines import Timeline
@@ -97,6 +98,7 @@ class Room:
         self.audit = Audit(core.database)
         self.breakers = BreakerStore(core.database)
         self.bulk = BulkOperations(core.database)
+        self.costs = Costs(core.database)
         self.dead_letters = DeadLetters(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)

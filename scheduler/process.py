@@ -22,6 +22,7 @@ from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.queue.bulk import BulkOperations
+from synthralos.store.retention.cost_sums import CostSums
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient
 from synthralos.telemetry.serving import MetricsPort
@@ -32,6 +33,12 @@ DAY = 86_400.0
 
 HOUSEKEEPING_EVERY = 300.0
 """Seconds between rounds of housekeeping."""
+
+SUM_COSTS_EVERY = 60.0
+"""Seconds between looks for an hour of the ledger that is over."""
+
+HOURS_A_ROUND = 24
+"""Hours of the ledger that are summed before it is asked again whether this process leads."""
 
 KEEP_PROCESSES = DAY
 """Seconds for which operators can see a process that has ended."""
@@ -48,6 +55,7 @@ class SchedulerProcess:
         self._outages = core.outages
         self._processes = Processes(core.database)
         self._housekeeping = Housekeeping(core.database)
+        self._cost_sums = CostSums(core.database)
         self._sweeper = Sweeper(
             core.database,
             core.doorbell,
@@ -83,6 +91,7 @@ class SchedulerProcess:
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
         self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
+        self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
         self._add(scheduler, "bulk operations", self._bulk.round, LOOK_EVERY)
         self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
         scheduler.start()
@@ -169,6 +178,13 @@ class SchedulerProcess:
         while self._housekeeping.prune_similarity_logs(self._settings.similarity_days * DAY):
             pass
         return True
+
+    def _sum_costs(self) -> bool:
+        """Sum the hours of the ledger that are over; after a long absence, round after round while this leads."""
+        while self.leads:
+            if self._cost_sums.round(HOURS_A_ROUND) < HOURS_A_ROUND:
+                return True
+        return False
 
     def _term(self) -> int | None:
         return self._identity[1].term if self._identity else None

@@ -30,6 +30,7 @@ from synthralos_client.models import (
     RerouteOptions,
 )
 from synthralos_client.sending import Call, Operation, Pause
+from synthralos_client.spending import AsyncSpending
 from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class AsyncClient:
         self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
         self.configuration = AsyncConfiguration(self._config, self._run)
         self.healing = AsyncHealing(self._config, self._run)
+        self.spending = AsyncSpending(self._config, self._run)
 
     async def submit(
         self,

@@ -33,6 +33,7 @@ from synthralos_client.models import (
     RerouteOptions,
 )
 from synthralos_client.sending import Call, Operation, Pause
+from synthralos_client.spending import Spending
 from synthralos_client.waiting import OnProgress
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Client:
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
         self.configuration = Configuration(self._config, self._run)
         self.healing = Healing(self._config, self._run)
+        self.spending = Spending(self._config, self._run)
 
     def submit(
         self,

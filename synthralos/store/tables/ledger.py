@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from synthralos.store.sql.types import Id, JsonText, Money, UtcTime
-from synthralos.store.tables.base import metadata, text
+from synthralos.store.tables.base import BY_TIME, metadata, text
 
 catalog_entries = sa.Table(
     "catalog_entries",
@@ -43,4 +43,5 @@ attempts = sa.Table(
     sa.Column("seconds", sa.Float),
     sa.Column("started_at", UtcTime, nullable=False),
     sa.Column("ended_at", UtcTime, nullable=False),
+    sa.Index("attempts_by_ended_at", "ended_at", **BY_TIME),
 )
