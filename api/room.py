@@ -41,6 +41,7 @@ from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
+from synthralos.store.read.costs import Costs
 from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.read.evidence import Evidence
 from synthralos.store.read.jobs import Reader, Row
@@ -104,6 +105,7 @@ class Room:
         self.audit = Audit(core.database)
         self.breakers = BreakerStore(core.database)
         self.bulk = BulkOperations(core.database)
+        self.costs = Costs(core.database)
         self.dead_letters = DeadLetters(core.database)
         self.runs = Runs(core.database)
         self.evidence = Evidence(core.database)

@@ -10,6 +10,7 @@ from cli import (
     audit,
     breakers,
     check,
+    costs,
     dead_letters,
     demo,
     deployments,
@@ -66,6 +67,7 @@ app.command()(guardrails.guardrails)
 app.command()(check.check)
 app.command()(status.status)
 app.command()(models.models)
+app.command()(costs.costs)
 app.command()(audit.audit)
 app.command()(doctor.doctor)
 

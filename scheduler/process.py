@@ -26,6 +26,7 @@ from synthralos.stop_signals import on_stop
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.leading import Lead
+from synthralos.store.retention.cost_sums import CostSums
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient
 from synthralos.streams.protocol import KEEP_SECONDS
@@ -44,6 +45,12 @@ LOOK_EVERY = 1.0
 KEEP_FIRINGS = 90 * DAY
 """Seconds for which what became of a tick is kept, after all its jobs have ended."""
 
+SUM_COSTS_EVERY = 60.0
+"""Seconds between looks for an hour of the ledger that is over."""
+
+HOURS_A_ROUND = 24
+"""Hours of the ledger that are summed before it is asked again whether this process leads."""
+
 KEEP_PROCESSES = DAY
 """Seconds for which operators can see a process that has ended."""
 
@@ -59,6 +66,7 @@ class SchedulerProcess:
         self._outages = core.outages
         self._processes = Processes(core.database)
         self._housekeeping = Housekeeping(core.database)
+        self._cost_sums = CostSums(core.database)
         self._sweeper = Sweeper(
             core.database,
             core.doorbell,
@@ -100,6 +108,7 @@ class SchedulerProcess:
         self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
         self._add(scheduler, "bulk operations", self._bulk.round, BULK_EVERY)
         self._add(scheduler, "firing_ends", self._schedules.looks.look, LOOK_EVERY)
+        self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
         self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
         scheduler.start()
         self._scheduler = scheduler
@@ -212,6 +221,13 @@ class SchedulerProcess:
         process_id, leader = self._identity
         term = leader.term
         return None if term is None else Lead(ROLE, process_id, term)
+
+    def _sum_costs(self) -> bool:
+        """Sum the hours of the ledger that are over; after a long absence, round after round while this leads."""
+        while self.leads:
+            if self._cost_sums.round(HOURS_A_ROUND) < HOURS_A_ROUND:
+                return True
+        return False
 
     def _term(self) -> int | None:
         return self._identity[1].term if self._identity else None

@@ -59,6 +59,7 @@ def documented(
     versioned: bool = False,
     body: bool = False,
     status: int = 200,
+    csv: bool = False,
 ) -> dict[str, Any]:
     """What a route that answers with `model` is declared with."""
     statuses = [401, 403, 429, 500, 503]
@@ -66,6 +67,8 @@ def documented(
         [404] * found + [422] * validated + [409] * conflicting + [412] * versioned + [400, 408, 413, 415] * body
     )
     responses: dict[int | str, Any] = {status: {"model": model, "description": description}}
+    if csv:
+        responses[status]["content"] = {"text/csv": {"schema": {"type": "string"}}}
     return {"responses": responses | {code: problem(code) for code in sorted(statuses)}, "response_model": None}
 
 

@@ -32,6 +32,7 @@ from synthralos_client.models import (
     RerouteOptions,
 )
 from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
+from synthralos_client.spending import AsyncSpending
 from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class AsyncClient:
         self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
         self.healing = AsyncHealing(self._config, self._run)
         self.configuration = AsyncConfiguration(self._config, self._run, self._stream)
+        self.spending = AsyncSpending(self._config, self._run)
 
     async def submit(
         self,

@@ -35,6 +35,7 @@ from synthralos_client.models import (
     RerouteOptions,
 )
 from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
+from synthralos_client.spending import Spending
 from synthralos_client.waiting import OnProgress
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Client:
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
         self.healing = Healing(self._config, self._run)
         self.configuration = Configuration(self._config, self._run, self._stream)
+        self.spending = Spending(self._config, self._run)
 
     def submit(
         self,

@@ -83,6 +83,7 @@ OPERATIONS = [
     ("POST", f"{POLICIES}/{{set_id}}/rollback"),
     ("POST", "/api/v1/route/explain"),
     ("GET", "/api/v1/audit"),
+    ("GET", "/api/v1/costs"),
     ("GET", TRACES),
     ("GET", f"{TRACES}/{{trace_id}}"),
     ("GET", f"{TRACES}/{{trace_id}}/export"),

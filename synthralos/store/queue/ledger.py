@@ -64,6 +64,16 @@ def correct_lost(dialect: str) -> Any:
     )
 
 
+def lost_ends(dialect: str) -> Any:
+    """When attempts were written off that are still; its parameter `rows` holds settlements' rows."""
+    rows = recordset(dialect, "rows", SETTLE_COLUMNS)
+    return sa.select(attempts.c.ended_at).where(
+        attempts.c.job_id == rows.c.id,
+        attempts.c.attempt_no == rows.c.attempt_no,
+        attempts.c.outcome == word(Outcome.LOST),
+    )
+
+
 class Ledger:
     """Writes off attempts within the caller's transaction."""
 

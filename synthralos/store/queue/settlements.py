@@ -11,10 +11,11 @@ from typing import Protocol, TypeVar
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from synthralos.store.queue.appended import APPENDED
 from synthralos.store.queue.content import Called, CatalogEntries, StoredPlans
-from synthralos.store.queue.ledger import correct_lost
+from synthralos.store.queue.ledger import correct_lost, lost_ends
 from synthralos.store.queue.postgres_writes import PostgresWrites
 from synthralos.store.queue.rows import ends, settle_row, start_row
 from synthralos.store.queue.sqlite_writes import SqliteWrites
+from synthralos.store.retention.cost_sums import unsum
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.notices import Notice
@@ -49,7 +50,7 @@ class Settlements:
         self._plans = StoredPlans(database)
         self._entries = CatalogEntries(database)
         self._writes: Writes = PostgresWrites(database) if database.dialect == "postgresql" else SqliteWrites(database)
-        self._correct = correct_lost(database.dialect)
+        self._correct, self._lost_ends = correct_lost(database.dialect), lost_ends(database.dialect)
         self._in_doubt: set[tuple[str, int, int]] = set()
 
     def start(self, starts: Sequence[Start]) -> list[StartResult]:
@@ -105,9 +106,14 @@ class Settlements:
 
     def _correct_lost(self, rows: Sequence[Row]) -> None:
         """After the jobs: whoever took a job from its worker has written its attempt off in the same transaction."""
-        if rows:
-            with self._database.one_statement() as connection:
-                connection.execute(self._correct, {"rows": encode_rows(rows)})
+        if not rows:
+            return
+        lost = {"rows": encode_rows(rows)}
+        with self._database.transaction() as connection:
+            ends = list(connection.execute(self._lost_ends, lost).scalars())
+            if ends:
+                connection.execute(self._correct, lost)
+                unsum(connection, ends)
 
 
 def _by_worker(items: Sequence[_Item]) -> Iterator[tuple[str, list[tuple[int, _Item]]]]:

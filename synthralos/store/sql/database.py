@@ -27,6 +27,17 @@ POOLS = {"write": (2, 2), "read": (4, 0), "quick": (6, 0)}
 """Connections that each pool keeps, and how many more it opens for as long as they are needed."""
 
 
+_REPORTS = {
+    "enable_seqscan": "on",
+    "enable_hashjoin": "on",
+    "enable_mergejoin": "on",
+    "plan_cache_mode": "force_custom_plan",
+    "work_mem": "64MB",
+    "statement_timeout": "30s",
+}
+"""What is otherwise for statements that go through many rows."""
+
+
 class Database:
     """One database, with connection pools of their own for write transactions, for reads, and for hot statements.
 
@@ -120,11 +131,30 @@ class Database:
         with OwnErrors(), self.read.connect() as connection:
             yield connection
 
+    @contextmanager
+    def report(self) -> Iterator[sa.Connection]:
+        """A transaction that reads one state of many rows: the planner may scan and hash here, and plans anew."""
+        if self.dialect == "sqlite":
+            with self.snapshot() as connection:
+                yield connection
+            return
+        with OwnErrors(), self.read.connect() as connection:
+            reading = connection.execution_options(isolation_level="REPEATABLE READ")
+            with reading.begin():
+                let_plan(reading)
+                yield reading
+
     def close(self) -> None:
         """Close all pooled connections."""
         self.write.dispose()
         self.read.dispose()
         self.quick.dispose()
+
+
+def let_plan(connection: sa.Connection) -> None:
+    """For the rest of this transaction, let PostgreSQL's planner choose any way to the rows, with time to go it."""
+    chosen = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _REPORTS.items())
+    connection.exec_driver_sql(f"SELECT {chosen}")
 
 
 def _dumps(value: Any) -> str:

@@ -16,6 +16,7 @@ from synthralos.store.tables.configuration import (
     policy_simulations,
     policy_versions,
 )
+from synthralos.store.tables.costs import COUNTS, cost_adjustments, cost_periods, cost_sums
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
@@ -25,6 +26,7 @@ from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_log
 
 __all__ = [
     "CARRIED",
+    "COUNTS",
     "all_attempts",
     "all_jobs",
     "api_keys",
@@ -36,6 +38,9 @@ __all__ = [
     "bulk_operations",
     "catalog_entries",
     "config_version",
+    "cost_adjustments",
+    "cost_periods",
+    "cost_sums",
     "deployments",
     "event_logs",
     "export_backlog",

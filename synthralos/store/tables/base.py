@@ -20,3 +20,10 @@ def number(name: str) -> sa.Column[int]:
 def where(condition: str) -> dict[str, Any]:
     """The condition of a partial index, for both databases."""
     return {"postgresql_where": sa.text(condition), "sqlite_where": sa.text(condition)}
+
+
+BY_TIME: dict[str, Any] = {
+    "postgresql_using": "brin",
+    "postgresql_with": {"pages_per_range": 16, "autosummarize": "on"},
+}
+"""An index of a time in whose order rows come: on PostgreSQL the bounds of pages, which cost a row nothing."""

@@ -7,7 +7,7 @@ ends leaves it for `results` in the same statement. So every job is in exactly o
 import sqlalchemy as sa
 
 from synthralos.store.sql.types import Id, Json, JsonText, Money, UtcTime
-from synthralos.store.tables.base import metadata, number, text, where
+from synthralos.store.tables.base import BY_TIME, metadata, number, text, where
 
 jobs = sa.Table(
     "jobs",
@@ -99,6 +99,7 @@ results = sa.Table(
     sa.Column("finished_at", UtcTime, nullable=False),
     sa.Column("analyzed_at", UtcTime),
     sa.Index("results_failed", "job_id", **where("state = 'failed'")),
+    sa.Index("results_by_finished_at", "finished_at", **BY_TIME),
     sa.Index("results_to_analyze", "finished_at", **where("analyzed_at IS NULL")),
 )
 

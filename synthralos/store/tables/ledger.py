@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from synthralos.store.sql.types import Id, JsonText, Money, UtcTime
-from synthralos.store.tables.base import metadata, text
+from synthralos.store.tables.base import BY_TIME, metadata, text
 
 catalog_entries = sa.Table(
     "catalog_entries",
@@ -50,5 +50,6 @@ attempts = sa.Table(
     sa.Column("ended_at", UtcTime, nullable=False),
     text("service_tier", null=True),
     sa.Column("price", JsonText),
+    sa.Index("attempts_by_ended_at", "ended_at", **BY_TIME),
 )
 """`service_tier` is null for the standard one, `price` where a call was counted with that of its entry."""
