@@ -13,7 +13,13 @@ NEIGHBORS = """
 """An index of neighbors for vectors of 256 numbers, the built-in ones: the operator's choice, for it costs 3 ms with
 every prompt that is kept. `near_prompts` asks so that the planner can use it, also one for other dimensions."""
 
-_LOOK = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector'), to_regclass('prompt_vectors') IS NOT NULL"
+_LOOK = """
+    SELECT to_regtype('vector') IS NOT NULL AND EXISTS (
+        SELECT FROM pg_extension
+        WHERE extname = 'vector' AND string_to_array(extversion, '.')::int[] >= '{0,8}'
+    ), to_regclass('prompt_vectors') IS NOT NULL
+"""
+"""Usable is what was created in a schema that is searched, and can scan on where others' prompts are nearer (0.8)."""
 
 _MAKE = (
     """
@@ -95,7 +101,7 @@ _DROP = (
 
 def make(connection: sa.Connection) -> bool:
     """Make the table, where the extension is there and it is not; whether it was made. On PostgreSQL alone."""
-    extension, table = connection.execute(sa.text(_LOOK)).one()
+    extension, table = connection.exec_driver_sql(_LOOK).one()
     if not extension or table:
         return False
     for statement in _MAKE:

@@ -205,6 +205,14 @@ def test_an_extension_that_comes_later_is_used_from_the_next_upgrade_on_with_wha
     assert sa.inspect(empty.read).get_table_names() == ["alembic_version"]
 
 
+def test_an_extension_in_a_schema_that_is_not_searched_stops_no_upgrade(empty: Database) -> None:
+    with empty.transaction() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA elsewhere")
+        connection.exec_driver_sql("CREATE EXTENSION vector SCHEMA elsewhere")
+    upgrade(empty)
+    assert not PromptVectors(empty).available()
+
+
 def test_what_is_pruned_is_not_found_any_more(postgres: InPostgres) -> None:
     vector = directions(1)
     postgres.keep(vector, ago=60)

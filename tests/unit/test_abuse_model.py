@@ -179,6 +179,16 @@ def test_damaged_weights_are_told_and_stop_nothing(monkeypatch: pytest.MonkeyPat
     assert (found.decision, found.signals) == (Decision.FLAG, {"broken": True})
 
 
+def test_weights_of_other_columns_are_refused() -> None:
+    folder = Path(abuse_model.__file__).parent
+    wanted = (folder / "weights.sha256").read_text().strip()
+    arrays = read_weights((folder / "weights.npz").read_bytes(), wanted, "abuse")
+    assert abuse_model.model_of(arrays).window.shape == arrays["rarity"].shape
+    for name in ("weights", "scale", "bias"):
+        with pytest.raises(WeightsError, match="another version"):
+            abuse_model.model_of({**arrays, name: arrays[name][..., :-1]})
+
+
 def test_the_weights_are_small() -> None:
     assert (Path(abuse_model.__file__).parent / "weights.npz").stat().st_size < 3_000_000
 

@@ -238,6 +238,15 @@ def test_how_long_an_answer_may_be_is_learned() -> None:
     assert charged(scene.limiter, scene.config, max_output_tokens=50) == (50 + overhead, 50 + overhead)
 
 
+def test_images_are_reserved_too() -> None:
+    scene = Scene(rate(1_000_000, Unit.TOKENS))
+    part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    messages = [{"role": "user", "content": [part, part]}]
+    job = of(body={"messages": messages}, model="anthropic/claude-sonnet-4-5")
+    prompt, _, [charge] = scene.limiter.charges(job, scene.config.limits_for("acme", "pro"))
+    assert (prompt, charge.weight) == (3 + 2 * 1_600, UNKNOWN + 3 + 2 * 1_600)
+
+
 def test_only_so_many_tenants_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.limits.outputs._MOST_KEYS", 10)
     outputs = Outputs()

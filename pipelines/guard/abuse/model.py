@@ -84,12 +84,12 @@ def load_model() -> AbuseModel:
 
 def model_of(arrays: dict[str, Any]) -> AbuseModel:
     """The model of arrays by name, as `scripts/abuse_model` makes them."""
+    bias = arrays["bias"]
+    if not arrays["weights"].shape[1] == len(arrays["scale"]) == len(bias) == len(COLUMNS):
+        raise WeightsError("the weights of the abuse model are those of another version")
     characters = CharacterModel(arrays["pairs"], arrays["triples"], np.unpackbits(arrays["words"]).astype(bool))
     trees = Trees(*(arrays[f"tree_{name}"] for name in ("feature", "threshold", "left", "right", "value", "roots")))
     weights = arrays["weights"].astype(np.float32) * arrays["scale"]
-    bias = arrays["bias"]
-    if weights.shape[1] != len(COLUMNS) or len(bias) != len(COLUMNS):
-        raise WeightsError("the weights of the abuse model are those of another version")
     return AbuseModel(
         weights[:, :-1].copy(),
         weights[:, -1].copy(),
