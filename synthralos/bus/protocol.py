@@ -19,7 +19,7 @@ class Topic(StrEnum):
 
     `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
     `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
-    `deltas`: more of the job's answer was kept. `listening`: somebody wants to hear of that.
+    `listening`: somebody wants to hear what the job's model says while it speaks.
     """
 
     FINISHED = "synthralos_finished"
@@ -27,7 +27,6 @@ class Topic(StrEnum):
     CLAIM_REVOKED = "synthralos_claim_revoked"
     CONFIG = "synthralos_config"
     CROWDED = "synthralos_crowded"
-    DELTAS = "synthralos_deltas"
     LISTENING = "synthralos_listening"
 
 
