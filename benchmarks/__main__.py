@@ -19,6 +19,7 @@ BENCHMARKS = {
     "latency": "time from POST to visible result at 100 jobs/s, on RabbitMQ and on Redis",
     "accept": "single-job POSTs/s answered 202, and their p99",
     "flight": "10,000 calls of 10 s in one worker process: wall time, CPU, memory",
+    "stream": "time from a provider's first token to the client that waits for it, at 50 streams/s",
     "growth": "throughput with 1,000,000 finished jobs in the tables beside empty tables",
     "backlog": "1,000,000 open jobs: what they cost while nothing happens, and throughput beside them",
     "config": "seconds until a change of flag, limit or catalog is in force in every process, under load",

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +43,19 @@ class Connection:
             raise BenchmarkError("the answer has no Content-Length")
         length = int(head[start + 15 : head.index(b"\r\n", start)])
         return int(head[9:12]), await self._reader.readexactly(length)
+
+    async def events(self, path: str) -> AsyncIterator[bytes]:
+        """Server-sent events, one at a time; the answer is chunked, and is read to its end."""
+        self._writer.write(self.encode("GET", path))
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200") or b"chunked" not in head.lower():
+            raise BenchmarkError(f"no event stream: {head[:200].decode(errors='replace')}")
+        rest = b""
+        while size := int(await self._reader.readuntil(b"\r\n"), 16):
+            *events, rest = (rest + (await self._reader.readexactly(size + 2))[:-2]).split(b"\n\n")
+            for event in events:
+                yield event
+        await self._reader.readuntil(b"\r\n")
 
     async def accepted(self, request: bytes) -> Any:
         """The decoded answer to a submission, which must be 202."""

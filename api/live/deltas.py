@@ -22,8 +22,8 @@ class Follower:
     def __init__(self, job_id: str, place: Place) -> None:
         self.job_id = job_id
         self.place = place
-        self.news = asyncio.Event()
         self._chunks: list[Chunk] = []
+        self._waiting: asyncio.Future[None] | None = None
 
     def give(self, chunks: Sequence[Chunk]) -> None:
         """These are kept; those that it has already are left out."""
@@ -31,11 +31,29 @@ class Follower:
         fresh = [chunk for chunk in chunks if _order(chunk.place) > _order(last)]
         if fresh:
             self._chunks += fresh
-            self.news.set()
+            self.ring()
+
+    def goes_on_with(self, chunk: Chunk) -> bool:
+        """Whether the chunk is the very next one."""
+        last, place = self.reads_after, chunk.place
+        if place.attempt == last.attempt:
+            return place.chunk == last.chunk + 1
+        return place.attempt > last.attempt and place.chunk == 1
+
+    def ring(self) -> None:
+        """Let `news` return."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def news(self) -> None:
+        """Return when there is something to take, or at the next `ring`."""
+        if self._chunks:
+            return
+        self._waiting = asyncio.get_running_loop().create_future()
+        await self._waiting
 
     def take(self) -> list[Chunk]:
         """What came since the last time."""
-        self.news.clear()
         chunks, self._chunks = self._chunks, []
         if chunks:
             self.place = chunks[-1].place
@@ -66,12 +84,34 @@ class Deltas:
         """Live on `loop` from now on."""
         self._loop = loop
 
-    def heard(self, job_ids: Sequence[str] | None) -> None:
+    def heard(self, told: Sequence[Chunk | str] | None) -> None:
         """The streams' listener."""
         if self._loop is None or not self._by_job:
             return
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            self._loop.call_soon_threadsafe(self._wake, job_ids)
+            self._loop.call_soon_threadsafe(self._hear, told)
+
+    def _hear(self, told: Sequence[Chunk | str] | None) -> None:
+        """Chunks that follow what their readers have are given to them; the others are looked for."""
+        if told is None:
+            self._wake(None)
+            return
+        missing = [each for each in told if isinstance(each, str)]
+        for chunk in told:
+            if not isinstance(chunk, str):
+                missing += self._pass_on(chunk)
+        if missing:
+            self._wake(missing)
+
+    def _pass_on(self, chunk: Chunk) -> list[str]:
+        """Give the chunk to its readers; the job, where one of them lacks what comes before."""
+        missing = []
+        for follower in self._by_job.get(chunk.job_id, ()):
+            if follower.goes_on_with(chunk):
+                follower.give([chunk])
+            elif _order(chunk.place) > _order(follower.reads_after):
+                missing = [chunk.job_id]
+        return missing
 
     @contextlib.contextmanager
     def following(self, job_id: str, place: Place) -> Iterator[Follower]:

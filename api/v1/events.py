@@ -211,13 +211,10 @@ async def _deltas(room: Room, job: Row, whole: Row | None, follower: Follower) -
 async def _meanwhile(pausing: Coroutine[Any, Any, None], follower: Follower) -> AsyncIterator[list[Chunk]]:
     """What comes of the answer until the pause is over."""
     pause = asyncio.ensure_future(pausing)
+    pause.add_done_callback(lambda _: follower.ring())
     try:
         while not pause.done():
-            news = asyncio.ensure_future(follower.news.wait())
-            try:
-                await asyncio.wait({pause, news}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                news.cancel()
+            await follower.news()
             if chunks := follower.take():
                 yield chunks
         pause.result()

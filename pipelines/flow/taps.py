@@ -15,7 +15,7 @@ from synthralos.streams.protocol import StreamsAwayError
 
 log = logging.getLogger(__name__)
 
-EVERY = 0.05
+EVERY = 0.1
 """Seconds from one chunk of an answer to the next, at least."""
 
 LARGE = 4_096

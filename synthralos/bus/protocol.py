@@ -21,7 +21,7 @@ class Topic(StrEnum):
     `schedules`: a schedule was written (its id stands in place of a job's).
     `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
     `breakers`: circuit breakers (their names stand in place of ids) have changed.
-    `deltas`: more of the job's answer was kept. `listening`: somebody wants to hear of that.
+    `listening`: somebody wants to hear what the job's model says while it speaks.
     """
 
     FINISHED = "synthralos_finished"
@@ -30,7 +30,6 @@ class Topic(StrEnum):
     CONFIG = "synthralos_config"
     CROWDED = "synthralos_crowded"
     BREAKERS = "synthralos_breakers"
-    DELTAS = "synthralos_deltas"
     LISTENING = "synthralos_listening"
     SCHEDULES = "synthralos_schedules"
 

@@ -4,6 +4,9 @@ from datetime import datetime
 
 import uuid_utils
 
+ID_LENGTH = 36
+"""Characters of every id."""
+
 
 def new_id() -> str:
     """A new UUIDv7 (RFC 9562) in its canonical 36-character form."""
@@ -18,7 +21,7 @@ def id_at(moment: datetime) -> str:
 
 def is_id(text: str) -> bool:
     """Whether `text` is a UUID in canonical form, so that it can be looked up."""
-    if len(text) != 36:
+    if len(text) != ID_LENGTH:
         return False
     try:
         return str(uuid_utils.UUID(text)) == text.lower()

@@ -1,5 +1,6 @@
 """The streams that fit an installation."""
 
+from synthralos.bus.postgres import PostgresBus
 from synthralos.bus.protocol import Bus
 from synthralos.config.settings import Settings
 from synthralos.store.sql.database import Database
@@ -11,7 +12,7 @@ from synthralos.streams.redis import RedisStreams
 
 def build_streams(settings: Settings, database: Database, bus: Bus) -> Streams:
     """Redis where there is one, else PostgreSQL; memory where all is one process, or the database is SQLite."""
-    if settings.embedded or database.dialect != "postgresql":
+    if settings.embedded or not isinstance(bus, PostgresBus):
         return MemoryStreams()
     if settings.redis_url is not None:
         return RedisStreams(settings.redis_url, f"{settings.broker_namespace}:streams:")

@@ -41,9 +41,8 @@ class MemoryStreams:
             for chunk in chunks:
                 self._keep(chunk)
             self._forget()
-        told = list(dict.fromkeys(chunk.job_id for chunk in chunks))
         for listener in self._listeners:
-            listener(told)
+            listener(chunks)
 
     def after(self, places: Mapping[str, Place]) -> dict[str, list[Chunk]]:
         """See `Streams.after`."""

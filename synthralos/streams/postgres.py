@@ -4,12 +4,16 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from synthralos.bus.protocol import Bus, Topic
+from synthralos.bus.postgres import PostgresBus
+from synthralos.bus.protocol import Topic
 from synthralos.domain.deltas import Chunk, Place
-from synthralos.store.queue.stream_chunks import StreamChunks
+from synthralos.store.queue.stream_chunks import CHANNEL, StreamChunks, told_in
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreError
 from synthralos.streams.protocol import LISTENING_SECONDS, MOST_CHUNKS, Listener, StreamsAwayError
+
+_PATIENCE = 5.0
+"""Seconds that a listener waits for the line; it hears later where the database is away."""
 
 MOST_LISTENED = 100_000
 """Jobs that are remembered as listened to."""
@@ -51,7 +55,7 @@ class PostgresStreams:
     and tells for `LISTENING_SECONDS` of everything.
     """
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(self, database: Database, bus: PostgresBus) -> None:
         self._chunks = StreamChunks(database)
         self._bus = bus
         self._audience: Audience | None = None
@@ -59,9 +63,9 @@ class PostgresStreams:
 
     def append(self, chunks: Sequence[Chunk]) -> None:
         """See `Streams.append`."""
-        job_ids = self._hall().of(dict.fromkeys(chunk.job_id for chunk in chunks))
+        listened = set(self._hall().of({chunk.job_id for chunk in chunks}))
         try:
-            self._chunks.append(chunks, self._bus.notices(Topic.DELTAS, job_ids))
+            self._chunks.append(chunks, listened)
         except StoreError as error:
             raise StreamsAwayError(str(error)) from error
 
@@ -74,7 +78,8 @@ class PostgresStreams:
 
     def hear(self, listener: Listener) -> None:
         """See `Streams.hear`."""
-        self._bus.subscribe(Topic.DELTAS, listener)
+        self._bus.line.listen(CHANNEL, lambda told: listener(None if told is None else [*map(told_in, told)]))
+        self._bus.line.ready(_PATIENCE)
 
     def listens(self, job_ids: Iterable[str]) -> None:
         """See `Streams.listens`."""

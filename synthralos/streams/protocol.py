@@ -19,9 +19,9 @@ RENEW_SECONDS = 10.0
 MOST_CHUNKS = 2_000
 """Chunks that one look gives of a job; there may be more behind them."""
 
-Listener = Callable[[Sequence[str] | None], None]
-"""Called with the ids of jobs that have new chunks, or None when any may have. In a thread of the streams' or in the
-writer's: it must be quick and must not raise."""
+Listener = Callable[[Sequence[Chunk | str] | None], None]
+"""Called with new chunks, with the ids of jobs whose new chunks are too large to be told, or with None when any job
+may have new ones. In a thread of the streams' or in the writer's: it must be quick and must not raise."""
 
 
 class StreamsAwayError(Exception):

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from synthralos.domain.deltas import Chunk, Place
+from synthralos.domain.ids import ID_LENGTH as ID
 from synthralos.streams.protocol import KEEP_SECONDS, LISTENING_SECONDS, MOST_CHUNKS, Listener, StreamsAwayError
 
 log = logging.getLogger(__name__)
@@ -23,14 +24,14 @@ _PAUSE = 0.5
 """Seconds between two tries to hear."""
 
 _APPEND = """
-local told = {}
 for index, job in ipairs(KEYS) do
   local key, place = ARGV[1] .. 'chunks:' .. job, ARGV[2 * index + 1]
   redis.call('ZADD', key, place, ARGV[2 * index + 2])
   redis.call('EXPIRE', key, ARGV[2])
-  if redis.call('EXISTS', ARGV[1] .. 'listening:' .. job) == 1 then told[job] = true end
+  if redis.call('EXISTS', ARGV[1] .. 'listening:' .. job) == 1 then
+    redis.call('PUBLISH', ARGV[1] .. 'deltas', job .. ARGV[2 * index + 2])
+  end
 end
-for job in pairs(told) do redis.call('PUBLISH', ARGV[1] .. 'deltas', job) end
 return 0
 """
 """KEYS are job ids, one a chunk; ARGV: the prefix, the seconds to keep, then score and chunk for each. A chunk holds
@@ -116,10 +117,14 @@ class RedisStreams:
                 if message is None:
                     continue
                 # Subscribed anew: whatever was said before was not heard.
-                told = [message["data"].decode()] if message["type"] == "message" else None
+                told = [_chunk(message["data"])] if message["type"] == "message" else None
                 for listener in self._listeners:
                     with suppress(RuntimeError):  # a loop that is closed
                         listener(told)
+
+
+def _chunk(told: bytes) -> Chunk:
+    return Chunk.from_stored(told[:ID].decode(), orjson.loads(told[ID:]))
 
 
 def _score(place: Place) -> int:

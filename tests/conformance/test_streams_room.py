@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from synthralos.bus.build import build_bus
-from synthralos.bus.protocol import Topic
+from synthralos.bus.postgres import PostgresBus
 from synthralos.domain.deltas import Chunk, Place
 from synthralos.domain.ids import id_at, new_id
 from synthralos.store.queue.stream_chunks import StreamChunks
@@ -49,7 +48,7 @@ def redis_streams(stack: ExitStack, redis: Site) -> Build:
 def postgres_streams(stack: ExitStack, postgres_migrated: str) -> Build:
     def make() -> Streams:
         database = stack.enter_context(closing(Database(postgres_migrated)))
-        bus = stack.enter_context(closing(build_bus(database)))
+        bus = stack.enter_context(closing(PostgresBus(database)))
         return PostgresStreams(database, bus)
 
     return make
@@ -89,14 +88,26 @@ def test_what_was_written_again_is_there_once(build: Build) -> None:
 
 def test_who_listens_is_told_of_what_comes(build: Build) -> None:
     writer, reader, job_id = build(), build(), new_id()
-    heard: queue.Queue[list[str] | None] = queue.Queue()
+    heard: queue.Queue[list[Chunk | str] | None] = queue.Queue()
     reader.hear(lambda ids: heard.put(None if ids is None else list(ids)))
     reader.listens([job_id])
     writer.append([chunk(job_id, 1)])
     while (told := heard.get(timeout=30)) is None:
         pass
-    assert told == [job_id]
+    assert told == [chunk(job_id, 1)]
     assert reader.after({job_id: Place()})[job_id]
+
+
+def test_what_is_too_large_to_be_told_is_had_all_the_same(build: Build) -> None:
+    writer, reader, large = build(), build(), chunk(new_id(), 1, "\U0001f30d" * 5_000)
+    heard: queue.Queue[list[Chunk | str] | None] = queue.Queue()
+    reader.hear(lambda ids: heard.put(None if ids is None else list(ids)))
+    reader.listens([large.job_id])
+    writer.append([large])
+    while (told := heard.get(timeout=30)) is None:
+        pass
+    assert told in ([large], [large.job_id])
+    assert reader.after({large.job_id: Place()}) == {large.job_id: [large]}
 
 
 def test_nobody_is_told_where_nobody_listens() -> None:
@@ -112,16 +123,16 @@ def test_nobody_is_told_where_nobody_listens() -> None:
 
 def test_nothing_goes_over_the_bus_where_nobody_listens(stack: ExitStack, postgres_migrated: str) -> None:
     database = stack.enter_context(closing(Database(postgres_migrated)))
-    bus = stack.enter_context(closing(build_bus(database)))
-    streams, heard = PostgresStreams(database, bus), queue.Queue[list[str] | None]()
+    bus = stack.enter_context(closing(PostgresBus(database)))
+    streams, heard = PostgresStreams(database, bus), queue.Queue[list[Chunk | str] | None]()
     streams.hear(lambda ids: heard.put(None if ids is None else list(ids)))
     streams._hall()._all_until = 0.0
     streams.append([chunk(new_id(), 1)])
-    mark = new_id()
-    bus.publish(Topic.DELTAS, [mark])
+    streams._hall().heard([(last := chunk(new_id(), 1)).job_id])
+    streams.append([last])
     while (told := heard.get(timeout=30)) is None:
         pass
-    assert told == [mark]
+    assert told == [last]
 
 
 def test_memory_forgets_the_oldest_jobs_first() -> None:

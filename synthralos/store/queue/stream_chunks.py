@@ -1,19 +1,28 @@
 """Chunks of answers while these are written: kept in batches, read by place, deleted when they are old."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from synthralos.domain.deltas import Chunk, Place
+from synthralos.domain.ids import ID_LENGTH
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.notices import Notice, encode_notices, told_beside
-from synthralos.store.sql.recordset import Columns, encode_rows, insert_ignoring, recordset
+from synthralos.store.sql.notices import PAYLOAD_BYTES, Notice, encode_notices, told_beside
+from synthralos.store.sql.recordset import Columns, Row, encode_rows, insert_ignoring, recordset
 from synthralos.store.sql.types import Id, encode_json, id_text
 from synthralos.store.tables import stream_chunks
 
+_MOST_BYTES = 4
+"""Bytes of a character in UTF-8."""
+
 _COLUMNS: Columns = {"job_id": Id, "attempt_no": sa.Integer(), "number": sa.Integer(), "chunk": sa.Text()}
 _PLACES: Columns = {"job_id": Id, "attempt_no": sa.Integer(), "number": sa.Integer()}
+
+
+CHANNEL = "synthralos_deltas"
+"""Where chunks are told."""
 
 
 class StreamChunks:
@@ -23,8 +32,8 @@ class StreamChunks:
         self._database = database
         self._append, self._after = _append(database.dialect), _after(database.dialect)
 
-    def append(self, chunks: Sequence[Chunk], notices: Sequence[Notice] = ()) -> None:
-        """Keep the chunks, and say the notices with the commit; a repeat changes nothing.
+    def append(self, chunks: Sequence[Chunk], listened: Collection[str] = ()) -> None:
+        """Keep the chunks, and tell those of the jobs `listened` to with the commit; a repeat changes nothing.
 
         On PostgreSQL it does not wait for the disk: what a crash of the server loses is in the result all the same.
         """
@@ -39,7 +48,8 @@ class StreamChunks:
         ]
         values: dict[str, Any] = {"chunks": encode_rows(rows)}
         if self._database.dialect == "postgresql":
-            values["notices"] = encode_notices(notices)
+            told = (row for row in rows if row["job_id"] in listened)
+            values["notices"] = encode_notices(Notice(CHANNEL, _payload(row)) for row in told)
         with self._database.one_statement() as connection:
             connection.execute(self._append, values)
 
@@ -54,6 +64,22 @@ class StreamChunks:
             for job_id, chunk in rows:
                 found[job_id].append(Chunk.from_stored(job_id, chunk))
         return {job_id: chunks[:most] for job_id, chunks in found.items()}
+
+
+def _payload(row: Row) -> str:
+    """The chunk behind its job's id; the id alone where it is too large."""
+    payload: str = row["job_id"] + row["chunk"]
+    return (
+        payload
+        if len(payload) * _MOST_BYTES < PAYLOAD_BYTES or len(payload.encode()) < PAYLOAD_BYTES
+        else row["job_id"]
+    )
+
+
+def told_in(payload: str) -> Chunk | str:
+    """The chunk, or the job's id, that was told."""
+    job_id, chunk = payload[:ID_LENGTH], payload[ID_LENGTH:]
+    return Chunk.from_stored(job_id, orjson.loads(chunk)) if chunk else job_id
 
 
 def _append(dialect: str) -> Any:
