@@ -10,12 +10,15 @@ from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
+from api.v1.schedule_views import BackfillIn, PauseIn
 from api.v1.views import ProblemDocument, Receipt, Receipts
+from pipelines.intake.schedules import ScheduleIn
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
 from synthralos.config.catalog import DeploymentEntry
 
 _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
+    ScheduleIn, PauseIn, BackfillIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts)
 

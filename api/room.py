@@ -34,6 +34,9 @@ from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
+from synthralos.store.admin.schedules import Schedules
+from synthralos.store.queue.backfills import Backfills
+from synthralos.store.queue.firings import Firings
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.jobs import Reader, Row
@@ -91,6 +94,9 @@ class Room:
         self.organizations = Organizations(core.database)
         self.configuration = Configuration(core.database)
         self.policies = Policies(core.database)
+        self.schedules = Schedules(core.database)
+        self.firings = Firings(core.database)
+        self.backfills = Backfills(core.database)
         self.audit = Audit(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)
