@@ -25,6 +25,7 @@ BENCHMARKS = {
     "policies": "what policies cost a job: 50 and 1,000 native rules, and 50 in CEL",
     "fairness": "how exactly organizations share by weight, and how long people wait under a flood",
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
+    "schedule": "10,000 schedules due at once, lateness, takeover after kill -9, ticks lost or doubled, memory",
     "size": "bytes of tables and of WAL for each finished job",
 }
 
