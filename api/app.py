@@ -36,6 +36,8 @@ from api.v1 import (
     policy_checks,
     routing,
     runs,
+    schedule_acts,
+    schedules,
     simulate,
     traces,
 )
@@ -74,7 +76,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
         jobs, events, evidence, operations, keys, flags, limits, deployments, breakers, costs, dead_letters, runs,
-        policies, policy_checks, simulate, audit, traces, routing, health, metrics,
+        policies, policy_checks, simulate, schedules, schedule_acts, audit, traces, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

@@ -9,16 +9,21 @@ from pydantic.json_schema import models_json_schema
 from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
 from api.v1.configuration_views import FlagIn, LimitsIn
+from api.v1.dead_letter_views import OperationIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
+from api.v1.runs import RecoverIn
+from api.v1.schedule_views import BackfillIn, PauseIn
 from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
 from api.v1.views import ProblemDocument, Receipt, Receipts
+from pipelines.intake.schedules import ScheduleIn
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
 from synthralos.config.catalog import DeploymentEntry
 
 _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
+    ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView)
 

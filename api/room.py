@@ -38,7 +38,10 @@ from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
 from synthralos.store.admin.policy_matches import PolicyMatches
+from synthralos.store.admin.schedules import Schedules
+from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
+from synthralos.store.queue.firings import Firings
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.read.costs import Costs
@@ -102,6 +105,9 @@ class Room:
         self.policies = Policies(core.database)
         self.matches = PolicyMatches(core.database)
         self.simulations = Simulations(core.database)
+        self.schedules = Schedules(core.database)
+        self.firings = Firings(core.database)
+        self.backfills = Backfills(core.database)
         self.audit = Audit(core.database)
         self.breakers = BreakerStore(core.database)
         self.bulk = BulkOperations(core.database)

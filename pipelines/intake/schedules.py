@@ -1,8 +1,9 @@
 """From a document to a schedule, and from a schedule to its jobs, for every door that makes or fires one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import Field, JsonValue, ValidationError
@@ -28,7 +29,10 @@ from synthralos.domain.schedules import (
     Schedule,
     Window,
 )
-from synthralos.domain.ticks import next_tick
+from synthralos.domain.ticks import LOOK_AHEAD, next_tick, ticks
+
+MOST_BACKFILLED = 10_000
+"""Ticks of one backfill."""
 
 MOST_BYTES = 262_144
 """Of one template, as JSON."""
@@ -147,6 +151,39 @@ _AS_THEY_ARE = (
     "name", "job", "cron", "interval_seconds", "time_zone", "start", "end", "jitter_seconds", "catch_up_seconds",
     "misfire", "most_caught_up", "overlap", "pause_after",
 )  # fmt: skip
+
+
+def previewed(schedule: Schedule, now: datetime, count: int) -> list[dict[str, Any]]:
+    """Its next ticks after that time, `count` at most, as they are published, paused or not."""
+    zone = ZoneInfo(schedule.time_zone)
+    return [
+        {
+            "fire_at": tick.fire_at.isoformat(),
+            "due_at": tick.due_at.isoformat(),
+            "local": tick.fire_at.astimezone(zone).isoformat(),
+            "clock_change": None if tick.change is None else str(tick.change),
+        }
+        for tick in ticks(schedule, now, now + LOOK_AHEAD, count)
+    ]
+
+
+def backfill_ticks(schedule: Schedule, start: datetime, end: datetime, now: datetime) -> int:
+    """How many ticks there are from `start` to before `end`; raises `InvalidJob` where they cannot be filled in."""
+    if end > now:
+        raise invalid_field("end", "is still to come", "send a time that has passed: what comes then fires by itself")
+    if start >= end:
+        raise invalid_field("end", "is not after start", "send a later time")
+    if end - start > LOOK_AHEAD:
+        raise invalid_field("start", "is more than ten years before end", "send a later time")
+    instant = timedelta(microseconds=1)
+    number = len(ticks(schedule, start - instant, end - instant, MOST_BACKFILLED + 1))
+    if not number:
+        raise invalid_field("start", "and end have no tick between them", "see /next for when the schedule fires")
+    if number > MOST_BACKFILLED:
+        raise invalid_field(
+            "start", f"and end have more than {MOST_BACKFILLED:,} ticks between them", "send a shorter time"
+        )
+    return number
 
 
 def new_jobs(schedule: Schedule, fire_at: datetime, plan: str, now: datetime) -> tuple[list[NewJob], str | None]:

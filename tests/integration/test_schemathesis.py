@@ -26,7 +26,7 @@ OWN_LIMITS = "/api/v1/organizations/{name}/limits"
 METRICS = "/metrics"
 FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS, "/api/v1/breaker")
 """What only a key of the whole installation may use."""
-POLICIES = "/api/v1/policies"
+POLICIES, SCHEDULES = "/api/v1/policies", "/api/v1/schedules"
 OPERATIONS = [
     ("POST", JOBS),
     ("GET", JOBS),
@@ -81,6 +81,18 @@ OPERATIONS = [
     ("DELETE", f"{POLICIES}/{{set_id}}"),
     ("GET", f"{POLICIES}/{{set_id}}/versions"),
     ("POST", f"{POLICIES}/{{set_id}}/rollback"),
+    ("GET", SCHEDULES),
+    ("POST", SCHEDULES),
+    ("GET", f"{SCHEDULES}/{{schedule_id}}"),
+    ("PUT", f"{SCHEDULES}/{{schedule_id}}"),
+    ("DELETE", f"{SCHEDULES}/{{schedule_id}}"),
+    ("POST", f"{SCHEDULES}/{{schedule_id}}/pause"),
+    ("POST", f"{SCHEDULES}/{{schedule_id}}/resume"),
+    ("POST", f"{SCHEDULES}/{{schedule_id}}/run"),
+    ("GET", f"{SCHEDULES}/{{schedule_id}}/next"),
+    ("GET", f"{SCHEDULES}/{{schedule_id}}/firings"),
+    ("POST", f"{SCHEDULES}/{{schedule_id}}/backfill"),
+    ("GET", f"{SCHEDULES}/{{schedule_id}}/backfill"),
     ("POST", "/api/v1/route/explain"),
     ("GET", "/api/v1/audit"),
     ("GET", "/api/v1/costs"),
@@ -100,11 +112,14 @@ class Site:
     whole: str
     succeeded: str
     failed: str
+    scheduled: str
 
-    def real_id(self, generated: str, *, may_be_open: bool) -> str:
-        """A job's id in place of every other generated one. The stream of a job that is not over would never end."""
+    def real_id(self, name: str, generated: str, *, may_be_open: bool) -> str:
+        """A real id in place of every other generated one. The stream of a job that is not over would never end."""
         if len(generated) % 2 == 0:
             return generated
+        if name == "schedule_id":
+            return self.scheduled
         return self.failed if may_be_open and len(generated) % 4 == 1 else self.succeeded
 
 
@@ -118,11 +133,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         succeeded, failed = submitted(client), submitted(client)
         place.finish(succeeded)
         place.finish(failed, Transition.FAIL, failure=failure().to_json())
+        wanted = {"name": "nightly", "cron": "@daily", "job": {"prompt": "Hi"}}
+        scheduled = client.post(SCHEDULES, json=wanted).json()["id"]
         schema = schemathesis.openapi.from_url(f"{place.url}/openapi.json")
         # More items than a list may have can be more bytes than a body may have: that is found first.
         refusals = schema.config.checks.negative_data_rejection
         refusals.expected_statuses = [*refusals.expected_statuses, "413"]
-        yield Site(schema, secret, place.key(Role.VIEWER, EVERYTHING), succeeded, failed)
+        yield Site(schema, secret, place.key(Role.VIEWER, EVERYTHING), succeeded, failed, scheduled)
     database.close()
 
 
@@ -142,7 +159,7 @@ def test_every_answer_is_as_the_document_says(site: Site, method: str, path: str
         for name, value in case.path_parameters.items():
             if not name.endswith("_id"):
                 continue
-            case.path_parameters[name] = site.real_id(str(value), may_be_open=not path.endswith("/events"))
+            case.path_parameters[name] = site.real_id(name, str(value), may_be_open=not path.endswith("/events"))
         # Models, regions and times depend on the catalog and the clock: a valid request may be refused.
         headers = {"Authorization": f"Bearer {site.whole if path.startswith(FOR_ALL) else site.secret}"}
         # An unknown parameter may have a value that has no form in a query: then nothing wrong is sent.

@@ -48,6 +48,18 @@ class StoredSchedule:
         """The schedule's."""
         return self.schedule.id
 
+    def to_json(self) -> dict[str, Any]:
+        """The published form."""
+        names = ("owner", "version", "failures", "changed_by")
+        times = ("backoff_until", "next_fire_at", "next_due_at", "created_at", "changed_at")
+        stands = {name: getattr(self, name) for name in names}
+        moments = {name: getattr(self, name) for name in times}
+        return {
+            **self.schedule.to_json(),
+            **stands,
+            **{name: None if each is None else each.isoformat() for name, each in moments.items()},
+        }
+
 
 class Schedules:
     """Each change is one transaction, and on record. A scope sees its own schedules alone."""

@@ -39,6 +39,20 @@ class Backfill:
     created_at: datetime
     created_by: str
 
+    def to_json(self) -> dict[str, Any]:
+        """The published form."""
+        return {
+            "id": self.id,
+            "start": self.start_at.isoformat(),
+            "end": self.end_at.isoformat(),
+            "overlap": str(self.overlap),
+            "ticks": self.total,
+            "handled": self.handled,
+            "done_at": None if self.done_at is None else self.done_at.isoformat(),
+            "created_at": self.created_at.isoformat(),
+            "created_by": self.created_by,
+        }
+
 
 class Backfills:
     """Makes, reads and advances them."""

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from synthralos.domain.audit import Act
 from synthralos.domain.firings import Outcome
 from synthralos.domain.jobs import NewJob
-from synthralos.store.admin.schedules import StoredSchedule, stored_schedule
+from synthralos.store.admin.audit import By
+from synthralos.store.admin.schedules import StoredSchedule, record_act, stored_schedule
 from synthralos.store.queue.leading import Lead, leads
 from synthralos.store.queue.submissions import Submissions
 from synthralos.store.sql.database import Database
@@ -172,6 +174,30 @@ class Firings:
             return False
         self._submissions.insert(connection, firing.jobs)
         return True
+
+    def run_now(self, stored: StoredSchedule, firing: NewFiring, by: By) -> bool:
+        """Have it fire once beside its ticks, on record; whether no other firing has that very time."""
+        with self._database.transaction() as connection:
+            if not self.insert(connection, [firing]):
+                return False
+            said = {"fire_at": firing.fire_at.isoformat(), "jobs": [job.id for job in firing.jobs]}
+            record_act(connection, Act.RUN_SCHEDULE, stored.schedule, said, by)
+        return True
+
+    def page(
+        self, schedule_id: str, before: datetime | None, limit: int, outcome: Outcome | None = None
+    ) -> list[dict[str, Any]]:
+        """What became of the schedule's ticks, the newest first, those before that time; columns of `firings`."""
+        query = sa.select(firings).where(firings.c.schedule_id == schedule_id)
+        if before is not None:
+            query = query.where(firings.c.fire_at < before)
+        if outcome is not None:
+            query = query.where(firings.c.outcome == word(outcome))
+        with self._database.snapshot() as connection:
+            return [
+                dict(row)
+                for row in connection.execute(query.order_by(firings.c.fire_at.desc()).limit(limit)).mappings()
+            ]
 
     def start_waiting(self, lead: Lead, waiting: Sequence[NewFiring]) -> list[NewFiring] | None:
         """Have the jobs of ticks that waited start; those that did. None: this process does not lead any more."""
