@@ -32,7 +32,10 @@ from api.v1 import (
     limits,
     operations,
     policies,
+    policy_checks,
     routing,
+    runs,
+    simulate,
     traces,
 )
 from api.v1.submit import submit
@@ -69,8 +72,8 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     )
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
-        jobs, events, evidence, operations, keys, flags, limits, deployments, breakers, dead_letters, policies, audit,
-        traces, routing, health, metrics,
+        jobs, events, evidence, operations, keys, flags, limits, deployments, breakers, dead_letters, runs, policies,
+        policy_checks, simulate, audit, traces, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

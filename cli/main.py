@@ -25,6 +25,7 @@ from cli import (
     policies,
     processes,
     route,
+    runs,
     status,
     up,
 )  # fmt: skip
@@ -55,6 +56,7 @@ app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(breakers.app, name="breakers")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(runs.app, name="runs")
 app.add_typer(policies.app, name="policies")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)

@@ -29,6 +29,7 @@ from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.flags import Flag
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.admin.processes import Processes
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
@@ -44,6 +45,7 @@ from workers.exporting import TraceExporter
 from workers.heartbeat import Heartbeat
 from workers.inbox import THREADS, Inbox
 from workers.revoking import Revoked
+from workers.rule_matches import RuleMatches
 from workers.staging import worker_stages
 from workers.taking import Taking
 from workers.writer import JobWriter
@@ -71,7 +73,8 @@ class WorkerRuntime:
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._thread = EventLoopThread("calls")
         self._validator = build_validator(settings, core.outages, core.metrics)
-        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time)
+        self._rule_matches = RuleMatches(PolicyMatches(database).add)
+        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time, self._rule_matches.counts)
         self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
         self._bus = core.bus
@@ -207,6 +210,7 @@ class WorkerRuntime:
         self._exporter.start()
         self._breaker_watch.start()
         self._thread.spawn(self._audit.run)
+        self._thread.spawn(self._rule_matches.run)
         if self._inbox is not None:
             self._inbox.start()
         log.info("worker %s is ready", self.heartbeat.process_id)
@@ -279,6 +283,7 @@ class WorkerRuntime:
             except TimeoutError:
                 log.error("a part of the worker did not close in time")
         self._breaker_watch.stop()
+        self._rule_matches.write()
         self._limiter.close()
         self._exporter.stop(_RELEASE_SECONDS)
         self.heartbeat.stop()

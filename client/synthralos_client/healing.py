@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -110,6 +110,15 @@ class Healing:
         """Pause, resume or cancel it; or do the same to those that there are now."""
         return self._run(configuring.post(self._config, (*_OPERATIONS, operation_id, change), {"reason": reason}))
 
+    def run(self, run_id: str) -> Json:
+        """An agent run: its steps in order, their jobs and states, and what it has cost."""
+        return self._run(configuring.read(self._config, ("runs", run_id), {}))
+
+    def recover_run(self, run_id: str, *, steps: Sequence[str] | None = None, reason: str = "") -> Json:
+        """Go on from the last good step: what ended badly is sent through again; of `steps`, missing ones are told."""
+        body = {"steps": None if steps is None else list(steps), "reason": reason}
+        return self._run(configuring.post(self._config, ("runs", run_id, "recover"), body))
+
 
 class AsyncHealing:
     """`Healing` documents the methods, which are the same."""
@@ -191,6 +200,15 @@ class AsyncHealing:
     ) -> Json:
         """See `Healing.change_dead_letter_operation`."""
         return await self._run(configuring.post(self._config, (*_OPERATIONS, operation_id, change), {"reason": reason}))
+
+    async def run(self, run_id: str) -> Json:
+        """See `Healing.run`."""
+        return await self._run(configuring.read(self._config, ("runs", run_id), {}))
+
+    async def recover_run(self, run_id: str, *, steps: Sequence[str] | None = None, reason: str = "") -> Json:
+        """See `Healing.recover_run`."""
+        body = {"steps": None if steps is None else list(steps), "reason": reason}
+        return await self._run(configuring.post(self._config, ("runs", run_id, "recover"), body))
 
 
 _OPERATIONS = ("dead-letters", "operations")

@@ -117,13 +117,14 @@ class Calls:
         seconds = self._clock() - attempt.began
         stages = self._stages()
         priced = stages.config.flags.on(Flag.TRACK_MODEL_COSTS, work.job.tenant.organization)
-        attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds, priced=priced)
+        now = self._now()
+        attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds, priced=priced, ended=now)
         stages.limiter.used(stages.config, work.job, attempt.end)
         self._breakers.answered(work.job.id, attempt.deployment, answer, seconds)
         ok = isinstance(answer, Reply)
         if isinstance(answer, Reply) and answer.finding is not None:
             work.job.verdict = with_finding(work.job.verdict, answer.finding)
-        work.span("execute", self._now(), ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
+        work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
 
     def cut(self, work: Work) -> None:
         """The call was cut while it ran."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from pipelines.flow.rule_counts import RuleCounts
 from pipelines.guard.private_data import redaction_finding
 from pipelines.policies.evaluate import CompiledPolicies
 from pipelines.policies.facts import Facts
@@ -14,7 +15,7 @@ from synthralos.domain.findings import Decision, Finding, Verdict, verdict_of
 from synthralos.domain.flags import Flag
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Costs
-from synthralos.domain.policies import Reason, Ruling
+from synthralos.domain.policies import UNRULED, Reason, Ruling
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,14 @@ CostsOf = Callable[[Job], Costs]
 class Rulings:
     """The policies of one configuration. Thread-safe."""
 
-    def __init__(self, config: Config, costs: CostsOf, guards: frozenset[str]) -> None:
-        """`costs` tells what an attempt at a job costs; `guards` are the names of those that there are."""
+    def __init__(
+        self, config: Config, costs: CostsOf, guards: frozenset[str], counts: RuleCounts | None = None
+    ) -> None:
+        """`costs` tells what an attempt at a job costs; `guards` are the names of those that there are.
+
+        `counts` counts what matches.
+        """
+        self._counts = counts or RuleCounts()
         self._policies = CompiledPolicies(config.policies)
         self._flags = config.flags
         self._costs = costs
@@ -47,6 +54,8 @@ class Rulings:
             return verdict
         try:
             ruling = self._policies.decide(Facts(now, Source(job, verdict, lambda: self._costs(job))))
+            if ruling is not UNRULED:
+                self._counts.note(ruling)
             findings = [*_findings(ruling), *self._demanded(job, verdict, ruling)]
         except Exception as error:  # a bug here must neither stop the traffic of all, nor let a job pass unruled
             log.exception("policies failed on job %s", job.id)

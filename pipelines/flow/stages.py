@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.flow.grounds import CallGrounds
+from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Remote, Tools, build_guard_stage
@@ -47,6 +48,7 @@ def stage_builder(
     memory: PromptMemory | None = None,
     metrics: Metrics | None = None,
     remote: Remote | None = None,
+    counts: RuleCounts | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter, retries = TokenCounter(), RetryBudget()
@@ -54,7 +56,8 @@ def stage_builder(
 
     def build(config: Config) -> Stages:
         route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
-        rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog, retries)
+        rulings = Rulings(config, route.costs, guard.names, counts)
+        heal = build_heal_stage(rng, config.catalog, retries)
         return Stages(config, guard, rulings, route, heal, limiter, memory, retries, CallGrounds(config))
 
     return build

@@ -11,7 +11,9 @@ from synthralos.store.tables.configuration import (
     feature_flags,
     organization_limits,
     plan_limits,
+    policy_matches,
     policy_sets,
+    policy_simulations,
     policy_versions,
 )
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
@@ -44,7 +46,9 @@ __all__ = [
     "organization_limits",
     "organizations",
     "plan_limits",
+    "policy_matches",
     "policy_sets",
+    "policy_simulations",
     "policy_versions",
     "processes",
     "prompt_similarity_logs",
