@@ -67,6 +67,16 @@ def test_a_prompt_comes_from_standard_input(run: Command, monkeypatch: pytest.Mo
     assert done.json["request"]["messages"][0]["content"] == "from a pipe"
 
 
+def test_the_evidence_of_a_job_is_a_sentence_and_its_proof(run: Command) -> None:
+    job = run("--json", "jobs", "submit", "hi", "--classification", "eu", "--wait").json
+    done = run("jobs", "evidence", job["id"])
+    assert done.code == 0
+    assert "the only call went to EU deployments" in done.out
+    assert job["result"]["deployment"] in done.out
+    assert run("--json", "jobs", "evidence", job["id"]).json["conclusion"]["holds"] is True
+    assert run("jobs", "evidence", UNKNOWN).code == 5
+
+
 def test_a_timeline_shows_every_attempt(run: Command, tmp_path: Path) -> None:
     troubled = {"prompt": "x", "provider_options": {"sandbox": {"failures": ["rate_limited"]}}}
     job = run("--json", "jobs", "submit", "-f", jsonl(tmp_path / "t.jsonl", troubled), "--wait").json

@@ -32,6 +32,7 @@ OPERATIONS = [
     ("GET", JOBS),
     ("GET", f"{JOBS}/{{job_id}}"),
     ("GET", f"{JOBS}/{{job_id}}/events"),
+    ("GET", f"{JOBS}/{{job_id}}/evidence"),
     ("GET", "/api/v1/runs/{run_id}"),
     ("POST", "/api/v1/runs/{run_id}/recover"),
     ("GET", "/api/v1/breakers"),

@@ -42,7 +42,7 @@ def test_the_commands_are_the_ones_that_people_are_promised() -> None:
         "breakers", "dead-letters", "runs",
     }  # fmt: skip
     assert {words[1] for words in COMMANDS if words[0] == "jobs"} == {
-        "submit", "list", "show", "retry", "reroute", "cancel", "wait"
+        "submit", "list", "show", "evidence", "retry", "reroute", "cancel", "wait"
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ catalog's entry, with the price and the residency, that it was called under, and
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from synthralos.domain.deployments import Deployment
 from synthralos.domain.evidence import Grounds
 from synthralos.domain.money import Price, PriceUsed, ServiceTier
 from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.writes import Start
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import Columns, Row, encode_rows, insert_ignoring, recordset
 from synthralos.store.sql.types import encode_json, utcnow
@@ -77,13 +78,6 @@ def _plan(plan: RoutingPlan) -> Row:
     return {"key": plan.key, "body": encode_json(plan.body())}
 
 
-class Called(NamedTuple):
-    """A deployment that is called, and the grounds of the call."""
-
-    deployment: Deployment
-    grounds: Grounds | None
-
-
 class CatalogEntries:
     """Deployments as they were described and priced when they were called, and what the calls were made under."""
 
@@ -91,23 +85,23 @@ class CatalogEntries:
         self._contents = Contents(database, catalog_entries, _entry)
         self._keys: dict[tuple[str, Grounds | None], tuple[Deployment, str]] = {}
 
-    def key(self, called: Called) -> str:
+    def key(self, start: Start) -> str:
         """The key of the call's entry."""
-        deployment, grounds = called
-        known = self._keys.get((deployment.id, grounds))
+        deployment, alike = start.deployment, (start.deployment.id, start.grounds)
+        known = self._keys.get(alike)
         if known is None or known[0] is not deployment:
             if len(self._keys) >= _REMEMBERED:
                 self._keys = {}
-            known = self._keys[deployment.id, grounds] = (deployment, _entry(called)["key"])
+            known = self._keys[alike] = (deployment, _entry(start)["key"])
         return known[1]
 
-    def store(self, calls: Iterable[Called]) -> None:
+    def store(self, starts: Iterable[Start]) -> None:
         """Store the entries that are not known to be there."""
-        self._contents.store({self.key(called): called for called in calls})
+        self._contents.store({self.key(start): start for start in starts})
 
 
-def _entry(called: Called) -> dict[str, Any]:
-    deployment, grounds = called
+def _entry(start: Start) -> dict[str, Any]:
+    deployment, grounds = start.deployment, start.grounds
     price = None if deployment.price is None else standard_price(deployment.price).to_json()
     row = {
         "deployment": deployment.id,

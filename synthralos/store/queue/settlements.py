@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
 from synthralos.store.queue.appended import APPENDED
-from synthralos.store.queue.content import Called, CatalogEntries, StoredPlans
+from synthralos.store.queue.content import CatalogEntries, StoredPlans
 from synthralos.store.queue.ledger import correct_lost, lost_ends
 from synthralos.store.queue.postgres_writes import PostgresWrites
 from synthralos.store.queue.rows import ends, settle_row, start_row
@@ -60,7 +60,7 @@ class Settlements:
         again, is done if it was.
         """
         self._plans.store(start.plan for start in starts)
-        self._entries.store(_called(start) for start in starts)
+        self._entries.store(starts)
         won: set[int] = set()
         for worker_id, numbered in _by_worker(starts):
             won |= self._start(worker_id, numbered)
@@ -69,9 +69,7 @@ class Settlements:
     def _start(self, worker_id: str, numbered: Sequence[tuple[int, Start]]) -> set[int]:
         marks = {_mark(start) for _, start in numbered}
         doubtful = marks & self._in_doubt
-        rows = [
-            start_row(no, start, self._entries.key(_called(start)), _mark(start) in doubtful) for no, start in numbered
-        ]
+        rows = [start_row(no, start, self._entries.key(start), _mark(start) in doubtful) for no, start in numbered]
         try:
             won = self._writes.start(worker_id, rows)
         except Exception as error:
@@ -121,10 +119,6 @@ def _by_worker(items: Sequence[_Item]) -> Iterator[tuple[str, list[tuple[int, _I
     for no, item in enumerate(items):
         groups[item.job.claim.worker_id].append((no, item))
     yield from groups.items()
-
-
-def _called(start: Start) -> Called:
-    return Called(start.deployment, start.grounds)
 
 
 def _mark(start: Start) -> tuple[str, int, int]:
