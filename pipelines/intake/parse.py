@@ -230,6 +230,7 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         restore=wanted.restore_private_data,
         reuse=wanted.reuse,
         zero_retention=wanted.zero_retention,
+        service_tier=wanted.service_tier,
     )
 
 

@@ -249,6 +249,10 @@ class ConstraintsIn(Closed):
         Literal["never", "allow"], Field(description="whether the result of an earlier, equal request may answer it")
     ] = "never"  # fmt: skip
     zero_retention: Annotated[bool, Field(description="only go where the provider is declared to keep nothing")] = False
+    service_tier: Annotated[
+        Literal["auto", "standard", "flex", "priority"],
+        Field(description="the provider's tier, where it has one; `auto`: flex for what can wait, then standard"),
+    ] | None = None  # fmt: skip
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]

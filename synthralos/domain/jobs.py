@@ -14,6 +14,8 @@ from synthralos.domain.states import Lane, Stage
 PrivateData = Literal["flag", "redact", "refuse"]
 """What a job may demand to be done about private data."""
 Reuse = Literal["never", "allow"]
+WantedTier = Literal["auto", "standard", "flex", "priority"]
+"""The service tier that a job may demand of providers that have several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Constraints:
     `max_wait` seconds at most where given, or is denied at once (`on_limit`: `wait`, `reject`). `private_data` is to be
     treated at least so strictly (`flag`, `redact`, `refuse`); with `restore` what was replaced is put back into the
     answer. `reuse`: whether the result of an earlier, equal request may answer it. With `zero_retention` it goes only
-    where the provider is declared to keep nothing.
+    where the provider is declared to keep nothing. `service_tier` is the provider's to ask for; with `auto` it is flex
+    where the job can wait. None: the standard one, as the provider's account has it.
     """
 
     region: str | None = None
@@ -53,6 +56,7 @@ class Constraints:
     restore: bool = False
     reuse: Reuse = "never"
     zero_retention: bool = False
+    service_tier: WantedTier | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -71,6 +75,7 @@ class Constraints:
             "restore_private_data": self.restore,
             "reuse": self.reuse,
             "zero_retention": self.zero_retention,
+            "service_tier": self.service_tier,
         }
 
     @classmethod
@@ -92,6 +97,7 @@ class Constraints:
             restore=data.get("restore_private_data", False),
             reuse=data.get("reuse", "never"),
             zero_retention=data.get("zero_retention", False),
+            service_tier=data.get("service_tier"),
         )
 
 
@@ -108,8 +114,8 @@ class Request:
     """What the model is asked: OpenAI chat messages and parameters, in `body`.
 
     `body` holds `messages` and, where given, `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`,
-    `tools`, `tool_choice`, `response_format`. `provider_options` holds one dict per provider, passed on
-    to its adapter alone.
+    `tools`, `tool_choice`, `response_format`; for one call also `service_tier`. `provider_options` holds one dict per
+    provider, passed on to its adapter alone.
     """
 
     model: str
