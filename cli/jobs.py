@@ -82,6 +82,10 @@ def submit(
     zero_retention: Annotated[
         bool, typer.Option("--zero-retention", help="Only go where the provider is declared to keep nothing.")
     ] = False,
+    service_tier: Annotated[
+        Literal["auto", "standard", "flex", "priority"] | None,
+        typer.Option(help="The provider's tier; auto: flex for what can wait, then standard.", show_default=False),
+    ] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Show the answer while it is written.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
@@ -104,6 +108,7 @@ def submit(
         "restore_private_data": restore_private_data or None,
         "reuse": "allow" if reuse else None,
         "zero_retention": zero_retention or None,
+        "service_tier": service_tier,
     }
     fields = {
         "model": model,

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import RenderableType
@@ -48,6 +48,10 @@ def explain(
     zero_retention: Annotated[
         bool, typer.Option("--zero-retention", help="Only go where the provider is declared to keep nothing.")
     ] = False,
+    service_tier: Annotated[
+        Literal["auto", "standard", "flex", "priority"] | None,
+        typer.Option(help="The provider's tier; auto: flex for what can wait, then standard.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say where a job would go, and why not elsewhere; nothing is run, stored or paid.
@@ -62,6 +66,7 @@ def explain(
         "pin": pin,
         "max_cost_usd": max_cost,
         "zero_retention": zero_retention or None,
+        "service_tier": service_tier,
     }
     fields = {"model": model, "max_output_tokens": max_output_tokens, "constraints": given(limits) or None}
     requests = read_requests(prompt, file, given(fields))

@@ -179,6 +179,8 @@ class DeploymentView(View):
     context_window: int
     max_output: int
     max_in_flight: int
+    rpm: Annotated[int | None, Field(description="requests a minute that the provider allows; null: not known")]
+    tpm: Annotated[int | None, Field(description="tokens a minute that the provider allows; null: not known")]
     timeout: float
     capabilities: list[str]
     price: PriceView | None

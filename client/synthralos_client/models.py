@@ -20,7 +20,8 @@ class Constraints(TypedDict, total=False):
     Over a rate limit the job waits, `max_wait_seconds` at most, or with `on_limit="reject"` is denied at once.
     `private_data`: what is at least to be done about secrets and personal data; `restore_private_data` puts back into
     the answer what was replaced. With `reuse="allow"` the result of an earlier, equal request may answer it.
-    With `zero_retention` it goes only where the provider is declared to keep nothing.
+    With `zero_retention` it goes only where the provider is declared to keep nothing. `service_tier` is the provider's,
+    where it has one: `auto` takes flex for what can wait, and then standard.
     """
 
     region: str | None
@@ -38,6 +39,7 @@ class Constraints(TypedDict, total=False):
     reuse: Literal["never", "allow"]
     zero_retention: bool
     on_cut: Literal["restart", "fail"]
+    service_tier: Literal["auto", "standard", "flex", "priority"] | None
 
 
 class JobOptions(TypedDict, total=False):

@@ -12,7 +12,9 @@ from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.guard.private_data import kinds_to_redact
 from pipelines.privacy.redaction import redact
 from pipelines.providers.protocol import Call
+from pipelines.providers.table import service_tiers
 from pipelines.route.filters import closed_to
+from pipelines.route.service_tiers import FLEX_SECONDS
 from pipelines.spending import capped
 from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Reply
@@ -21,7 +23,8 @@ from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.findings import with_finding
 from synthralos.domain.flags import Flag
 from synthralos.domain.jobs import Job, Request
-from synthralos.domain.plans import Step
+from synthralos.domain.money import ServiceTier
+from synthralos.domain.plans import RoutingPlan, Step
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Start
@@ -66,11 +69,21 @@ class Calls:
         cursor = self._breakers.admit(work.job.id, plan)
         if cursor is None:
             return False
+        cursor = self._in_time(work, plan, cursor)
         if cursor != plan.cursor:
             work.job.plan = plan.at(cursor)
             _, why = self._breakers.soonest(plan)
-            work.span("breaker", self._now(), passed_over=why, deployment=plan.steps[cursor].deployment)
+            if why:
+                work.span("breaker", self._now(), passed_over=why, deployment=plan.steps[cursor].deployment)
         return True
+
+    def _in_time(self, work: Work, plan: RoutingPlan, cursor: int) -> int:
+        """The standard step instead of a flex one that the job's deadline leaves no time for."""
+        if plan.steps[cursor].service_tier is not ServiceTier.FLEX:
+            return cursor
+        deployment, standard = self.deployment(plan.steps[cursor]), plan.standard_of(cursor)
+        late = deployment is not None and self.seconds_left(work) < 2 * deployment.timeout
+        return standard if late and standard is not None else cursor
 
     def target(self, work: Work) -> tuple[Step, Deployment] | Failure:
         """The plan's current step with its deployment, or why it cannot be taken."""
@@ -84,7 +97,7 @@ class Calls:
         closed = closed_to(work.job.constraints, deployment)
         if closed is not None:
             return Failure(FailureClass.UNSUPPORTED, f"{closed} ({deployment.id})")
-        if self._request(work, deployment) is None:
+        if self._request(work, deployment, step.service_tier) is None:
             cost = work.job.max_cost
             return Failure(FailureClass.BUDGET, f"max_cost_usd of {cost} does not allow {deployment.id}")
         return step, deployment
@@ -105,7 +118,9 @@ class Calls:
         job.claim, job.attempts, job.stage = job.claim.taken(), start.attempt_no, Stage.EXECUTE
         work.stored = start.plan, job.verdict
         self._stages().retries.called(start.deployment.id)
-        work.attempt = OpenAttempt(start.attempt_no, start.deployment, self._clock())
+        step = work.plan.current
+        tier = ServiceTier.STANDARD if step is None else step.service_tier
+        work.attempt = OpenAttempt(start.attempt_no, start.deployment, self._clock(), service_tier=tier)
 
     def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
         """Begin the call of the open attempt; see `Provider.begin`."""
@@ -124,9 +139,14 @@ class Calls:
         stages = self._stages()
         priced = stages.config.flags.on(Flag.TRACK_MODEL_COSTS, work.job.tenant.organization)
         now = self._now()
-        attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds, priced=priced, ended=now)
+        tier = attempt.service_tier
+        attempt.end = attempt_end(
+            attempt.number, attempt.deployment, answer, seconds, priced=priced, ended=now, asked=tier
+        )
         stages.limiter.used(stages.config, work.job, attempt.end)
-        self._breakers.answered(work.job.id, attempt.deployment, answer, seconds)
+        # Flex is slow by agreement: its time says nothing of the deployment's health.
+        waited = 0.0 if tier is ServiceTier.FLEX else seconds
+        self._breakers.answered(work.job.id, attempt.deployment, answer, waited)
         ok = isinstance(answer, Reply)
         if isinstance(answer, Reply) and answer.finding is not None:
             work.job.verdict = with_finding(work.job.verdict, answer.finding)
@@ -155,11 +175,16 @@ class Calls:
         return float("inf") if deadline is None else (deadline - self._now()).total_seconds()
 
     def _call(self, work: Work) -> Call:
-        job, deployment = work.job, _open(work).deployment
+        job, deployment, tier = work.job, _open(work).deployment, _open(work).service_tier
+        longest, left = min(self._call_timeout, deployment.timeout), self.seconds_left(work)
+        if tier is ServiceTier.FLEX:  # what is left then is for a call at the standard tier
+            longest, left = max(longest, FLEX_SECONDS), left - deployment.timeout
         # A deadline that passed while the attempt was booked: to HTTP clients, a timeout of 0 is none at all.
-        timeout = max(_SHORTEST, min(self._call_timeout, deployment.timeout, self.seconds_left(work)))
+        timeout = max(_SHORTEST, min(longest, left))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
-        request = self._request(work, deployment) or _asked(work)
+        request = self._request(work, deployment, tier) or _asked(work)
+        if job.constraints.service_tier is not None:
+            request = _at_tier(request, deployment, tier)
         call = Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
         if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
             tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
@@ -172,10 +197,20 @@ class Calls:
             return False
         return self._stages().config.flags.on(Flag.ENABLE_GUARDRAILS_AI, job.tenant.organization)
 
-    def _request(self, work: Work, deployment: Deployment) -> Request | None:
+    def _request(self, work: Work, deployment: Deployment, tier: ServiceTier) -> Request | None:
         """What is asked of the deployment; None where the job's money does not allow it."""
         asked, most = _asked(work), work.job.max_cost
-        return asked if most is None else capped(asked, deployment, most, self._counter)
+        if most is None:
+            return asked
+        price = deployment.price and deployment.price.at(self._now())
+        return capped(asked, deployment, most, self._counter, price, tier)
+
+
+def _at_tier(request: Request, deployment: Deployment, tier: ServiceTier) -> Request:
+    """The request with the service tier to ask for, where the deployment has several."""
+    if not service_tiers(deployment, deployment.price):
+        return request
+    return Request(request.model, {**request.body, "service_tier": str(tier)}, request.provider_options)
 
 
 def told_before_it_broke(work: Work) -> bool:

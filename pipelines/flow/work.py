@@ -14,6 +14,7 @@ from synthralos.domain.events import Event
 from synthralos.domain.failures import Failure
 from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
+from synthralos.domain.money import ServiceTier
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.prompts import ComparedPrompt
 from synthralos.domain.spans import Span
@@ -48,6 +49,7 @@ class OpenAttempt:
     began: float
     end: AttemptEnd | None = None
     tap: Tap | None = None
+    service_tier: ServiceTier = ServiceTier.STANDARD
 
 
 @dataclass(slots=True)

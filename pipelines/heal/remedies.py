@@ -88,6 +88,21 @@ class NextDeployment:
         return None
 
 
+class StandardTier:
+    """The plan's next step, where it is the same deployment at its standard service tier."""
+
+    name = "standard_tier"
+
+    def treat(self, case: Case) -> Treatment | None:
+        """See `Remedy.treat`."""
+        plan = case.job.plan
+        cursor = None if plan is None else plan.standard_of(plan.cursor)
+        if plan is None or cursor is None:
+            return None
+        step = plan.steps[cursor]
+        return Next(cursor, f"{case.failure.failure_class} at {step.deployment}: go on at its standard tier")
+
+
 class LargerWindow:
     """Routing again, without the deployments whose window is no larger than the one that was too small.
 

@@ -6,7 +6,7 @@ from random import Random
 from pipelines.heal.backoff import Backoff
 from pipelines.heal.budget import RetryBudget
 from pipelines.heal.protocol import Remedy
-from pipelines.heal.remedies import GiveUp, LargerWindow, NextDeployment, RouteElsewhere, WaitAndRetry
+from pipelines.heal.remedies import GiveUp, LargerWindow, NextDeployment, RouteElsewhere, StandardTier, WaitAndRetry
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import FailureClass
 
@@ -29,10 +29,13 @@ def build_remedies(rng: Random, catalog: Catalog, budget: RetryBudget | None = N
     next_provider = NextDeployment("next_provider", other_provider=True)
     larger_window = LargerWindow(catalog)
     elsewhere = RouteElsewhere(rng, Backoff(base=1.0, cap=60.0))
+    standard_tier = StandardTier()
     give_up = GiveUp()
     return {
         # The limit is this deployment's own: another one can serve at once, waiting is for when there is none.
         FailureClass.RATE_LIMITED: (next_deployment, wait, elsewhere, give_up),
+        # The same deployment has room at its standard tier, which is the plan's next step.
+        FailureClass.NO_CAPACITY: (standard_tier, next_deployment, wait, give_up),
         # Money does not come back by waiting, and models of one provider usually share the account.
         FailureClass.QUOTA_EXHAUSTED: (next_provider, next_deployment, give_up),
         # Usually over in a second; one short wait keeps the cheapest deployment, a second one would only add load.
@@ -40,7 +43,7 @@ def build_remedies(rng: Random, catalog: Catalog, budget: RetryBudget | None = N
         FailureClass.SERVER_ERROR: (short_wait, next_deployment, wait, elsewhere, give_up),
         FailureClass.CONNECTION: (short_wait, next_deployment, wait, elsewhere, give_up),
         # May have been billed, and stays on the books as such: each further call may be paid for twice, so few.
-        FailureClass.TIMEOUT: (next_deployment, one_wait, give_up),
+        FailureClass.TIMEOUT: (standard_tier, next_deployment, one_wait, give_up),
         FailureClass.AMBIGUOUS: (next_deployment, one_wait, give_up),
         # A key that is refused stays refused; models of one provider usually share it.
         FailureClass.CREDENTIAL: (next_provider, next_deployment, give_up),

@@ -249,6 +249,7 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         reuse=wanted.reuse,
         zero_retention=wanted.zero_retention,
         on_cut=wanted.on_cut,
+        service_tier=wanted.service_tier,
     )
 
 

@@ -253,6 +253,10 @@ class ConstraintsIn(Closed):
         Literal["restart", "fail"],
         Field(description="when a stream breaks off after something was told: begin again, or fail the job"),
     ] = "restart"  # fmt: skip
+    service_tier: Annotated[
+        Literal["auto", "standard", "flex", "priority"],
+        Field(description="the provider's tier, where it has one; `auto`: flex for what can wait, then standard"),
+    ] | None = None  # fmt: skip
 
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]

@@ -24,6 +24,8 @@ BY_CODE: Mapping[str, FailureClass] = {
     "ramp_limit_exceeded": FailureClass.RATE_LIMITED,
     "too_many_requests": FailureClass.RATE_LIMITED,
     "resource_exhausted": FailureClass.RATE_LIMITED,
+    # The service tier that was asked for (flex) has no room now, which is no limit of ours and no fault.
+    "resource_unavailable": FailureClass.NO_CAPACITY,
     # The provider has no capacity.
     "overloaded_error": FailureClass.OVERLOADED,
     "engine_overloaded": FailureClass.OVERLOADED,
@@ -125,6 +127,13 @@ BY_TEXT: tuple[tuple[re.Pattern[str], FailureClass, frozenset[int]], ...] = tupl
             _LITTLE_SAID,
         ),
         (r"inputs`? (?:tokens|must have less than \d+ tokens)", FailureClass.CONTEXT_LENGTH, _LITTLE_SAID),
+        # OpenAI's flex without room; Azure's for models that lack it. Sources: "Flex processing" of both.
+        (r"resource[ _]unavailable", FailureClass.NO_CAPACITY, (429,)),
+        (
+            r"service[ _]tier\b.{0,80}(?:not|n't|un)[ -]?(?:support|available|valid)",
+            FailureClass.NO_CAPACITY,
+            (400, 404, 422),
+        ),
         (r"content filtering policy|content management policy", FailureClass.CONTENT_FILTERED, _LITTLE_SAID),
         # The model, its parameters and their values, what it can do, where it may be used, its own limits, its roles.
         (

@@ -13,6 +13,9 @@ from synthralos.domain.jobs import MEMBERS, Request
 
 PASSED_ON = ("temperature", "top_p", "stop", "seed", "tools", "tool_choice", "response_format")
 
+_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
+"""What OpenAI calls our service tiers."""
+
 _OF_CALL = frozenset({"id", "type", "function"})
 _OF_FUNCTION = frozenset({"name", "arguments"})
 _OF_CONTENT = frozenset({"text", "refusal"})
@@ -33,6 +36,9 @@ def encode(request: Request, deployment: Deployment, max_tokens_field: str, *, s
         value = body.get(name)
         if value is not None and value != [] and value != {}:
             wire[name] = value
+    tier = body.get("service_tier")
+    if tier is not None:
+        wire["service_tier"] = _TIERS[tier]
     if "tools" not in wire:
         wire.pop("tool_choice", None)
     options = request.provider_options.get(deployment.provider)

@@ -42,6 +42,7 @@ class Demand(NamedTuple):
 
     `tokens_billed`: what may be billed for the prompt at most; known where there is a `max_cost`.
     `asked`: see `asked_of`. `day` (an ISO date) is the one whose prices count; without one, the catalog's own do.
+    `service_tier` is asked for where a deployment has it.
     """
 
     model: str
@@ -59,6 +60,7 @@ class Demand(NamedTuple):
     zero_retention: bool = False
     asked: frozenset[str] = frozenset()
     day: str = ""
+    service_tier: ServiceTier = ServiceTier.STANDARD
 
 
 Check = Callable[[Demand, Deployment], str | None]
@@ -188,7 +190,7 @@ def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
         return f"an attempt may cost {demand.max_cost:f} USD at most and its price is unknown"
     wanted = min(LEAST_OUTPUT, deployment.max_output) if demand.max_output is None else demand.max_output
     price = deployment.price.on(demand.day) if demand.day else deployment.price
-    bound = dearest(deployment, price, demand.tokens_billed, ServiceTier.STANDARD)
+    bound = dearest(deployment, price, demand.tokens_billed, demand.service_tier)
     allowed = affordable_output(bound, demand.tokens_billed, demand.max_cost)
     if allowed >= wanted:
         return None

@@ -23,14 +23,14 @@ class Column(NamedTuple):
 
 
 class Prices:
-    """The prices in force on a day. `flex`: where a deployment can be asked for that tier, it is counted with."""
+    """The prices in force on a day, at a service tier where a deployment has that, else at the standard one."""
 
-    def __init__(self, deployments: Sequence[Deployment], day: str, *, flex: bool = False) -> None:
-        self.day = day
+    def __init__(self, deployments: Sequence[Deployment], day: str, wanted: ServiceTier = ServiceTier.STANDARD) -> None:
+        self.day, self.wanted = day, wanted
         self._deployments = deployments
         prices = [deployment.price and deployment.price.on(day) for deployment in deployments]
         self.prices: list[Price | None] = prices
-        self._tiers = [_tier(d, price, flex) for d, price in zip(deployments, prices, strict=True)]
+        self._tiers = [_tier(d, price, wanted) for d, price in zip(deployments, prices, strict=True)]
         self._limits = sorted(
             {start for price in prices if price for tariff in price.tariffs.values() for start, _ in tariff.above}
         )
@@ -68,6 +68,5 @@ class Prices:
         return int(rates.input * MILLION), int(rates.output * MILLION)
 
 
-def _tier(deployment: Deployment, price: Price | None, flex: bool) -> ServiceTier:
-    offered = flex and ServiceTier.FLEX in service_tiers(deployment, price)
-    return ServiceTier.FLEX if offered else ServiceTier.STANDARD
+def _tier(deployment: Deployment, price: Price | None, wanted: ServiceTier) -> ServiceTier:
+    return wanted if wanted in service_tiers(deployment, price) else ServiceTier.STANDARD

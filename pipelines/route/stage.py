@@ -13,19 +13,22 @@ from decimal import Decimal
 from functools import lru_cache
 
 from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, assumed_output, demand_of, room
+from pipelines.route.ordering import plan_of, preferred
 from pipelines.route.prices import UNKNOWN, Prices
 from pipelines.route.protocol import Candidates, Strategy
+from pipelines.route.service_tiers import at_tiers, wanted_tier
 from pipelines.route.sieve import Loss, Sieve, bits, grouped, numbers_in
+from pipelines.route.sizes import prompt_tokens, rounded_up
 from pipelines.route.strategies import CATALOG_ORDER, strategies
 from pipelines.spending import billed_at_most
-from pipelines.tokens import BYTES_PER_TOKEN, TextSize, TokenCounter, encoding_for, measure, prompt_texts
+from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.jobs import Job
-from synthralos.domain.money import Costs
-from synthralos.domain.overlays import NO_DEMANDS, Overlay, model_covers
+from synthralos.domain.money import Costs, ServiceTier
+from synthralos.domain.overlays import NO_DEMANDS
 from synthralos.domain.plans import Exclusion, Exclusions, RoutingPlan, Step, usd
 
 _log = logging.getLogger(__name__)
@@ -34,7 +37,6 @@ WhyNotOffered = Callable[[Deployment], str | None]
 """None when a deployment can be used at all in this process, otherwise the reason."""
 
 PINNED = "pinned"
-NOT_FIRST = "constraints.fallback is false, so only the first choice is tried"
 DEMANDS_KEPT = 512
 CHOICES_KEPT = 1024
 
@@ -68,9 +70,9 @@ class Explanation:
     tokens_out: int
 
 
-def utc_today() -> str:
-    """The day in UTC, an ISO date."""
-    return datetime.now(UTC).date().isoformat()
+def utc_now() -> datetime:
+    """By this process's clock, which is good enough to tell the days of prices apart."""
+    return datetime.now(UTC)
 
 
 class RouteStage:
@@ -84,9 +86,9 @@ class RouteStage:
         *,
         flags: Flags | None = None,
         counter: TokenCounter | None = None,
-        today: Callable[[], str] = utc_today,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`today` is the day, an ISO date in UTC, whose prices count."""
+        """`now` says which prices count, and how long a job can wait."""
         self._catalog = catalog
         self._deployments = deployments = tuple(catalog)
         self._everything = (1 << len(deployments)) - 1
@@ -95,7 +97,7 @@ class RouteStage:
         self._strategies = dict(strategies)
         self._flags = flags or Flags()
         self._counter = counter or TokenCounter()
-        self._today = today
+        self._now = now
         self._standing, self._sized = Sieve(deployments, STANDING_RULES), Sieve(deployments, SIZED_RULES)
         self._not_offered = grouped(map(why_not_offered, deployments))
         self._windows = grouped(deployment.context_window for deployment in deployments)
@@ -112,67 +114,69 @@ class RouteStage:
         A plan names every deployment of the catalog once, as a step or as an exclusion. Jobs that are alike
         share one plan object.
         """
-        day = self._today()
-        return [self._plan_or_bug(job, day) for job in jobs]
+        now = self._now()
+        return [self._plan_or_bug(job, now) for job in jobs]
 
     def costs(self, job: Job, *, worst: bool = True) -> Costs:
         """What an attempt costs: as estimated where it is cheapest, at most where it is dearest. Demands no policy.
 
         Without `worst`, tokens need not be counted, and what it costs at most stays unknown.
         """
-        demand = demand_of(job)._replace(overlay=NO_DEMANDS)
+        now = self._now()
+        demand = _demanded(job, now)._replace(overlay=NO_DEMANDS)
         billed = rounded_up(billed_at_most(job.request, self._counter)) if worst else self._tokens_billed(job)
-        choice = self._choice(demand, self._prices(self._today()), self._tokens_in(job, self._sifted(demand)), billed)
+        prices = self._prices(_day(now), demand.service_tier)
+        choice = self._choice(demand, prices, self._tokens_in(job, self._sifted(demand)), billed)
         estimated = _usd(min(choice.candidates.costs, default=UNKNOWN))
         return Costs(estimated, _usd(max(choice.worst, default=UNKNOWN)) if worst else None)
 
     def explain(self, job: Job) -> Explanation:
         """The plan or failure of one job, with what was excluded in either case and what was counted with."""
         [outcome] = self.plan([job])
-        demand = demand_of(job)
+        now = self._now()
+        demand = _demanded(job, now)
         tokens_in = self._tokens_in(job, self._sifted(demand))
         if isinstance(outcome, RoutingPlan):
             exclusions = outcome.exclusions
         else:
-            choice = self._choice(demand, self._prices(self._today()), tokens_in, self._tokens_billed(job))
+            prices = self._prices(_day(now), demand.service_tier)
+            choice = self._choice(demand, prices, tokens_in, self._tokens_billed(job))
             exclusions = self._exclusions(choice.losses)
         return Explanation(outcome, tuple(exclusions), tokens_in, assumed_output(demand))
 
-    def _plan_or_bug(self, job: Job, day: str) -> RoutingPlan | Failure:
+    def _plan_or_bug(self, job: Job, now: datetime) -> RoutingPlan | Failure:
         try:
-            return self._plan(job, day)
+            return self._plan(job, now)
         except Exception as error:  # noqa: BLE001 - the edge to pluggable strategies: a bug must not lose the batch
             _log.exception("routing of job %s failed", job.id)
             return Failure(FailureClass.INTERNAL, f"routing failed with {type(error).__name__}: tell the operator")
 
-    def _plan(self, job: Job, day: str) -> RoutingPlan | Failure:
+    def _plan(self, job: Job, now: datetime) -> RoutingPlan | Failure:
         constraints = job.constraints
         strategy = self._strategies.get(PINNED if constraints.pin else constraints.strategy)
         if strategy is None:
             return _unknown_strategy(constraints.strategy, self._strategies)
         if not self._flags.on(Flag.ENABLE_ARCHGW_ROUTING, job.tenant.organization):
             strategy = CATALOG_ORDER
-        demand = demand_of(job)
+        demand = _demanded(job, now)
+        prices = self._prices(_day(now), demand.service_tier)
         tokens_in = self._tokens_in(job, self._sifted(demand))
-        choice = self._choice(demand, self._prices(day), tokens_in, self._tokens_billed(job))
+        choice = self._choice(demand, prices, tokens_in, self._tokens_billed(job))
         if not len(choice.candidates):
             return self._nothing_left(choice.losses)
         kind = (strategy.name, constraints.fallback)
         plan = choice.plans.get(kind)
         if plan is None:
             steps = preferred(strategy.rank(job, choice.candidates), demand.overlay)
-            plan = _plan_of(strategy.name, steps, self._exclusions(choice.losses), constraints.fallback)
+            if demand.service_tier is not ServiceTier.STANDARD:
+                steps = self._at_tiers(steps, prices, tokens_in, assumed_output(demand))
+            plan = plan_of(strategy.name, steps, self._exclusions(choice.losses), constraints.fallback)
             if strategy.repeatable:
                 choice.plans[kind] = plan
         return plan
 
     def _tokens_in(self, job: Job, sifted: _Sifted) -> int:
-        """The prompt's tokens: exact where they decide which windows are large enough, estimated elsewhere."""
-        texts = prompt_texts(job.request)
-        size = measure(texts)
-        if _undecided(size, sifted.rooms):
-            return self._counter.count(texts, encoding_for(job.request.model))
-        return rounded_up(size.estimate)
+        return prompt_tokens(job.request, sifted.rooms, self._counter)
 
     def _tokens_billed(self, job: Job) -> int:
         """What may be billed for the prompt at most, where the job's money is bounded."""
@@ -182,8 +186,19 @@ class RouteStage:
         meant = {deployment.id for deployment in self._catalog.matching(model)}
         return bits(number for number, deployment in enumerate(self._deployments) if deployment.id in meant)
 
-    def _prices_on(self, day: str) -> Prices:
-        return Prices(self._deployments, day)
+    def _prices_on(self, day: str, tier: ServiceTier) -> Prices:
+        return Prices(self._deployments, day, tier)
+
+    def _at_tiers(self, steps: Sequence[Step], prices: Prices, tokens_in: int, tokens_out: int) -> Sequence[Step]:
+        """The steps at the service tiers that are counted with, each flex one before its standard one."""
+        prompt, answer = self._prices(prices.day, ServiceTier.STANDARD).estimated(tokens_in)
+        tiers = {deployment.id: prices.tier(number) for number, deployment in enumerate(self._deployments)}
+        standard = {
+            deployment.id: _usd(tokens_in * prompt[number] + tokens_out * answer[number])
+            for number, deployment in enumerate(self._deployments)
+            if prices.tier(number) is ServiceTier.FLEX
+        }
+        return at_tiers(steps, tiers, standard)
 
     def _ids_of(self, which: int) -> tuple[str, ...]:
         return tuple(self._deployments[number].id for number in self._numbers(which))
@@ -244,54 +259,23 @@ class RouteStage:
         )
 
 
+def _demanded(job: Job, now: datetime) -> Demand:
+    demand, tier = demand_of(job), wanted_tier(job, now)
+    return demand if tier is ServiceTier.STANDARD else demand._replace(service_tier=tier)
+
+
+def _day(now: datetime) -> str:
+    return now.date().isoformat()
+
+
 def _usd(pico: int) -> Decimal | None:
     return None if pico >= UNKNOWN else usd(pico)
-
-
-def preferred(steps: Sequence[Step], overlay: Overlay) -> Sequence[Step]:
-    """The steps that policies prefer first, in the order of their preference; the others in the strategy's."""
-    if not overlay.prefer:
-        return steps
-    first = [
-        Step(step.deployment, f"policies prefer {name}", step.estimated_cost)
-        for name in overlay.prefer
-        for step in steps
-        if model_covers(name, step.deployment)
-    ]
-    found = {step.deployment: step for step in reversed(first)}
-    chosen = [step for step in dict.fromkeys(first) if found[step.deployment] is step]
-    return [*chosen, *(step for step in steps if step.deployment not in found)]
 
 
 def build_route_stage(config: Config, counter: TokenCounter | None = None) -> RouteStage:
     """The stage of a configuration."""
     offered = config.credentials.why_not_offered
     return RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
-
-
-def rounded_up(tokens: int) -> int:
-    """`tokens` rounded up by at most 1/32, so that the estimates of prompts of about the same length are equal."""
-    shift = max(0, tokens.bit_length() - 6)
-    return -(-tokens >> shift) << shift
-
-
-def _undecided(size: TextSize, rooms: Sequence[int]) -> bool:
-    """Whether an estimate of tokens that is wrong by a factor of two might be on the wrong side of a window.
-
-    Denser text than that does pass, and meets the provider's own check; heal then looks for a larger window.
-    `rooms` is what each window leaves for the prompt, smallest first.
-    """
-    low = size.bytes // (2 * BYTES_PER_TOKEN)
-    high = 2 * size.bytes // BYTES_PER_TOKEN + size.overhead
-    return bool(rooms) and rooms[0] < high and any(low <= room_left < high for room_left in rooms)
-
-
-def _plan_of(strategy: str, steps: Sequence[Step], exclusions: Exclusions, fallback: bool) -> RoutingPlan:
-    if not fallback:
-        others = tuple(step.deployment for step in steps[1:])
-        exclusions = Exclusions([*exclusions.groups, (NOT_FIRST, others)] if others else exclusions.groups)
-        steps = steps[:1]
-    return RoutingPlan(strategy, steps, exclusions)
 
 
 def _unknown_strategy(name: str, known: Iterable[str]) -> Failure:

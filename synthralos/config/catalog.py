@@ -87,6 +87,8 @@ class DeploymentEntry(Table):
     ] = None
     zero_retention: Annotated[bool, Field(strict=True, description="by contract the provider keeps nothing")] = False
     enabled: Annotated[bool, Field(strict=True, description="false: it gets no calls")] = True
+    rpm: Annotated[Tokens | None, Field(description="requests a minute that the provider allows; null: unknown")] = None
+    tpm: Annotated[Tokens | None, Field(description="tokens a minute that the provider allows; null: unknown")] = None
 
 
 class _NamedEntry(DeploymentEntry):
@@ -242,4 +244,6 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         residency=entry.residency,
         zero_retention=entry.zero_retention,
         enabled=entry.enabled,
+        rpm=entry.rpm,
+        tpm=entry.tpm,
     )

@@ -24,6 +24,8 @@ def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, An
         "context_window": deployment.context_window,
         "max_output": deployment.max_output,
         "max_in_flight": deployment.max_in_flight,
+        "rpm": deployment.rpm,
+        "tpm": deployment.tpm,
         "timeout": deployment.timeout,
         "capabilities": sorted(deployment.capabilities),
         "price": None if price is None else price_view(price),

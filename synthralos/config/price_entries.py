@@ -16,6 +16,9 @@ FACTOR, RATES = "a factor", "rates"
 """Which of its two forms the price of a service tier has. In the path to an error it is of no use."""
 
 
+_DIGITS = 6
+
+
 class Table(BaseModel):
     """A table of the catalog: unknown keys are errors."""
 
@@ -31,6 +34,8 @@ def _dollars(value: object) -> Decimal:
         raise ValueError('must be a decimal in quotes, such as "0.15"') from None
     if not amount.is_finite() or amount < 0:
         raise ValueError("must not be negative")
+    if -int(amount.as_tuple().exponent) > _DIGITS:
+        raise ValueError(f"must have at most {_DIGITS} digits after the point, which the books are exact to")
     return amount
 
 

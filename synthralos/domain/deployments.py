@@ -33,6 +33,7 @@ class Deployment:
     `upstream_model` the name that the server knows. `context_window` and `max_output` are in tokens.
     `max_in_flight` bounds the concurrent calls of one worker process. `timeout` is in seconds. `residency` is where
     data is declared to be processed: what the region's name declares where it is not given, None where nothing does.
+    `rpm` and `tpm` are the requests and tokens a minute that the provider allows, None where it is not known.
     `zero_retention`: the provider is declared to keep nothing of a call. What is not `enabled` gets no calls.
     """
 
@@ -56,6 +57,8 @@ class Deployment:
     residency: str | None = None
     zero_retention: bool = False
     enabled: bool = True
+    rpm: int | None = None
+    tpm: int | None = None
 
     def __post_init__(self) -> None:
         if self.residency is None:

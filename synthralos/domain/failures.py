@@ -12,6 +12,7 @@ class FailureClass(StrEnum):
     """Why an attempt (or a stage) failed."""
 
     RATE_LIMITED = "rate_limited"
+    NO_CAPACITY = "no_capacity"
     QUOTA_EXHAUSTED = "quota_exhausted"
     OVERLOADED = "overloaded"
     TIMEOUT = "timeout"
@@ -30,6 +31,7 @@ class FailureClass(StrEnum):
 
 MEANINGS: Mapping[FailureClass, str] = {
     FailureClass.RATE_LIMITED: "the provider's limit of requests or tokens in a time was reached",
+    FailureClass.NO_CAPACITY: "the service tier that was asked for has no room now; nothing was billed",
     FailureClass.QUOTA_EXHAUSTED: "the account has no money, credit or quota left: waiting does not bring it back",
     FailureClass.OVERLOADED: "the provider, or this model there, has too much to do",
     FailureClass.TIMEOUT: "the answer did not come in time, after the request was sent",

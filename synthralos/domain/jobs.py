@@ -15,6 +15,8 @@ PrivateData = Literal["flag", "redact", "refuse"]
 """What a job may demand to be done about private data."""
 Reuse = Literal["never", "allow"]
 OnCut = Literal["restart", "fail"]
+WantedTier = Literal["auto", "standard", "flex", "priority"]
+"""The service tier that a job may demand of providers that have several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Constraints:
     treated at least so strictly (`flag`, `redact`, `refuse`); with `restore` what was replaced is put back into the
     answer. `reuse`: whether the result of an earlier, equal request may answer it. With `zero_retention` it goes only
     where the provider is declared to keep nothing. With `stream` its answer is told while it is written; `on_cut`:
-    what follows when that breaks off after something was told (`restart`: as after any failure, `fail`).
+    what follows when that breaks off after something was told (`restart`: as after any failure, `fail`). `service_tier` is the provider's to ask for; with `auto` it is flex
+    where the job can wait. None: the standard one, as the provider's account has it.
     """
 
     region: str | None = None
@@ -57,6 +60,7 @@ class Constraints:
     zero_retention: bool = False
     stream: bool = False
     on_cut: OnCut = "restart"
+    service_tier: WantedTier | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -76,6 +80,7 @@ class Constraints:
             "reuse": self.reuse,
             "zero_retention": self.zero_retention,
             **({"stream": True, "on_cut": self.on_cut} if self.stream else {}),
+            "service_tier": self.service_tier,
         }
 
     @classmethod
@@ -99,6 +104,7 @@ class Constraints:
             zero_retention=data.get("zero_retention", False),
             stream=data.get("stream", False),
             on_cut=data.get("on_cut", "restart"),
+            service_tier=data.get("service_tier"),
         )
 
 
@@ -115,8 +121,8 @@ class Request:
     """What the model is asked: OpenAI chat messages and parameters, in `body`.
 
     `body` holds `messages` and, where given, `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`,
-    `tools`, `tool_choice`, `response_format`. `provider_options` holds one dict per provider, passed on
-    to its adapter alone.
+    `tools`, `tool_choice`, `response_format`; for one call also `service_tier`. `provider_options` holds one dict per
+    provider, passed on to its adapter alone.
     """
 
     model: str

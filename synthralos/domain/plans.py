@@ -131,6 +131,14 @@ class RoutingPlan:
         """The step at the cursor, or None when the plan is used up."""
         return self.steps[self.cursor] if self.cursor < len(self.steps) else None
 
+    def standard_of(self, cursor: int) -> int | None:
+        """The next step, where it is the same deployment as that at `cursor` at the standard service tier."""
+        if cursor + 1 >= len(self.steps):
+            return None
+        step, following = self.steps[cursor], self.steps[cursor + 1]
+        same = step.deployment == following.deployment and step.service_tier is not ServiceTier.STANDARD
+        return cursor + 1 if same else None
+
     def at(self, cursor: int) -> "RoutingPlan":
         """The same plan with its cursor elsewhere."""
         return replace(self, cursor=cursor, known_key=self.key)

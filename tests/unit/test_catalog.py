@@ -21,6 +21,13 @@ context_window = 32_000
 max_output = 4_000
 """
 PRICED = ENTRY + 'price = { input = "0.15", output = "0.6", as_of = "2026-01-01" }\n'
+STEP = '{ prompt = 1, input = "1", output = "1" }'
+LATER = '{ valid_from = "2027-01-01", input = "1", output = "1" }'
+
+
+def priced(more: str) -> str:
+    """The entry with a price that has more members."""
+    return PRICED.replace(" }", f", {more} }}")
 
 
 def load(tmp_path: Path, text: str) -> object:
@@ -73,6 +80,18 @@ def test_a_deployment_takes_from_its_provider_what_it_does_not_say_itself(tmp_pa
     assert deployment.api_key_env is None
 
 
+def test_a_price_has_tiers_and_dates(tmp_path: Path) -> None:
+    tiers = 'service_tiers = { flex = "0.5", batch = { input = "0.01", output = "0.02" } }'
+    catalog = load(tmp_path, HEADER + priced(f"above = [{STEP}], {tiers}, later = [{LATER}]"))
+    price = catalog.get("local/qwen@eu").price  # type: ignore[attr-defined]
+    assert price.rates(1).input == Decimal("0.15")
+    assert price.rates(2).input == Decimal(1)
+    assert price.rates(2, "flex").input == Decimal("0.5")
+    assert price.rates(2, "batch").output == Decimal("0.02")
+    assert price.rates(2, "priority") is None
+    assert price.on("2027-01-01").rates(2).input == 1
+
+
 def test_a_missing_price_is_unknown_rather_than_free(tmp_path: Path) -> None:
     catalog = load(tmp_path, HEADER + ENTRY)
     assert catalog.get("local/qwen@eu").price is None  # type: ignore[attr-defined]
@@ -101,6 +120,17 @@ def test_a_missing_price_is_unknown_rather_than_free(tmp_path: Path) -> None:
         (HEADER + PRICED.replace('"0.15"', '"NaN"'), "'local/qwen@eu': price.input"),
         (HEADER + PRICED.replace("2026-01-01", "yesterday"), "'local/qwen@eu': price.as_of"),
         (HEADER + PRICED.replace(', as_of = "2026-01-01"', ""), "'local/qwen@eu': price.as_of"),
+        (HEADER + ENTRY + "rpm = 0\n", "'local/qwen@eu': rpm"),
+        (HEADER + ENTRY + 'tpm = "many"\n', "'local/qwen@eu': tpm"),
+        (HEADER + priced('service_tiers = { turbo = "2" }'), "'local/qwen@eu': price.service_tiers.turbo"),
+        (HEADER + priced('service_tiers = { flex = "-2" }'), "'local/qwen@eu': price.service_tiers.flex: must not"),
+        (HEADER + priced("service_tiers = { flex = 0.5 }"), "'local/qwen@eu': price.service_tiers.flex: must be a dec"),
+        (HEADER + priced('service_tiers = { flex = { input = "1" } }'), "price.service_tiers.flex.output: is missing"),
+        (HEADER + priced('above = [{ input = "1", output = "1" }]'), "price.above[0].prompt: is missing"),
+        (HEADER + priced(f"above = [{STEP}, {STEP}]"), "'local/qwen@eu': price.above: prompt must rise"),
+        (HEADER + priced(f"later = [{LATER}, {LATER}]"), "'local/qwen@eu': price.later: valid_from must rise"),
+        (HEADER + priced(f"later = [{LATER.replace('2027', '27')}]"), "'local/qwen@eu': price.later[0].valid_from"),
+        (HEADER + PRICED.replace('"0.15"', '"0.1234567"'), "'local/qwen@eu': price.input: must have at most 6"),
         (HEADER + ENTRY + 'tier = "gold"\n', "'local/qwen@eu': tier"),
         (HEADER + ENTRY + 'capabilities = ["tools", "sight"]\n', "'local/qwen@eu': capabilities[1]"),
         (HEADER + ENTRY + 'api_key_env = "sk-123"\n', "'local/qwen@eu': api_key_env"),

@@ -1,6 +1,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -72,12 +73,12 @@ def test_the_estimate_takes_the_default_output_where_none_is_wanted() -> None:
 
 
 def test_the_prices_of_the_day_count() -> None:
-    today = ["2026-12-31"]
+    now = [datetime(2026, 12, 31, 23, 59, tzinfo=UTC)]
     price = Price(Decimal(1), Decimal(1), later=(Price(Decimal(9), Decimal(9), valid_from="2027-01-01"),))
     dear, steady = replace(LARGE, price=price), a_deployment("x/steady@us", price=("3", "3"))
-    where = RouteStage(Catalog([dear, steady]), STRATEGIES, offered, today=lambda: today[0])
+    where = RouteStage(Catalog([dear, steady]), STRATEGIES, offered, now=lambda: now[0])
     assert names(routed(a_job(), where)) == [dear.id, steady.id]
-    today[0] = "2027-01-01"
+    now[0] = datetime(2027, 1, 1, tzinfo=UTC)
     assert names(routed(a_job(), where)) == [steady.id, dear.id]
 
 
