@@ -236,7 +236,7 @@ POLICY: dict[str, Any] = {
 
 def test_policies_are_written_tried_and_rolled_back(client: Client) -> None:
     live = client.configuration
-    assert live.evaluate_policies(facts={"prompt_tokens": 9_001}, draft=POLICY)["reason"] == "too long"
+    assert "too long" in live.evaluate_policies(facts={"prompt_tokens": 9_001}, draft=POLICY)["reason"]
     made = live.create_policy(POLICY, reason="trial")
     assert live.policy(made["id"]) == made
     assert live.replace_policy(made["id"], {**POLICY, "name": "shorter"})["version"] == 2
