@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pipelines.flow.registry import Registry
+from pipelines.flow.ruling import denied_for_good
 from pipelines.flow.slots import Lease, Slots
 from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.work import Ending, Work
@@ -218,6 +219,9 @@ class Conveyor:
             if isinstance(outcome, RoutingPlan):
                 work.job.plan = outcome
                 work.span("route", now, strategy=outcome.strategy, deployment=outcome.steps[0].deployment)
+            elif (denied := denied_for_good(route, work.job, outcome)) is not None:
+                work.job.verdict, work.ending = denied, _stopped(denied)
+                work.span("route", now, ok=False, decision=denied.decision, reason=denied.reason)
             else:
                 work.failure = outcome
                 work.span("route", now, ok=False, failure=outcome.failure_class)

@@ -2,25 +2,35 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pipelines.flow.rule_counts import RuleCounts
 from pipelines.guard.private_data import redaction_finding
+from pipelines.policies.actions import NARROWING
 from pipelines.policies.evaluate import CompiledPolicies
 from pipelines.policies.facts import Facts
 from pipelines.policies.fields import Source
+from pipelines.route.stage import RouteStage
 from synthralos.config.config import Config
+from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.findings import Decision, Finding, Verdict, verdict_of
 from synthralos.domain.flags import Flag
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Costs
+from synthralos.domain.overlays import NO_DEMANDS
+from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.policies import UNRULED, Reason, Ruling
 
 log = logging.getLogger(__name__)
 
 NAME = "policies"
 """The name that findings carry."""
+
+_WANT_GUARD = "require_guard"
+_MOST_NAMED = 5
+"""Rules that are named in one reason."""
 
 CostsOf = Callable[[Job], Costs]
 
@@ -66,7 +76,7 @@ class Rulings:
         return verdict_of([*verdict.findings, *findings]).demanding(ruling.overlay)
 
     def _demanded(self, job: Job, verdict: Verdict, ruling: Ruling) -> list[Finding]:
-        """What the demands say at once: guards that did not look, values to be replaced, nothing that is left."""
+        """What the demands say at once: guards that did not look, and values to be replaced."""
         found: list[Finding] = []
         errored = {f.guard for f in verdict.findings if "error" in f.signals or f.signals.get("broken")}
         for guard in sorted(ruling.overlay.guards):
@@ -74,12 +84,36 @@ class Rulings:
             why = self._off.get(guard, why)
             why = "it could not look at this job" if guard in errored else why
             if why is not None:
-                found.append(_finding(Decision.DENY, f"a policy wants the guard {guard}, and {why}", guard=guard))
+                text = f"a policy wants the guard {guard}, and {why}{_by(ruling.reasons, _WANT_GUARD)}"
+                found.append(_finding(Decision.DENY, text, guard=guard))
         if ruling.overlay.redact and (finding := redaction_finding(job.request, ruling.overlay.redact)) is not None:
             found.append(finding)
-        if (why := ruling.overlay.impossible()) is not None:
-            found.append(_finding(Decision.DENY, f"policies contradict one another: {why}"))
         return found
+
+
+def denied_for_good(route: RouteStage, job: Job, failure: Failure) -> Verdict | None:
+    """The denial of a job that, but for what policies demand, could be routed; None where it is no matter of policies.
+
+    Asked at the first routing alone: a later one had deployments, and heal knows what to do about those that failed.
+    """
+    verdict = job.verdict
+    if verdict is None or job.plan is not None or job.attempts or verdict.overlay is NO_DEMANDS:
+        return None
+    if failure.failure_class not in (FailureClass.INVALID_REQUEST, FailureClass.BUDGET):
+        return None
+    [undemanded] = route.plan([replace(job, verdict=None)])
+    if not isinstance(undemanded, RoutingPlan):
+        return None
+    by = [f for f in verdict.findings if f.guard == NAME and NARROWING & {*f.signals.get("actions", ())}]
+    names = [f"policy set {f.signals['name']} version {f.signals['version']}, rule {f.signals['rule']}" for f in by]
+    text = f"policies leave nothing: {failure.message} ({'; '.join(names[:_MOST_NAMED])})"
+    signals = {name: by[0].signals[name] for name in ("set", "name", "version", "rule")} if by else {}
+    return verdict_of([*verdict.findings, _finding(Decision.DENY, text, **signals)]).demanding(verdict.overlay)
+
+
+def _by(reasons: Sequence[Reason], action: str) -> str:
+    """The rules that did it, to be told."""
+    return f" ({'; '.join([each.label for each in reasons if action in each.actions][:_MOST_NAMED])})"
 
 
 def _guards_off(config: Config) -> dict[str, str]:
@@ -94,13 +128,13 @@ def _guards_off(config: Config) -> dict[str, str]:
 
 def _findings(ruling: Ruling) -> list[Finding]:
     found = [_of_reason(reason, ruling) for reason in ruling.reasons]
-    return found + [_finding(Decision.ALLOW, reason.text, **_signals(reason, shadow=True))
+    return found + [_finding(Decision.ALLOW, reason.told, **_signals(reason, shadow=True))
                     for shadow in ruling.shadows for reason in shadow.reasons]  # fmt: skip
 
 
 def _of_reason(reason: Reason, ruling: Ruling) -> Finding:
     seconds = ruling.defer_seconds if reason.decision is Decision.DEFER else None
-    return _finding(reason.decision, reason.text, seconds, **_signals(reason))
+    return _finding(reason.decision, reason.told, seconds, **_signals(reason))
 
 
 def _signals(reason: Reason, *, shadow: bool = False) -> dict[str, Any]:

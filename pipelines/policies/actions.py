@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from pipelines.policies.facts import Facts
 from pipelines.policies.problems import Problems, Unfit, shown
+from pipelines.policies.values import usd
 from pipelines.privacy.kinds import Kind
 from synthralos.domain.deployments import Tier
 from synthralos.domain.findings import Decision
-from synthralos.domain.overlays import NO_DEMANDS, Overlay
+from synthralos.domain.overlays import NO_DEMANDS, Overlay, Priority
 
 APPROVAL_SECONDS = 300.0
 """For so long a job waits that needs an approval, before it is asked about again."""
@@ -18,9 +19,16 @@ LONGEST_DEFER = 31 * 86_400.0
 MOST_NAMES = 200
 
 
+NARROWING = frozenset({"require_region", "allow_models", "forbid_models", "set_tier", "cap_cost"})
+"""The actions that leave fewer deployments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What it decides, what it demands of the job's way, and for how long the job waits where it is deferred."""
+    """What it decides, what it demands of the job's way, and for how long the job waits where it is deferred.
+
+    `applies`: for which of the jobs that the rule matches it decides that; None: for all of them.
+    """
 
     name: str
     decision: Decision = Decision.ALLOW
@@ -28,6 +36,7 @@ class Action:
     seconds: float = 0.0
     text: str = ""
     approval: str | None = None
+    applies: Callable[[Facts], bool] | None = None
 
 
 def read_action(data: Any, path: str, problems: Problems) -> Action | None:
@@ -111,13 +120,9 @@ def _tier(data: Mapping[str, Any]) -> Action:
 
 
 def _cap(data: Mapping[str, Any]) -> Action:
-    given = data.get("usd")
-    try:
-        amount = Decimal(given if isinstance(given, str) else repr(given))
-    except (InvalidOperation, ValueError):
-        amount = Decimal("nan")
-    if isinstance(given, bool) or not amount.is_finite() or amount <= 0:
-        raise Unfit(f"{shown(given)} is no amount in USD", "give one above 0, such as 0.05")
+    amount = usd(data.get("usd"))
+    if not amount:
+        raise Unfit("allows nothing to be paid", "give an amount above 0, or deny the job")
     return Action("cap_cost", overlay=Overlay(max_cost=amount))
 
 
@@ -133,6 +138,44 @@ def _guard(data: Mapping[str, Any]) -> Action:
     return Action("require_guard", overlay=Overlay(guards=frozenset(_names(data, "guards"))))
 
 
+def _schema(data: Mapping[str, Any]) -> Action:
+    """The sender's program reads the answer, so the sender says what it looks like: no policy changes that."""
+    text = _reason(data, "it has to name a JSON Schema that its answer fits, in response_format")
+    demand = Overlay(output_schema=True)
+    return Action("require_schema", Decision.DENY, demand, text=text, applies=lambda facts: not facts["output_schema"])
+
+
+def _priority(data: Mapping[str, Any]) -> Action:
+    priority = data.get("priority")
+    if priority not in list(Priority):
+        raise Unfit(f"{shown(priority)} is no priority", f"use {', '.join(Priority)}")
+    return Action("set_priority", overlay=Overlay(priority=Priority(priority)))
+
+
+def _on_guard(name: str, field: str, usual: str) -> Callable[[Mapping[str, Any]], Action]:
+    """The action for jobs that a guard stopped at, or could not look at: `field` is where that is read."""
+
+    def read(data: Mapping[str, Any]) -> Action:
+        guards = frozenset(_names(data, "guards")) if "guards" in data else None
+        decision = data.get("decision")
+        if decision not in _GRAVE:
+            raise Unfit(f"{shown(decision)} is no decision", f"give decision as {', '.join(_GRAVE)}")
+        seconds = _defer(data).seconds if decision == "defer" else 0.0
+        if "seconds" in data and decision != "defer":
+            raise Unfit("has seconds to wait, and does not defer", "leave seconds out, or give decision as defer")
+
+        def applies(facts: Facts) -> bool:
+            seen = facts[field]
+            return isinstance(seen, list) and bool(seen if guards is None else guards.intersection(seen))
+
+        return Action(name, _GRAVE[decision], seconds=seconds, text=_reason(data, usual), applies=applies)
+
+    return read
+
+
+_GRAVE = {"flag": Decision.FLAG, "defer": Decision.DEFER, "deny": Decision.DENY}
+_ON_GUARD = ("decision", "guards", "seconds", "reason")
+
 _ACTIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Action]]] = {
     "deny": (("reason",), _deny),
     "flag": (("reason",), _flag),
@@ -146,5 +189,9 @@ _ACTIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Acti
     "cap_cost": (("usd",), _cap),
     "redact": (("kinds",), _redact),
     "require_guard": (("guards",), _guard),
+    "require_schema": (("reason",), _schema),
+    "set_priority": (("priority",), _priority),
+    "on_guard_failure": (_ON_GUARD, _on_guard("on_guard_failure", "guards_failed", "a guard found fault with it")),
+    "on_guard_error": (_ON_GUARD, _on_guard("on_guard_error", "guards_errored", "a guard could not look at it")),
 }
 """Each action by name: the members that it takes, and what reads it."""

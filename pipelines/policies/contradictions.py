@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pipelines.policies.conditions import DAYS, read_condition
 from pipelines.policies.facts import Facts
 from pipelines.policies.problems import Problems
-from pipelines.policies.values import clash_of_values
+from pipelines.policies.value_clashes import clash_of_values
 
 MOST_ALTERNATIVES = 256
 """More of them are not looked at: a condition like that counts as one that can be fulfilled."""

@@ -7,13 +7,15 @@ then the higher priority, then the order in which the sets were made and the rul
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from pipelines.policies.actions import NARROWING
 from pipelines.policies.facts import Facts
+from pipelines.policies.index import RuleIndex
 from pipelines.policies.problems import Problems
-from pipelines.policies.rules import Rule, read_rules
+from pipelines.policies.rules import Decided, Rule, read_rules
 from synthralos.domain.findings import Decision
 from synthralos.domain.flags import place
 from synthralos.domain.overlays import NO_DEMANDS
@@ -25,10 +27,22 @@ _SEVERITY = {decision: number for number, decision in enumerate(Decision)}
 _TENANTS_KEPT = 4_096
 
 
+_CONTRADICTION = "policies contradict one another"
+_MOST_NAMED = 5
+"""Rules that contradict one another, and are named."""
+
+_MOST_TOLD = 300
+"""Characters of the condition that decided."""
+
+_Matched = tuple[PolicySet, Rule, str | None]
+"""A rule that matched, or that could not be asked, and then why."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Compiled:
     policy: PolicySet
     rules: tuple[Rule, ...]
+    index: RuleIndex
 
 
 class CompiledPolicies:
@@ -45,19 +59,19 @@ class CompiledPolicies:
 
     def decide(self, facts: Facts) -> Ruling:
         """What all rules that match decide together."""
-        found: list[tuple[PolicySet, Rule, str | None]] = []
+        found: list[_Matched] = []
         shadows: list[Ruling] = []
         for compiled in self._of(facts["organization"], facts["workspace"]):
             if not compiled.policy.effective(facts.now):
                 continue
             matched = _matched(compiled, facts)
             if compiled.policy.shadow:
-                shadows += [_ruling(matched)] if matched else []
+                shadows += [_ruling(matched, facts)] if matched else []
             else:
                 found += matched
         if not found and not shadows:
             return UNRULED
-        return _ruling(found, tuple(shadows))
+        return _ruling(found, facts, tuple(shadows))
 
     def explain(self, facts: Facts) -> list[dict[str, Any]]:
         """Each rule of each set that is meant for the job: whether it matched, and what was seen."""
@@ -92,12 +106,13 @@ def _compiled(policy: PolicySet) -> _Compiled:
         log.error(
             "policy set %s (%s): %s %s; the rule is left out", policy.name, policy.id, problem.path, problem.problem
         )
-    return _Compiled(policy, rules)
+    return _Compiled(policy, rules, RuleIndex([rule.condition.needs for rule in rules]))
 
 
-def _matched(compiled: _Compiled, facts: Facts) -> list[tuple[PolicySet, Rule, str | None]]:
-    found: list[tuple[PolicySet, Rule, str | None]] = []
-    for rule in compiled.rules:
+def _matched(compiled: _Compiled, facts: Facts) -> list[_Matched]:
+    found: list[_Matched] = []
+    for number in compiled.index.candidates(facts):
+        rule = compiled.rules[number]
         try:
             if rule.condition.holds(facts):
                 found.append((compiled.policy, rule, None))
@@ -106,24 +121,42 @@ def _matched(compiled: _Compiled, facts: Facts) -> list[tuple[PolicySet, Rule, s
     return found
 
 
-def _ruling(found: Sequence[tuple[PolicySet, Rule, str | None]], shadows: tuple[Ruling, ...] = ()) -> Ruling:
-    reasons = tuple(_reason(*each) for each in found)
-    overlay, seconds, approvals = NO_DEMANDS, 0.0, list[str]()
-    for _, rule, error in found:
-        if error is None:
-            overlay = overlay.merged(rule.overlay)
-            seconds = max(seconds, rule.seconds)
-            approvals += [action.approval for action in rule.actions if action.approval is not None]
+def _ruling(found: Sequence[_Matched], facts: Facts, shadows: tuple[Ruling, ...] = ()) -> Ruling:
+    """What the rules decide together. The one after which nothing is left that all of them allow denies the job."""
+    reasons, overlay, seconds, approvals, why = [], NO_DEMANDS, 0.0, list[str](), None
+    for policy, rule, error in found:
+        if error is not None:
+            reasons.append(_unasked(policy, rule, error))
+            continue
+        decided = rule.decided(facts)
+        overlay = overlay.merged(rule.overlay)
+        if why is None and (why := overlay.impossible()) is not None:
+            decided = replace(decided, decision=Decision.DENY, text=f"{_CONTRADICTION}: {why}{_with(reasons)}")
+        seconds = max(seconds, decided.seconds)
+        approvals += decided.approvals
+        reasons.append(_reason(policy, rule, decided, facts))
     decision = max((reason.decision for reason in reasons), key=_SEVERITY.__getitem__, default=Decision.ALLOW)
-    return Ruling(decision, reasons, overlay, seconds, tuple(dict.fromkeys(approvals)), shadows)
+    return Ruling(decision, tuple(reasons), overlay, seconds, tuple(dict.fromkeys(approvals)), shadows)
 
 
-def _reason(policy: PolicySet, rule: Rule, error: str | None) -> Reason:
-    if error is None:
-        actions = tuple(action.name for action in rule.actions)
-        return Reason(policy.id, policy.name, policy.version, rule.id, rule.decision, rule.text, actions)
+def _reason(policy: PolicySet, rule: Rule, decided: Decided, facts: Facts) -> Reason:
+    actions, condition = tuple(action.name for action in rule.actions), ""
+    if decided.decision is not Decision.ALLOW:
+        condition = rule.condition.why(facts, policy.organization is not None)[:_MOST_TOLD]
+    return Reason(
+        policy.id, policy.name, policy.version, rule.id, decided.decision, decided.text, actions, None, condition
+    )
+
+
+def _with(reasons: Sequence[Reason]) -> str:
+    """The rules before that left only some regions or models."""
+    labels = [each.label for each in reasons if NARROWING & {*each.actions}]
+    return f"; with {'; '.join(labels[:_MOST_NAMED])}" if labels else ""
+
+
+def _unasked(policy: PolicySet, rule: Rule, error: str) -> Reason:
     decision = Decision.DENY if rule.on_error == "deny" else Decision.FLAG
-    text = f"the rule {rule.id} of {policy.name} could not be asked: tell the operator"
+    text = "the rule could not be asked: tell the operator"
     return Reason(policy.id, policy.name, policy.version, rule.id, decision, text, (), error)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.policies.fields import FIELDS, METADATA, Field, Kind, Source
+from pipelines.policies.problems import Unfit
+from pipelines.policies.values import LARGEST, usd
 from pipelines.suggestions import Names
 
 NAMES = Names(FIELDS)
@@ -65,23 +66,16 @@ def stated(values: Mapping[str, Any], now: datetime) -> Facts:
 
 def _stated(known: Field, value: Any) -> Any:
     if known.kind is Kind.MONEY:
-        return _money(known.name, value)
+        try:
+            return usd(value)
+        except Unfit as error:
+            raise ValueError(f"{known.name}: {error}") from None
     fits = {
         Kind.TEXT: isinstance(value, str),
-        Kind.NUMBER: isinstance(value, int | float) and not isinstance(value, bool),
+        Kind.NUMBER: type(value) in (int, float) and abs(value) <= LARGEST,
         Kind.TEXTS: isinstance(value, list) and all(isinstance(each, str) for each in value),
         Kind.ANY: isinstance(value, dict),
     }
     if not fits[known.kind]:
         raise ValueError(f"{known.name} has to be a {'JSON object' if known.kind is Kind.ANY else known.kind}")
     return value
-
-
-def _money(name: str, value: Any) -> Decimal:
-    try:
-        amount = Decimal(value if isinstance(value, str | Decimal) else repr(value))
-    except InvalidOperation:
-        amount = Decimal("nan")
-    if isinstance(value, bool) or not amount.is_finite():
-        raise ValueError(f"{name} has to be an amount in USD, such as 0.05")
-    return amount

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from pipelines.tokens import TextSize, measure, prompt_texts
+from pipelines.tokens import TextSize, prompt_size
 from synthralos.domain.findings import PASSED, Decision, Finding, Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Costs
@@ -43,7 +43,7 @@ class Source:
     @cached_property
     def size(self) -> TextSize:
         """How large the prompt is."""
-        return measure(prompt_texts(self.job.request))
+        return prompt_size(self.job.request)
 
     @cached_property
     def cost(self) -> Costs:
@@ -67,7 +67,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `index`: texts that cost nothing to read, by which rules are found instead of tried."""
+    """One field. `index`: it costs nothing to read, so rules are found by its value instead of tried."""
 
     name: str
     kind: Kind
@@ -102,6 +102,8 @@ def _broken(finding: Finding) -> bool:
 
 def _tags(source: Source) -> list[str]:
     tags = source.job.metadata.get("tags")
+    if isinstance(tags, str):
+        return [tag for each in tags.split(",") if (tag := each.strip())]
     return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
 
 
@@ -122,6 +124,12 @@ def _response_format(source: Source) -> Any:
     return (source.job.request.body.get("response_format") or {}).get("type")
 
 
+def _output_schema(source: Source) -> Any:
+    """The name of the schema; a format that names none demands JSON, and no more."""
+    named = (source.job.request.body.get("response_format") or {}).get("json_schema") or {}
+    return named.get("name") if named.get("schema") is not None else None
+
+
 _T, _N, _L, _M = Kind.TEXT, Kind.NUMBER, Kind.TEXTS, Kind.MONEY
 
 _ALL = (
@@ -135,8 +143,9 @@ _ALL = (
     Field("classification", _T, "the class of its data, in lower case", _classification, index=True),
     Field("strategy", _T, "the routing strategy", lambda s: s.job.constraints.strategy, index=True),
     Field("response_format", _T, "the type of the wanted response format", _response_format, index=True),
+    Field("output_schema", _T, "the name of the JSON Schema that the answer has to fit", _output_schema, index=True),
     Field("run", _T, "the agent run that the job belongs to", lambda s: s.job.run_id, index=True),
-    Field("tags", _L, "the job's tags", _tags),
+    Field("tags", _L, "the job's tags: `metadata.tags`, a text with commas between them", _tags, index=True),
     Field("prompt", _T, "the texts of all messages, a line end between them", lambda s: s.prompt),
     Field("prompt_characters", _N, "how long all is that a provider gets", lambda s: s.size.characters, "characters"),
     Field("prompt_tokens", _N, "the same, estimated by its bytes", lambda s: s.size.estimate, "tokens"),
@@ -151,8 +160,8 @@ _ALL = (
     Field("similarity_score", _N, "how like it is to the best match among earlier prompts", _best_match, "0 to 1"),
     Field("repeats", _N, "how often it was asked before", lambda s: s.signal("similar_prompts", "repeats"), "times"),
     Field("private_data", _L, "the kinds of private data found", _private),
-    Field("guards_failed", _L, "the guards that flagged, deferred or denied it", _failed),
-    Field("guards_errored", _L, "the guards that could not look at it", _errored),
+    Field("guards_failed", _L, "the guards that flagged, deferred or denied it", _failed, index=True),
+    Field("guards_errored", _L, "the guards that could not look at it", _errored, index=True),
     Field("verdict", _T, "what the guards decided", lambda s: str((s.verdict or PASSED).decision), index=True),
     Field("metadata", Kind.ANY, "`metadata.NAME`: a member of the job's metadata", lambda s: s.job.metadata),
 )  # fmt: skip

@@ -96,7 +96,8 @@ class _Read:
 
     @property
     def denies(self) -> bool:
-        return self.rule.decision is Decision.DENY
+        decided = self.rule.always
+        return decided is not None and decided.decision is Decision.DENY
 
 
 def lint(document: Mapping[str, Any], now: datetime, catalog: Catalog | None = None) -> list[PolicyWarning]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from reprlib import Repr
 from typing import Any, Literal
 
 MOST_PROBLEMS = 50
@@ -61,6 +62,14 @@ class Problems:
 
 
 def shown(value: Any) -> str:
-    """A wrong value or name as an error repeats it: bounded."""
-    text = repr(value)
+    """A wrong value or name as an error repeats it: bounded in length, and in the time that it takes."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        text = "a number with too many digits"
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 4

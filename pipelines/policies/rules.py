@@ -1,17 +1,19 @@
 """Policy-set documents: checked to the last member, and made into rules that can be asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from pipelines.policies.actions import Action, read_action
 from pipelines.policies.conditions import ALWAYS, Condition, read_condition
+from pipelines.policies.facts import Facts
 from pipelines.policies.problems import Problems, shown
 from synthralos.domain.findings import Decision
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 
 MOST_RULES = 1_000
+MOST_DESCRIPTION = 2_000
 _RULE = frozenset({"id", "description", "when", "then", "on_error", "enabled"})
 _SET = frozenset({"name", "priority", "enabled", "shadow", "share", "effective_from", "effective_until", "rules"})
 
@@ -19,26 +21,44 @@ OnError = Literal["skip", "deny"]
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What a rule decides about a job that it matches: what it says, how long the job waits, who has to approve it."""
+
+    decision: Decision
+    text: str
+    seconds: float
+    approvals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that can be asked. `on_error`: what becomes of a job that it cannot be asked about."""
+    """A rule that can be asked. `on_error`: what becomes of a job that it cannot be asked about.
+
+    `always`: what it decides where that is the same for all jobs that it matches.
+    """
 
     id: str
     condition: Condition
     actions: tuple[Action, ...]
     on_error: OnError
-    decision: Decision
     overlay: Overlay
+    always: Decided | None
 
-    @property
-    def text(self) -> str:
-        """What it says to the one who sent the job."""
-        said = [action.text for action in self.actions if action.text]
-        return "; ".join(said) or f"the rule {self.id} applies: {', '.join(action.name for action in self.actions)}"
+    def decided(self, facts: Facts) -> Decided:
+        """What it decides about a job that it matches."""
+        if self.always is not None:
+            return self.always
+        return _decided(self.id, [each for each in self.actions if each.applies is None or each.applies(facts)])
 
-    @property
-    def seconds(self) -> float:
-        """How long a job waits that it defers."""
-        return max((action.seconds for action in self.actions), default=0.0)
+
+def _decided(rule: str, actions: Sequence[Action]) -> Decided:
+    return Decided(
+        max((action.decision for action in actions), key=list(Decision).index, default=Decision.ALLOW),
+        "; ".join(action.text for action in actions if action.text)
+        or f"the rule {rule} applies: {', '.join(action.name for action in actions)}",
+        max((action.seconds for action in actions), default=0.0),
+        tuple(action.approval for action in actions if action.approval is not None),
+    )
 
 
 def read_document(document: Any) -> tuple[Rule, ...]:
@@ -58,7 +78,7 @@ def read_document(document: Any) -> tuple[Rule, ...]:
 def read_rules(rules: Any, problems: Problems) -> tuple[Rule, ...]:
     """The rules of their JSON, without those that are wrong, which `problems` hears of, and those switched off."""
     if not isinstance(rules, list | tuple) or not rules or len(rules) > MOST_RULES:
-        problems.add("rules", "is no list of rules", f"list 1 to {MOST_RULES} of them")
+        problems.add("rules", "is no list of rules, or has too many", f"list 1 to {MOST_RULES:,} of them")
         return ()
     names: set[str] = set()
     found = [_rule(rule, f"rules[{n}]", names, problems) for n, rule in enumerate(rules)]
@@ -108,8 +128,10 @@ def _rule(data: Any, path: str, names: set[str], problems: Problems) -> Rule | N
         names.add(rule_id)
     if on_error not in ("skip", "deny"):
         problems.add(f"{path}.on_error", f"{shown(on_error)} is neither", "use skip or deny")
-    if not isinstance(enabled, bool) or not isinstance(data.get("description", ""), str):
-        problems.add(path, "has an enabled that is not true or false, or a description that is no text", "correct it")
+    if not isinstance(enabled, bool):
+        problems.add(f"{path}.enabled", f"{shown(enabled)} is not true or false", "give one of them")
+    if not isinstance(description := data.get("description", ""), str) or len(description) > MOST_DESCRIPTION:
+        problems.add(f"{path}.description", "is no text, or too long", f"give up to {MOST_DESCRIPTION:,} characters")
     condition = read_condition(data["when"], f"{path}.when", problems) if "when" in data else ALWAYS
     actions = _actions(data.get("then"), f"{path}.then", problems)
     if len(problems.found) > before or not enabled:
@@ -120,8 +142,8 @@ def _rule(data: Any, path: str, names: set[str], problems: Problems) -> Rule | N
     if (why := overlay.impossible()) is not None:
         problems.add(f"{path}.then", f"contradicts itself: {why}", "let its actions leave something")
         return None
-    decision = max((action.decision for action in actions), key=list(Decision).index)
-    return Rule(str(rule_id), condition, actions, on_error, decision, overlay)
+    always = None if any(action.applies for action in actions) else _decided(str(rule_id), actions)
+    return Rule(str(rule_id), condition, actions, on_error, overlay, always)
 
 
 def _actions(data: Any, path: str, problems: Problems) -> tuple[Action, ...]:

@@ -1,185 +1,129 @@
-"""Which values a field could have for all questions about it to be answered as wanted, where that can be told."""
+"""Values of rules and of jobs: what rules may be given, how long it may be, and which values are equal.
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+Types are JSON's: a text, true or false, and a number are never equal to one another; 1 and 1.0 are one number.
+"""
 
-from pipelines.policies.fields import Field, Kind, field_named
-from synthralos.domain.findings import Decision
-from synthralos.domain.states import Lane
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
 
-_ORDER = frozenset({"lt", "le", "gt", "ge", "between"})
-_OPPOSITE = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
-_VALUED = _ORDER | {"eq", "in", "contains", "matches"}
-"""Operators that only a value fulfills."""
+from pipelines.policies.fields import Field, Kind
+from pipelines.policies.problems import Unfit, shown
 
-_UNIVERSES: Mapping[str, tuple[str, ...]] = {
-    "lane": tuple(Lane),
-    "verdict": (Decision.ALLOW, Decision.FLAG, Decision.REUSE),
-}
-"""Fields that have few values. Policies are never asked about a job that the guards denied or put off."""
+MOST_VALUES = 1_000
+"""Values in a list of a rule."""
 
-_ALL_TYPES = frozenset({"text", "number", "list", "other"})
+MOST_CHARACTERS = 2_000
+"""Of a text that a rule compares with."""
 
+LARGEST = 2**63 - 1
+"""Beyond it, numbers cannot be stored as JSON exactly."""
 
-class Question(Protocol):
-    """A condition on one field, and whether it must hold or must not."""
+MOST_USD = Decimal(10**12)
+MOST_PLACES = 24
+"""Of an amount in USD, after the point."""
 
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """The condition."""
+NUMBERS = (int, float, Decimal)
+"""The types of numbers; `type(value) in NUMBERS` leaves true and false out, which `isinstance` would not."""
 
-    @property
-    def negated(self) -> bool:
-        """Whether it must not hold."""
+_MOST_DIGITS = 40
 
-    def admits(self, value: Any) -> bool:
-        """Whether it is answered as wanted where the field has this value."""
+NOTHING: Final = object()
+"""The key of what is equal to nothing: null, lists, objects."""
+
+_TRUTHS: Final = {True: object(), False: object()}
 
 
-def clash_of_values(name: str, questions: Sequence[Question]) -> str | None:
-    """Why no value of the field, nor its absence, gives all the wanted answers; None where one may."""
-    known = field_named(name)
-    if known is None:
-        return None
-    absent, present = any(map(_demands_none, questions)), any(map(_demands_value, questions))
-    if absent and present:
-        return f"{name} has to have a value and to have none"
-    if absent:
-        return _tried(name, [None], questions)
-    if not present:
-        return None
-    candidates = _candidates(known, questions)
-    if candidates is not None:
-        return _tried(name, candidates, questions)
-    return _types(known, questions) or _range(known, questions) or _parts(known, questions)
+def key_of(value: Any) -> Any:
+    """What a value is found by in sets and tables: keys are equal where values are, and always hashable."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float:
+        return value
+    if kind is bool:
+        return _TRUTHS[value]
+    return value if isinstance(value, str | Decimal) else NOTHING
 
 
-def _tried(name: str, candidates: Sequence[Any], questions: Sequence[Question]) -> str | None:
-    if any(all(question.admits(each) for question in questions) for each in candidates):
-        return None
-    return f"no value of {name} fulfills all that is asked of it"
+def there(value: Any) -> bool:
+    """Whether a job has a value: not null, and no text, list or object with nothing in it. 0 and false are values."""
+    if value is None:
+        return False
+    return bool(value) if isinstance(value, str | list | dict | tuple) else True
 
 
-def _op(question: Question) -> str:
-    op: str = question.data["op"]
-    return op
+def text_of(value: Any) -> str:
+    """A text that a rule gives; raises `Unfit`."""
+    if not isinstance(value, str) or not value:
+        raise Unfit(f"{shown(value)} is no text", "give a text")
+    if len(value) > MOST_CHARACTERS:
+        raise Unfit(f"has more than {MOST_CHARACTERS:,} characters", "shorten it")
+    return value
 
 
-def _demands_value(question: Question) -> bool:
-    op = _op(question)
-    if op == "exists":
-        return question.data["value"] is not question.negated
-    return op in ("ne", "not_in") if question.negated else op in _VALUED
+def list_of(value: Any, most: int = MOST_VALUES) -> Sequence[Any]:
+    """A list that a rule gives; raises `Unfit`."""
+    if not isinstance(value, list) or not 0 < len(value) <= most:
+        raise Unfit(f"{shown(value)} is no list of values", f"give a list of 1 to {most:,}")
+    return value
 
 
-def _demands_none(question: Question) -> bool:
-    return _op(question) == "exists" and question.data["value"] is question.negated
+def range_of(known: Field, value: Any) -> tuple[Any, Any]:
+    """The ends of a range: two numbers, or two texts, the lower one first; raises `Unfit`."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise Unfit(f"{shown(value)} is no range", "give a list of two values, the lower one first")
+    low, high = (ordered(known, each) for each in value)
+    if isinstance(low, str) is not isinstance(high, str):
+        raise Unfit(f"{shown(value)} has a number and a text", "give two numbers, or two texts")
+    if low > high:
+        raise Unfit("is an empty range", "give the lower value first")
+    return low, high
 
 
-def _candidates(known: Field, questions: Sequence[Question]) -> list[Any] | None:
-    """All values that can come into question; None where they are too many to try."""
-    lists = [found for question in questions if (found := _wanted(question)) is not None]
-    if known.name in _UNIVERSES:
-        return list(_UNIVERSES[known.name])
-    if not lists:
-        return None
-    values = [_value(known, each) for each in min(lists, key=len)]
-    if known.name == "classification":
-        return [each for each in values if each == each.strip().lower()]
-    if known.kind is Kind.ANY:  # JSON's true is equal to 1, and has no order
-        values += [twin for each in values if each in (0, 1) for twin in (bool(each), int(each))]
-    return values
+def ordered(known: Field, value: Any) -> Any:
+    """A value that others are held against by their order: a number or a text; raises `Unfit`."""
+    wanted = value_of(known, value)
+    if isinstance(wanted, bool):
+        raise Unfit(f"{shown(value)} has no order", "give a number")
+    return wanted
 
 
-def _wanted(question: Question) -> list[Any] | None:
-    """The only values with which it is answered as wanted."""
-    op, value = _op(question), question.data["value"]
-    if op == ("ne" if question.negated else "eq"):
-        return [value]
-    return value if op == ("not_in" if question.negated else "in") else None
+def value_of(known: Field, value: Any) -> Any:
+    """A value that those of the field are compared with; raises `Unfit`."""
+    if known.kind is Kind.MONEY:
+        return usd(value)
+    if isinstance(value, str) and known.kind in (Kind.TEXT, Kind.ANY):
+        if len(value) > MOST_CHARACTERS:
+            raise Unfit(f"has more than {MOST_CHARACTERS:,} characters", "shorten it")
+        return value
+    if type(value) in (int, float) and known.kind in (Kind.NUMBER, Kind.ANY):
+        if not abs(value) <= LARGEST:  # neither is NaN
+            raise Unfit(f"{shown(value)} is no number that JSON has", f"give one up to {LARGEST:,}")
+        return value
+    if isinstance(value, bool) and known.kind is Kind.ANY:
+        return value
+    wanted = "text, number, true or false" if known.kind is Kind.ANY else str(known.kind)
+    raise Unfit(f"{shown(value)} is no {wanted} as {known.name} is", f"give a {wanted}")
 
 
-def _value(known: Field, given: Any) -> Any:
-    if known.kind is not Kind.MONEY:
-        return given
-    return Decimal(given if isinstance(given, str) else repr(given))
+def usd(value: Any) -> Decimal:
+    """An amount in USD, from its text or number; raises `Unfit`."""
+    amount = Decimal("nan")
+    if isinstance(value, str | Decimal) and len(str(value)) <= _MOST_DIGITS:
+        amount = _decimal(str(value))
+    elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
+        amount = _decimal(repr(value))
+    if not amount.is_finite() or not 0 <= amount <= MOST_USD or _places(amount) > MOST_PLACES:
+        raise Unfit(f"{shown(value)} is no amount in USD", f"give one such as 0.05, with at most {MOST_PLACES} places")
+    return amount
 
 
-def _types(known: Field, questions: Sequence[Question]) -> str | None:
-    """Only what the sender gave may be of any type."""
-    if known.kind is not Kind.ANY:
-        return None
-    left = _ALL_TYPES
-    for question in questions:
-        if not question.negated:
-            left &= _types_of(_op(question), question.data["value"])
-    return None if left else f"{known.name} has to be of several types at once"
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("nan")
 
 
-def _types_of(op: str, value: Any) -> frozenset[str]:
-    if op == "matches":
-        return frozenset({"text"})
-    if op == "contains":
-        return frozenset({"text", "list"})
-    if op in _ORDER:
-        one = value[0] if op == "between" else value
-        return frozenset({"text" if isinstance(one, str) else "number"})
-    return _ALL_TYPES
-
-
-class _End(NamedTuple):
-    value: Any
-    included: bool
-
-
-def _range(known: Field, questions: Sequence[Question]) -> str | None:
-    lows, highs = _natural(known)
-    for question in questions:
-        for op, value in _bounds(known, question):
-            if op in ("gt", "ge"):
-                lows.append(_End(value, op == "ge"))
-            else:
-                highs.append(_End(value, op == "le"))
-    if not lows or not highs:
-        return None
-    low = max(lows, key=lambda end: (end.value, not end.included))
-    high = min(highs, key=lambda end: (end.value, end.included))
-    if low.value > high.value or (low.value == high.value and not (low.included and high.included)):
-        return f"no value of {known.name} is in the range that is left"
-    return _tried(known.name, [low.value], questions) if low.value == high.value else None
-
-
-def _natural(known: Field) -> tuple[list[_End], list[_End]]:
-    """Counts, scores and money are never negative, and a score is 1 at most."""
-    if known.kind not in (Kind.NUMBER, Kind.MONEY):
-        return [], []
-    return [_End(0, True)], [_End(1, True)] if known.unit == "0 to 1" else []
-
-
-def _bounds(known: Field, question: Question) -> list[tuple[str, Any]]:
-    op, value = _op(question), question.data["value"]
-    if op not in _ORDER:
-        return []
-    if op == "between":
-        low, high = (_value(known, each) for each in value)
-        return [] if question.negated else [("ge", low), ("le", high)]
-    if not question.negated:
-        return [(op, _value(known, value))]
-    # What has a value and is a number is on the other side; what may be of any type need not be.
-    return [] if known.kind is Kind.ANY else [(_OPPOSITE[op], _value(known, value))]
-
-
-def _parts(known: Field, questions: Sequence[Question]) -> str | None:
-    """A text that has a part has the parts of that part."""
-    asked = [(question.data["value"], question.negated) for question in questions if _op(question) == "contains"]
-    wanted = [part for part, negated in asked if not negated]
-    for part, negated in asked:
-        if negated and any(part == each or (known.kind is Kind.TEXT and part in each) for each in wanted):
-            return f"{known.name} has to contain {part!r:.80} and not to contain it"
-    texts = {(question.data["value"], question.negated) for question in questions if _op(question) == "matches"}
-    return next(
-        (f"{known.name} has to match {text!r:.80} and not to match it" for text, no in sorted(texts)
-         if not no and (text, True) in texts),
-        None,
-    )  # fmt: skip
+def _places(amount: Decimal) -> int:
+    exponent = amount.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0

@@ -40,8 +40,10 @@ class Constraints:
     treated at least so strictly (`flag`, `redact`, `refuse`); with `restore` what was replaced is put back into the
     answer. `reuse`: whether the result of an earlier, equal request may answer it. With `zero_retention` it goes only
     where the provider is declared to keep nothing. With `stream` its answer is told while it is written; `on_cut`:
-    what follows when that breaks off after something was told (`restart`: as after any failure, `fail`). `service_tier` is the provider's to ask for; with `auto` it is flex
-    where the job can wait. None: the standard one, as the provider's account has it.
+    what follows when that breaks off after something was told (`restart`: as after any failure, `fail`).
+
+    `service_tier` is the provider's to ask for; with `auto` it is flex where the job can wait. None: the standard one,
+    as the provider's account has it.
     """
 
     region: str | None = None

@@ -3,12 +3,21 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from synthralos.domain.deployments import Deployment, Tier
 
 TIERS = tuple(Tier)
 """The classes of models, lowest first."""
+
+
+class Priority(StrEnum):
+    """Whose call comes first where several wait for a slot of one deployment."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
 
 
 def model_covers(wide: str, narrow: str) -> bool:
@@ -28,7 +37,8 @@ class Overlay:
     `regions`, `allowed_models`: None allows all; a region is meant by its name, or by the residency that is declared.
     Models are named as in `model_covers`. `prefer`: models in the order of preference. `tier` is the highest class of
     models that is allowed. `max_cost`: USD for one attempt. `redact`: kinds of private data to be replaced. `guards`:
-    names of guards that must have looked at the job.
+    names of guards that must have looked at the job. `output_schema`: it has to say what JSON Schema its answer fits.
+    `priority`: its place in the line for a deployment; None is `normal`.
     """
 
     regions: frozenset[str] | None = None
@@ -39,9 +49,11 @@ class Overlay:
     max_cost: Decimal | None = None
     redact: frozenset[str] = frozenset()
     guards: frozenset[str] = frozenset()
+    output_schema: bool = False
+    priority: Priority | None = None
 
     def merged(self, other: "Overlay") -> "Overlay":
-        """Both demands at once; never wider than either. Where only one can hold (the order), it is this one's."""
+        """Both demands at once, never wider than either. What only one can hold (`prefer`, `priority`) is this one's."""
         if other is NO_DEMANDS:
             return self
         if self is NO_DEMANDS:
@@ -55,6 +67,8 @@ class Overlay:
             min((c for c in (self.max_cost, other.max_cost) if c is not None), default=None),
             self.redact | other.redact,
             self.guards | other.guards,
+            self.output_schema or other.output_schema,
+            self.priority or other.priority,
         )
 
     def refusal(self, deployment: Deployment) -> str | None:
@@ -89,6 +103,8 @@ class Overlay:
             "max_cost_usd": None if self.max_cost is None else format(self.max_cost, "f"),
             "redact": sorted(self.redact),
             "guards": sorted(self.guards),
+            "output_schema": self.output_schema,
+            "priority": self.priority,
         }
 
     @classmethod
@@ -104,6 +120,8 @@ class Overlay:
             None if cost is None else Decimal(cost),
             frozenset(data.get("redact", ())),
             frozenset(data.get("guards", ())),
+            bool(data.get("output_schema", False)),
+            Priority(data["priority"]) if data.get("priority") else None,
         )
         return NO_DEMANDS if read == NO_DEMANDS else read
 

@@ -90,7 +90,8 @@ class PolicySet:
 class Reason:
     """One rule that matched, and what it said: `decision`, and `text` for the one who sent the job.
 
-    `actions` are the names of what the rule does. `error`: the rule could not be evaluated, and why.
+    `actions` are the names of what the rule does. `error`: the rule could not be evaluated, and why. `condition`: what
+    decided, in words, where it is more than allowed; without the values of a set that is the installation's own.
     """
 
     set_id: str
@@ -101,6 +102,17 @@ class Reason:
     text: str
     actions: tuple[str, ...] = ()
     error: str | None = None
+    condition: str = ""
+
+    @property
+    def label(self) -> str:
+        """Which rule it is."""
+        return f"policy set {self.set_name} version {self.version}, rule {self.rule}"
+
+    @property
+    def told(self) -> str:
+        """What it said, which rule it is, and the condition that decided."""
+        return f"{self.text} ({self.label}{': ' if self.condition else ''}{self.condition})"
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -130,8 +142,8 @@ class Ruling:
 
     @property
     def reason(self) -> str:
-        """What the rules that decided said."""
-        return "; ".join(each.text for each in self.reasons if each.decision is self.decision)
+        """What the rules that decided said, and which they are."""
+        return "; ".join(each.told for each in self.reasons if each.decision is self.decision)
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""

@@ -122,7 +122,7 @@ def tried(client: httpx.Client, **wanted: Any) -> dict[str, Any]:
 def test_policies_are_tried_on_stated_facts(root: httpx.Client) -> None:
     made(root)
     found = tried(root, facts={"prompt_tokens": 11})
-    assert (found["decision"], found["reason"]) == ("deny", "too long")
+    assert (found["decision"], "too long" in found["reason"]) == ("deny", True)
     [report] = found["rules"]
     assert (report["rule"], report["matched"], report["condition"]["seen"]) == ("long", True, 11)
     assert tried(root, facts={"prompt_tokens": 10})["decision"] == "allow"

@@ -237,7 +237,7 @@ POLICY: dict[str, Any] = {
 
 def test_policies_are_written_tried_and_rolled_back(client: Client) -> None:
     live = client.configuration
-    assert live.evaluate_policies(facts={"prompt_tokens": 9_001}, draft=POLICY)["reason"] == "too long"
+    assert "too long" in live.evaluate_policies(facts={"prompt_tokens": 9_001}, draft=POLICY)["reason"]
     steps: list[dict[str, Any]] = []
     assert live.simulate_policies(draft=POLICY, last=10, on_progress=steps.append)["stopped"] == 0
     assert {step["event"] for step in steps} <= {"progress"}
