@@ -11,6 +11,7 @@ from pipelines.guard.table import Remote, Tools, build_guard_stage
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
+from pipelines.route.observed import Latencies
 from pipelines.route.stage import RouteStage, build_route_stage
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
@@ -29,6 +30,7 @@ class Stages:
     heal: HealStage
     limiter: Limiter
     memory: PromptMemory | None
+    latencies: Latencies
 
 
 StagesNow = Callable[[], Stages]
@@ -46,12 +48,13 @@ def stage_builder(
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter = TokenCounter()
+    latencies = Latencies()
     tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote)
 
     def build(config: Config) -> Stages:
-        route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
+        route, guard = build_route_stage(config, counter, latencies.now), build_guard_stage(config, tools)
         rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog)
-        return Stages(config, guard, rulings, route, heal, limiter, memory)
+        return Stages(config, guard, rulings, route, heal, limiter, memory, latencies)
 
     return build
 
