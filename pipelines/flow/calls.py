@@ -148,6 +148,8 @@ class Calls:
         waited = 0.0 if tier is ServiceTier.FLEX else seconds
         self._breakers.answered(work.job.id, attempt.deployment, answer, waited)
         ok = isinstance(answer, Reply)
+        if ok and tier is ServiceTier.STANDARD:
+            stages.latencies.learn(attempt.deployment.id, seconds)
         if isinstance(answer, Reply) and answer.finding is not None:
             work.job.verdict = with_finding(work.job.verdict, answer.finding)
         work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)

@@ -14,6 +14,7 @@ from pipelines.heal.budget import RetryBudget
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
+from pipelines.route.observed import Latencies
 from pipelines.route.stage import RouteStage, build_route_stage
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
@@ -34,6 +35,7 @@ class Stages:
     memory: PromptMemory | None
     retries: RetryBudget
     grounds: CallGrounds
+    latencies: Latencies
 
 
 StagesNow = Callable[[], Stages]
@@ -51,14 +53,14 @@ def stage_builder(
     counts: RuleCounts | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
-    counter, retries = TokenCounter(), RetryBudget()
+    counter, retries, latencies = TokenCounter(), RetryBudget(), Latencies()
     tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote)
 
     def build(config: Config) -> Stages:
-        route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
+        route, guard = build_route_stage(config, counter, latencies.now), build_guard_stage(config, tools)
         rulings = Rulings(config, route.costs, guard.names, counts)
         heal = build_heal_stage(rng, config.catalog, retries)
-        return Stages(config, guard, rulings, route, heal, limiter, memory, retries, CallGrounds(config))
+        return Stages(config, guard, rulings, route, heal, limiter, memory, retries, CallGrounds(config), latencies)
 
     return build
 

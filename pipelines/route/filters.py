@@ -6,10 +6,12 @@ stage asks once and remembers.
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pipelines.providers.table import asked_of, not_taken
+from pipelines.route.observed import Observed
 from pipelines.spending import LEAST_OUTPUT, affordable_output, dearest
 from synthralos.config.credentials import SANDBOX
 from synthralos.config.deployment_view import SWITCHED_OFF
@@ -34,6 +36,7 @@ DEFAULT_PLAN = "free"
 
 JSON_FORMATS = frozenset({"json_object", "json_schema"})
 IMAGE_PARTS = frozenset({"image_url", "image", "input_image"})
+_NOTHING: frozenset[str] = frozenset()
 _NO_NEEDS: frozenset[Capability] = frozenset()
 
 
@@ -42,7 +45,8 @@ class Demand(NamedTuple):
 
     `tokens_billed`: what may be billed for the prompt at most; known where there is a `max_cost`.
     `asked`: see `asked_of`. `day` (an ISO date) is the one whose prices count; without one, the catalog's own do.
-    `service_tier` is asked for where a deployment has it.
+    `service_tier` is asked for where a deployment has it. `slower` than the `seconds_left` until the deadline are these
+    deployments, by id, in more than half of their calls.
     """
 
     model: str
@@ -61,6 +65,8 @@ class Demand(NamedTuple):
     asked: frozenset[str] = frozenset()
     day: str = ""
     service_tier: ServiceTier = ServiceTier.STANDARD
+    seconds_left: int = 0
+    slower: frozenset[str] = _NOTHING
 
 
 Check = Callable[[Demand, Deployment], str | None]
@@ -73,6 +79,7 @@ class Rule:
 
     `view` is the part of a deployment that `check` looks at: where it is the same, so is the answer. A rule with
     `names` tells only those that a demand names from all others. A demand that leaves it `idle` needs no asking.
+    A `soft` rule keeps nobody away where it would keep all away: late is better than never.
     `failure_class` is what a job fails with when this rule alone kept the otherwise fitting deployments away.
     """
 
@@ -81,6 +88,7 @@ class Rule:
     failure_class: FailureClass = FailureClass.INVALID_REQUEST
     idle: Callable[[Demand], bool] | None = None
     names: Callable[[Demand], Iterable[str]] | None = None
+    soft: bool = False
 
 
 def demand_of(job: Job) -> Demand:
@@ -100,6 +108,15 @@ def demand_of(job: Job) -> Demand:
         zero_retention=constraints.zero_retention,
         asked=asked_of(request),
     )
+
+
+def hurried(demand: Demand, left: timedelta, observed: Observed) -> Demand:
+    """The demand of a job with a deadline in `left`, which is rounded down so that jobs stay alike."""
+    seconds = max(0, int(left.total_seconds()))
+    shift = max(0, seconds.bit_length() - 4)
+    seconds = seconds >> shift << shift
+    slower = [name for name, known in observed.seconds.items() if known.median > seconds]
+    return demand._replace(seconds_left=seconds, slower=frozenset(slower)) if slower else demand
 
 
 def needs_of(body: Mapping[str, Any]) -> frozenset[Capability]:
@@ -206,6 +223,12 @@ def _adapter_of(deployment: Deployment) -> Hashable:
     return deployment.adapter, deployment.provider, str(sorted(deployment.options.items()))
 
 
+def _too_slow(demand: Demand, deployment: Deployment) -> str | None:
+    if deployment.id not in demand.slower:
+        return None
+    return f"more than half of its last answers took longer than the {demand.seconds_left} s until the deadline"
+
+
 STANDING_RULES: tuple[Rule, ...] = (
     Rule(closed_to, lambda d: (d.residency, d.zero_retention, d.enabled)),
     Rule(_wrong_region, lambda d: d.region, idle=lambda demand: demand.region is None),
@@ -231,5 +254,6 @@ STANDING_RULES: tuple[Rule, ...] = (
 SIZED_RULES: tuple[Rule, ...] = (
     Rule(_window_too_small, lambda d: d.context_window, FailureClass.CONTEXT_LENGTH),
     Rule(_too_expensive, failure_class=FailureClass.BUDGET, idle=lambda demand: demand.max_cost is None),
+    Rule(_too_slow, idle=lambda demand: not demand.slower, names=lambda demand: sorted(demand.slower), soft=True),
 )
-"""Rules that look at `tokens_in`."""
+"""Rules that look at `tokens_in`, and last the one that gives way where nobody else is left."""

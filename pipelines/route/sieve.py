@@ -39,12 +39,16 @@ class Sieve:
         for rule, groups in self._rules:
             if rule.idle is not None and rule.idle(demand):
                 continue
+            before = alive, len(losses)
             asked = groups if rule.names is None else self._named(rule.names(demand), alive)
             for deployment, alike in asked:
                 hit = alive & alike
                 if hit and (reason := rule.check(demand, deployment)) is not None:
                     alive ^= hit
                     losses.append(Loss(reason, hit, rule.failure_class))
+            if rule.soft and not alive:
+                alive = before[0]
+                del losses[before[1] :]
         return alive, losses
 
     def _named(self, names: Iterable[str], alive: int) -> list[_Group]:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, assumed_output, demand_of, room
+from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, assumed_output, demand_of, hurried, room
+from pipelines.route.observed import NOTHING, Observed
 from pipelines.route.ordering import plan_of, preferred
 from pipelines.route.prices import UNKNOWN, Prices
 from pipelines.route.protocol import Candidates, Strategy
@@ -43,7 +44,7 @@ CHOICES_KEPT = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Sifted:
-    """What the rules that do not depend on the prompt left over. `rooms`: see `_undecided`."""
+    """What the rules that do not depend on the prompt left over. `rooms`: see `prompt_tokens`."""
 
     survivors: int
     losses: tuple[Loss, ...]
@@ -87,6 +88,7 @@ class RouteStage:
         flags: Flags | None = None,
         counter: TokenCounter | None = None,
         now: Callable[[], datetime] = utc_now,
+        observed: Callable[[], Observed] = lambda: NOTHING,
     ) -> None:
         """`now` says which prices count, and how long a job can wait."""
         self._catalog = catalog
@@ -97,7 +99,7 @@ class RouteStage:
         self._strategies = dict(strategies)
         self._flags = flags or Flags()
         self._counter = counter or TokenCounter()
-        self._now = now
+        self._now, self._observed = now, observed
         self._standing, self._sized = Sieve(deployments, STANDING_RULES), Sieve(deployments, SIZED_RULES)
         self._not_offered = grouped(map(why_not_offered, deployments))
         self._windows = grouped(deployment.context_window for deployment in deployments)
@@ -123,7 +125,7 @@ class RouteStage:
         Without `worst`, tokens need not be counted, and what it costs at most stays unknown.
         """
         now = self._now()
-        demand = _demanded(job, now)._replace(overlay=NO_DEMANDS)
+        demand = self._demanded(job, now)._replace(overlay=NO_DEMANDS)
         billed = rounded_up(billed_at_most(job.request, self._counter)) if worst else self._tokens_billed(job)
         prices = self._prices(_day(now), demand.service_tier)
         choice = self._choice(demand, prices, self._tokens_in(job, self._sifted(demand)), billed)
@@ -134,7 +136,7 @@ class RouteStage:
         """The plan or failure of one job, with what was excluded in either case and what was counted with."""
         [outcome] = self.plan([job])
         now = self._now()
-        demand = _demanded(job, now)
+        demand = self._demanded(job, now)
         tokens_in = self._tokens_in(job, self._sifted(demand))
         if isinstance(outcome, RoutingPlan):
             exclusions = outcome.exclusions
@@ -158,7 +160,7 @@ class RouteStage:
             return _unknown_strategy(constraints.strategy, self._strategies)
         if not self._flags.on(Flag.ENABLE_ARCHGW_ROUTING, job.tenant.organization):
             strategy = CATALOG_ORDER
-        demand = _demanded(job, now)
+        demand = self._demanded(job, now)
         prices = self._prices(_day(now), demand.service_tier)
         tokens_in = self._tokens_in(job, self._sifted(demand))
         choice = self._choice(demand, prices, tokens_in, self._tokens_billed(job))
@@ -174,6 +176,12 @@ class RouteStage:
             if strategy.repeatable:
                 choice.plans[kind] = plan
         return plan
+
+    def _demanded(self, job: Job, now: datetime) -> Demand:
+        demand, tier = demand_of(job), wanted_tier(job, now)
+        if tier is not ServiceTier.STANDARD:
+            demand = demand._replace(service_tier=tier)
+        return demand if job.deadline is None else hurried(demand, job.deadline - now, self._observed())
 
     def _tokens_in(self, job: Job, sifted: _Sifted) -> int:
         return prompt_tokens(job.request, sifted.rooms, self._counter)
@@ -259,11 +267,6 @@ class RouteStage:
         )
 
 
-def _demanded(job: Job, now: datetime) -> Demand:
-    demand, tier = demand_of(job), wanted_tier(job, now)
-    return demand if tier is ServiceTier.STANDARD else demand._replace(service_tier=tier)
-
-
 def _day(now: datetime) -> str:
     return now.date().isoformat()
 
@@ -272,10 +275,12 @@ def _usd(pico: int) -> Decimal | None:
     return None if pico >= UNKNOWN else usd(pico)
 
 
-def build_route_stage(config: Config, counter: TokenCounter | None = None) -> RouteStage:
-    """The stage of a configuration."""
-    offered = config.credentials.why_not_offered
-    return RouteStage(config.catalog, strategies(config.quality), offered, flags=config.flags, counter=counter)
+def build_route_stage(
+    config: Config, counter: TokenCounter | None = None, observed: Callable[[], Observed] = lambda: NOTHING
+) -> RouteStage:
+    """The stage of a configuration. `observed` says how long deployments took to answer."""
+    offered, table = config.credentials.why_not_offered, strategies(config.quality, observed)
+    return RouteStage(config.catalog, table, offered, flags=config.flags, counter=counter, observed=observed)
 
 
 def _unknown_strategy(name: str, known: Iterable[str]) -> Failure:

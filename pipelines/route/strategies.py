@@ -1,10 +1,12 @@
 """Routing strategies and their table: adding one is a class, one line in `strategies`, and its tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from math import log
 
+from pipelines.route.fastest import Fastest
+from pipelines.route.observed import NOTHING, Observed
 from pipelines.route.prices import UNKNOWN
 from pipelines.route.protocol import Candidate, Candidates, Strategy
 from pipelines.route.quality.strategy import QualityAware
@@ -131,10 +133,11 @@ def _place(number: int, candidate: Candidate) -> str:
     return "the cheapest that fits" if number == 1 else f"number {number} by estimated cost"
 
 
-def strategies(quality: QualityTable) -> Mapping[str, Strategy]:
-    """The table: every strategy by its name."""
+def strategies(quality: QualityTable, observed: Callable[[], Observed] = lambda: NOTHING) -> Mapping[str, Strategy]:
+    """The table: every strategy by its name. `observed` says how long deployments took."""
     return {
         "cheapest": Cheapest(),
+        "fastest": Fastest(observed),
         "pinned": Pinned(),
         "quality_aware": QualityAware(quality),
         "weighted": Weighted(),
