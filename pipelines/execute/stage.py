@@ -139,8 +139,10 @@ def cut_end(attempt_no: int, seconds: float) -> AttemptEnd:
 
 
 def _failure_cost(price: Price | None, failure: Failure) -> tuple[Billed, Decimal | None]:
+    if failure.estimated:  # its tokens are on the books; what they cost nobody knows before the provider's bill
+        return Billed.MAYBE, None
     if failure.usage is not None:
-        return Billed.MAYBE if failure.estimated else Billed.YES, _cost(price, failure.usage)
+        return Billed.YES, _cost(price, failure.usage)
     if failure.failure_class in ANSWERED:
         return Billed.YES, None
     withheld = failure.failure_class is FailureClass.CONTENT_FILTERED and failure.http_status == 200
