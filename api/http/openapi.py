@@ -28,7 +28,7 @@ _ENTRY = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},
-        "event": {"enum": ["state", "span", "attempt", "event", "done"]},
+        "event": {"enum": ["state", "span", "attempt", "event", "delta", "restarted", "done"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["id", "event", "data"],

@@ -41,7 +41,10 @@ Entry = tuple[str, str, dict[str, Any]]
 
 @router.get("/api/v1/jobs/{job_id}/events", **event_stream())
 async def events(request: Request, job_id: str) -> Response:
-    """Follow a job: `state`, `span`, `attempt` and `event` entries, and `done` when it is over and analyzed."""
+    """Follow a job: `state`, `span`, `attempt` and `event` entries, and `done` when it is over and analyzed.
+
+    A job with `stream` tells its answer in between: `delta` entries, and `restarted` where it begins anew.
+    """
     room, caller = await admit(request, Permission.READ_JOBS)
     job = await room.job(job_id, caller)
     after = request.headers.get("last-event-id", "")

@@ -173,8 +173,10 @@ class _Tariff:
 
 
 def _failure_cost(tariff: _Tariff, failure: Failure) -> tuple[Billed, Decimal | None]:
+    if failure.estimated:  # its tokens are on the books; what they cost nobody knows before the provider's bill
+        return Billed.MAYBE, None
     if failure.usage is not None:
-        return Billed.MAYBE if failure.estimated else Billed.YES, tariff.cost(failure.usage)
+        return Billed.YES, tariff.cost(failure.usage)
     if failure.failure_class in ANSWERED:
         return Billed.YES, None
     withheld = failure.failure_class is FailureClass.CONTENT_FILTERED and failure.http_status == 200

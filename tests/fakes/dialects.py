@@ -38,7 +38,7 @@ def _openai_problem(asked: Json) -> str | None:
         return "you must provide a model parameter"
     if not _entries(asked, "messages"):
         return "messages must be a non-empty array of objects"
-    return "this server does not stream" if asked.get("stream") else None
+    return None
 
 
 OPENAI = Dialect(

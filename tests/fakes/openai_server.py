@@ -32,8 +32,12 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes import streams
 from tests.fakes.behaviors import CHUNKS, FIELDS, Behavior, error
 from tests.fakes.dialects import DIALECTS, Dialect
+
+AFTER_FIRST_WORD = 2
+"""Chunks: the role, and a word."""
 
 
 class FakeOpenAI:
@@ -83,6 +87,8 @@ class FakeOpenAI:
         try:
             if behavior.delay:
                 await asyncio.sleep(behavior.delay)
+            if asked.get("stream") and behavior.status == 200:
+                return await streamed(request, behavior, document, released)
             if behavior.hang:
                 await released.wait()
         finally:
@@ -171,6 +177,26 @@ async def _answer(
     step = len(payload) // CHUNKS + 1
     for start in range(0, len(payload), step):
         await response.write(payload[start : start + step])
+        await asyncio.sleep(behavior.trickle)
+    return response
+
+
+async def streamed(
+    request: web.Request, behavior: Behavior, document: dict[str, Any], released: asyncio.Event
+) -> web.StreamResponse:
+    """A chat completion word by word. What hangs, or is cut, does so after its first word."""
+    told = {"Content-Type": "text/event-stream", "x-request-id": f"req_{document['id']}"}
+    response = web.StreamResponse(headers={**told, **behavior.headers})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    pieces = list(streams.of_completion(document))
+    for number, piece in enumerate(pieces):
+        if number == AFTER_FIRST_WORD and behavior.close is not None:
+            _cut(request)
+            return response
+        if number == AFTER_FIRST_WORD and behavior.hang:
+            await released.wait()
+        await response.write(streams.sse([piece]))
         await asyncio.sleep(behavior.trickle)
     return response
 

@@ -1,7 +1,8 @@
 """Streams of the providers, in the shapes in which they come: recorded from their references and servers."""
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -29,6 +30,18 @@ OPENAI_USAGE = {
     "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 3, "audio_tokens": 0},
 }  # fmt: skip
+
+
+def of_completion(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any] | str]:
+    """The stream of a whole chat completion, word by word."""
+    head = {name: document[name] for name in ("id", "created", "model")}
+    [choice] = document["choices"]
+    yield chunk({"role": "assistant", "content": ""}, **head)
+    for word in re.findall(r"\s*\S+", choice["message"]["content"] or ""):
+        yield chunk({"content": word}, **head)
+    yield chunk({}, choice["finish_reason"], **head)
+    yield chunk(usage=document.get("usage"), **head)
+    yield "[DONE]"
 
 
 def _call(index: int, arguments: str, call_id: str | None = None, name: str | None = None) -> dict[str, Any]:
