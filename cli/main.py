@@ -23,6 +23,7 @@ from cli import (
     policies,
     processes,
     route,
+    schedules,
     status,
     up,
 )  # fmt: skip
@@ -52,6 +53,7 @@ app.add_typer(flags.app, name="flags")
 app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(policies.app, name="policies")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)
 app.command()(processes.worker)

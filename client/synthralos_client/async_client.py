@@ -28,6 +28,7 @@ from synthralos_client.models import (
     Organization,
     RerouteOptions,
 )
+from synthralos_client.schedules import AsyncSchedules
 from synthralos_client.sending import Call, Operation, Pause
 from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
 
@@ -54,6 +55,7 @@ class AsyncClient:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
         self.configuration = AsyncConfiguration(self._config, self._run)
+        self.schedules = AsyncSchedules(self._config, self._run)
 
     async def submit(
         self,

@@ -31,6 +31,7 @@ from synthralos_client.models import (
     Organization,
     RerouteOptions,
 )
+from synthralos_client.schedules import Schedules
 from synthralos_client.sending import Call, Operation, Pause
 from synthralos_client.waiting import OnProgress
 
@@ -62,6 +63,7 @@ class Client:
         self._verify = verify
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
         self.configuration = Configuration(self._config, self._run)
+        self.schedules = Schedules(self._config, self._run)
 
     def submit(
         self,
