@@ -27,6 +27,7 @@ from cli import (
     processes,
     route,
     runs,
+    schedules,
     status,
     up,
 )  # fmt: skip
@@ -59,6 +60,7 @@ app.add_typer(breakers.app, name="breakers")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")
 app.add_typer(policies.app, name="policies")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)
 app.command()(processes.worker)

@@ -28,7 +28,7 @@ from synthralos.telemetry.writes import JobCounts
 
 log = logging.getLogger(__name__)
 
-BATCH = 250
+BATCH = 500
 """Schedules that one transaction fires."""
 
 LONGEST_PAUSE = 1.0

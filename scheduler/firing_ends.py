@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 PAGE = 500
 """Open firings that are looked at together."""
 
+PAGES_A_LOOK = 4
+
 TICKS_A_LOOK = 250
 """Ticks of one backfill that one look decides about."""
 
@@ -51,6 +53,7 @@ class FiringLooks:
         self._started = started
         self._chance = chance
         self._rest = rest
+        self._after: tuple[str, datetime] | None = None
         self._rests_until = 0.0
 
     def look(self) -> bool:
@@ -64,9 +67,10 @@ class FiringLooks:
         return done
 
     def _settle(self, lead: Lead) -> bool:
-        after: tuple[str, datetime] | None = None
-        while page := self._ends.started(after, PAGE):
-            after = page[-1].schedule_id, page[-1].fire_at
+        """A few pages of the open firings; the next look goes on after them, and begins anew after the last."""
+        for _ in range(PAGES_A_LOOK):
+            page = self._ends.started(self._after, PAGE)
+            self._after = (page[-1].schedule_id, page[-1].fire_at) if len(page) == PAGE else None
             states = self._ends.states([job_id for firing in page for job_id in firing.job_ids])
             ended = [
                 (firing, ended_as([states[job_id] for job_id in firing.job_ids]))
@@ -75,7 +79,7 @@ class FiringLooks:
             ]
             if ended and not self._write(lead, ended, states):
                 return False
-            if len(page) < PAGE:
+            if self._after is None:
                 break
         return True
 

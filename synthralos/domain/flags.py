@@ -91,7 +91,7 @@ FLAGS: Mapping[Flag, FlagFacts] = {
         True, "StackStorm may execute repairs", "repairs are proposed only", "the StackStorm link"
     ),
     Flag.ENABLE_CRON_BACKOFF: FlagFacts(
-        True, "a schedule that fails runs less often", "it runs as planned", "schedules"
+        True, "a schedule that fails is delayed, longer with each failure", "it runs as planned"
     ),
 }
 """Every flag."""

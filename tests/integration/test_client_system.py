@@ -222,6 +222,40 @@ def test_the_configuration_is_changed_and_is_on_record(client: Client) -> None:
     assert acts == ["flags.reset", "flags.set"]
 
 
+def test_a_schedule_fires_and_its_jobs_succeed(client: Client) -> None:
+    made = client.schedules.create("ticking", job={"prompt": "tick"}, interval_seconds=1, overlap="allow")
+    started = client.schedules.run(made["id"], reason="trial")["job_ids"]
+    assert client.wait(started[0], timeout=60).succeeded
+    fired: list[dict[str, Any]] = []
+    while not fired:
+        fired = [each for each in client.schedules.firings(made["id"], outcome="fired") if not each["reason"]]
+    assert client.wait(fired[-1]["job_ids"][0], timeout=60).metadata["schedule_id"] == made["id"]
+    assert client.schedules.pause(made["id"], note="enough")["pause_note"] == "enough"
+    assert len(client.schedules.next(made["id"], count=3)) == 3
+    again = client.schedules.replace(made["id"], "renamed", version=1, job={"prompt": "tock"}, cron="@daily")
+    assert (again["version"], again["paused"]) == (2, True)
+    assert made["id"] in {each["id"] for each in client.schedules.list(page_size=1)}
+    assert client.schedules.resume(made["id"])["paused"] is False
+    assert client.schedules.remove(made["id"])["name"] == "renamed"
+    with pytest.raises(NotFound):
+        client.schedules.get(made["id"])
+
+
+def test_the_async_client_has_the_same_schedules(up: System) -> None:
+    async def main() -> list[str]:
+        async with AsyncClient(up.url, up.key) as client:
+            made = await client.schedules.create("yearly", job={"prompt": "?"}, cron="@yearly")
+            await client.schedules.backfill(made["id"], "2020-06-01T00:00:00Z", "2023-06-01T00:00:00Z")
+            found: list[str] = []
+            while len(found) < 3:
+                found = [each["outcome"] async for each in client.schedules.firings(made["id"], page_size=1)]
+            assert [each["handled"] for each in await client.schedules.backfills(made["id"])] == [3]
+            await client.schedules.remove(made["id"])
+            return found
+
+    assert asyncio.run(main()) == ["backfill"] * 3
+
+
 NEVER = {"field": "prompt_tokens", "op": "lt", "value": 0}
 POLICY: dict[str, Any] = {
     "name": "short",

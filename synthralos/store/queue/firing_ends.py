@@ -16,8 +16,8 @@ from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.firings import STARTED
 from synthralos.store.queue.leading import Lead, leads
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import encode_rows
-from synthralos.store.sql.types import word
+from synthralos.store.sql.recordset import encode_rows, recordset
+from synthralos.store.sql.types import Id, word
 from synthralos.store.tables import firings, open_jobs, results, schedules
 
 
@@ -58,6 +58,10 @@ class FiringEnds:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._insert_events = EVENTS.insert(database.dialect)
+        ids = recordset(database.dialect, "ids", {"id": Id})
+        joined = ids.outerjoin(results, results.c.job_id == ids.c.id).outerjoin(open_jobs, open_jobs.c.id == ids.c.id)
+        # One statement sees each job in one of the two tables, also while it moves from one to the other.
+        self._states = sa.select(ids.c.id, results.c.state, open_jobs.c.id.label("running")).select_from(joined)
 
     def started(self, after: tuple[str, datetime] | None, limit: int) -> list[OpenFiring]:
         """Firings that are not known to have ended, page by page, those after the key of the last one seen."""
@@ -72,16 +76,10 @@ class FiringEnds:
         """The states of those jobs that have ended; one that is not kept any more is `gone`."""
         if not job_ids:
             return {}
-        still = sa.select(open_jobs.c.id).where(open_jobs.c.id.in_(job_ids))
-        ended = sa.select(results.c.job_id, results.c.state).where(results.c.job_id.in_(job_ids))
+        rows = {"ids": encode_rows({"id": job_id} for job_id in job_ids)}
         with self._database.snapshot() as connection:
-            # In this order: a job that ends between the two is in both, and one that is retried in neither for once.
-            running = set(connection.execute(still).scalars())
-            found: dict[str, str] = dict(connection.execute(ended).all())
-            missing = [job_id for job_id in job_ids if job_id not in running and job_id not in found]
-            again = set(connection.execute(sa.select(open_jobs.c.id).where(open_jobs.c.id.in_(missing))).scalars())
-        gone = {job_id: "gone" for job_id in missing if job_id not in again}
-        return {job_id: state for job_id, state in found.items() if job_id not in running} | gone
+            found = connection.execute(self._states, rows).all()
+        return {job_id: state or "gone" for job_id, state, running in found if running is None}
 
     def failing(self, schedule_ids: Sequence[str]) -> list[str]:
         """Those of the schedules whose last jobs failed."""

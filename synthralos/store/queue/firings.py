@@ -18,7 +18,6 @@ from synthralos.store.sql.recordset import Columns, Row, encode_rows, insert_ign
 from synthralos.store.sql.types import Id, Json, asked_at, encode_time, one_of, utcnow, word
 from synthralos.store.tables import firings, open_jobs, organizations, schedules
 
-IDS_A_QUERY = 1_000
 BROKEN_SECONDS = 60
 """Until a schedule that cannot be read is looked at again."""
 
@@ -99,6 +98,15 @@ class Firings:
         self._submissions = Submissions(database)
         self._insert = _insert(database.dialect)
         self._move = _move(database.dialect)
+        ids = recordset(database.dialect, "ids", {"id": Id})
+        mine = firings.c.schedule_id == ids.c.id
+        self._started = sa.select(firings.c.schedule_id, firings.c.job_ids).where(
+            mine, STARTED, firings.c.ended.is_(None)
+        )
+        waits = sa.select(firings.c.schedule_id, sa.func.count()).group_by(firings.c.schedule_id)
+        self._waiting = waits.where(mine, firings.c.outcome == word(Outcome.WAITING))
+        self._still = sa.select(open_jobs.c.id).where(open_jobs.c.id == ids.c.id)
+        self._these = _with_plan().where(schedules.c.id == ids.c.id)
 
     def due(self, limit: int) -> Found:
         """The schedules that are due by the database's clock, those first that have been for longest."""
@@ -112,23 +120,21 @@ class Firings:
     def these(self, schedule_ids: Sequence[str]) -> Found:
         """Those of the schedules that are still there, due or not."""
         with self._database.snapshot() as connection:
-            rows = connection.execute(_with_plan().where(schedules.c.id.in_(schedule_ids))).all()
+            rows = connection.execute(self._these, {"ids": encode_rows({"id": each} for each in schedule_ids)}).all()
             return _read(rows, connection.execute(sa.select(utcnow())).scalar_one(), None)
 
     def busy(self, schedule_ids: Sequence[str]) -> dict[str, Busy]:
         """What of these schedules still runs or waits; those that are idle are left out."""
         if not schedule_ids:
             return {}
-        of_them = firings.c.schedule_id.in_(schedule_ids)
-        started = sa.select(firings.c.schedule_id, firings.c.job_ids).where(of_them, STARTED, firings.c.ended.is_(None))
-        waiting = sa.select(firings.c.schedule_id, sa.func.count()).group_by(firings.c.schedule_id)
-        waiting = waiting.where(of_them, firings.c.outcome == word(Outcome.WAITING))
+        rows = {"ids": encode_rows({"id": each} for each in schedule_ids)}
         with self._database.snapshot() as connection:
             jobs: dict[str, list[str]] = {}
-            for schedule_id, job_ids in connection.execute(started):
+            for schedule_id, job_ids in connection.execute(self._started, rows):
                 jobs.setdefault(schedule_id, []).extend(job_ids)
-            waits: dict[str, int] = dict(connection.execute(waiting).all())
-            still = _open(connection, [job_id for each in jobs.values() for job_id in each])
+            waits: dict[str, int] = dict(connection.execute(self._waiting, rows).all())
+            asked = encode_rows({"id": job_id} for each in jobs.values() for job_id in each)
+            still = set(connection.execute(self._still, {"ids": asked}).scalars()) if jobs else set()
         live = {schedule_id: [job_id for job_id in each if job_id in still] for schedule_id, each in jobs.items()}
         found = {each: Busy(live.get(each, ()), waits.get(each, 0)) for each in live.keys() | waits.keys()}
         return {schedule_id: each for schedule_id, each in found.items() if each.live or each.waiting}
@@ -222,14 +228,6 @@ def _read(rows: Sequence[Any], now: datetime, due_at: datetime | None) -> Found:
         except (LookupError, TypeError, ValueError) as error:
             later = Move(row.id, row.revision, row.next_fire_at, now + timedelta(seconds=BROKEN_SECONDS))
             found.broken.append(Broken(later, repr(error)))
-    return found
-
-
-def _open(connection: sa.Connection, job_ids: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for start in range(0, len(job_ids), IDS_A_QUERY):
-        query = sa.select(open_jobs.c.id).where(open_jobs.c.id.in_(job_ids[start : start + IDS_A_QUERY]))
-        found.update(connection.execute(query).scalars())
     return found
 
 

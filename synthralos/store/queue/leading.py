@@ -25,14 +25,14 @@ def leads(connection: sa.Connection, lead: Lead) -> bool:
     The row is not locked: a leader that was stopped in the midst of its transaction would keep others from the lead.
     What is written afterwards is guarded by keys, so that a lead that is lost right now does no harm.
     """
-    held = sa.select(sa.literal(1)).where(
+    columns: list[sa.ColumnElement[object]] = [sa.literal(1)]
+    if connection.dialect.name == "postgresql":
+        names = ("statement_timeout", "idle_in_transaction_session_timeout")
+        columns += [sa.func.set_config(name, f"{STATEMENT_SECONDS}s", True) for name in names]
+    held = sa.select(*columns).where(
         leaders.c.role == lead.role,
         leaders.c.holder == lead.holder,
         leaders.c.term == lead.term,
         leaders.c.until > utcnow(),
     )
-    if connection.dialect.name == "postgresql":
-        deadline = f"{STATEMENT_SECONDS}s"
-        names = ("statement_timeout", "idle_in_transaction_session_timeout")
-        connection.execute(sa.select(*(sa.func.set_config(name, deadline, True) for name in names)))
     return connection.execute(held).one_or_none() is not None
