@@ -37,6 +37,8 @@ def attempt(number: int, begun: float, **changes: Any) -> dict[str, Any]:
         "model": "small", "region": "eu", "outcome": "succeeded", "billed": "yes", "late": False, "failure": None,
         "provider_model": "small", "provider_request_id": "r", "input_tokens": 3, "cached_tokens": 0,
         "cache_write_tokens": 0,
+        "cache_write_1h_tokens": 0,
+        "service_tier": "standard",
         "output_tokens": 5, "reasoning_tokens": 0, "reserved_picousd": Decimal("0.001"),
         "cost_picousd": Decimal("0.00010"), "seconds": 1.5, "started_at": at(begun), "ended_at": at(begun + 1),
     }  # fmt: skip
@@ -79,8 +81,8 @@ def test_the_roots_status_follows_from_the_state(state: str, status: str) -> Non
 
 
 def test_an_open_attempt_has_no_end_and_no_usage() -> None:
-    unknown = ["billed", "failure", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
-               "reasoning_tokens", "cost_picousd", "seconds", "ended_at"]  # fmt: skip
+    unknown = ["billed", "failure", "input_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+               "output_tokens", "reasoning_tokens", "cost_picousd", "seconds", "ended_at"]  # fmt: skip
     row = attempt(1, 3, outcome="open", **dict.fromkeys(unknown))
     span = assemble(job(state="active"), timeline(attempts=[row]))["spans"][1]
     assert (span["ended_at"], span["status"]) == (None, "unset")
