@@ -96,8 +96,6 @@ def _view(room: Room, stored: Stored, deployment: Deployment, scope: Scope) -> d
     found = stored.deployments.get(deployment.id)
     shown = found if scope == EVERYTHING else None
     view = deployment_view(deployment, room.core.live.current.credentials.why_not_offered(deployment))
-    if view["price"] is not None:
-        view["price"] = {name: None if each is None else str(each) for name, each in view["price"].items()}
     return {
         **view,
         "source": "file" if found is None else "database",

@@ -236,5 +236,7 @@ async def _pause(room: Room, job: Row, seconds: float) -> None:
 def _as_begun(span: dict[str, Any]) -> dict[str, Any]:
     """An attempt as it was told when it began."""
     attributes = {**span["attributes"], "outcome": "open", "billed": None, "late": False, "failure": None}
-    attributes |= dict.fromkeys(("usage", "cost_usd", "seconds", "provider_model", "provider_request_id"))
+    attributes |= dict.fromkeys(
+        ("usage", "cost_usd", "seconds", "service_tier", "provider_model", "provider_request_id")
+    )
     return {**span, "ended_at": None, "status": "unset", "attributes": attributes}

@@ -35,7 +35,7 @@ def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, An
 
 
 def price_view(price: Price) -> dict[str, Any]:
-    """A price with all its tiers and dates: USD per million tokens."""
+    """A price with all its tiers and dates: USD per million tokens, as decimals in text."""
     later = [{"valid_from": each.valid_from, **_terms(each)} for each in price.later]
     return {**_terms(price), "as_of": price.as_of, "later": later}
 
@@ -50,4 +50,5 @@ def _tariff(tariff: Tariff) -> dict[str, Any]:
 
 
 def _rates(rates: Rates) -> dict[str, Any]:
-    return {name: getattr(rates, name) for name in ("input", "output", "cached", "cache_write", "cache_write_1h")}
+    kinds = {name: getattr(rates, name) for name in ("input", "output", "cached", "cache_write", "cache_write_1h")}
+    return {name: None if price is None else format(price, "f") for name, price in kinds.items()}

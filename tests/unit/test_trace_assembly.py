@@ -79,8 +79,8 @@ def test_the_roots_status_follows_from_the_state(state: str, status: str) -> Non
 
 
 def test_an_open_attempt_has_no_end_and_no_usage() -> None:
-    unknown = ["billed", "failure", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
-               "reasoning_tokens", "cost_picousd", "seconds", "ended_at"]  # fmt: skip
+    unknown = ["billed", "failure", "input_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+               "output_tokens", "reasoning_tokens", "cost_picousd", "seconds", "ended_at"]  # fmt: skip
     row = attempt(1, 3, outcome="open", **dict.fromkeys(unknown))
     span = assemble(job(state="active"), timeline(attempts=[row]))["spans"][1]
     assert (span["ended_at"], span["status"]) == (None, "unset")
