@@ -181,8 +181,8 @@ def backfill(
             schedule_id,
             start.replace(tzinfo=UTC),
             end.replace(tzinfo=UTC),
-            overlap=overlap,
-            reason=reason,  # type: ignore[arg-type]
+            overlap=overlap,  # type: ignore[arg-type]
+            reason=reason,
         )
     output(context, as_json).show(made, lambda: Text(f"{made['ticks']} ticks: see `synthralos schedules backfills`"))
 
