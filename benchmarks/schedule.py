@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from psycopg import sql
 
+from benchmarks import cpu
 from benchmarks.places import BrokerPlace, postgresql_database, rabbitmq_vhost
 from benchmarks.processes import Child, child, python, wait_until
-from benchmarks.report import BenchmarkError, figure, say
+from benchmarks.report import BenchmarkError, cpu_table, figure, say
 from migrations.runner import upgrade
 from synthralos.domain.firings import due_ticks
 from synthralos.domain.ids import new_id
@@ -74,13 +75,18 @@ def _mass(database_url: str, broker: BrokerPlace, connection: Connection, count:
     connection.execute("DELETE FROM schedules WHERE next_due_at <> %s", (due,))
     connection.execute("ANALYZE")
     with _scheduler(database_url, broker) as scheduler:
+        due_now = f"SELECT (clock_timestamp() >= '{due.isoformat()}'::timestamptz - interval '1 second')::int"
+        wait_until(lambda: _number(connection, due_now) > 0, "the time", [scheduler], 60.0)
+        meter = cpu.Meter({**cpu.of_children([scheduler]), **cpu.of_postgresql(connection)})
         fired = "SELECT count(*) FROM firings WHERE outcome = 'fired'"
         wait_until(lambda: _number(connection, fired) >= count, "all to fire", [scheduler], 120.0)
+        used = meter.read()
     last = f"SELECT extract(epoch FROM max(decided_at) - '{due.isoformat()}') FROM firings"
     if _number(connection, "SELECT count(*) FROM jobs") != count:
         raise BenchmarkError("there are not as many jobs as schedules")
     seconds = _number(connection, last)
-    say(f"{count} schedules: the last one fired {seconds:.2f} s after it was due")
+    cpu_table(f"{count} schedules due at once", used, seconds, count, "schedule")
+    figure("fire_10000_cpu_s", sum(used.values()), "s")
     return seconds
 
 

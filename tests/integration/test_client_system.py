@@ -229,7 +229,7 @@ def test_a_schedule_fires_and_its_jobs_succeed(client: Client) -> None:
     fired: list[dict[str, Any]] = []
     while not fired:
         fired = [each for each in client.schedules.firings(made["id"], outcome="fired") if not each["reason"]]
-    assert client.wait(fired[-1]["job_ids"][0], timeout=60).metadata["schedule_id"] == made["id"]
+    assert client.wait(fired[-1]["job_ids"][0], timeout=60).raw["metadata"]["schedule_id"] == made["id"]
     assert client.schedules.pause(made["id"], note="enough")["pause_note"] == "enough"
     assert len(client.schedules.next(made["id"], count=3)) == 3
     again = client.schedules.replace(made["id"], "renamed", version=1, job={"prompt": "tock"}, cron="@daily")
