@@ -8,9 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from synthralos.domain.deployments import Deployment
+from synthralos.domain.overlays import Priority
 
 _WINDOW = 0.5
 """Seconds of calls that the mean time of a call is taken from."""
+
+_RANK = {priority: rank for rank, priority in enumerate(Priority)}
 
 
 @dataclass(slots=True)
@@ -26,7 +29,27 @@ class _Bound:
     busy: float = 0.0
     ended: int = 0
     mean: float | None = None
-    waiters: "deque[asyncio.Future[None]]" = field(default_factory=deque)
+    lines: "dict[Priority, deque[asyncio.Future[None]]]" = field(
+        default_factory=lambda: {each: deque() for each in Priority}
+    )
+
+    @property
+    def waiting(self) -> int:
+        """How many wait, in all lines."""
+        return sum(map(len, self.lines.values()))
+
+    def ahead(self, priority: Priority) -> int:
+        """How many are served before the one who joins this line now, as far as is known now."""
+        return sum(len(line) for each, line in self.lines.items() if _RANK[each] <= _RANK[priority])
+
+    def next(self) -> "asyncio.Future[None] | None":
+        """The first one of the first line, who waits no more."""
+        for line in self.lines.values():
+            while line:
+                turn = line.popleft()
+                if not turn.done():
+                    return turn
+        return None
 
     def count(self, now: float, change: int) -> None:
         """So many calls begin (or, negative, end)."""
@@ -66,7 +89,7 @@ class DeploymentSlots:
         now = self._clock()
         if bound is None:
             bound = self._bounds[deployment.id] = _Bound(now, now)
-        if bound.used >= deployment.max_in_flight or bound.waiters:
+        if bound.used >= deployment.max_in_flight or bound.waiting:
             return False
         bound.count(now, 1)
         return True
@@ -78,9 +101,9 @@ class DeploymentSlots:
     def waiting(self, deployment: Deployment) -> int:
         """How many wait for a slot of the deployment."""
         bound = self._bounds.get(deployment.id)
-        return 0 if bound is None else len(bound.waiters)
+        return 0 if bound is None else bound.waiting
 
-    def expected_wait(self, deployment: Deployment) -> float | None:
+    def expected_wait(self, deployment: Deployment, priority: Priority = Priority.NORMAL) -> float | None:
         """Seconds until the one who joins the line now may call, by the calls before; None while nothing is known.
 
         By Little's law: the line moves once in the mean time of a call, divided by the calls in flight at once.
@@ -89,20 +112,23 @@ class DeploymentSlots:
         seconds = None if bound is None else bound.seconds_a_call(self._clock())
         if bound is None or seconds is None:
             return None
-        return seconds * (len(bound.waiters) + 1) / deployment.max_in_flight
+        return seconds * (bound.ahead(priority) + 1) / deployment.max_in_flight
 
-    async def wait(self, deployment: Deployment, seconds: float) -> bool:
-        """Wait for a slot, first come first served; False where none became free in time."""
+    async def wait(self, deployment: Deployment, seconds: float, priority: Priority = Priority.NORMAL) -> bool:
+        """Wait for a slot; False where none became free in time.
+
+        Those of a higher priority are served first, and of one priority those who came first.
+        """
         if self.take(deployment):
             return True
         bound = self._bounds[deployment.id]
         turn = asyncio.get_running_loop().create_future()
-        bound.waiters.append(turn)
+        bound.lines[priority].append(turn)
         try:
             async with asyncio.timeout(seconds):
                 await turn
         except BaseException as error:
-            self._step_back(deployment, bound, turn)
+            self._step_back(deployment, bound, priority, turn)
             if isinstance(error, TimeoutError):
                 return False
             raise
@@ -114,17 +140,18 @@ class DeploymentSlots:
         now = self._clock()
         bound.count(now, 0)
         bound.end(now)
-        while bound.waiters:
-            turn = bound.waiters.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        bound.count(now, -1)
+        turn = bound.next()
+        if turn is not None:
+            turn.set_result(None)
+        else:
+            bound.count(now, -1)
 
-    def _step_back(self, deployment: Deployment, bound: _Bound, turn: "asyncio.Future[None]") -> None:
+    def _step_back(
+        self, deployment: Deployment, bound: _Bound, priority: Priority, turn: "asyncio.Future[None]"
+    ) -> None:
         """Leave the line; a turn that came at the same moment goes to the next one."""
         if turn.done() and not turn.cancelled():
             self.release(deployment)
             return
         with suppress(ValueError):
-            bound.waiters.remove(turn)
+            bound.lines[priority].remove(turn)

@@ -24,6 +24,7 @@ from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event, FailureFields, Healed
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.overlays import Priority
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
 from synthralos.telemetry.context import Facts, begin
@@ -160,23 +161,29 @@ class JobRunner:
             raise asyncio.CancelledError
         if self._deployments.take(wanted):
             return wanted
-        if not self._moves(wanted, self._deployment_wait) and (free := self._next_free(running.work)) is not None:
+        priority = running.work.job.overlay.priority or Priority.NORMAL
+        if (
+            not self._moves(wanted, priority, self._deployment_wait)
+            and (free := self._next_free(running.work)) is not None
+        ):
             return free
         for _ in range(2):  # what was not known at first may be known by then
-            seconds = self._patience(running.work, wanted)
-            if seconds and await self._interruptible(running, partial(self._deployments.wait, wanted, seconds)):
+            seconds = self._patience(running.work, wanted, priority)
+            if seconds and await self._interruptible(
+                running, partial(self._deployments.wait, wanted, seconds, priority)
+            ):
                 return wanted
         return None
 
-    def _moves(self, deployment: Deployment, within: float) -> bool:
+    def _moves(self, deployment: Deployment, priority: Priority, within: float) -> bool:
         """Whether the line in front of the deployment is known to be over within so many seconds."""
-        expected = self._deployments.expected_wait(deployment)
+        expected = self._deployments.expected_wait(deployment, priority)
         return expected is not None and expected <= within
 
-    def _patience(self, work: Work, deployment: Deployment) -> float:
+    def _patience(self, work: Work, deployment: Deployment, priority: Priority) -> float:
         """Seconds to stand in line; 0 where there is no point in it. What is not known yet is tried for a moment."""
         left = max(0.0, self._calls.seconds_left(work))
-        if self._moves(deployment, _WORTH_WAITING):
+        if self._moves(deployment, priority, _WORTH_WAITING):
             return min(2 * _WORTH_WAITING, left)
         known = self._deployments.expected_wait(deployment) is not None
         if known and self._deployments.waiting(deployment) >= max(LINE, deployment.max_in_flight):

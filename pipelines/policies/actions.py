@@ -48,28 +48,28 @@ def read_action(data: Any, path: str, problems: Problems) -> Action | None:
         return None
     allowed, read = reader
     for member in data.keys() - {"action", *allowed}:
-        problems.add(f"{path}.{member:.80}", f"is no member of {name}", f"it takes {', '.join(allowed) or 'none'}")
+        problems.add(f"{path}.{member:.80}", f"is no member of {name}", f"it takes {', '.join(allowed)}")
     try:
         return read(data)
     except Unfit as error:
-        problems.unfit(f"{path}.{allowed[0] if allowed else 'action'}", error)
+        problems.unfit(f"{path}.{error.member or allowed[0]}", error)
         return None
 
 
 def _reason(data: Mapping[str, Any], usual: str) -> str:
     text = data.get("reason", usual)
     if not isinstance(text, str) or not text or len(text) > 500:
-        raise Unfit("the reason is no text of 1 to 500 characters", "say it in a sentence")
+        raise Unfit("the reason is no text of 1 to 500 characters", "say it in a sentence", "reason")
     return text
 
 
 def _names(data: Mapping[str, Any], member: str) -> list[str]:
     found = data.get(member)
     if not isinstance(found, list) or not 0 < len(found) <= MOST_NAMES:
-        raise Unfit(f"{shown(found)} is no list of names", f"list 1 to {MOST_NAMES}")
+        raise Unfit(f"{shown(found)} is no list of names", f"list 1 to {MOST_NAMES}", member)
     wrong = [name for name in found if not isinstance(name, str) or not name or len(name) > 200]
     if wrong:
-        raise Unfit(f"{shown(wrong[0])} is no name", "give texts of 1 to 200 characters")
+        raise Unfit(f"{shown(wrong[0])} is no name", "give texts of 1 to 200 characters", member)
     return found
 
 
@@ -84,7 +84,7 @@ def _flag(data: Mapping[str, Any]) -> Action:
 def _defer(data: Mapping[str, Any]) -> Action:
     seconds = data.get("seconds")
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= LONGEST_DEFER:
-        raise Unfit(f"{shown(seconds)} are no seconds to wait", f"give 1 to {LONGEST_DEFER:,.0f}")
+        raise Unfit(f"{shown(seconds)} are no seconds to wait", f"give 1 to {LONGEST_DEFER:,.0f}", "seconds")
     return Action("defer", Decision.DEFER, seconds=float(seconds), text=_reason(data, "a policy lets it wait"))
 
 
@@ -162,7 +162,7 @@ def _on_guard(name: str, field: str, usual: str) -> Callable[[Mapping[str, Any]]
             raise Unfit(f"{shown(decision)} is no decision", f"give decision as {', '.join(_GRAVE)}")
         seconds = _defer(data).seconds if decision == "defer" else 0.0
         if "seconds" in data and decision != "defer":
-            raise Unfit("has seconds to wait, and does not defer", "leave seconds out, or give decision as defer")
+            raise Unfit("has seconds to wait, and does not defer", "leave seconds out, or give decision as defer", "seconds")
 
         def applies(facts: Facts) -> bool:
             seen = facts[field]

@@ -34,11 +34,11 @@ class InvalidPolicy(Exception):
 
 
 class Unfit(ValueError):
-    """A value that cannot stand where it stands."""
+    """A value that cannot stand where it stands. `member`: which one of an object it is, where there are several."""
 
-    def __init__(self, problem: str, remedy: str) -> None:
+    def __init__(self, problem: str, remedy: str, member: str | None = None) -> None:
         super().__init__(f"{problem}: {remedy}")
-        self.problem, self.remedy = problem, remedy
+        self.problem, self.remedy, self.member = problem, remedy, member
 
 
 @dataclass(eq=False)

@@ -1,13 +1,16 @@
 """Policies on real workers: what they stop, what they change of a job's way, and what is on record of it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from pipelines.policies.evaluate import CompiledPolicies
+from pipelines.policies.recorded import recorded
 from synthralos.domain.findings import Decision
 from synthralos.domain.flags import Flag, Flags, FlagState
-from synthralos.domain.jobs import NewJob
+from synthralos.domain.jobs import Constraints, NewJob
 from synthralos.domain.policies import PolicySet
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Stage, State
@@ -111,6 +114,60 @@ def test_policies_that_contradict_one_another_deny(place: WorkerPlace, provider:
     one, two = (policy({"action": "require_region", "regions": [region]}) for region in ("eu", "us"))
     job = run(place, provider, one, two)
     assert (job["state"], provider.asked) == (State.DENIED, [])
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        {"action": "allow_models", "models": ["nobody/*"]},
+        {"action": "cap_cost", "usd": "0.000000001"},
+        {"action": "forbid_models", "models": ["fake/*"]},
+    ],
+)
+def test_demands_that_no_deployment_meets_deny_and_name_their_rule(
+    place: WorkerPlace, provider: ScriptedServer, demand: dict[str, Any]
+) -> None:
+    job = run(place, provider, policy(demand))
+    assert (job["state"], job["failure"], provider.asked) == (State.DENIED, None, [])
+    assert "ours version 3, rule one" in job["verdict"]["findings"][-1]["reason"]
+
+
+def test_a_job_that_could_not_be_routed_anyway_fails_as_without_policies(
+    place: WorkerPlace, provider: ScriptedServer
+) -> None:
+    allows = policy({"action": "forbid_models", "models": ["other/*"]})
+    job = run(place, provider, allows, job=new_job("Hello", constraints=Constraints(region="mars")))
+    assert job["state"] == State.FAILED
+    assert job["failure"]["class"] == "invalid_request"
+
+
+def test_what_policies_leave_fails_as_ever_when_it_is_routed_anew(place: WorkerPlace, provider: ScriptedServer) -> None:
+    """The one deployment that is left fails; heal then looks for another one and finds none."""
+    provider.script = lambda asked: Answer(401, {"error": {"message": "no key"}})
+    job = run(place, provider, policy({"action": "allow_models", "models": ["fake/b"]}))
+    assert (job["state"], job["failure"]["class"]) == (State.FAILED, "credential")
+
+
+def test_a_job_without_a_schema_is_denied_where_one_is_required(place: WorkerPlace, provider: ScriptedServer) -> None:
+    wants = policy({"action": "require_schema", "reason": "programs read it"})
+    job = run(place, provider, wants)
+    assert (job["state"], provider.asked) == (State.DENIED, [])
+    assert "programs read it" in job["verdict"]["findings"][-1]["reason"]
+
+
+def test_a_priority_is_on_record_with_the_verdict(place: WorkerPlace, provider: ScriptedServer) -> None:
+    job = run(place, provider, policy({"action": "set_priority", "priority": "high"}))
+    assert (job["state"], job["verdict"]["overlay"]["priority"]) == (State.SUCCEEDED, "high")
+
+
+def test_a_trial_and_a_worker_decide_alike_about_demands_that_leave_nothing(
+    place: WorkerPlace, provider: ScriptedServer
+) -> None:
+    sets = [policy({"action": "require_region", "regions": [region]}) for region in ("eu", "us")]
+    job = run(place, provider, *sets)
+    tried = CompiledPolicies(sets).decide(recorded(place.store.job(job["id"]), datetime.now(UTC)))
+    assert (job["state"], tried.decision) == (State.DENIED, Decision.DENY)
+    assert tried.reason == job["verdict"]["findings"][-1]["reason"]
 
 
 def test_a_cost_cap_bounds_what_is_asked_for(place: WorkerPlace, provider: ScriptedServer) -> None:

@@ -208,13 +208,15 @@ def policy(*whens: dict[str, Any]) -> PolicySet:
 @given(comparisons() | clocks(), st.data())
 def test_a_comparison_holds_where_its_documentation_says_so(leaf: dict[str, Any], data: st.DataObject) -> None:
     """The job has a value for the field, often one that the rule names, or one that is equal in another language."""
-    name, facts, now = leaf.get("field", "model"), {}, data.draw(moments)
+    name, now = leaf.get("field", "model"), data.draw(moments)
     named = leaf["value"] if isinstance(leaf.get("value"), list) else [leaf.get("value")]
     alike = [*named, *(other for each in named for other in (True, False, 1, 0, 1.0, [each], [True]) if other == each)]
     seen = data.draw(st.sampled_from(alike) | st.lists(st.sampled_from([*alike, True, 1]), max_size=2) | anything)
     if kind_of(name) is Kind.MONEY and isinstance(seen, str | float) and not isinstance(seen, bool):
         seen = Decimal(str(seen)) if seen in ("0", "0.1", "0.10", "2.5", 0.5) else None
-    facts = {"metadata": {name.removeprefix("metadata."): seen}} if name.startswith("metadata.") else {name: seen}
+    facts: dict[str, Any] = {name: seen}
+    if name.startswith("metadata."):
+        facts = {"metadata": {name.removeprefix("metadata."): seen}}
     assert holds(leaf, facts, now) is naive(leaf, facts, now)
 
 

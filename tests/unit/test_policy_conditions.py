@@ -69,9 +69,8 @@ def test_nothing_is_there_in_an_empty_list(name: str) -> None:
 
 
 def test_nothing_is_there_in_an_empty_text_or_object_and_zero_and_false_are_values() -> None:
-    found = {
-        repr(x): holds(condition("metadata.x", "exists", True), {"metadata": {"x": x}}) for x in ("", {}, 0, False)
-    }
+    values: list[Any] = ["", {}, 0, False]
+    found = {repr(seen): holds(condition("metadata.x", "exists", True), {"metadata": {"x": seen}}) for seen in values}
     assert found == {"''": False, "{}": False, "0": True, "False": True}
 
 
@@ -140,8 +139,8 @@ def test_a_time_of_day_that_is_none_is_refused_with_the_remedy(given: dict[str, 
 CALLS = {
     "size": 'size(prompt) == 3 && size(tags) == 2', "contains": 'prompt.contains("b")',
     "startsWith": 'prompt.startsWith("a")', "endsWith": 'prompt.endsWith("c")', "int": 'int("3") == 3',
-    "uint": "uint(3) == 3u", "double": 'double("1.5") == 1.5',
-    "string": 'string(1) == "1"', "type": "type(1) == type(messages)",
+    "uint": "uint(3) == 3u", "double": 'double("1.5") == 1.5', "string": 'string(1) == "1"',
+    "type": "type(1) == type(messages)",
     "timestamp": 'timestamp("2026-01-01T00:00:00Z") < timestamp("2026-01-02T00:00:00Z")',
     "duration": 'duration("1h") < duration("2h")',
     "getFullYear": 'timestamp("2026-02-01T03:04:05.006Z").getFullYear() == 2026',
