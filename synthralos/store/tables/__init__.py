@@ -5,6 +5,7 @@ from synthralos.store.tables.base import metadata
 from synthralos.store.tables.breakers import breaker_changes, breakers
 from synthralos.store.tables.bulk import bulk_operations
 from synthralos.store.tables.configuration import (
+    aliases,
     audit_log,
     config_version,
     deployments,
@@ -23,6 +24,7 @@ from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_log
 
 __all__ = [
     "CARRIED",
+    "aliases",
     "all_attempts",
     "all_jobs",
     "api_keys",
