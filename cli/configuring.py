@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.exits import Exit
 from cli.options import opened, settings, sqlite_file
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from synthralos.store.admin.audit import By
     from synthralos.store.admin.configuration import Configuration, Set
 
+Version = Annotated[
+    int | None,
+    typer.Option("--if-version", help="Only where it is at this version; 0: it was not set.", show_default=False),
+]
 Reason = Annotated[str, typer.Option(help="Why; it goes on record: see `synthralos audit`.", show_default=False)]
 
 
@@ -55,6 +60,31 @@ def changed(found: "Set[Any] | None") -> dict[str, Any]:
     """When and by whom a value was set; None for both where it is at its default."""
     at, who = (None, None) if found is None else (found.changed_at, found.changed_by)
     return {"changed_at": at, "changed_by": who}
+
+
+@contextmanager
+def told_names(live: "KeptConfig", name: str, field: str = "name") -> Iterator[None]:
+    """Tell why a change of aliases or deployments is refused, and end the command."""
+    from pipelines.intake.alias_errors import alias_error, left_without  # noqa: PLC0415
+    from synthralos.domain.aliases import AliasError  # noqa: PLC0415
+
+    try:
+        yield
+    except AliasError as error:
+        own = error.alias == name
+        told = alias_error(error, live.current.catalog, field) if own else left_without(error, field)
+        typer.echo(f"synthralos: {told.field}: {told.problem}: {told.remedy}", err=True)
+        raise typer.Exit(Exit.REFUSED) from None
+
+
+def unless_outdated(outcome: Any) -> Any:
+    """What a change answered; ends the command where somebody has changed it meanwhile."""
+    from synthralos.store.admin.policies import Outdated  # noqa: PLC0415
+
+    if not isinstance(outcome, Outdated):
+        return outcome
+    typer.echo(f"synthralos: somebody has changed it meanwhile: it is at version {outcome.version} now", err=True)
+    raise typer.Exit(Exit.REFUSED)
 
 
 def by(reason: str = "") -> "By":

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    aliases,
     audit,
     breakers,
     check,
@@ -56,6 +57,7 @@ app.add_typer(organizations.app, name="organizations")
 app.add_typer(flags.app, name="flags")
 app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
+app.add_typer(aliases.app, name="aliases")
 app.add_typer(breakers.app, name="breakers")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")

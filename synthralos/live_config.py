@@ -7,7 +7,7 @@ it finds becomes a new `Config`, or is refused whole: then the last good one goe
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from synthralos.config.config import Config, GuardActions
 from synthralos.config.credentials import Credentials
 from synthralos.config.quality import read_quality
 from synthralos.config.settings import Settings, SettingsError
-from synthralos.domain.deployments import Deployment
+from synthralos.domain.aliases import AliasError, Aliases, Wrong, alias_errors
+from synthralos.domain.deployments import Catalog, Deployment, names_of
 from synthralos.domain.flags import FLAGS, Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN
-from synthralos.store.admin.configuration import NOTHING_STORED, Configuration, Set, Stored
+from synthralos.store.admin.configuration import NOTHING_STORED, Check, Configuration, Names, Set, Stored
 from synthralos.store.sql.errors import is_transient
 from synthralos.telemetry.outages import Reminder
 
@@ -53,6 +54,10 @@ class LiveConfig:
     def checked(self, deployment_id: str, entry: Entry) -> Deployment:
         """The deployment that an entry of the database would be; raises `CatalogError` for one that is wrong."""
         raise CatalogError("the catalog of this process cannot be changed", "id", "cannot be changed here")
+
+    def check_names(self, changed: str = "") -> Check:
+        """What refuses a change of aliases or deployments in the database; raises `AliasError`."""
+        raise CatalogError("the catalog of this process cannot be changed", "name", "cannot be changed here")
 
     def close(self) -> None:
         """Keep it current no more."""
@@ -114,6 +119,34 @@ class KeptConfig(LiveConfig):
         self._check(deployment)
         return deployment
 
+    def check_names(self, changed: str = "") -> Check:
+        """What refuses a change of aliases or deployments in the database; raises `AliasError`.
+
+        It refuses a change after which an alias cannot be followed that could be before, and any error of the alias
+        that is `changed`.
+        """
+
+        def check(before: Names, after: Names) -> None:
+            there = {(error.alias, error.reason) for error in self._wrong_names(before) if error.alias != changed}
+            for error in self._wrong_names(after, changed):
+                # A deployment may take its name from an alias, which then means that one.
+                clashes = error.kind is Wrong.NAME and error.alias != changed
+                if not clashes and (error.alias, error.reason) not in there:
+                    raise error
+
+        return check
+
+    def _wrong_names(self, held: Names, first: str = "") -> list[AliasError]:
+        merged = self._aliases(self._file, held.aliases)
+        ordered = {name: merged[name] for name in sorted(merged, key=lambda name: name != first)}
+        catalog, _ = self._file.with_entries(held.deployments, self._check, ordered)
+        return list(_alias_errors(catalog, ordered))
+
+    @staticmethod
+    def _aliases(file: CatalogFile, stored: Mapping[str, Sequence[str]]) -> Aliases:
+        """The database's win over the file's."""
+        return {**file.aliases, **{name: tuple(targets) for name, targets in stored.items()}}
+
     def close(self) -> None:
         """Keep it current no more."""
         self._stopping = True
@@ -170,9 +203,12 @@ class KeptConfig(LiveConfig):
         for deployment in file.deployments.values():
             self._check(deployment)
         entries = {name: found.value for name, found in stored.deployments.items()}
-        catalog, wrong = file.with_entries(entries, self._check)
+        aliases = self._aliases(file, {name: found.value for name, found in stored.aliases.items()})
+        catalog, wrong = file.with_entries(entries, self._check, aliases)
         for error in wrong:
             log.error("an entry of the database is left out of the catalog: %s", error)
+        for alias in _alias_errors(catalog, aliases):
+            log.error("an alias cannot be followed: %s", alias)
         credentials = Credentials.from_settings(self._settings, self._environ, catalog)
         states = {flag: stored.flags[flag].value for flag in FLAGS if flag in stored.flags}
         overrides = self._settings.flag_overrides
@@ -189,7 +225,13 @@ class KeptConfig(LiveConfig):
             self._patterns,
             self._quality,
             stored.policies,
+            aliases,
         )
+
+
+def _alias_errors(catalog: Catalog, aliases: Aliases) -> Iterator[AliasError]:
+    names = {name for deployment in catalog for name in names_of(deployment)}
+    return alias_errors(aliases, names, {str(deployment.tier) for deployment in catalog})
 
 
 def _guard_actions(settings: Settings) -> GuardActions:

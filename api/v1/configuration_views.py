@@ -187,6 +187,8 @@ class DeploymentView(View):
     usable: Annotated[bool, Field(description="whether this process could call it")]
     why_not: str | None
     source: Annotated[str, Field(description="file or database")]
+    version: Annotated[int, Field(description="what ETag says: the change that set it; 0: it is the file's")]
+    warnings: Annotated[list[str], Field(description="what is left open, and what follows from it")]
     entry: Annotated[dict[str, Any] | None, Field(description="what was set in the database, as it was sent")]
     changed_at: ChangedAt
     changed_by: ChangedBy

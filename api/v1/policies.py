@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from api.documents import read_document
 from api.http.answers import answer
 from api.http.auth import Caller
 from api.http.openapi import documented, takes
-from api.http.problems import Problem, forbidden, invalid_field, not_found, outdated
+from api.http.problems import forbidden, invalid_field, not_found
+from api.http.versions import IfMatch, changed_meanwhile, etag, expected_version
 from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
 from api.v1.policy_checks import looked_at, require_force
@@ -48,9 +49,6 @@ from synthralos.store.admin.policies import Outdated, PolicyVersion
 router = APIRouter(prefix="/api/v1/policies", tags=["policies"])
 
 Id = Annotated[str, Path(description="of the policy set")]
-IfMatch = Annotated[
-    str | None, Header(max_length=100, description='the version that the change was made of: `"3"`, as ETag gave it')
-]
 _ONE = documented(PolicyView, "The policy set", found=True)
 _CHANGED = documented(
     PublishedView,
@@ -135,7 +133,7 @@ async def replace_policy(request: Request, set_id: Id, if_match: IfMatch = None)
     """Replace a policy set by a new version; its scope stays. With If-Match, only where nobody changed it meanwhile."""
     room, caller = await admit(request, Permission.WRITE_POLICIES)
     wanted = await read_document(request, room, PolicyIn)
-    by, expected = By(caller.actor, wanted.reason), _expected(if_match)
+    by, expected = By(caller.actor, wanted.reason), expected_version(if_match)
     return await _replaced(room, caller, set_id, _document(wanted), by, expected, force=wanted.force)
 
 
@@ -146,7 +144,7 @@ async def remove_policy(
     """Remove a policy set; its versions are kept."""
     room, caller = await admit(request, Permission.WRITE_POLICIES)
     await found_set(room, caller, set_id)
-    by, expected = By(caller.actor, query.reason), _expected(if_match)
+    by, expected = By(caller.actor, query.reason), expected_version(if_match)
     return _settled(await room.configure(lambda: room.policies.remove(set_id, caller.scope, by, expected)))
 
 
@@ -164,7 +162,7 @@ async def roll_back(request: Request, set_id: Id, if_match: IfMatch = None) -> R
     wanted = await read_document(request, room, RollbackIn)
     earlier = await found_version(room, caller, set_id, wanted.version, "version")
     document = {name: value for name, value in earlier.to_json().items() if name not in {"id", "version", *OWNERS}}
-    by, expected = By(caller.actor, wanted.reason or f"back to version {wanted.version}"), _expected(if_match)
+    by, expected = By(caller.actor, wanted.reason or f"back to version {wanted.version}"), expected_version(if_match)
     return await _replaced(room, caller, set_id, document, by, expected, force=wanted.force)
 
 
@@ -180,7 +178,7 @@ async def _replaced(
 ) -> Response:
     stored = await found_set(room, caller, set_id)
     if expected not in (None, stored.version):
-        raise _outdated(stored.version)
+        raise changed_meanwhile("policy set", stored.version)
     draft = PolicySet.from_json({**stored.to_json(), **document})
     warnings = await looked_at(room, draft)
     forced, scope = require_force(draft, warnings, force), caller.scope
@@ -192,12 +190,8 @@ def _settled(outcome: PolicySet | Outdated | None, warnings: Sequence[PolicyWarn
     if outcome is None:
         raise not_found("There is no such policy set.")
     if isinstance(outcome, Outdated):
-        raise _outdated(outcome.version)
+        raise changed_meanwhile("policy set", outcome.version)
     return _answered(outcome, 200, warnings)
-
-
-def _outdated(version: int) -> Problem:
-    return outdated(f"The policy set is at version {version} now: read it again, and send that in If-Match.")
 
 
 def _version(each: PolicyVersion) -> dict[str, Any]:
@@ -212,16 +206,7 @@ def _version(each: PolicyVersion) -> dict[str, Any]:
 
 def _answered(policy: PolicySet, status: int = 200, warnings: Sequence[PolicyWarning] | None = None) -> Response:
     said = {} if warnings is None else {"warnings": [each.to_json() for each in warnings]}
-    return answer({**policy.to_json(), **said}, status, {"ETag": f'"{policy.version}"'})
-
-
-def _expected(if_match: str | None) -> int | None:
-    if if_match is None or if_match.strip() == "*":
-        return None
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise invalid_field("header.If-Match", "is no version", 'send the ETag of the set, such as "3"')
-    return int(text)
+    return answer({**policy.to_json(), **said}, status, etag(policy.version))
 
 
 def _document(wanted: PolicyIn) -> dict[str, Any]:

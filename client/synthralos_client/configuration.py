@@ -95,13 +95,42 @@ class Configuration(PolicySets):
         found: list[Json] = self._read(("deployments",))["deployments"]
         return found
 
-    def set_deployment(self, deployment_id: str, entry: Mapping[str, Any], *, reason: str | None = None) -> Json:
-        """Add a deployment, or have an entry in place of the catalog file's."""
-        return self._put(("deployments", deployment_id), entry, reason)
+    def deployment(self, deployment_id: str) -> Json:
+        """One deployment of the catalog that is in force, with its `version`."""
+        return self._read(("deployments", deployment_id))
 
-    def remove_deployment(self, deployment_id: str, *, reason: str | None = None) -> list[Json]:
+    def set_deployment(
+        self, deployment_id: str, entry: Mapping[str, Any], *, reason: str | None = None, version: int | None = None
+    ) -> Json:
+        """Add a deployment, or have an entry in place of the catalog file's; `warnings` tell what it leaves open.
+
+        With a `version` (0: there is none) only where it is still at that one; else it is an `ApiError` of status 412.
+        """
+        return self._put(("deployments", deployment_id), entry, reason, version)
+
+    def remove_deployment(
+        self, deployment_id: str, *, reason: str | None = None, version: int | None = None
+    ) -> list[Json]:
         """Remove an entry; the catalog afterwards."""
-        found: list[Json] = self._remove(("deployments", deployment_id), reason)["deployments"]
+        found: list[Json] = self._remove(("deployments", deployment_id), reason, version)["deployments"]
+        return found
+
+    def aliases(self) -> list[Json]:
+        """The aliases that are in force, those of the catalog file and those of the database."""
+        found: list[Json] = self._read(("aliases",))["aliases"]
+        return found
+
+    def alias(self, name: str) -> Json:
+        """One alias, with its `version`."""
+        return self._read(("aliases", name))
+
+    def set_alias(self, name: str, targets: Sequence[str], *, reason: str = "", version: int | None = None) -> Json:
+        """Have a name stand for models, deployments, tiers (`tier:economy`) or other aliases."""
+        return self._put(("aliases", name), {"targets": list(targets), "reason": reason}, version=version)
+
+    def remove_alias(self, name: str, *, reason: str | None = None, version: int | None = None) -> list[Json]:
+        """Remove an alias that was set; the aliases afterwards."""
+        found: list[Json] = self._remove(("aliases", name), reason, version)["aliases"]
         return found
 
     def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> Iterator[Json]:
@@ -162,13 +191,41 @@ class AsyncConfiguration(AsyncPolicySets):
         found: list[Json] = (await self._read(("deployments",)))["deployments"]
         return found
 
-    async def set_deployment(self, deployment_id: str, entry: Mapping[str, Any], *, reason: str | None = None) -> Json:
-        """See `Configuration.set_deployment`."""
-        return await self._put(("deployments", deployment_id), entry, reason)
+    async def deployment(self, deployment_id: str) -> Json:
+        """See `Configuration.deployment`."""
+        return await self._read(("deployments", deployment_id))
 
-    async def remove_deployment(self, deployment_id: str, *, reason: str | None = None) -> list[Json]:
+    async def set_deployment(
+        self, deployment_id: str, entry: Mapping[str, Any], *, reason: str | None = None, version: int | None = None
+    ) -> Json:
+        """See `Configuration.set_deployment`."""
+        return await self._put(("deployments", deployment_id), entry, reason, version)
+
+    async def remove_deployment(
+        self, deployment_id: str, *, reason: str | None = None, version: int | None = None
+    ) -> list[Json]:
         """See `Configuration.remove_deployment`."""
-        found: list[Json] = (await self._remove(("deployments", deployment_id), reason))["deployments"]
+        found: list[Json] = (await self._remove(("deployments", deployment_id), reason, version))["deployments"]
+        return found
+
+    async def aliases(self) -> list[Json]:
+        """See `Configuration.aliases`."""
+        found: list[Json] = (await self._read(("aliases",)))["aliases"]
+        return found
+
+    async def alias(self, name: str) -> Json:
+        """See `Configuration.alias`."""
+        return await self._read(("aliases", name))
+
+    async def set_alias(
+        self, name: str, targets: Sequence[str], *, reason: str = "", version: int | None = None
+    ) -> Json:
+        """See `Configuration.set_alias`."""
+        return await self._put(("aliases", name), {"targets": list(targets), "reason": reason}, version=version)
+
+    async def remove_alias(self, name: str, *, reason: str | None = None, version: int | None = None) -> list[Json]:
+        """See `Configuration.remove_alias`."""
+        found: list[Json] = (await self._remove(("aliases", name), reason, version))["aliases"]
         return found
 
     async def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> AsyncIterator[Json]:

@@ -22,9 +22,12 @@ def read(config: Config, path: Path, params: Mapping[str, Any]) -> Operation[Jso
     return (yield from _answer(config, Call("GET", _url(path), params=_given(params))))
 
 
-def put(config: Config, path: Path, body: Mapping[str, Any], reason: str | None = None) -> Operation[Json]:
-    """Have something be as `body` says; twice is once."""
-    call = Call("PUT", _url(path), params=_given({"reason": reason}), body=encode(body))
+def put(
+    config: Config, path: Path, body: Mapping[str, Any], reason: str | None = None, version: int | None = None
+) -> Operation[Json]:
+    """Have something be as `body` says; twice is once. With a `version`, only where it is at that one: not twice."""
+    params, first = _given({"reason": reason}), version is None
+    call = Call("PUT", _url(path), params=params, body=encode(body), headers=_made_of(version), repeatable=first)
     return (yield from _answer(config, call))
 
 
@@ -33,9 +36,15 @@ def post(config: Config, path: Path, body: Mapping[str, Any]) -> Operation[Json]
     return (yield from _answer(config, Call("POST", _url(path), body=encode(body))))
 
 
-def remove(config: Config, path: Path, reason: str | None = None) -> Operation[Json]:
-    """Take something away, or set it back to its default; twice is once."""
-    return (yield from _answer(config, Call("DELETE", _url(path), params=_given({"reason": reason}))))
+def remove(config: Config, path: Path, reason: str | None = None, version: int | None = None) -> Operation[Json]:
+    """Take something away, or set it back to its default; twice is once. For `version` see `put`."""
+    params, first = _given({"reason": reason}), version is None
+    call = Call("DELETE", _url(path), params=params, headers=_made_of(version), repeatable=first)
+    return (yield from _answer(config, call))
+
+
+def _made_of(version: int | None) -> dict[str, str]:
+    return {} if version is None else {"If-Match": f'"{version}"'}
 
 
 def _url(path: Path) -> str:

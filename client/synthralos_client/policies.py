@@ -150,14 +150,14 @@ class PolicySets:
     def _read(self, path: Path, **params: Any) -> Json:
         return self._run(configuring.read(self._config, path, params))
 
-    def _put(self, path: Path, body: Mapping[str, Any], reason: str | None = None) -> Json:
-        return self._run(configuring.put(self._config, path, body, reason))
+    def _put(self, path: Path, body: Mapping[str, Any], reason: str | None = None, version: int | None = None) -> Json:
+        return self._run(configuring.put(self._config, path, body, reason, version))
 
     def _post(self, path: Path, body: Mapping[str, Any]) -> Json:
         return self._run(configuring.post(self._config, path, body))
 
-    def _remove(self, path: Path, reason: str | None = None) -> Json:
-        return self._run(configuring.remove(self._config, path, reason))
+    def _remove(self, path: Path, reason: str | None = None, version: int | None = None) -> Json:
+        return self._run(configuring.remove(self._config, path, reason, version))
 
 
 class AsyncPolicySets:
@@ -242,11 +242,13 @@ class AsyncPolicySets:
     def _read(self, path: Path, **params: Any) -> Awaitable[Json]:
         return self._run(configuring.read(self._config, path, params))
 
-    def _put(self, path: Path, body: Mapping[str, Any], reason: str | None = None) -> Awaitable[Json]:
-        return self._run(configuring.put(self._config, path, body, reason))
+    def _put(
+        self, path: Path, body: Mapping[str, Any], reason: str | None = None, version: int | None = None
+    ) -> Awaitable[Json]:
+        return self._run(configuring.put(self._config, path, body, reason, version))
 
     def _post(self, path: Path, body: Mapping[str, Any]) -> Awaitable[Json]:
         return self._run(configuring.post(self._config, path, body))
 
-    def _remove(self, path: Path, reason: str | None = None) -> Awaitable[Json]:
-        return self._run(configuring.remove(self._config, path, reason))
+    def _remove(self, path: Path, reason: str | None = None, version: int | None = None) -> Awaitable[Json]:
+        return self._run(configuring.remove(self._config, path, reason, version))

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.analyze.trace import rfc3339
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.evidence import Declared, EvidenceRows, broken
+from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.residency import home_of
 
 Row = Mapping[str, Any]
@@ -32,7 +33,8 @@ _CALLED = (
 def evidence_view(job: Row, found: EvidenceRows) -> dict[str, Any]:
     """The evidence as it is answered. `job` is a row of `Reader.jobs`."""
     acts = [_act(event) for event in found.events]
-    calls = [_call(call, _because(call, found.calls, acts), found.plans) for call in found.calls]
+    plans = {key: RoutingPlan.from_json(dict(body)).body() for key, body in sorted(found.plans.items())}
+    calls = [_call(call, _because(call, found.calls, acts), plans) for call in found.calls]
     return {
         "job_id": job["id"],
         "state": job["state"],
@@ -40,7 +42,7 @@ def evidence_view(job: Row, found: EvidenceRows) -> dict[str, Any]:
         "conclusion": _conclusion(job["constraints"].get("classification"), calls),
         "calls": calls,
         "acts": acts,
-        "plans": [{"key": key, **found.plans[key]} for key in sorted(found.plans)],
+        "plans": [{"key": key, **plan} for key, plan in plans.items()],
         "plan": job["plan"],
         "verdict": job["verdict"],
     }

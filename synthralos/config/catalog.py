@@ -6,7 +6,7 @@ Entries of the same form that operators keep in the database stand in for those 
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -119,8 +119,13 @@ class CatalogFile:
         """The deployment that an entry from elsewhere makes with this file's providers; raises `CatalogError`."""
         return _deployment({**entry, "id": deployment_id}, self.providers, f"deployment {deployment_id!r}")
 
-    def with_entries(self, entries: Mapping[str, Entry], check: CheckDeployment) -> tuple[Catalog, list[CatalogError]]:
-        """The catalog with `entries` by id in place of the file's or beside them; those that are wrong are left out."""
+    def with_entries(
+        self, entries: Mapping[str, Entry], check: CheckDeployment, aliases: Aliases | None = None
+    ) -> tuple[Catalog, list[CatalogError]]:
+        """The catalog with `entries` by id in place of the file's or beside them; those that are wrong are left out.
+
+        `aliases` stand in for the file's.
+        """
         deployments, errors = dict(self.deployments), []
         for deployment_id, entry in entries.items():
             try:
@@ -129,7 +134,7 @@ class CatalogFile:
                 deployments[deployment_id] = deployment
             except CatalogError as error:
                 errors.append(error)
-        return Catalog(list(deployments.values()), self.aliases), errors
+        return Catalog(list(deployments.values()), self.aliases if aliases is None else aliases), errors
 
 
 def load_catalog(path: Path | None) -> Catalog:
@@ -161,13 +166,18 @@ def read_catalog(path: Path | None) -> CatalogFile:
         if deployment.id in deployments:
             raise CatalogError(f"{name}: deployment {deployment.id!r}: id: is already used by an earlier entry")
         deployments[deployment.id] = deployment
-    return CatalogFile(name, providers, deployments, _aliases(document.get("aliases", {}), deployments, name))
+    return CatalogFile(
+        name, providers, deployments, _aliases(document.get("aliases", {}), deployments, providers, name)
+    )
 
 
-def _aliases(value: object, deployments: Mapping[str, Deployment], file: str) -> Aliases:
+def _aliases(value: object, deployments: Mapping[str, Deployment], providers: Collection[str], file: str) -> Aliases:
+    """The aliases of the file. A whole id of a provider of the file may be a deployment that is in the database."""
     checked = _checked(_Aliases, {"aliases": _table(value, f"{file}: aliases")}, file).aliases
     aliases = {alias: (targets,) if isinstance(targets, str) else tuple(targets) for alias, targets in checked.items()}
     names = {name for deployment in deployments.values() for name in names_of(deployment)}
+    ids = (_ID.fullmatch(target) for targets in aliases.values() for target in targets)
+    names |= {found.string for found in ids if found is not None and found["provider"] in providers}
     try:
         check_aliases(aliases, names, {deployment.tier for deployment in deployments.values()})
     except AliasError as error:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from synthralos.config.credentials import Credentials
 from synthralos.config.quality import built_in_quality
 from synthralos.domain.abuse_patterns import Pattern
+from synthralos.domain.aliases import Aliases
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
@@ -39,7 +40,8 @@ class Config:
 
     `version` counts the changes that were made in the database; `limits` has every account plan, and `own_limits`
     the organizations that have limits of their own, as what they change of their plan's. `patterns` are what prompts of
-    an organization are held against, those of `EVERYONE` all prompts.
+    an organization are held against, those of `EVERYONE` all prompts. `aliases` are the
+    catalog's, as they were set.
     """
 
     catalog: Catalog
@@ -52,6 +54,7 @@ class Config:
     patterns: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     quality: QualityTable = field(default_factory=built_in_quality)
     policies: tuple[PolicySet, ...] = ()
+    aliases: Aliases = field(default_factory=dict)
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

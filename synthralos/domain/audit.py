@@ -14,6 +14,8 @@ class Act(StrEnum):
     RESET_OWN_LIMITS = "organizations.reset_limits"
     SET_DEPLOYMENT = "deployments.set"
     REMOVE_DEPLOYMENT = "deployments.remove"
+    SET_ALIAS = "aliases.set"
+    REMOVE_ALIAS = "aliases.remove"
     CREATE_POLICY = "policies.create"
     CHANGE_POLICY = "policies.change"
     REMOVE_POLICY = "policies.remove"

@@ -24,9 +24,10 @@ ALL_CHECKS = list(HealthCheck)
 FLAGS, LIMITS, DEPLOYMENTS = "/api/v1/flags", "/api/v1/limits", "/api/v1/deployments"
 OWN_LIMITS = "/api/v1/organizations/{name}/limits"
 METRICS = "/metrics"
-FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS, "/api/v1/breaker")
+FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS, "/api/v1/breaker", "/api/v1/aliases")
 """What only a key of the whole installation may use."""
 POLICIES, SCHEDULES = "/api/v1/policies", "/api/v1/schedules"
+ALIASES = "/api/v1/aliases"
 OPERATIONS = [
     ("POST", JOBS),
     ("GET", JOBS),
@@ -70,6 +71,10 @@ OPERATIONS = [
     ("GET", f"{DEPLOYMENTS}/{{deployment_id}}"),
     ("PUT", f"{DEPLOYMENTS}/{{deployment_id}}"),
     ("DELETE", f"{DEPLOYMENTS}/{{deployment_id}}"),
+    ("GET", ALIASES),
+    ("GET", f"{ALIASES}/{{name}}"),
+    ("PUT", f"{ALIASES}/{{name}}"),
+    ("DELETE", f"{ALIASES}/{{name}}"),
     ("GET", POLICIES),
     ("POST", POLICIES),
     ("POST", f"{POLICIES}/evaluate"),

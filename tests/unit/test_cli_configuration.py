@@ -101,6 +101,28 @@ def test_deployments_are_added_and_removed(run: Command, tmp_path: Path, form: s
     assert run("deployments", "remove", NEW).code == 5
 
 
+def test_aliases_are_set_listed_and_deleted(run: Command, tmp_path: Path) -> None:
+    assert run("aliases", "set", "mine", "sandbox/small", "tier:economy").code == 0
+    [found] = [each for each in run("aliases", "list", "--json").json["aliases"] if each["name"] == "mine"]
+    assert (found["targets"], found["source"]) == (["sandbox/small", "tier:economy"], "database")
+    assert "sandbox/small@us" in run("aliases", "list").out
+    assert run("aliases", "set", "mine", "auto-magic").code == 5
+    refused = run("aliases", "set", "yours", "sandbox/smal")
+    assert (refused.code, "targets[0]" in refused.err, "sandbox/small" in refused.err) == (5, True, True)
+    assert run("aliases", "delete", "mine", "--if-version", "99").code == 5
+    assert run("aliases", "delete", "mine", "--if-version", str(found["version"])).code == 0
+    assert run("aliases", "delete", "mine").code == 5
+
+
+def test_a_deployment_that_an_alias_stands_for_is_kept(run: Command, tmp_path: Path) -> None:
+    file = tmp_path / "entry.json"
+    file.write_text(json.dumps({name: value for name, value in ENTRY.items() if name != "price"}))
+    assert "price: unknown" in run("deployments", "set", NEW, "-f", str(file)).err
+    run("aliases", "set", "mine", NEW)
+    refused = run("deployments", "remove", NEW)
+    assert (refused.code, "mine" in refused.err) == (5, True)
+
+
 def test_wrong_entries_are_one_line_that_names_the_field(run: Command, tmp_path: Path) -> None:
     file = tmp_path / "entry.json"
     file.write_text(json.dumps({**ENTRY, "max_output": 10_000}))

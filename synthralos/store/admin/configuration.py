@@ -1,6 +1,7 @@
-"""What operators change while everything runs: flags, limits, deployments. Each change is counted and on record."""
+"""What operators change while everything runs: flags, limits, deployments, aliases: each change is counted and kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -13,21 +14,29 @@ from synthralos.domain.flags import Flag, FlagState
 from synthralos.domain.policies import PolicySet
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.admin.changing import changing, upsert
-from synthralos.store.admin.policies import read_policies
+from synthralos.store.admin.policies import Outdated, read_policies
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
-from synthralos.store.tables import config_version, deployments, feature_flags, organization_limits, plan_limits
+from synthralos.store.tables import (
+    aliases,
+    config_version,
+    deployments,
+    feature_flags,
+    organization_limits,
+    plan_limits,
+)
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Set(Generic[Value]):
-    """A value that somebody set, and when."""
+    """A value that somebody set, and when. `version`, of deployments and aliases: the change that set it."""
 
     value: Value
     changed_at: datetime
     changed_by: str
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +49,21 @@ class Stored:
     deployments: Mapping[str, Set[dict[str, Any]]]
     own_limits: Mapping[str, Set[dict[str, Any]]] = field(default_factory=dict)
     policies: tuple[PolicySet, ...] = ()
+    aliases: Mapping[str, Set[list[str]]] = field(default_factory=dict)
 
 
 NOTHING_STORED = Stored(0, {}, {}, {})
+
+
+class Names(NamedTuple):
+    """What the database holds of the catalog: the targets of its aliases, and its deployments' entries, by name."""
+
+    aliases: Mapping[str, list[str]]
+    deployments: Mapping[str, dict[str, Any]]
+
+
+Check = Callable[[Names, Names], None]
+"""Raises for a change that must not be; it is given what there was before and what there would be afterwards."""
 
 
 class _Kind(NamedTuple):
@@ -66,6 +87,7 @@ _LIMITS = _Kind(plan_limits, lambda row: row.limits, "limits", Act.SET_LIMITS, A
 _OWN_LIMITS = _Kind(
     organization_limits, lambda row: row.limits, "organization_limits", Act.SET_OWN_LIMITS, Act.RESET_OWN_LIMITS
 )
+_ALIASES = _Kind(aliases, lambda row: {"targets": row.targets}, "alias", Act.SET_ALIAS, Act.REMOVE_ALIAS)
 _DEPLOYMENTS = _Kind(deployments, lambda row: row.entry, "deployment", Act.SET_DEPLOYMENT, Act.REMOVE_DEPLOYMENT)
 
 
@@ -91,7 +113,8 @@ class Configuration:
                 row.organization: _set(row, row.limits) for row in connection.execute(sa.select(organization_limits))
             }
             policies = read_policies(connection)
-        return Stored(version, flags, limits, entries, own, policies)
+            named = {row.name: _set(row, row.targets) for row in connection.execute(sa.select(aliases))}
+        return Stored(version, flags, limits, entries, own, policies, named)
 
     def set_flag(self, flag: Flag, state: FlagState, by: By) -> None:
         """Have the flag stand so."""
@@ -99,7 +122,7 @@ class Configuration:
 
     def reset_flag(self, flag: Flag, by: By) -> bool:
         """Let the flag be at its default again; False where it was."""
-        return self._drop(_FLAGS, flag, by)
+        return self._drop(_FLAGS, flag, by) is True
 
     def set_limits(self, plan: AccountPlan, limits: Mapping[str, Any], by: By) -> None:
         """Have the plan's limits be these; a name that is left out is at its default."""
@@ -107,7 +130,7 @@ class Configuration:
 
     def reset_limits(self, plan: AccountPlan, by: By) -> bool:
         """Let the plan's limits be at their default again; False where they were."""
-        return self._drop(_LIMITS, plan, by)
+        return self._drop(_LIMITS, plan, by) is True
 
     def set_own_limits(self, organization: str, limits: Mapping[str, Any], by: By) -> None:
         """Have the organization's limits be these; a name that is left out is its plan's."""
@@ -115,37 +138,103 @@ class Configuration:
 
     def reset_own_limits(self, organization: str, by: By) -> bool:
         """Let the organization have its plan's limits again; False where it had."""
-        return self._drop(_OWN_LIMITS, organization, by)
+        return self._drop(_OWN_LIMITS, organization, by) is True
 
-    def set_deployment(self, deployment_id: str, entry: Mapping[str, Any], by: By) -> None:
-        """Have the catalog hold this entry, in place of the file's or beside those."""
-        self._put(_DEPLOYMENTS, deployment_id, {"entry": dict(entry)}, entry, by)
+    def set_deployment(
+        self,
+        deployment_id: str,
+        entry: Mapping[str, Any],
+        by: By,
+        expected: int | None = None,
+        check: Check | None = None,
+    ) -> Outdated | None:
+        """Have the catalog hold this entry, in place of the file's or beside those.
 
-    def remove_deployment(self, deployment_id: str, by: By) -> bool:
+        `expected`: the version that the change was made of, 0 where there was none; None changes any. Raises what
+        `check` raises, and then nothing is changed.
+        """
+        return self._put(_DEPLOYMENTS, deployment_id, {"entry": dict(entry)}, entry, by, expected, check)
+
+    def remove_deployment(
+        self, deployment_id: str, by: By, expected: int | None = None, check: Check | None = None
+    ) -> bool | Outdated:
         """Let the catalog be the file's again in this; False where it was."""
-        return self._drop(_DEPLOYMENTS, deployment_id, by)
+        return self._drop(_DEPLOYMENTS, deployment_id, by, expected, check)
 
-    def _put(self, kind: _Kind, name: str, columns: Mapping[str, Any], after: Mapping[str, Any], by: By) -> None:
+    def set_alias(
+        self, name: str, targets: Sequence[str], by: By, expected: int | None = None, check: Check | None = None
+    ) -> Outdated | None:
+        """Have the alias stand for these, whatever the catalog file says of it; see `set_deployment`."""
+        said = {"targets": list(targets)}
+        return self._put(_ALIASES, name, said, said, by, expected, check)
+
+    def remove_alias(
+        self, name: str, by: By, expected: int | None = None, check: Check | None = None
+    ) -> bool | Outdated:
+        """Let the alias be the file's again; False where it was."""
+        return self._drop(_ALIASES, name, by, expected, check)
+
+    def _put(
+        self,
+        kind: _Kind,
+        name: str,
+        columns: Mapping[str, Any],
+        after: Mapping[str, Any],
+        by: By,
+        expected: int | None = None,
+        check: Check | None = None,
+    ) -> Outdated | None:
         values = {**columns, "changed_at": utcnow(), "changed_by": by.actor}
         with changing(self._database) as connection:
-            before = self._before(connection, kind, name)
+            row = self._row(connection, kind, name)
+            if expected not in (None, _version(row)):
+                return Outdated(_version(row))
+            if "version" in kind.table.c:
+                values["version"] = sa.select(config_version.c.version).scalar_subquery()
             statement = upsert(connection, kind.table, {kind.key.name: name, **values}, values)
-            connection.execute(statement)
+            with _checking(connection, check):
+                connection.execute(statement)
+            before = None if row is None else kind.shown(row)
             record(connection, by, Change(kind.set, f"{kind.subject}:{name}", before, dict(after)))
+        return None
 
-    def _drop(self, kind: _Kind, name: str, by: By) -> bool:
+    def _drop(
+        self, kind: _Kind, name: str, by: By, expected: int | None = None, check: Check | None = None
+    ) -> bool | Outdated:
         with changing(self._database) as connection:
-            before = self._before(connection, kind, name)
-            if before is None:
+            row = self._row(connection, kind, name)
+            if row is None:
                 return False
-            connection.execute(sa.delete(kind.table).where(kind.key == name))
-            record(connection, by, Change(kind.reset, f"{kind.subject}:{name}", before))
+            if expected not in (None, _version(row)):
+                return Outdated(_version(row))
+            with _checking(connection, check):
+                connection.execute(sa.delete(kind.table).where(kind.key == name))
+            record(connection, by, Change(kind.reset, f"{kind.subject}:{name}", kind.shown(row)))
         return True
 
     @staticmethod
-    def _before(connection: sa.Connection, kind: _Kind, name: str) -> dict[str, Any] | None:
-        row = connection.execute(sa.select(kind.table).where(kind.key == name)).one_or_none()
-        return None if row is None else kind.shown(row)
+    def _row(connection: sa.Connection, kind: _Kind, name: str) -> Any:
+        return connection.execute(sa.select(kind.table).where(kind.key == name)).one_or_none()
+
+
+@contextmanager
+def _checking(connection: sa.Connection, check: Check | None) -> Iterator[None]:
+    """Around a change, in its transaction: changes come one by one, so that no two pass the check together."""
+    before = None if check is None else _names(connection)
+    yield
+    if check is not None and before is not None:
+        check(before, _names(connection))
+
+
+def _names(connection: sa.Connection) -> Names:
+    named = connection.execute(sa.select(aliases.c.name, aliases.c.targets))
+    entries = connection.execute(sa.select(deployments.c.id, deployments.c.entry))
+    return Names({row.name: row.targets for row in named}, {row.id: row.entry for row in entries})
+
+
+def _version(row: Any) -> int:
+    """Of a row that may not be there, or have none."""
+    return 0 if row is None else getattr(row, "version", 0)
 
 
 def _state(row: Any) -> FlagState:
@@ -153,4 +242,4 @@ def _state(row: Any) -> FlagState:
 
 
 def _set(row: Any, value: Value) -> Set[Value]:
-    return Set(value, row.changed_at, row.changed_by)
+    return Set(value, row.changed_at, row.changed_by, _version(row))

@@ -5,6 +5,7 @@ from synthralos.store.tables.base import metadata
 from synthralos.store.tables.breakers import breaker_changes, breakers
 from synthralos.store.tables.bulk import bulk_operations
 from synthralos.store.tables.configuration import (
+    aliases,
     audit_log,
     config_version,
     deployments,
@@ -27,6 +28,7 @@ from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_log
 __all__ = [
     "CARRIED",
     "COUNTS",
+    "aliases",
     "all_attempts",
     "all_jobs",
     "api_keys",

@@ -13,6 +13,11 @@ def _changed() -> tuple[sa.Column[Any], sa.Column[str]]:
     return sa.Column("changed_at", UtcTime, nullable=False), text("changed_by")
 
 
+def _version() -> sa.Column[int]:
+    """The number of the configuration's change that set the row: no two states of it have the same."""
+    return sa.Column("version", sa.BigInteger, nullable=False, server_default="1")
+
+
 config_version = sa.Table(
     "config_version",
     metadata,
@@ -51,6 +56,16 @@ deployments = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("entry", Json, nullable=False),
+    _version(),
+    *_changed(),
+)
+
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("targets", Json, nullable=False),
+    _version(),
     *_changed(),
 )
 

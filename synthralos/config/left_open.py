@@ -1,0 +1,19 @@
+"""What a deployment's entry leaves open, and what follows from that: said to whom sets it, and refused to nobody."""
+
+from synthralos.domain.deployments import Deployment
+
+
+def left_open(deployment: Deployment) -> list[str]:
+    """A sentence for each thing that is not declared."""
+    found = []
+    if deployment.price is None:
+        found.append(
+            "price: unknown, so its calls cost an unknown amount, never 0; it comes after deployments whose price is "
+            "known, and jobs with a max_cost_usd never go there"
+        )
+    if deployment.residency is None:
+        found.append(
+            f"residency: not declared, and the region's name ({deployment.region}) declares none; data classified "
+            "eu is kept from it"
+        )
+    return found
