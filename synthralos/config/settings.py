@@ -8,23 +8,19 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
-from synthralos.config.setting_urls import checked_address, checked_url
+from synthralos.config.connection_settings import Count, Positive
+from synthralos.config.guard_settings import GuardSettings
+from synthralos.config.setting_urls import checked_address
 from synthralos.domain.flags import Flag
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 Override = Annotated[
     bool | None, Field(description="on or off: sets the feature flag for this process, whatever the database says")
 ]
 
-_DATABASES = ("sqlite", "postgresql", "postgres")
-_BROKERS = ("memory", "amqp", "amqps", "redis", "rediss", "postgresql", "postgres")
-_REDIS = ("redis", "rediss")
-_HTTP = ("http", "https")
 _STAGES = ("guard", "route", "execute", "heal", "analyze")
 
 
@@ -32,107 +28,8 @@ class SettingsError(Exception):
     """Settings are wrong. The message has one line for each: which one, why, and what it should look like."""
 
 
-class Settings(BaseSettings):
+class Settings(GuardSettings):
     """All settings. The environment variable of a field is its name in capitals."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True, str_strip_whitespace=True
-    )
-
-    database_url: str = Field(
-        "sqlite:///synthralos.db", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
-    )
-    broker_url: str = Field(
-        "memory://",
-        description="memory://, amqp://… (several hosts with ;), redis://…, or postgresql:// for DATABASE_URL itself",
-    )
-    broker_namespace: str = Field("synthralos", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="prefix of all queues")
-    redis_url: str | None = Field(
-        None, description="redis://…, where all workers count rate limits together; without it each counts by itself"
-    )
-    rate_limit_failure: Literal["open", "closed"] = Field(
-        "open", description="while REDIS_URL does not answer: open lets jobs go on uncounted, closed has them wait"
-    )
-
-    host: str = Field("127.0.0.1", description="address the API listens on")
-    port: int = Field(8080, ge=0, le=65535, description="port the API listens on; 0 picks a free one")
-    max_body_bytes: Count = Field(32_000_000, description="largest request body the API reads, in bytes")
-    bodies_bytes: Count = Field(
-        128 * 1024 * 1024,
-        description="bytes of all bodies above 64 KiB that an API process holds at once; MAX_BODY_BYTES at least",
-    )
-    max_depth: Count = Field(32, description="deepest nesting of a JSON request body")
-    submit_timeout: Positive = Field(5.0, description="seconds to try to commit a submission before answering 503")
-
-    catalog_file: Path | None = Field(None, description="TOML file of deployments; the built-in catalog otherwise")
-    quality_table: Path | None = Field(
-        None, description="TOML file of quality by model and kind of task, for the strategy quality_aware"
-    )
-    sandbox: Literal["auto", "on", "off"] = Field(
-        "auto", description="offer the offline sandbox provider; auto: only while no provider key is set"
-    )
-    sandbox_bill: Path | None = Field(None, description="JSON-lines file in which the sandbox bills its calls")
-    openai_api_key: SecretStr | None = None
-    anthropic_api_key: SecretStr | None = None
-    google_api_key: SecretStr | None = None
-
-    abuse_guard: Literal["off", "flag", "deny"] = Field(
-        "flag", description="prompts that look like abuse: flag them, deny them, or do not look (saves 0.5 ms a prompt)"
-    )
-    abuse_patterns: Path | None = Field(
-        None, description="TOML file of texts that abuse reads like, beside the built-in ones"
-    )
-
-    secrets_guard: Literal["off", "flag", "redact", "refuse"] = Field(
-        "flag",
-        description="keys, tokens and passwords in requests: flag them, replace them before they are sent, refuse",
-    )
-    personal_data_guard: Literal["off", "flag", "redact", "refuse"] = Field(
-        "flag", description="addresses, phone, card, account and national numbers in requests: the same choices"
-    )
-
-    guardrails_url: str | None = Field(
-        None,
-        description="http://… of `synthralos guardrails`, which validates prompts and answers; without it nobody does",
-    )
-    guardrails_timeout: Positive = Field(2.0, description="seconds that guardrails-ai may take for a batch of texts")
-    guardrails_failure: Literal["open", "closed"] = Field(
-        "open", description="what guardrails-ai could not look at: open lets it go on, flagged; closed does not"
-    )
-    guardrails_config: Path | None = Field(
-        None, description="TOML file of validators, for `synthralos guardrails` alone"
-    )
-    guardrails_home: Path | None = Field(
-        None, description="folder for the environment of `synthralos guardrails`; ~/.cache/synthralos otherwise"
-    )
-
-    similar_prompts: Literal["log", "flag", "deny"] = Field(
-        "log", description="prompts that were asked before: log them, flag them, or deny them after SIMILAR_DENY_AFTER"
-    )
-    similar_deny_after: Count = Field(3, description="repeats of a prompt that are let through where they are denied")
-    similarity_window: Positive = Field(
-        86_400.0, description="seconds for which prompts are compared, and results reused"
-    )
-    similarity_prompts: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        5_000, description="newest prompts of a workspace that each worker compares with"
-    )
-    similarity_embedder: Literal["builtin", "openai"] = Field(
-        "builtin", description="what finds prompts that are near: hashed n-grams, or an endpoint of OpenAI's API"
-    )
-    similarity_search: Literal["memory", "pgvector"] = Field(
-        "memory",
-        description="where near prompts are looked for: the newest in memory, or all of the window in PostgreSQL",
-    )
-    similarity_url: str | None = Field(
-        None, description="https://… that /embeddings is put behind, such as https://api.openai.com/v1"
-    )
-    similarity_model: str | None = Field(None, description="the model of embeddings to ask for")
-    similarity_key: SecretStr | None = Field(None, description="the key of SIMILARITY_URL, where it wants one")
-    similarity_residency: str | None = Field(
-        None, description="where SIMILARITY_URL is declared to process data: eu lets it see prompts classified eu"
-    )
-    similarity_timeout: Positive = Field(1.0, description="seconds that SIMILARITY_URL may take for a batch of prompts")
-    similarity_days: Positive = Field(30.0, description="days for which prompt_similarity_logs are kept")
 
     policy_stop_percent: float = Field(
         20.0, ge=0, le=100, description="percentage of recorded jobs that a policy set may stop, unless it is forced"
@@ -207,60 +104,6 @@ class Settings(BaseSettings):
     enable_stackstorm_repair_execution: Override = None
     enable_cron_backoff: Override = None
 
-    @field_validator("database_url")
-    @classmethod
-    def _known_database(cls, url: str) -> str:
-        parts = checked_url(url, _DATABASES, hosts_by_comma=True)
-        if parts.scheme.startswith("sqlite") and (parts.netloc or parts.path in ("", "/")):
-            raise ValueError("must name a file: sqlite:///jobs.db in this folder, sqlite:////var/lib/jobs.db elsewhere")
-        return url
-
-    @field_validator("broker_url")
-    @classmethod
-    def _known_broker(cls, url: str) -> str:
-        for one in url.split(";"):
-            checked_url(one, _BROKERS, hosts_by_comma=one.startswith("postgres"))
-        return url
-
-    @field_validator("redis_url")
-    @classmethod
-    def _known_redis(cls, url: str | None) -> str | None:
-        if url is not None:
-            checked_url(url, _REDIS)
-        return url
-
-    @field_validator("guardrails_url")
-    @classmethod
-    def _known_guardrails(cls, url: str | None) -> str | None:
-        if url is not None:
-            parts = checked_url(url, _HTTP)
-            if not parts.hostname or parts.username is not None or parts.query:
-                raise ValueError("must name a host, and have no user and no query: http://127.0.0.1:8484")
-        return url
-
-    @field_validator("similarity_url")
-    @classmethod
-    def _known_endpoint(cls, url: str | None) -> str | None:
-        if url is not None:
-            parts = checked_url(url, _HTTP)
-            if not parts.hostname or parts.username is not None or parts.query:
-                raise ValueError("must name a host, and have no user and no query: https://api.openai.com/v1")
-        return url
-
-    @field_validator("similarity_residency")
-    @classmethod
-    def _plain_residency(cls, residency: str | None) -> str | None:
-        """As residencies are written elsewhere: `EU` would open nothing."""
-        return residency and residency.strip().lower()
-
-    @field_validator("similarity_key")
-    @classmethod
-    def _sendable_key(cls, key: SecretStr | None) -> SecretStr | None:
-        held = "" if key is None else key.get_secret_value().strip()
-        if not all("!" <= char <= "~" for char in held):
-            raise ValueError("holds characters that an API key cannot have")
-        return SecretStr(held) if held else None
-
     @field_validator("host", "metrics_host")
     @classmethod
     def _known_host(cls, host: str) -> str:
@@ -289,16 +132,6 @@ class Settings(BaseSettings):
     def _silence_outlasts_heartbeats(self) -> "Settings":
         if self.worker_lost_after < 3 * self.heartbeat_interval:
             raise ValueError("WORKER_LOST_AFTER: must be at least 3 times HEARTBEAT_INTERVAL")
-        return self
-
-    @model_validator(mode="after")
-    def _endpoint_is_whole(self) -> "Settings":
-        given = {"SIMILARITY_URL": self.similarity_url, "SIMILARITY_MODEL": self.similarity_model}
-        missing = [name for name, value in given.items() if not value]
-        if self.similarity_embedder == "openai" and missing:
-            raise ValueError(f"{missing[0]}: has to be set where SIMILARITY_EMBEDDER is openai")
-        if self.similarity_embedder == "builtin" and len(missing) < len(given):
-            raise ValueError("SIMILARITY_EMBEDDER: set it to openai, or unset SIMILARITY_URL and SIMILARITY_MODEL")
         return self
 
     @model_validator(mode="after")
