@@ -34,6 +34,7 @@ class StepView(View):
     deployment: str
     reason: str
     estimated_cost_usd: Annotated[Usd | None, Field(description="of one call; null: its price is unknown")]
+    service_tier: Annotated[str, Field(description="the provider's tier that would be asked for")] = "standard"
 
 
 class ExclusionView(View):
@@ -44,7 +45,7 @@ class ExclusionView(View):
 
 
 class RouteView(View):
-    """Where a job would go. Every deployment of the catalog is there once: as a step, or as an exclusion."""
+    """Where a job would go. Every deployment of the catalog is there: as a step (at flex, as two), or as an exclusion."""
 
     account_plan: Annotated[str, Field(description="of the job's organization")]
     strategy: Annotated[str | None, Field(description="what ordered the steps; null: there are none")]

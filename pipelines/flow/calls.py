@@ -185,7 +185,8 @@ class Calls:
         timeout = max(_SHORTEST, min(longest, left))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
         request = self._request(work, deployment, tier) or _asked(work)
-        if job.constraints.service_tier is not None:
+        # Where money is bounded, the account's default must not make it another price.
+        if job.constraints.service_tier is not None or job.max_cost is not None:
             request = _at_tier(request, deployment, tier)
         call = Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
         if job.constraints.stream and self._taps is not None and _may_be_told(work, call):

@@ -40,11 +40,11 @@ def said(tier: str) -> Answer:
     return Answer(200, {"choices": choices, "usage": usage, "service_tier": tier})
 
 
-def run(place: WorkerPlace, provider: ScriptedServer, wanted: Any) -> list[dict[str, Any]]:
+def run(place: WorkerPlace, provider: ScriptedServer, wanted: Any, **more: Any) -> list[dict[str, Any]]:
     """The cost lines of a job that wants that tier."""
     [deployment] = deployments_at(f"{provider.url}/v1", "a")
     place.start(place.core(Catalog([replace(deployment, price=PRICE)])))
-    job = place.run(new_job("Hello", constraints=Constraints(service_tier=wanted)))
+    job = place.run(new_job("Hello", constraints=Constraints(service_tier=wanted, **more)))
     assert job["state"] == State.SUCCEEDED
     return place.store.cost_logs(job["id"])
 
@@ -85,3 +85,9 @@ def test_nothing_is_asked_for_unless_the_job_says_so(place: WorkerPlace, provide
     provider.script = lambda asked: said("default")
     run(place, provider, None)
     assert asked_for(provider) == [None]
+
+
+def test_where_money_is_bounded_the_standard_tier_is_asked_for(place: WorkerPlace, provider: ScriptedServer) -> None:
+    provider.script = lambda asked: said("default")
+    run(place, provider, None, max_cost=Decimal(1))
+    assert asked_for(provider) == ["default"]
