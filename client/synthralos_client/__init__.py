@@ -2,6 +2,7 @@
 
 from synthralos_client.async_client import AsyncClient
 from synthralos_client.client import Client
+from synthralos_client.deltas import Delta
 from synthralos_client.errors import (
     ApiError,
     AuthenticationError,
@@ -21,7 +22,6 @@ from synthralos_client.models import (
     TERMINAL,
     BulkResult,
     Constraints,
-    Delta,
     Event,
     Failure,
     Health,

@@ -13,12 +13,12 @@ import httpx
 from synthralos_client import administration, operations
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import AsyncConfiguration
+from synthralos_client.deltas import Delta, delta_of
 from synthralos_client.errors import ConnectError
-from synthralos_client.events import EventReader, delta_of
+from synthralos_client.events import EventReader
 from synthralos_client.healing import AsyncHealing
 from synthralos_client.models import (
     BulkResult,
-    Delta,
     Event,
     Health,
     Job,

@@ -16,12 +16,12 @@ from synthralos_client.async_client import LIMITS, AsyncClient
 from synthralos_client.background import Background
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import Configuration
+from synthralos_client.deltas import Delta, delta_of
 from synthralos_client.errors import ConnectError
-from synthralos_client.events import EventReader, delta_of
+from synthralos_client.events import EventReader
 from synthralos_client.healing import Healing
 from synthralos_client.models import (
     BulkResult,
-    Delta,
     Event,
     Health,
     Job,

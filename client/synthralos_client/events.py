@@ -12,7 +12,7 @@ import httpx
 
 from synthralos_client.config import Config
 from synthralos_client.errors import ConnectError
-from synthralos_client.models import Delta, Event, Job
+from synthralos_client.models import Event
 from synthralos_client.operations import job_path
 from synthralos_client.sending import Call, Pause, backoff, error_of
 
@@ -20,19 +20,6 @@ SILENCE = 60.0
 """Seconds without a byte after which a stream is taken for broken; servers send a comment every 15."""
 
 _RETRIED = frozenset({408, 429, 502, 503, 504})
-
-
-def delta_of(event: Event) -> Delta | None:
-    """What an event says of the answer; None where it says nothing of it."""
-    data = event.data
-    if event.kind == "delta":
-        return Delta(event.id, data["attempt"], data["text"], data["reasoning"], tuple(data["tool_calls"]))
-    if event.kind == "restarted":
-        return Delta(event.id, data["attempt"], restarted=True)
-    if event.kind == "done":
-        job = Job.from_json(data)
-        return Delta(event.id, job.attempts, job=job)
-    return None
 
 
 class EventReader:

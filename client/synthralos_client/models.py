@@ -194,24 +194,6 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Delta:
-    """More of the answer of a streamed job.
-
-    `text`, `reasoning` and `tool_calls` (`index`, `id`, `name`, and a piece of `arguments` each) are what is new.
-    `restarted`: the answer begins anew, in another attempt, and what came before is to be thrown away. The last one is
-    empty, and has the finished `job`. `id` is where to go on from: `last_event_id`.
-    """
-
-    id: str
-    attempt: int
-    text: str = ""
-    reasoning: str = ""
-    tool_calls: tuple[Json, ...] = ()
-    restarted: bool = False
-    job: Job | None = None
-
-
-@dataclass(frozen=True)
 class BulkResult:
     """What became of one job of a bulk operation.
 
