@@ -22,6 +22,7 @@ from synthralos.domain.scope import Scope
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.queue.firings import Busy, Firings, Found, Move, NewFiring, Ready
 from synthralos.store.queue.leading import Lead
+from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.telemetry import families
 from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.writes import JobCounts
@@ -97,11 +98,32 @@ class Firing:
             log.error("schedule %s cannot be read, and is looked at later: %s", broken.move.schedule_id, broken.problem)
         moves, decided = self._decide(found, began)
         self._started.prepare(decided)
-        stored = self._firings.decide(lead, moves, decided)
+        stored = self._stored(lead, moves, decided)
         if stored is None:
             return LONGEST_PAUSE
         self._started.announce(stored)
         return SHORTEST_PAUSE
+
+    def _stored(self, lead: Lead, moves: Sequence[Move], decided: Sequence[NewFiring]) -> list[NewFiring] | None:
+        """What could be stored. What the database refuses is refused alone, and its tick skipped: others fire."""
+        try:
+            return self._firings.decide(lead, moves, decided)
+        except StoreError as error:
+            if is_transient(error):
+                raise
+            if len(moves) > 1:
+                parts = [
+                    self._stored(lead, [move], [each for each in decided if each.schedule_id == move.schedule_id])
+                    for move in moves
+                ]
+                return [firing for part in parts for firing in part or ()]
+            log.error("the tick of schedule %s is skipped, the database refuses it: %s", moves[0].schedule_id, error)
+            reason = "the database refused its job"
+            refused = [
+                each._replace(outcome=Outcome.SKIPPED, reason=reason, jobs=(), run_id=None, lateness=None)
+                for each in decided
+            ]
+            return self._firings.decide(lead, moves, refused)
 
     @staticmethod
     def _pause(found: Found) -> float:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -14,6 +15,7 @@ from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Stage, State, Transition
 from synthralos.store.admin.schedules import StoredSchedule
 from synthralos.store.retention.housekeeping import Housekeeping
+from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import audit_log, firings, jobs, schedules
 from tests.fakes.schedules import ANN, JOB, Leader
 from tests.fakes.stores import Store
@@ -277,6 +279,22 @@ def test_a_schedule_that_cannot_be_read_keeps_nobody_else_from_firing(leader: Le
     [row] = leader.store.rows(schedules, schedules.c.id == broken.id)
     assert row["next_due_at"] > leader.store.now()
     assert row["next_fire_at"] == broken.next_fire_at
+
+
+def test_what_the_database_refuses_is_skipped_alone(leader: Leader, monkeypatch: pytest.MonkeyPatch) -> None:
+    poisoned, sound = due(leader), due(leader)
+    decide = leader.firings.decide
+
+    def refusing(lead: Any, moves: Any, decided: Any) -> Any:
+        if any(each.schedule_id == poisoned.id and each.jobs for each in decided):
+            raise DatabaseFailed(psycopg.DataError("a value that no column takes"))
+        return decide(lead, moves, decided)
+
+    monkeypatch.setattr(leader.firings, "decide", refusing)
+    leader.fire()
+    assert leader.outcomes(sound.id) == ["fired"]
+    assert leader.outcomes(poisoned.id) == ["skipped"]
+    assert len(leader.store.rows(jobs)) == 1
 
 
 def test_a_job_that_would_be_refused_by_now_is_skipped_with_the_reason(leader: Leader) -> None:

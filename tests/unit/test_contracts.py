@@ -18,6 +18,7 @@ from synthralos.domain.events import (
     Payload,
     Rerouted,
     Retried,
+    SchedulePaused,
 )
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.states import State
@@ -29,6 +30,7 @@ EXAMPLES: list[Payload] = [
     Retried(reason="again", before=State.FAILED, failure=FAILURE),
     Retried(reason="again", before=State.CANCELLED, failure=None),
     Rerouted(reason="", before=State.PARKED, changes={"region": "eu"}),
+    SchedulePaused(schedule_id="0198", failures=3),
     Lost(losses=1),
     Isolated(losses=2),
     Buried(losses=3),
