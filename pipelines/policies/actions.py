@@ -162,7 +162,9 @@ def _on_guard(name: str, field: str, usual: str) -> Callable[[Mapping[str, Any]]
             raise Unfit(f"{shown(decision)} is no decision", f"give decision as {', '.join(_GRAVE)}")
         seconds = _defer(data).seconds if decision == "defer" else 0.0
         if "seconds" in data and decision != "defer":
-            raise Unfit("has seconds to wait, and does not defer", "leave seconds out, or give decision as defer", "seconds")
+            raise Unfit(
+                "has seconds to wait, and does not defer", "leave seconds out, or give decision as defer", "seconds"
+            )
 
         def applies(facts: Facts) -> bool:
             seen = facts[field]

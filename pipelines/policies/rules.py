@@ -30,9 +30,9 @@ class Decided:
     approvals: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A rule that can be asked. `on_error`: what becomes of a job that it cannot be asked about.
+    """A rule that can be asked; compared by identity. `on_error`: what becomes of a job that it cannot be asked about.
 
     `always`: what it decides where that is the same for all jobs that it matches.
     """
