@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+from pipelines.policies import actions, conditions, expressions, patterns, rules, values
+from pipelines.policies.comparisons import OPERATORS
 from pipelines.policies.fields import FIELDS
 from synthralos.domain.flags import FLAGS
 from synthralos.domain.states import TRANSITIONS
@@ -42,8 +44,33 @@ def policy_fields() -> str:
     return "\n".join(["| field | values | unit | what it is |", "|---|---|---|---|", *rows])
 
 
+def policy_operators() -> str:
+    """What may be asked of each kind of values, by `pipelines/policies/comparisons.py`."""
+    rows = [f"| {kind} | {', '.join(f'`{op}`' for op in sorted(known))} |" for kind, known in OPERATORS.items()]
+    return "\n".join(["| values | operators |", "|---|---|", *rows])
+
+
+def policy_bounds() -> str:
+    """The bounds of policy sets, where they stand in the code."""
+    bounds = {
+        "rules of a set": rules.MOST_RULES,
+        "conditions of a rule, with those that they are in": conditions.MOST_CONDITIONS,
+        "levels of conditions in one another": conditions.MOST_DEPTH,
+        "values of a list (`in`, `not_in`)": values.MOST_VALUES,
+        "characters of a text to compare with": values.MOST_CHARACTERS,
+        "names in an action (regions, models, guards)": actions.MOST_NAMES,
+        "characters of a regular expression": patterns.MOST_CHARACTERS,
+        "characters and classes in it, repetitions written out": patterns.MOST_STEPS,
+        "characters of a CEL expression": expressions.MOST_CHARACTERS,
+    }
+    rows = [f"| {what} | {most:,} |" for what, most in bounds.items()]
+    return "\n".join(["| what | at most |", "|---|---|", *rows])
+
+
 TABLES = {
     "policy_fields": (DOCS / "policies.md", policy_fields),
+    "policy_operators": (DOCS / "policies.md", policy_operators),
+    "policy_bounds": (DOCS / "policies.md", policy_bounds),
     "transitions": (DOCS / "internals.md", transitions),
     "flags": (DOCS / "configuration.md", flags),
 }

@@ -158,12 +158,13 @@ def _on_guard(name: str, field: str, usual: str) -> Callable[[Mapping[str, Any]]
     def read(data: Mapping[str, Any]) -> Action:
         guards = frozenset(_names(data, "guards")) if "guards" in data else None
         decision = data.get("decision")
-        if decision not in _GRAVE:
+        if not isinstance(decision, str) or decision not in _GRAVE:
             raise Unfit(f"{shown(decision)} is no decision", f"give decision as {', '.join(_GRAVE)}")
         seconds = _defer(data).seconds if decision == "defer" else 0.0
         if "seconds" in data and decision != "defer":
-            remedy = "leave seconds out, or give decision as defer"
-            raise Unfit("has seconds to wait, and does not defer", remedy, "seconds")
+            raise Unfit(
+                "has seconds to wait, and does not defer", "leave seconds out, or give decision as defer", "seconds"
+            )
 
         def applies(facts: Facts) -> bool:
             seen = facts[field]

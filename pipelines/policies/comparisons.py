@@ -78,8 +78,10 @@ def _unequal(name: str, wanted: Any) -> Holds:
 
 def _among(name: str, given: list[Any], *, wanted: bool) -> Holds:
     values = frozenset(map(key_of, given))
-    if wanted and all(isinstance(each, str) for each in given):
-        return lambda facts: isinstance(seen := facts[name], str) and seen in values
+    if all(isinstance(each, str) for each in given):
+        if wanted:
+            return lambda facts: isinstance(seen := facts[name], str) and seen in values
+        return lambda facts: not isinstance(seen := facts[name], str) or seen not in values
     return lambda facts: (key_of(facts[name]) in values) is wanted
 
 

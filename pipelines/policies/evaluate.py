@@ -6,7 +6,7 @@ then the higher priority, then the order in which the sets were made and the rul
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -18,14 +18,13 @@ from pipelines.policies.problems import Problems
 from pipelines.policies.rules import Decided, Rule, read_rules
 from synthralos.domain.findings import Decision
 from synthralos.domain.flags import place
-from synthralos.domain.overlays import NO_DEMANDS
+from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.policies import UNRULED, PolicySet, Reason, Ruling
 
 log = logging.getLogger(__name__)
 
 _SEVERITY = {decision: number for number, decision in enumerate(Decision)}
 _TENANTS_KEPT = 4_096
-
 
 _CONTRADICTION = "policies contradict one another"
 _MOST_NAMED = 5
@@ -34,15 +33,24 @@ _MOST_NAMED = 5
 _MOST_TOLD = 300
 """Characters of the condition that decided."""
 
-_Matched = tuple[PolicySet, Rule, str | None]
-"""A rule that matched, or that could not be asked, and then why."""
+_COMBINATIONS_KEPT = 1_024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Compiled:
+    """`allowing`: what is told of the rules that stop no job."""
+
     policy: PolicySet
     rules: tuple[Rule, ...]
     index: RuleIndex
+    allowing: Mapping[Rule, Reason]
+
+
+_Matched = tuple[_Compiled, Rule, str | None]
+"""A rule that matched, or that could not be asked, and then why."""
+
+_Demands = tuple[Overlay, Rule | None, str]
+"""What rules demand together; the first one with which nothing is left that all of them allow, and what is not."""
 
 
 class CompiledPolicies:
@@ -52,6 +60,7 @@ class CompiledPolicies:
         ordered = sorted(policies, key=lambda each: (-each.width, -each.priority, each.id))
         self._sets = [_compiled(policy) for policy in ordered if policy.enabled and policy.share > 0]
         self._of = lru_cache(_TENANTS_KEPT)(self._applicable)
+        self._demands = lru_cache(_COMBINATIONS_KEPT)(_together)
 
     def __bool__(self) -> bool:
         """Whether there is anything to ask."""
@@ -66,12 +75,12 @@ class CompiledPolicies:
                 continue
             matched = _matched(compiled, facts)
             if compiled.policy.shadow:
-                shadows += [_ruling(matched, facts)] if matched else []
+                shadows += [self._ruling(matched, facts)] if matched else []
             else:
                 found += matched
         if not found and not shadows:
             return UNRULED
-        return _ruling(found, facts, tuple(shadows))
+        return self._ruling(found, facts, tuple(shadows))
 
     def explain(self, facts: Facts) -> list[dict[str, Any]]:
         """Each rule of each set that is meant for the job: whether it matched, and what was seen."""
@@ -88,6 +97,23 @@ class CompiledPolicies:
             for compiled in self._of(facts["organization"], facts["workspace"])
             for rule in compiled.rules
         ]
+
+    def _ruling(self, found: Sequence[_Matched], facts: Facts, shadows: tuple[Ruling, ...] = ()) -> Ruling:
+        """What the rules decide together. The one after which nothing is left that all of them allow denies the job."""
+        overlay, last, why = self._demands(tuple(rule for _, rule, error in found if error is None))
+        reasons, seconds, approvals = list[Reason](), 0.0, list[str]()
+        for compiled, rule, error in found:
+            if error is not None:
+                reasons.append(_unasked(compiled.policy, rule, error))
+                continue
+            decided = rule.decided(facts)
+            if rule is last:
+                decided = replace(decided, decision=Decision.DENY, text=f"{_CONTRADICTION}: {why}{_with(reasons)}")
+            seconds = max(seconds, decided.seconds)
+            approvals += decided.approvals
+            reasons.append(_reason(compiled, rule, decided, facts))
+        decision = max((reason.decision for reason in reasons), key=_SEVERITY.__getitem__, default=Decision.ALLOW)
+        return Ruling(decision, tuple(reasons), overlay, seconds, tuple(dict.fromkeys(approvals)), shadows)
 
     def _applicable(self, organization: str, workspace: str) -> tuple[_Compiled, ...]:
         return tuple(each for each in self._sets if _is_meant_for(each.policy, organization, workspace))
@@ -106,7 +132,12 @@ def _compiled(policy: PolicySet) -> _Compiled:
         log.error(
             "policy set %s (%s): %s %s; the rule is left out", policy.name, policy.id, problem.path, problem.problem
         )
-    return _Compiled(policy, rules, RuleIndex([rule.condition.needs for rule in rules]))
+    allowing = {
+        rule: _plain(policy, rule, rule.always)
+        for rule in rules
+        if rule.always is not None and rule.always.decision is Decision.ALLOW
+    }
+    return _Compiled(policy, rules, RuleIndex([rule.condition.needs for rule in rules]), allowing)
 
 
 def _matched(compiled: _Compiled, facts: Facts) -> list[_Matched]:
@@ -115,37 +146,31 @@ def _matched(compiled: _Compiled, facts: Facts) -> list[_Matched]:
         rule = compiled.rules[number]
         try:
             if rule.condition.holds(facts):
-                found.append((compiled.policy, rule, None))
+                found.append((compiled, rule, None))
         except Exception as error:  # noqa: BLE001 - the edge to what people wrote: it says itself what becomes of a job
-            found.append((compiled.policy, rule, f"{type(error).__name__}: {error}"[:200]))
+            found.append((compiled, rule, f"{type(error).__name__}: {error}"[:200]))
     return found
 
 
-def _ruling(found: Sequence[_Matched], facts: Facts, shadows: tuple[Ruling, ...] = ()) -> Ruling:
-    """What the rules decide together. The one after which nothing is left that all of them allow denies the job."""
-    reasons, overlay, seconds, approvals, why = [], NO_DEMANDS, 0.0, list[str](), None
-    for policy, rule, error in found:
-        if error is not None:
-            reasons.append(_unasked(policy, rule, error))
-            continue
-        decided = rule.decided(facts)
+def _together(rules: tuple[Rule, ...]) -> _Demands:
+    overlay, last, why = NO_DEMANDS, None, ""
+    for rule in rules:
         overlay = overlay.merged(rule.overlay)
-        if why is None and (why := overlay.impossible()) is not None:
-            decided = replace(decided, decision=Decision.DENY, text=f"{_CONTRADICTION}: {why}{_with(reasons)}")
-        seconds = max(seconds, decided.seconds)
-        approvals += decided.approvals
-        reasons.append(_reason(policy, rule, decided, facts))
-    decision = max((reason.decision for reason in reasons), key=_SEVERITY.__getitem__, default=Decision.ALLOW)
-    return Ruling(decision, tuple(reasons), overlay, seconds, tuple(dict.fromkeys(approvals)), shadows)
+        if last is None and (found := overlay.impossible()) is not None:
+            last, why = rule, found
+    return overlay, last, why
 
 
-def _reason(policy: PolicySet, rule: Rule, decided: Decided, facts: Facts) -> Reason:
-    actions, condition = tuple(action.name for action in rule.actions), ""
-    if decided.decision is not Decision.ALLOW:
-        condition = rule.condition.why(facts, policy.organization is not None)[:_MOST_TOLD]
-    return Reason(
-        policy.id, policy.name, policy.version, rule.id, decided.decision, decided.text, actions, None, condition
-    )
+def _reason(compiled: _Compiled, rule: Rule, decided: Decided, facts: Facts) -> Reason:
+    if decided.decision is Decision.ALLOW:
+        return compiled.allowing.get(rule) or _plain(compiled.policy, rule, decided)
+    condition = rule.condition.why(facts, compiled.policy.organization is not None)[:_MOST_TOLD]
+    return replace(_plain(compiled.policy, rule, decided), condition=condition)
+
+
+def _plain(policy: PolicySet, rule: Rule, decided: Decided) -> Reason:
+    actions = tuple(action.name for action in rule.actions)
+    return Reason(policy.id, policy.name, policy.version, rule.id, decided.decision, decided.text, actions)
 
 
 def _with(reasons: Sequence[Reason]) -> str:

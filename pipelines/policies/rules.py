@@ -30,9 +30,9 @@ class Decided:
     approvals: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A rule that can be asked. `on_error`: what becomes of a job that it cannot be asked about.
+    """A rule that can be asked; compared by identity. `on_error`: what becomes of a job that it cannot be asked about.
 
     `always`: what it decides where that is the same for all jobs that it matches.
     """
@@ -68,7 +68,9 @@ def read_document(document: Any) -> tuple[Rule, ...]:
         problems.add("policy", "is no object", "send a policy set: a name and rules")
         problems.raise_any()
     for name in document.keys() - _SET:
-        problems.add(f"{name:.80}", "is no member of a policy set", f"use {', '.join(sorted(_SET))}")
+        problems.add(
+            f"{name:.80}" or "policy", f"{shown(name)} is no member of a policy set", f"use {', '.join(sorted(_SET))}"
+        )
     _members(document, problems)
     found = read_rules(document.get("rules"), problems)
     problems.raise_any()
