@@ -13,7 +13,7 @@ TIER = "tier:"
 
 
 class Wrong(StrEnum):
-    """What may be wrong with an alias: its name, that no target is there, a target, or that it leads back to itself."""
+    """What may be wrong with an alias: its name, that it has no target, one of them, or that it leads back to it."""
 
     NAME = "name"
     NOTHING = "nothing"

@@ -97,6 +97,22 @@ def test_a_quality_table_of_ones_own_decides_where_jobs_go(database: Database, t
     assert first == ["sandbox/large@us", "sandbox/small@us"]
 
 
+def test_aliases_of_the_database_are_in_force_and_one_that_broke_stops_nothing(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path / "catalog.toml", 1_000)
+    live, configuration = kept(database, path), Configuration(database)
+    configuration.set_alias("mine", ["sandbox/one"], ANN)
+    configuration.set_alias("broken", ["sandbox/gone"], ANN)
+    live.read()
+    assert [d.id for d in live.current.catalog.matching("mine")] == ["sandbox/one@us"]
+    assert live.current.catalog.matching("broken") == ()
+    assert "broken[0]" in caplog.text
+    configuration.set_deployment("sandbox/gone@us", ENTRY, ANN)
+    live.read()
+    assert [d.id for d in live.current.catalog.matching("broken")] == ["sandbox/gone@us"]
+
+
 def test_the_environment_wins_over_the_database(database: Database) -> None:
     live = kept(database, track_model_costs=True)
     Configuration(database).set_flag(Flag.TRACK_MODEL_COSTS, FlagState(False), ANN)
@@ -233,6 +249,19 @@ def test_what_was_changed_before_a_worker_starts_holds_for_its_first_job(place: 
     Configuration(place.store.database).set_limits(AccountPlan.PRO, {"prompt_characters": 20}, ANN)
     with live_worker(place):
         assert place.run(new_job("word " * 50))["state"] == State.DENIED
+
+
+def test_a_worker_sends_jobs_where_a_new_alias_says(place: WorkerPlace) -> None:
+    with live_worker(place) as (live, configuration, _):
+        configuration.set_alias("mine", ["sandbox/large"], ANN)
+        live.read()
+        assert place.run(new_job(model="mine"))["result"]["deployment"] == "sandbox/large@us"
+
+
+def test_other_processes_find_out_about_aliases(database: Database) -> None:
+    with watching(database, every=0.01) as live:
+        Configuration(database).set_alias("mine", ["sandbox/large"], ANN)
+        live.until(lambda config: config.catalog.knows("mine"))
 
 
 def test_without_cost_tracking_tokens_are_recorded_and_money_is_not(place: WorkerPlace) -> None:
