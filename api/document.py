@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
+from api.v1.budgets import BudgetIn, RaiseIn
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.dead_letter_views import OperationIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
@@ -24,6 +25,7 @@ _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
+    BudgetIn, RaiseIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView)
 

@@ -65,3 +65,19 @@ def capped(
         return request
     limit = min(output, deployment.max_output)
     return Request(request.model, {**request.body, "max_output_tokens": limit}, request.provider_options)
+
+
+def most_of_call(
+    request: Request,
+    deployment: Deployment,
+    counter: TokenCounter,
+    price: Price | None,
+    tier: ServiceTier = ServiceTier.STANDARD,
+) -> Decimal | None:
+    """USD that the call may cost at most by the `price` in force; None where that is unknown."""
+    if price is None:
+        return None
+    answer = min(request.max_output_tokens or deployment.max_output, deployment.max_output)
+    prompt = min(billed_at_most(request, counter, deployment.model), deployment.context_window)
+    bound = dearest(deployment, price, prompt, tier)
+    return (prompt * bound.input + answer * bound.output) / MILLION

@@ -19,6 +19,7 @@ from synthralos.config.credentials import Credentials
 from synthralos.config.quality import read_quality
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.domain.aliases import AliasError, Aliases, Wrong, alias_errors
+from synthralos.domain.budgets import Budgets
 from synthralos.domain.deployments import Catalog, Deployment, names_of
 from synthralos.domain.flags import FLAGS, Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN
@@ -226,6 +227,7 @@ class KeptConfig(LiveConfig):
             self._quality,
             stored.policies,
             aliases,
+            Budgets(stored.budgets),
         )
 
 

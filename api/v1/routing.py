@@ -45,7 +45,7 @@ class ExclusionView(View):
 
 
 class RouteView(View):
-    """Where a job would go. Every deployment of the catalog is there: as a step (at flex, as two), or as an exclusion."""
+    """Where a job would go. Every deployment of the catalog is there: as a step (at flex: two), or as an exclusion."""
 
     account_plan: Annotated[str, Field(description="of the job's organization")]
     strategy: Annotated[str | None, Field(description="what ordered the steps; null: there are none")]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
 from pipelines.flow.breakers import Breakers
@@ -15,7 +16,7 @@ from pipelines.providers.protocol import Call
 from pipelines.providers.table import service_tiers
 from pipelines.route.filters import closed_to
 from pipelines.route.service_tiers import FLEX_SECONDS
-from pipelines.spending import capped
+from pipelines.spending import capped, most_of_call
 from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
@@ -107,10 +108,32 @@ class Calls:
         return self._stages().config.catalog.get(step.deployment)
 
     def start(self, work: Work, step: Step, deployment: Deployment) -> Start:
-        """What is written before the call."""
+        """What is written before the call. Budgets hold what it may cost at most; it costs nobody else."""
         job = work.job
-        grounds = self._stages().grounds.of(job)
-        return Start(job, job.attempts + 1, deployment, step.estimated_cost, work.plan, grounds)
+        stages = self._stages()
+        charges = stages.config.budgets.of(job)
+        reserved = self._worst(work, deployment, step.service_tier) if charges else step.estimated_cost
+        return Start(job, job.attempts + 1, deployment, reserved, work.plan, stages.grounds.of(job), charges)
+
+    def cheaper(self, work: Work, deployment: Deployment) -> int | None:
+        """The plan's step whose call may cost most, of those that may cost less than at `deployment`."""
+        now = work.plan.current
+        most = self._worst(work, deployment, ServiceTier.STANDARD if now is None else now.service_tier)
+        found: list[tuple[Decimal, int]] = []
+        for cursor, step in enumerate(work.plan.steps):
+            other = self.deployment(step)
+            if other is None or self._breakers.shuts_off(other) or closed_to(work.job.constraints, other) is not None:
+                continue
+            worst = self._worst(work, other, step.service_tier)
+            if worst is not None and (most is None or worst < most):
+                found.append((worst, -cursor))
+        return -max(found)[1] if found else None
+
+    def _worst(self, work: Work, deployment: Deployment, tier: ServiceTier) -> Decimal | None:
+        """USD that the call may cost at most; None where the price is unknown."""
+        request = self._request(work, deployment, tier) or _asked(work)
+        price = deployment.price and deployment.price.at(self._now())
+        return most_of_call(request, deployment, self._counter, price, tier)
 
     def started(self, work: Work, start: Start) -> None:
         """The start is written: the claim is held, and the attempt open."""
@@ -120,7 +143,10 @@ class Calls:
         self._stages().retries.called(start.deployment.id)
         step = work.plan.current
         tier = ServiceTier.STANDARD if step is None else step.service_tier
-        work.attempt = OpenAttempt(start.attempt_no, start.deployment, self._clock(), service_tier=tier)
+        charged = bool(start.charges)
+        work.attempt = OpenAttempt(
+            start.attempt_no, start.deployment, self._clock(), service_tier=tier, charged=charged
+        )
 
     def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
         """Begin the call of the open attempt; see `Provider.begin`."""

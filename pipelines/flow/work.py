@@ -42,7 +42,10 @@ class Ending:
 
 @dataclass(slots=True)
 class OpenAttempt:
-    """An attempt that is booked and whose end is not written. `began` is by the monotonic clock."""
+    """An attempt that is booked and whose end is not written. `began` is by the monotonic clock.
+
+    `charged`: budgets hold something for it.
+    """
 
     number: int
     deployment: Deployment
@@ -50,6 +53,7 @@ class OpenAttempt:
     end: AttemptEnd | None = None
     tap: Tap | None = None
     service_tier: ServiceTier = ServiceTier.STANDARD
+    charged: bool = False
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from synthralos.config.credentials import Credentials
 from synthralos.config.quality import built_in_quality
 from synthralos.domain.abuse_patterns import Pattern
 from synthralos.domain.aliases import Aliases
+from synthralos.domain.budgets import NO_BUDGETS, Budgets
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
@@ -55,6 +56,7 @@ class Config:
     quality: QualityTable = field(default_factory=built_in_quality)
     policies: tuple[PolicySet, ...] = ()
     aliases: Aliases = field(default_factory=dict)
+    budgets: Budgets = NO_BUDGETS
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

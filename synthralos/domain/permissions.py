@@ -24,6 +24,8 @@ class Permission(StrEnum):
     WRITE_POLICIES = "policies:write"
     READ_SCHEDULES = "schedules:read"
     WRITE_SCHEDULES = "schedules:write"
+    READ_BUDGETS = "budgets:read"
+    WRITE_BUDGETS = "budgets:write"
     READ_AUDIT = "audit:read"
     READ_KEYS = "keys:read"
     WRITE_KEYS = "keys:write"
@@ -47,6 +49,7 @@ _VIEWS = frozenset(
         Permission.READ_DEPLOYMENTS,
         Permission.READ_LIMITS,
         Permission.READ_SCHEDULES,
+        Permission.READ_BUDGETS,
     }
 )
 _SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS, Permission.WRITE_SCHEDULES}
