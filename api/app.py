@@ -22,6 +22,7 @@ from api.room import Room
 from api.v1 import (
     audit,
     breakers,
+    budgets,
     costs,
     dead_letters,
     deployments,
@@ -69,8 +70,8 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     )
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
-        jobs, events, operations, keys, flags, limits, deployments, breakers, costs, dead_letters, policies, audit,
-        traces, routing, health, metrics,
+        jobs, events, operations, keys, flags, limits, deployments, breakers, budgets, costs, dead_letters, policies,
+        audit, traces, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

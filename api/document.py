@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
+from api.v1.budgets import BudgetIn, RaiseIn
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.views import ProblemDocument, Receipt, Receipts
@@ -16,6 +17,7 @@ from synthralos.config.catalog import DeploymentEntry
 
 _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
+    BudgetIn, RaiseIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts)
 

@@ -31,6 +31,7 @@ from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import TERMINAL
 from synthralos.store.admin.audit import Audit
 from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.admin.budgets import BudgetStore
 from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
@@ -98,6 +99,7 @@ class Room:
         self.audit = Audit(core.database)
         self.breakers = BreakerStore(core.database)
         self.bulk = BulkOperations(core.database)
+        self.budgets = BudgetStore(core.database)
         self.costs = Costs(core.database)
         self.dead_letters = DeadLetters(core.database)
         self._checks = CatalogChecks(core.catalog)

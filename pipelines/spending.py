@@ -46,3 +46,13 @@ def capped(request: Request, deployment: Deployment, max_cost: Decimal, counter:
         return request
     limit = min(output, deployment.max_output)
     return Request(request.model, {**request.body, "max_output_tokens": limit}, request.provider_options)
+
+
+def worst_cost(request: Request, deployment: Deployment, counter: TokenCounter) -> Decimal | None:
+    """USD that the call may cost at most; None where the price is unknown."""
+    price = deployment.price
+    if price is None:
+        return None
+    answer = min(request.max_output_tokens or deployment.max_output, deployment.max_output)
+    prompt = min(billed_at_most(request, counter), deployment.context_window)
+    return (prompt * price.dearest_input + answer * price.output) / MILLION

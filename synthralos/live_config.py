@@ -18,6 +18,7 @@ from synthralos.config.config import Config, GuardActions
 from synthralos.config.credentials import Credentials
 from synthralos.config.quality import read_quality
 from synthralos.config.settings import Settings, SettingsError
+from synthralos.domain.budgets import Budgets
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.flags import FLAGS, Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN
@@ -189,6 +190,7 @@ class KeptConfig(LiveConfig):
             self._patterns,
             self._quality,
             stored.policies,
+            Budgets(stored.budgets),
         )
 
 

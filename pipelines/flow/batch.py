@@ -101,7 +101,8 @@ class BatchRunner:
             self._breakers.unused(running.work.job.id)
             self._registry.leave(running)
         else:
-            running.work.failure = self._runner.refusal(result)
+            # The budget is asked again by the runner, which knows what to do about it.
+            self._breakers.unused(running.work.job.id)
             self._runner.take_over(running)
 
     def _answered(self, running: RunningJob, deployment: Deployment, answer: Reply | Failure) -> None:

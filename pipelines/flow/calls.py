@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
 from pipelines.flow.breakers import Breakers
@@ -12,7 +13,7 @@ from pipelines.guard.private_data import kinds_to_redact
 from pipelines.privacy.redaction import redact
 from pipelines.providers.protocol import Call
 from pipelines.route.filters import closed_to
-from pipelines.spending import capped
+from pipelines.spending import capped, worst_cost
 from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
@@ -89,10 +90,30 @@ class Calls:
         """The step's deployment, if the catalog (still) has it."""
         return self._stages().config.catalog.get(step.deployment)
 
-    @staticmethod
-    def start(work: Work, step: Step, deployment: Deployment) -> Start:
-        """What is written before the call."""
-        return Start(work.job, work.job.attempts + 1, deployment, step.estimated_cost, work.plan)
+    def start(self, work: Work, step: Step, deployment: Deployment) -> Start:
+        """What is written before the call. Budgets hold what it may cost at most; it costs nobody else."""
+        job = work.job
+        charges = self._stages().config.budgets.of(job)
+        reserved = self._worst(work, deployment) if charges else step.estimated_cost
+        return Start(job, job.attempts + 1, deployment, reserved, work.plan, charges)
+
+    def cheaper(self, work: Work, deployment: Deployment) -> int | None:
+        """The plan's step whose call may cost most, of those that may cost less than at `deployment`."""
+        most = self._worst(work, deployment)
+        found: list[tuple[Decimal, int]] = []
+        for cursor, step in enumerate(work.plan.steps):
+            other = self.deployment(step)
+            if other is None or self._breakers.shuts_off(other) or closed_to(work.job.constraints, other) is not None:
+                continue
+            worst = self._worst(work, other)
+            if worst is not None and (most is None or worst < most):
+                found.append((worst, -cursor))
+        return -max(found)[1] if found else None
+
+    def _worst(self, work: Work, deployment: Deployment) -> Decimal | None:
+        """USD that the call may cost at most; None where the price is unknown."""
+        request = self._request(work, deployment) or _asked(work)
+        return worst_cost(request, deployment, self._counter)
 
     def started(self, work: Work, start: Start) -> None:
         """The start is written: the claim is held, and the attempt open."""
@@ -100,7 +121,7 @@ class Calls:
         job.claim, job.attempts, job.stage = job.claim.taken(), start.attempt_no, Stage.EXECUTE
         work.stored = start.plan, job.verdict
         self._stages().retries.called(start.deployment.id)
-        work.attempt = OpenAttempt(start.attempt_no, start.deployment, self._clock())
+        work.attempt = OpenAttempt(start.attempt_no, start.deployment, self._clock(), charged=bool(start.charges))
 
     def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
         """Begin the call of the open attempt; see `Provider.begin`."""

@@ -21,6 +21,7 @@ from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, Next, Work, ending_of
 from pipelines.heal.protocol import Case, NextDeployment
 from synthralos.domain.attempts import PastAttempt, Reply
+from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event, FailureFields, Healed
 from synthralos.domain.failures import Failure, FailureClass
@@ -41,6 +42,12 @@ _PAUSE = (0.5, 2.0)
 
 _LONGEST_PAUSES = 4
 """How often the pause doubles: a crowd that waits for one deployment must not keep the database busy."""
+
+LOOK_AGAIN = 600.0
+"""Seconds after which a job that waits for its budget's next period looks again: it may have been raised."""
+
+_SPREAD = 5.0
+"""Seconds over which those who wait for the same moment come back."""
 
 T = TypeVar("T")
 Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
@@ -206,8 +213,7 @@ class JobRunner:
         left = self._calls.seconds_left(work)
         if left <= CLOCKS_APART:
             return await self._leave(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
-        doubled = 2 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
-        pause = min(max(seconds, random.uniform(*_PAUSE) * doubled), left)
+        pause = min(max(seconds, self._pause(work)), left)
         return await self._leave(work, Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure))
 
     async def _call_deployment(self, running: RunningJob) -> Next | Ending:
@@ -223,8 +229,7 @@ class JobRunner:
         start = self._calls.start(work, *found)
         started = await self._writer.start(start)
         if isinstance(started, Refused):
-            work.failure = self.refusal(started)
-            return Next.AGAIN
+            return self._refused(work, start.deployment, started)
         if started is not Written.DONE:
             return Next.LEFT
         self._calls.started(work, start)
@@ -238,6 +243,27 @@ class JobRunner:
             return self._calls.success(work, answer)
         work.failure = answer
         return Next.AGAIN
+
+    def _refused(self, work: Work, deployment: Deployment, refused: Refused) -> Next | Ending:
+        """A budget has no room for the call: what the job does instead."""
+        failure = self.refusal(refused)
+        if refused.at_limit is AtLimit.CHEAPER and (cursor := self._calls.cheaper(work, deployment)) is not None:
+            self._breakers.unused(work.job.id)
+            work.job.plan = work.plan.at(cursor)
+            work.span("budget", self._now(), passed_over=failure.message, deployment=deployment.id)
+            return Next.AGAIN
+        if not refused.full:  # as soon as calls under way are settled there may be room
+            return Ending(Transition.PARK, Stage.EXECUTE, delay=self._pause(work), failure=failure)
+        if refused.at_limit is AtLimit.PARK and refused.seconds is not None:
+            pause = min(refused.seconds + random.uniform(0, _SPREAD), LOOK_AGAIN, self._calls.seconds_left(work))
+            return Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure)
+        work.failure = failure
+        return Next.AGAIN
+
+    def _pause(self, work: Work) -> float:
+        """Seconds until a job that has to wait for others looks again, the longer the more often it did."""
+        doubled = 2 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
+        return min(random.uniform(*_PAUSE) * doubled, self._calls.seconds_left(work))
 
     async def _heal_job(self, work: Work, failure: Failure) -> Next:
         job = work.job
@@ -289,4 +315,4 @@ class JobRunner:
     @staticmethod
     def refusal(refused: Refused) -> Failure:
         """What a job fails with whose start was refused."""
-        return Failure(FailureClass.BUDGET, f"the budget {refused.budget} has no room for the call")
+        return Failure(FailureClass.BUDGET, f"the budget {refused.budget} {refused.why}")

@@ -109,6 +109,7 @@ class Settling:
             spans=[*work.spans, *conclusion],
             events=tuple(work.events),
             compared=work.compared,
+            charged=attempt is not None and attempt.charged,
         )
 
     async def bury(self, work: Work, error: Exception) -> None:
@@ -137,7 +138,7 @@ class Settling:
         if attempt is None:
             yield bare
             return
-        bare = replace(bare, deployment=attempt.deployment)
+        bare = replace(bare, deployment=attempt.deployment, charged=attempt.charged)
         if attempt.end is not None:
             yield replace(bare, attempt=_figures(attempt.end))
         yield replace(bare, attempt=_nothing_known(attempt))

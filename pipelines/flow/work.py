@@ -40,12 +40,16 @@ class Ending:
 
 @dataclass(slots=True)
 class OpenAttempt:
-    """An attempt that is booked and whose end is not written. `began` is by the monotonic clock."""
+    """An attempt that is booked and whose end is not written. `began` is by the monotonic clock.
+
+    `charged`: budgets hold something for it.
+    """
 
     number: int
     deployment: Deployment
     began: float
     end: AttemptEnd | None = None
+    charged: bool = False
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from synthralos.config.credentials import Credentials
 from synthralos.config.quality import built_in_quality
 from synthralos.domain.abuse_patterns import Pattern
+from synthralos.domain.budgets import NO_BUDGETS, Budgets
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
@@ -52,6 +53,7 @@ class Config:
     patterns: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     quality: QualityTable = field(default_factory=built_in_quality)
     policies: tuple[PolicySet, ...] = ()
+    budgets: Budgets = NO_BUDGETS
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def limits_of(self, plan: str) -> PlanLimits:

@@ -87,8 +87,21 @@ class Buried(Lost):
     kind = "buried"
 
 
+class BudgetAlert(Payload):
+    """With this job's call, a budget has come to one of its thresholds; told once a period."""
+
+    kind = "budget_alert"
+
+    budget: Annotated[str, Field(description="its name")]
+    budget_id: str
+    subject: Annotated[str, Field(description="whose spending it is")]
+    percent: Annotated[int, Field(description="the threshold, in percent of the limit")]
+    limit_usd: str
+    spent_usd: Annotated[str, Field(description="spent in the period, with what may have been billed")]
+
+
 EVENTS: Mapping[str, type[Payload]] = {
-    model.kind: model for model in (Healed, Cancelled, Retried, Rerouted, Lost, Isolated, Buried)
+    model.kind: model for model in (Healed, Cancelled, Retried, Rerouted, Lost, Isolated, Buried, BudgetAlert)
 }
 """Every kind of event, with what it says."""
 

@@ -22,6 +22,8 @@ class Permission(StrEnum):
     WRITE_FLAGS = "flags:write"
     READ_POLICIES = "policies:read"
     WRITE_POLICIES = "policies:write"
+    READ_BUDGETS = "budgets:read"
+    WRITE_BUDGETS = "budgets:write"
     READ_AUDIT = "audit:read"
     READ_KEYS = "keys:read"
     WRITE_KEYS = "keys:write"
@@ -38,7 +40,15 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_VIEWS = frozenset({Permission.READ_JOBS, Permission.READ_METRICS, Permission.READ_DEPLOYMENTS, Permission.READ_LIMITS})
+_VIEWS = frozenset(
+    {
+        Permission.READ_JOBS,
+        Permission.READ_METRICS,
+        Permission.READ_DEPLOYMENTS,
+        Permission.READ_LIMITS,
+        Permission.READ_BUDGETS,
+    }
+)
 _SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS}
 _OPERATES = _SERVES | {
     Permission.RETRY_JOBS,

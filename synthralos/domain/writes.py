@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from synthralos.domain.attempts import AttemptEnd
+from synthralos.domain.budgets import NO_CHARGES, AtLimit, Charge
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
 from synthralos.domain.findings import Verdict
@@ -26,9 +27,17 @@ class Written(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A start that was not written: `budget` names the budget that has no room for it. The claim still holds."""
+    """A start that was not written: `budget` names the budget that has no room for it. The claim still holds.
+
+    `seconds` until its next period, None where there is none. `full`: what was spent leaves no room for the call; else
+    it has only to wait for calls under way to be settled.
+    """
 
     budget: str
+    at_limit: AtLimit = AtLimit.DENY
+    seconds: float | None = None
+    full: bool = True
+    why: str = "has no room for the call"
 
 
 StartResult = Written | Refused
@@ -36,13 +45,17 @@ StartResult = Written | Refused
 
 @dataclass(slots=True)
 class Start:
-    """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD."""
+    """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD.
+
+    `charges` are the budgets that have to have room for that.
+    """
 
     job: Job
     attempt_no: int
     deployment: Deployment
     reserved: Decimal | None
     plan: RoutingPlan
+    charges: tuple[Charge, ...] = NO_CHARGES
 
 
 @dataclass(slots=True)
@@ -52,6 +65,7 @@ class Settlement:
     `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt`, a call to
     `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is. `exported`: the
     trace of a job that is analyzed is owed to the exporters. `compared`: its prompt was, and this is kept of it.
+    `charged`: budgets hold something for the attempt.
     """
 
     job: Job
@@ -70,6 +84,7 @@ class Settlement:
     spans: Sequence[Span] = ()
     events: Sequence[Event] = ()
     compared: ComparedPrompt | None = None
+    charged: bool = False
 
     @property
     def state(self) -> State:

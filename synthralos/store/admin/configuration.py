@@ -9,9 +9,11 @@ import sqlalchemy as sa
 
 from synthralos.domain.account_plans import AccountPlan
 from synthralos.domain.audit import Act
+from synthralos.domain.budgets import Budget
 from synthralos.domain.flags import Flag, FlagState
 from synthralos.domain.policies import PolicySet
 from synthralos.store.admin.audit import By, Change, record
+from synthralos.store.admin.budgets import read_budgets
 from synthralos.store.admin.changing import changing, upsert
 from synthralos.store.admin.policies import read_policies
 from synthralos.store.sql.database import Database
@@ -40,6 +42,7 @@ class Stored:
     deployments: Mapping[str, Set[dict[str, Any]]]
     own_limits: Mapping[str, Set[dict[str, Any]]] = field(default_factory=dict)
     policies: tuple[PolicySet, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
 NOTHING_STORED = Stored(0, {}, {}, {})
@@ -90,8 +93,8 @@ class Configuration:
             own = {
                 row.organization: _set(row, row.limits) for row in connection.execute(sa.select(organization_limits))
             }
-            policies = read_policies(connection)
-        return Stored(version, flags, limits, entries, own, policies)
+            policies, budgets = read_policies(connection), read_budgets(connection)
+        return Stored(version, flags, limits, entries, own, policies, budgets)
 
     def set_flag(self, flag: Flag, state: FlagState, by: By) -> None:
         """Have the flag stand so."""

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.sql.expression import FromClause
 
 from synthralos.domain.attempts import Billed, Outcome
+from synthralos.store.queue.budgets import HeldMoney
 from synthralos.store.queue.rows import END_COLUMNS, SETTLE_COLUMNS, counted_apart, usual
 from synthralos.store.sql.recordset import encode_rows, insert_ignoring, recordset
-from synthralos.store.sql.types import Id, utcnow, word
+from synthralos.store.sql.types import Id, id_text, utcnow, word
 from synthralos.store.tables import attempts, open_jobs
 
 WAS = ("in_flight", "attempts", "entry_key", "reserved_picousd", "started_at")
@@ -67,7 +68,7 @@ def correct_lost(dialect: str) -> Any:
 def lost_ends(dialect: str) -> Any:
     """When attempts were written off that are still; its parameter `rows` holds settlements' rows."""
     rows = recordset(dialect, "rows", SETTLE_COLUMNS)
-    return sa.select(attempts.c.ended_at).where(
+    return sa.select(id_text(attempts.c.job_id), attempts.c.attempt_no, attempts.c.ended_at).where(
         attempts.c.job_id == rows.c.id,
         attempts.c.attempt_no == rows.c.attempt_no,
         attempts.c.outcome == word(Outcome.LOST),
@@ -79,6 +80,7 @@ class Ledger:
 
     def __init__(self, dialect: str) -> None:
         self._lose = _lose(dialect)
+        self._money = HeldMoney(dialect)
 
     def write_off(self, connection: sa.Connection, job_ids: Sequence[str]) -> None:
         """Book the attempts in flight of these jobs as lost, and maybe billed.
@@ -87,6 +89,7 @@ class Ledger:
         """
         if job_ids:
             connection.execute(self._lose, {"rows": encode_rows({"id": job_id} for job_id in job_ids)})
+            self._money.lose(connection, job_ids)
 
 
 def _lose(dialect: str) -> sa.Insert:

@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import CTE
 from synthralos.store.queue.appended import APPENDED
 from synthralos.store.queue.ledger import book_ends
 from synthralos.store.queue.rows import SETTLE_COLUMNS, START_COLUMNS
-from synthralos.store.queue.statements import fence, keep_results, move_jobs, start_jobs, was
+from synthralos.store.queue.statements import fence, keep_results, lock_jobs, move_jobs, start_jobs, was
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.notices import told_beside
 from synthralos.store.sql.prepared import Prepared
@@ -29,6 +29,10 @@ class PostgresWrites:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lock, self._start_within = lock_jobs(_PG), _start()
+        self._settle_within = {
+            (last, whole): _statement(last, whole) for last in (True, False) for whole in (True, False)
+        }
         self._start = Prepared(_start())
         self._finish = {whole: Prepared(_finish(whole)) for whole in (True, False)}
         self._move = {whole: Prepared(_move(whole)) for whole in (True, False)}
@@ -36,6 +40,21 @@ class PostgresWrites:
     def start(self, worker_id: str, rows: Sequence[Row]) -> set[int]:
         """Attempts of one worker begin."""
         return self._run(self._start, {"rows": encode_rows(rows), "worker": worker_id})
+
+    def lock(self, connection: sa.Connection, worker_id: str, rows: Sequence[Row]) -> set[int]:
+        """Lock the jobs of which attempts are to begin within the caller's transaction."""
+        return set(connection.execute(self._lock, {"rows": encode_rows(rows), "worker": worker_id}).scalars())
+
+    def start_within(self, connection: sa.Connection, worker_id: str, rows: Sequence[Row]) -> set[int]:
+        """Attempts of one worker begin within the caller's transaction."""
+        return set(connection.execute(self._start_within, {"rows": encode_rows(rows), "worker": worker_id}).scalars())
+
+    def settle_within(
+        self, connection: sa.Connection, rows: Sequence[Row], beside: dict[str, list[Row]], *, last: bool
+    ) -> set[int]:
+        """Jobs end (`last`) or go on within the caller's transaction."""
+        parameters = _parameters(rows, beside)
+        return {row[0] for row in connection.execute(self._settle_within[last, len(parameters) > 1], parameters)}
 
     def finish(self, rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
         """Jobs end."""
@@ -46,14 +65,21 @@ class PostgresWrites:
         return self._settle(self._move, rows, beside)
 
     def _settle(self, statements: dict[bool, Prepared], rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
-        whole = any(beside.values())
-        parameters = {"rows": encode_rows(rows)}
-        if whole:
-            parameters.update({name: encode_rows(more) for name, more in beside.items()})
-        return self._run(statements[whole], parameters)
+        parameters = _parameters(rows, beside)
+        return self._run(statements[len(parameters) > 1], parameters)
 
     def _run(self, statement: Prepared, parameters: dict[str, str]) -> set[int]:
         return {row[0] for row in statement.run(self._database, parameters)}
+
+
+def _parameters(rows: Sequence[Row], beside: dict[str, list[Row]]) -> dict[str, str]:
+    """With what is beside the rows, where there is anything: only then the whole statement is needed."""
+    more = {name: encode_rows(each) for name, each in beside.items()} if any(beside.values()) else {}
+    return {"rows": encode_rows(rows), **more}
+
+
+def _statement(last: bool, whole: bool) -> Any:
+    return _finish(whole) if last else _move(whole)
 
 
 def _start() -> Any:

@@ -5,11 +5,15 @@ if the claim was lost meanwhile.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
-from synthralos.domain.writes import Settlement, Start, StartResult, Written
+import sqlalchemy as sa
+
+from synthralos.domain.writes import Refused, Settlement, Start, StartResult, Written
 from synthralos.store.queue.appended import APPENDED
+from synthralos.store.queue.budgets import End, HeldMoney
 from synthralos.store.queue.content import CatalogEntries, StoredPlans
 from synthralos.store.queue.ledger import correct_lost, lost_ends
 from synthralos.store.queue.postgres_writes import PostgresWrites
@@ -29,6 +33,20 @@ class Writes(Protocol):
 
     def start(self, worker_id: str, rows: Sequence[Row]) -> set[int]:
         """Attempts of one worker begin."""
+        ...
+
+    def lock(self, connection: sa.Connection, worker_id: str, rows: Sequence[Row]) -> set[int]:
+        """Lock the jobs of which attempts are to begin within the caller's transaction."""
+        ...
+
+    def start_within(self, connection: sa.Connection, worker_id: str, rows: Sequence[Row]) -> set[int]:
+        """Attempts of one worker begin within the caller's transaction."""
+        ...
+
+    def settle_within(
+        self, connection: sa.Connection, rows: Sequence[Row], beside: dict[str, list[Row]], *, last: bool
+    ) -> set[int]:
+        """Jobs end (`last`) or go on within the caller's transaction."""
         ...
 
     def finish(self, rows: Sequence[Row], beside: dict[str, list[Row]]) -> set[int]:
@@ -51,6 +69,7 @@ class Settlements:
         self._entries = CatalogEntries(database)
         self._writes: Writes = PostgresWrites(database) if database.dialect == "postgresql" else SqliteWrites(database)
         self._correct, self._lost_ends = correct_lost(database.dialect), lost_ends(database.dialect)
+        self._money = HeldMoney(database.dialect)
         self._in_doubt: set[tuple[str, int, int]] = set()
 
     def start(self, starts: Sequence[Start]) -> list[StartResult]:
@@ -62,11 +81,31 @@ class Settlements:
         self._plans.store(start.plan for start in starts)
         self._entries.store(start.deployment for start in starts)
         won: set[int] = set()
+        refused: dict[int, Refused] = {}
         for worker_id, numbered in _by_worker(starts):
-            won |= self._start(worker_id, numbered)
-        return [*_written(len(starts), won)]
+            charged = [each for each in numbered if each[1].charges]
+            free = [each for each in numbered if not each[1].charges] if charged else numbered
+            if free:
+                won |= self._start(free, lambda rows, worker=worker_id: self._writes.start(worker, rows))  # type: ignore[misc]
+            if charged:
+                begin = partial(self._start_charged, worker_id, charged, refused)
+                won |= self._start(charged, begin)
+        return [refused.get(no) or written for no, written in enumerate(_written(len(starts), won))]
 
-    def _start(self, worker_id: str, numbered: Sequence[tuple[int, Start]]) -> set[int]:
+    def _start_charged(
+        self, worker_id: str, charged: Sequence[tuple[int, Start]], refused: dict[int, Refused], rows: Sequence[Row]
+    ) -> set[int]:
+        """Attempts begin for which budgets have room; the refusals of the others are added to `refused`."""
+        with self._database.transaction() as connection:
+            fenced = self._writes.lock(connection, worker_id, rows)
+            reservation = self._money.reserve(connection, [each for each in charged if each[0] in fenced])
+            admitted = [row for row in rows if row["no"] in fenced - reservation.refused.keys()]
+            won = self._writes.start_within(connection, worker_id, admitted) if admitted else set()
+            self._money.hold(connection, reservation, won)
+        refused.update(reservation.refused)
+        return won
+
+    def _start(self, numbered: Sequence[tuple[int, Start]], begin: Callable[[Sequence[Row]], set[int]]) -> set[int]:
         marks = {_mark(start) for _, start in numbered}
         doubtful = marks & self._in_doubt
         rows = [
@@ -74,7 +113,7 @@ class Settlements:
             for no, start in numbered
         ]
         try:
-            won = self._writes.start(worker_id, rows)
+            won = begin(rows)
         except Exception as error:
             if is_transient(error):
                 self._in_doubt |= marks
@@ -91,13 +130,29 @@ class Settlements:
         rows = [settle_row(no, s) for no, s in enumerate(settlements)]
         won: set[int] = set()
         for write, last in ((self._writes.finish, True), (self._writes.move, False)):
-            numbers = [no for no, s in enumerate(settlements) if ends(s) is last]
-            if numbers:
-                beside = self._appended([(no, settlements[no]) for no in numbers])
-                beside["notices"] = [notice._asdict() for notice in notices]
-                won |= write([rows[no] for no in numbers], beside)
-        self._correct_lost([rows[no] for no, s in enumerate(settlements) if no not in won and s.attempt is not None])
+            numbered = [(no, s) for no, s in enumerate(settlements) if ends(s) is last]
+            free = [(no, s) for no, s in numbered if not s.charged]
+            if free:
+                won |= write([rows[no] for no, _ in free], self._beside(free, notices))
+            if len(free) < len(numbered):
+                won |= self._settle_charged([each for each in numbered if each[1].charged], rows, notices, last)
+        self._correct_lost([(rows[no], s) for no, s in enumerate(settlements) if no not in won and s.attempt])
         return _written(len(settlements), won)
+
+    def _settle_charged(
+        self, charged: Sequence[tuple[int, Settlement]], rows: Sequence[Row], notices: Sequence[Notice], last: bool
+    ) -> set[int]:
+        """The same for jobs whose calls budgets hold something for, which is settled with them."""
+        with self._database.transaction() as connection:
+            mine = [rows[no] for no, _ in charged]
+            won = self._writes.settle_within(connection, mine, self._beside(charged, notices), last=last)
+            self._money.settle(connection, [_end(s) for no, s in charged if no in won and s.attempt is not None])
+        return won
+
+    def _beside(self, numbered: Sequence[tuple[int, Settlement]], notices: Sequence[Notice]) -> dict[str, list[Row]]:
+        beside = self._appended(numbered)
+        beside["notices"] = [notice._asdict() for notice in notices]
+        return beside
 
     def _appended(self, numbered: Sequence[tuple[int, Settlement]]) -> dict[str, list[Row]]:
         return {
@@ -105,16 +160,19 @@ class Settlements:
             for name, table in APPENDED.items()
         }
 
-    def _correct_lost(self, rows: Sequence[Row]) -> None:
+    def _correct_lost(self, late: Sequence[tuple[Row, Settlement]]) -> None:
         """After the jobs: whoever took a job from its worker has written its attempt off in the same transaction."""
-        if not rows:
+        if not late:
             return
-        lost = {"rows": encode_rows(rows)}
+        lost = {"rows": encode_rows(row for row, _ in late)}
         with self._database.transaction() as connection:
-            ends = list(connection.execute(self._lost_ends, lost).scalars())
-            if ends:
+            found = connection.execute(self._lost_ends, lost).all()
+            if found:
                 connection.execute(self._correct, lost)
-                unsum(connection, ends)
+                corrected = {(row.job_id, row.attempt_no) for row in found}
+                ends = [_end(settlement) for _, settlement in late]
+                self._money.settle(connection, [end for end in ends if end[:2] in corrected])
+                unsum(connection, [row.ended_at for row in found])
 
 
 def _by_worker(items: Sequence[_Item]) -> Iterator[tuple[str, list[tuple[int, _Item]]]]:
@@ -122,6 +180,12 @@ def _by_worker(items: Sequence[_Item]) -> Iterator[tuple[str, list[tuple[int, _I
     for no, item in enumerate(items):
         groups[item.job.claim.worker_id].append((no, item))
     yield from groups.items()
+
+
+def _end(settlement: Settlement) -> End:
+    attempt = settlement.attempt
+    assert attempt is not None
+    return End(settlement.job.id, attempt.attempt_no, attempt.billed, attempt.cost)
 
 
 def _mark(start: Start) -> tuple[str, int, int]:

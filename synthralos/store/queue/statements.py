@@ -7,8 +7,8 @@ from sqlalchemy.sql.expression import FromClause
 
 from synthralos.domain.states import Stage, State
 from synthralos.store.queue.ledger import WAS
-from synthralos.store.queue.rows import usual
-from synthralos.store.sql.recordset import insert_ignoring
+from synthralos.store.queue.rows import START_COLUMNS, usual
+from synthralos.store.sql.recordset import insert_ignoring, recordset
 from synthralos.store.sql.types import by_id_alone, one_of, utc_in, utcnow, word
 from synthralos.store.tables import CARRIED, open_jobs, processes, results
 
@@ -33,6 +33,14 @@ def worker_is(*states: str) -> sa.ColumnElement[bool]:
     """The worker named by the parameter `worker` is in one of these states; it may have been declared lost."""
     worker = sa.bindparam("worker", type_=processes.c.id.type)
     return sa.exists().where(processes.c.id == worker, one_of(processes.c.state, states))
+
+
+def lock_jobs(dialect: str) -> Any:
+    """The numbers of the starts (`START_COLUMNS`) whose claim holds; their jobs are locked by id."""
+    rows = recordset(dialect, "rows", START_COLUMNS)
+    joined = rows.join(open_jobs, sa.and_(*fence(rows, starts=True)))
+    query = sa.select(rows.c.no).select_from(joined).where(worker_is("running", "draining"))
+    return query.order_by(open_jobs.c.id).with_for_update(of=open_jobs)
 
 
 def start_jobs(rows: FromClause) -> sa.Update:

@@ -28,7 +28,6 @@ POOLS = {"write": (2, 2), "read": (4, 0), "quick": (6, 0)}
 
 
 _REPORTS = {
-    "enable_seqscan": "on",
     "enable_hashjoin": "on",
     "enable_mergejoin": "on",
     "plan_cache_mode": "force_custom_plan",
@@ -133,7 +132,7 @@ class Database:
 
     @contextmanager
     def report(self) -> Iterator[sa.Connection]:
-        """A transaction that reads one state of many rows: the planner may scan and hash here, and plans anew."""
+        """A transaction that reads one state of many rows: the planner may hash and merge here, and plans anew."""
         if self.dialect == "sqlite":
             with self.snapshot() as connection:
                 yield connection
@@ -152,7 +151,7 @@ class Database:
 
 
 def let_plan(connection: sa.Connection) -> None:
-    """For the rest of this transaction, let PostgreSQL's planner choose any way to the rows, with time to go it."""
+    """For the rest of this transaction, let PostgreSQL's planner join many rows in any way, with time for it."""
     chosen = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _REPORTS.items())
     connection.exec_driver_sql(f"SELECT {chosen}")
 

@@ -3,6 +3,7 @@
 from synthralos.store.tables.admin import api_keys, leaders, organizations, processes
 from synthralos.store.tables.base import metadata
 from synthralos.store.tables.breakers import breaker_changes, breakers
+from synthralos.store.tables.budgets import budget_holds, budget_uses, budgets
 from synthralos.store.tables.bulk import bulk_operations
 from synthralos.store.tables.configuration import (
     audit_log,
@@ -30,6 +31,9 @@ __all__ = [
     "audit_log",
     "breaker_changes",
     "breakers",
+    "budget_holds",
+    "budget_uses",
+    "budgets",
     "bulk_operations",
     "catalog_entries",
     "config_version",

@@ -1,0 +1,328 @@
+"""Money that is held for calls: reserved when they start, settled when they end, in the same transactions.
+
+Who locks, locks jobs first, then attempts, then what is used of budgets in the order of (budget, subject, period). So
+nobody waits in a circle, and whoever has a budget's row locked knows what is left of it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from synthralos.domain.attempts import Billed
+from synthralos.domain.budgets import Budget
+from synthralos.domain.events import BudgetAlert, Event
+from synthralos.domain.writes import Refused, Start
+from synthralos.store.admin.budgets import read_budgets
+from synthralos.store.queue.appended import EVENTS, event_row
+from synthralos.store.sql.recordset import Row, encode_rows, insert_ignoring, recordset
+from synthralos.store.sql.types import Id, Money, UtcTime, encode_money, encode_time, id_text, utcnow, word
+from synthralos.store.tables import attempts, budget_holds, budget_uses, jobs, open_jobs
+
+OPEN, MAYBE = "open", "maybe"
+ZERO = Decimal(0)
+
+Key = tuple[str, str, datetime]
+"""Budget id, subject, beginning of the period."""
+
+_KEY = {"budget_id": Id, "subject": sa.Text(), "since": UtcTime()}
+_USE = {**_KEY, "held": Money(), "maybe": Money(), "spent": Money(), "alerted": sa.Integer()}
+_HOLD = {**_KEY, "job_id": Id, "attempt_no": sa.Integer(), "amount": Money(), "fate": sa.Text()}
+
+
+class End(NamedTuple):
+    """How a call ended for its money: billed or not, and at what cost in USD where that is known."""
+
+    job_id: str
+    attempt_no: int
+    billed: Billed
+    cost: Decimal | None
+
+
+class Hold(NamedTuple):
+    """What one budget holds for one call."""
+
+    job_id: str
+    attempt_no: int
+    key: Key
+    amount: Decimal
+    fate: str
+
+
+@dataclass(slots=True)
+class _Use:
+    """A locked row of what was used."""
+
+    held: Decimal
+    maybe: Decimal
+    spent: Decimal
+    alerted: int
+
+    @property
+    def gone(self) -> Decimal:
+        """What is not to be had back: spent, or perhaps so."""
+        return self.spent + self.maybe
+
+
+class Reservation(NamedTuple):
+    """Which starts have room, by number; the others' refusals; and what is to be written for those that do start."""
+
+    refused: dict[int, Refused]
+    holds: dict[int, list[Hold]]
+    uses: dict[Key, _Use]
+
+
+class HeldMoney:
+    """Reserves and settles within the caller's transaction."""
+
+    def __init__(self, dialect: str) -> None:
+        self._new_uses = _new_uses(dialect)
+        self._new_holds = _new_holds(dialect)
+        self._lock = _lock(dialect)
+        self._write = _write(dialect)
+        self._drop, self._keep = _drop(dialect), _keep(dialect)
+        self._insert_events = EVENTS.insert(dialect)
+
+    def reserve(self, connection: sa.Connection, starts: Sequence[tuple[int, Start]]) -> Reservation:
+        """Look which of the starts have room, in their order; their jobs are locked. `hold` writes it down.
+
+        A start that was written before (its commit was in doubt) holds what it needs already.
+        """
+        now = connection.execute(sa.select(utcnow())).scalar_one()
+        budgets = _current(connection, starts)
+        written = {(hold.job_id, hold.attempt_no) for hold in _holds(connection, [s.job.id for _, s in starts])}
+        wanted = {no: _wanted(start, budgets, now) for no, start in starts}
+        uses = self._locked(connection, {key for keys in wanted.values() for key in keys}, create=True)
+        refused: dict[int, Refused] = {}
+        holds: dict[int, list[Hold]] = {}
+        for no, start in starts:
+            if (start.job.id, start.attempt_no) in written:
+                continue
+            no_room = _no_room(start.reserved, wanted[no], uses, budgets, now)
+            if no_room is not None:
+                refused[no] = no_room
+                continue
+            assert start.reserved is not None or not wanted[no]
+            for key in wanted[no]:
+                uses[key].held += start.reserved or ZERO
+            held = [Hold(start.job.id, start.attempt_no, key, start.reserved or ZERO, OPEN) for key in wanted[no]]
+            holds[no] = held
+        return Reservation(refused, holds, uses)
+
+    def hold(self, connection: sa.Connection, reservation: Reservation, started: set[int]) -> None:
+        """Write down what is held for the starts that were written."""
+        for no, holds in reservation.holds.items():
+            if no not in started:
+                for hold in holds:
+                    reservation.uses[hold.key].held -= hold.amount
+        kept = [hold for no in sorted(started & reservation.holds.keys()) for hold in reservation.holds[no]]
+        if kept:
+            connection.execute(self._new_holds, {"rows": encode_rows(_hold_row(hold) for hold in kept)})
+            self._store(connection, reservation.uses)
+
+    def settle(self, connection: sa.Connection, ends: Iterable[End]) -> None:
+        """Calls have ended: what was held for them is spent, freed, or stays as perhaps spent."""
+        by_attempt = {(end.job_id, end.attempt_no): end for end in ends}
+        found = _holds(connection, sorted({job_id for job_id, _ in by_attempt}))
+        holds = [hold for hold in found if (hold.job_id, hold.attempt_no) in by_attempt]
+        if not holds:
+            return
+        uses = self._locked(connection, {hold.key for hold in holds})
+        over: list[Hold] = []
+        unsure: list[Hold] = []
+        for hold in holds:
+            left = _settled(uses[hold.key], hold, by_attempt[hold.job_id, hold.attempt_no])
+            (over if left is None else unsure).append(hold if left is None else left)
+        for statement, changed in ((self._drop, over), (self._keep, unsure)):
+            if changed:
+                connection.execute(statement, {"rows": encode_rows(_hold_row(hold) for hold in changed)})
+        self._alert(connection, uses, holds)
+        self._store(connection, uses)
+
+    def lose(self, connection: sa.Connection, job_ids: Sequence[str]) -> None:
+        """Calls of these jobs were written off: what is held for them is perhaps spent."""
+        found = [hold for hold in _holds(connection, job_ids) if hold.fate == OPEN]
+        self.settle(connection, [End(hold.job_id, hold.attempt_no, Billed.MAYBE, None) for hold in found])
+
+    def _locked(self, connection: sa.Connection, keys: set[Key], *, create: bool = False) -> dict[Key, _Use]:
+        rows = {"rows": encode_rows(_key_row(key) for key in sorted(keys))}
+        if create and keys:
+            connection.execute(self._new_uses, rows)
+        found = connection.execute(self._lock, rows).all() if keys else []
+        return {(r.budget_id, r.subject, r.since): _Use(r.held, r.maybe, r.spent, r.alerted) for r in found}
+
+    def _store(self, connection: sa.Connection, uses: Mapping[Key, _Use]) -> None:
+        rows = [
+            {
+                **_key_row(key),
+                "held": encode_money(use.held),
+                "maybe": encode_money(use.maybe),
+                "spent": encode_money(use.spent),
+                "alerted": use.alerted,
+            }
+            for key, use in sorted(uses.items(), key=lambda item: item[0])
+        ]
+        connection.execute(self._write, {"rows": encode_rows(rows)})
+
+    def _alert(self, connection: sa.Connection, uses: Mapping[Key, _Use], holds: Sequence[Hold]) -> None:
+        """Tell of thresholds that were passed, with the job by which they were."""
+        budgets = {b.id: b for b in read_budgets(connection, sorted({hold.key[0] for hold in holds}))}
+        now = connection.execute(sa.select(utcnow())).scalar_one()
+        rows = []
+        for hold in holds:
+            use, budget = uses[hold.key], budgets.get(hold.key[0])
+            percent = 0 if budget is None else _passed(budget, use, now)
+            if budget is not None and percent > use.alerted:
+                use.alerted = percent
+                rows.append((hold, _alert_event(budget, hold, use, percent, now)))
+        if rows:
+            owners = _organizations(connection, sorted({hold.job_id for hold, _ in rows}))
+            events = [event_row(h.job_id, owners[h.job_id], event) for h, event in rows if h.job_id in owners]
+            connection.execute(self._insert_events, {"rows": encode_rows(events)})
+
+
+def orphans(connection: sa.Connection, limit: int) -> list[End]:
+    """Ends of calls for which money is still held: somebody settled them who knew nothing of budgets."""
+    hold, job, end = budget_holds.c, open_jobs.c, attempts.c
+    under_way = sa.exists().where(job.id == hold.job_id, job.in_flight, job.attempts == hold.attempt_no)
+    joined = budget_holds.join(attempts, sa.and_(end.job_id == hold.job_id, end.attempt_no == hold.attempt_no))
+    query = sa.select(id_text(hold.job_id), hold.attempt_no, end.billed, end.cost_picousd).select_from(joined)
+    query = query.where(hold.fate == word(OPEN), ~under_way).order_by(hold.job_id).limit(limit)
+    return [End(r.job_id, r.attempt_no, Billed(r.billed), r.cost_picousd) for r in connection.execute(query)]
+
+
+def _current(connection: sa.Connection, starts: Sequence[tuple[int, Start]]) -> dict[str, Budget]:
+    """The budgets as they are now: a worker may not have heard of a change yet."""
+    ids = {charge.budget.id for _, start in starts for charge in start.charges}
+    return {budget.id: budget for budget in read_budgets(connection, sorted(ids))}
+
+
+def _wanted(start: Start, budgets: Mapping[str, Budget], now: datetime) -> list[Key]:
+    known = [(budgets[charge.budget.id], charge.subject) for charge in start.charges if charge.budget.id in budgets]
+    return [(budget.id, subject, budget.period.since(now)) for budget, subject in known]
+
+
+def _no_room(
+    amount: Decimal | None, keys: Sequence[Key], uses: Mapping[Key, _Use], budgets: Mapping[str, Budget], now: datetime
+) -> Refused | None:
+    """The first budget without room for that amount; of a cost that nobody knows none can be sure."""
+    for key in keys:
+        budget, use = budgets[key[0]], uses[key]
+        limit, until = budget.limit_at(now), budget.period.until(now)
+        if amount is not None and use.gone + use.held + amount <= limit:
+            continue
+        full = amount is None or use.gone + amount > limit
+        why = "cannot hold a call whose price is unknown" if amount is None else "has no room for the call"
+        seconds = None if until is None or amount is None else (until - now).total_seconds()
+        if amount is not None and amount > limit:
+            seconds, why = None, "is smaller than what the call may cost"
+        return Refused(budget.name, budget.at_limit, seconds, full, why)
+    return None
+
+
+def _settled(use: _Use, hold: Hold, end: End) -> Hold | None:
+    """Change what is used by the end of the call; what is still held for it."""
+    if hold.fate == OPEN:
+        use.held -= hold.amount
+    else:
+        use.maybe -= hold.amount
+    if end.billed is Billed.NO:
+        return None
+    if end.billed is Billed.YES and end.cost is not None:
+        use.spent += end.cost
+        return None
+    amount = hold.amount if end.cost is None else end.cost
+    use.maybe += amount
+    return hold._replace(amount=amount, fate=MAYBE)
+
+
+def _passed(budget: Budget, use: _Use, now: datetime) -> int:
+    limit = budget.limit_at(now)
+    return max((each for each in budget.alerts if use.gone * 100 >= limit * each), default=0)
+
+
+def _alert_event(budget: Budget, hold: Hold, use: _Use, percent: int, now: datetime) -> Event:
+    told = BudgetAlert(
+        budget=budget.name,
+        budget_id=budget.id,
+        subject=hold.key[1],
+        percent=percent,
+        limit_usd=format(budget.limit_at(now), "f"),
+        spent_usd=format(use.gone, "f"),
+    )
+    return Event.of(told, "budgets")
+
+
+def _organizations(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, str]:
+    query = sa.select(id_text(jobs.c.id), jobs.c.organization).where(jobs.c.id.in_(job_ids))
+    return {row.id: row.organization for row in connection.execute(query)}
+
+
+def _holds(connection: sa.Connection, job_ids: Sequence[str]) -> list[Hold]:
+    c = budget_holds.c
+    query = sa.select(id_text(c.job_id), c.attempt_no, id_text(c.budget_id), c.subject, c.since, c.amount_picousd)
+    query = query.add_columns(c.fate).where(c.job_id.in_(job_ids)).order_by(c.job_id, c.attempt_no, c.budget_id)
+    return [
+        Hold(r.job_id, r.attempt_no, (r.budget_id, r.subject, r.since), r.amount_picousd, r.fate)
+        for r in connection.execute(query)
+    ]
+
+
+def _key_row(key: Key) -> Row:
+    return {"budget_id": key[0], "subject": key[1], "since": encode_time(key[2])}
+
+
+def _hold_row(hold: Hold) -> Row:
+    end = {"job_id": hold.job_id, "attempt_no": hold.attempt_no, "amount": encode_money(hold.amount), "fate": hold.fate}
+    return {**_key_row(hold.key), **end}
+
+
+def _new_uses(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _KEY)
+    zero = sa.literal_column("0")
+    names = [*_KEY, "held_picousd", "maybe_picousd", "spent_picousd", "alerted"]
+    return insert_ignoring(dialect, budget_uses, names, sa.select(*(rows.c[n] for n in _KEY), zero, zero, zero, zero))
+
+
+def _new_holds(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _HOLD)
+    names = [*_KEY, "job_id", "attempt_no", "amount_picousd", "fate"]
+    return insert_ignoring(dialect, budget_holds, names, sa.select(*(rows.c[name] for name in _HOLD)))
+
+
+def _same(rows: Any, table: sa.Table, names: Iterable[str]) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == rows.c[name] for name in names]
+
+
+def _lock(dialect: str) -> Any:
+    rows, use = recordset(dialect, "rows", _KEY), budget_uses.c
+    query = sa.select(
+        id_text(use.budget_id), use.subject, use.since, use.held_picousd.label("held"),
+        use.maybe_picousd.label("maybe"), use.spent_picousd.label("spent"), use.alerted,
+    )  # fmt: skip
+    query = query.select_from(rows.join(budget_uses, sa.and_(*_same(rows, budget_uses, _KEY))))
+    return query.order_by(use.budget_id, use.subject, use.since).with_for_update(of=budget_uses)
+
+
+def _write(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _USE)
+    values = {f"{name}_picousd": rows.c[name] for name in ("held", "maybe", "spent")}
+    update = sa.update(budget_uses).where(*_same(rows, budget_uses, _KEY))
+    return update.values(**values, alerted=rows.c.alerted)
+
+
+_HOLDS_KEY = ("job_id", "attempt_no", "budget_id")
+
+
+def _drop(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _HOLD)
+    return sa.delete(budget_holds).where(sa.exists().where(*_same(rows, budget_holds, _HOLDS_KEY)))
+
+
+def _keep(dialect: str) -> Any:
+    rows = recordset(dialect, "rows", _HOLD)
+    update = sa.update(budget_holds).where(*_same(rows, budget_holds, _HOLDS_KEY))
+    return update.values(amount_picousd=rows.c.amount, fate=rows.c.fate)
