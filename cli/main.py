@@ -9,6 +9,7 @@ import typer
 from cli import (
     audit,
     breakers,
+    budgets,
     check,
     costs,
     dead_letters,
@@ -55,6 +56,7 @@ app.add_typer(flags.app, name="flags")
 app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(breakers.app, name="breakers")
+app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(policies.app, name="policies")
 app.add_typer(migrate.app, name="migrate")
