@@ -10,6 +10,7 @@ from cli import (
     aliases,
     audit,
     breakers,
+    budgets,
     check,
     costs,
     dead_letters,
@@ -59,6 +60,7 @@ app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(aliases.app, name="aliases")
 app.add_typer(breakers.app, name="breakers")
+app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")
 app.add_typer(policies.app, name="policies")

@@ -24,6 +24,7 @@ from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
 from synthralos.store.admin.processes import Leadership, Processes
+from synthralos.store.queue.budgets import OrphanedHolds
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.leading import Lead
 from synthralos.store.retention.cost_sums import CostSums
@@ -48,6 +49,9 @@ KEEP_FIRINGS = 90 * DAY
 SUM_COSTS_EVERY = 60.0
 """Seconds between looks for an hour of the ledger that is over."""
 
+SETTLE_BUDGETS_EVERY = 60.0
+"""Seconds between looks for money that budgets hold for calls which have ended."""
+
 HOURS_A_ROUND = 24
 """Hours of the ledger that are summed before it is asked again whether this process leads."""
 
@@ -66,6 +70,7 @@ class SchedulerProcess:
         self._outages = core.outages
         self._processes = Processes(core.database)
         self._housekeeping = Housekeeping(core.database)
+        self._held_money = OrphanedHolds(core.database)
         self._cost_sums = CostSums(core.database)
         self._sweeper = Sweeper(
             core.database,
@@ -109,6 +114,7 @@ class SchedulerProcess:
         self._add(scheduler, "bulk operations", self._bulk.round, BULK_EVERY)
         self._add(scheduler, "firing_ends", self._schedules.looks.look, LOOK_EVERY)
         self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
+        self._add(scheduler, "budgets", self._settle_budgets, SETTLE_BUDGETS_EVERY)
         self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
         scheduler.start()
         self._scheduler = scheduler
@@ -228,6 +234,11 @@ class SchedulerProcess:
             if self._cost_sums.round(HOURS_A_ROUND) < HOURS_A_ROUND:
                 return True
         return False
+
+    def _settle_budgets(self) -> bool:
+        if self.leads:
+            self._held_money.settle()
+        return self.leads
 
     def _term(self) -> int | None:
         return self._identity[1].term if self._identity else None

@@ -48,8 +48,12 @@ class BudgetIn(Closed):
     user: Annotated[Name | None, Field(description="for this one alone; with its organization")] = None
     alerts: Annotated[
         list[Annotated[int, Field(ge=1, le=1000)]],
-        Field(max_length=10, description="percentages of the limit that are told of, once a period"),
-    ] = list(DEFAULT_ALERTS)
+        Field(
+            default_factory=lambda: list(DEFAULT_ALERTS),
+            max_length=10,
+            description="percentages of the limit that are told of, once a period; [80, 100] where left out",
+        ),
+    ]
     reason: Reason = ""
 
 
@@ -201,7 +205,7 @@ def _budget(budget_id: str, wanted: BudgetIn) -> Budget:
         for name in ("workspace", "user"):
             if getattr(wanted, name) is not None:
                 raise invalid_field(name, "stands without its organization", "name the organization, too")
-    if wanted.period == Period.TOTAL and wanted.at_limit == AtLimit.PARK:
+    if wanted.period == "total" and wanted.at_limit == "park":
         raise invalid_field("at_limit", "has nothing to wait for: `total` has no next period", "send deny or cheaper")
     return Budget(
         budget_id,

@@ -269,7 +269,7 @@ class JobRunner:
 
     def _pause(self, work: Work) -> float:
         """Seconds until a job that has to wait for others looks again, the longer the more often it did."""
-        doubled = 2 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
+        doubled = 2.0 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
         return min(random.uniform(*_PAUSE) * doubled, self._calls.seconds_left(work))
 
     async def _heal_job(self, work: Work, failure: Failure) -> Next:

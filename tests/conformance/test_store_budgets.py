@@ -17,7 +17,7 @@ from synthralos.domain.states import Transition
 from synthralos.domain.writes import Refused, Settlement, StartResult, Written
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.budgets import BudgetStore
-from synthralos.store.queue.budgets import HeldMoney, orphans
+from synthralos.store.queue.budgets import OrphanedHolds
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import budget_holds
 from tests.fakes.jobs import attempt_end, new_job, settlement, start
@@ -190,8 +190,7 @@ def test_what_somebody_settled_who_knew_nothing_of_budgets_is_freed(store: Store
     running = store.claimed()
     begin(store, running, small)
     store.settle(replace(over(job), charged=False))
-    with store.database.transaction() as connection:
-        HeldMoney(store.database.dialect).settle(connection, orphans(connection, 10))
+    assert [OrphanedHolds(store.database).settle() for _ in range(2)] == [1, 0]
     assert used(store, small) == (CENT, 0, CENT / 2)
 
 

@@ -14,6 +14,7 @@ from synthralos.config.config import Config
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
 from synthralos.core import Core, direct_rings
+from synthralos.domain.budgets import NO_BUDGETS, Budgets
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.flags import Flags
 from synthralos.domain.ids import new_id
@@ -68,6 +69,7 @@ class WorkerPlace:
         limits: Mapping[str, PlanLimits] = DEFAULT_LIMITS,
         policies: tuple[PolicySet, ...] = (),
         flags: Flags | None = None,
+        budgets: Budgets = NO_BUDGETS,
         **settings: Any,
     ) -> Core:
         """A core on the place's database and bus."""
@@ -78,7 +80,7 @@ class WorkerPlace:
         doorbell = BrokerDoorbell(broker, chosen.broker_namespace)
         credentials = Credentials.from_settings(chosen, {}, catalog)
         flags = flags or Flags(overrides=chosen.flag_overrides)
-        live = LiveConfig(Config(catalog, credentials, flags, limits, policies=policies))
+        live = LiveConfig(Config(catalog, credentials, flags, limits, policies=policies, budgets=budgets))
         direct = direct_rings(self.store.database, chosen)
         core = Core(chosen, self.store.database, self.bus, broker, doorbell, live, direct=direct)
         self._stack.callback(broker.close)

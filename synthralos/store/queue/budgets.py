@@ -18,6 +18,7 @@ from synthralos.domain.events import BudgetAlert, Event
 from synthralos.domain.writes import Refused, Start
 from synthralos.store.admin.budgets import read_budgets
 from synthralos.store.queue.appended import EVENTS, event_row
+from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import Row, encode_rows, insert_ignoring, recordset
 from synthralos.store.sql.types import Id, Money, UtcTime, encode_money, encode_time, id_text, utcnow, word
 from synthralos.store.tables import attempts, budget_holds, budget_uses, jobs, open_jobs
@@ -184,8 +185,24 @@ class HeldMoney:
             connection.execute(self._insert_events, {"rows": encode_rows(events)})
 
 
-def orphans(connection: sa.Connection, limit: int) -> list[End]:
-    """Ends of calls for which money is still held: somebody settled them who knew nothing of budgets."""
+class OrphanedHolds:
+    """Money that is still held for calls that have ended: who settled them knew of no budgets."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._money = HeldMoney(database.dialect)
+
+    def settle(self, limit: int = 1000) -> int:
+        """Settle up to `limit` of them by what the ledger says; how many there were."""
+        with self._database.snapshot() as connection:
+            found = _orphans(connection, limit)
+        if found:
+            with self._database.transaction() as connection:
+                self._money.settle(connection, found)
+        return len(found)
+
+
+def _orphans(connection: sa.Connection, limit: int) -> list[End]:
     hold, job, end = budget_holds.c, open_jobs.c, attempts.c
     under_way = sa.exists().where(job.id == hold.job_id, job.in_flight, job.attempts == hold.attempt_no)
     joined = budget_holds.join(attempts, sa.and_(end.job_id == hold.job_id, end.attempt_no == hold.attempt_no))
@@ -282,7 +299,7 @@ def _hold_row(hold: Hold) -> Row:
 
 def _new_uses(dialect: str) -> Any:
     rows = recordset(dialect, "rows", _KEY)
-    zero = sa.literal_column("0")
+    zero = sa.literal_column("0", sa.Integer())
     names = [*_KEY, "held_picousd", "maybe_picousd", "spent_picousd", "alerted"]
     return insert_ignoring(dialect, budget_uses, names, sa.select(*(rows.c[n] for n in _KEY), zero, zero, zero, zero))
 

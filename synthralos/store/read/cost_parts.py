@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from synthralos.domain.attempts import Billed
 from synthralos.domain.costs import Basis, Kind
 from synthralos.domain.states import Stage, State
-from synthralos.store.sql.types import Money, word
+from synthralos.store.sql.types import Money, by_id_alone, word
 from synthralos.store.tables import COUNTS, attempts, catalog_entries, cost_adjustments, cost_sums, jobs, results
 
 SUMMED = ("organization", "workspace", "user_id", "model", "deployment", "provider", "kind", "basis")
@@ -101,7 +101,9 @@ def sums(span: str) -> Part:
 
 
 def _tenant(job: Any) -> dict[str, Any]:
-    return {"organization": job.organization, "workspace": job.workspace, "user_id": job.user_id}
+    """As expressions: the way to what ended lately is its time, not all the jobs that a tenant ever had."""
+    names = ("organization", "workspace", "user_id")
+    return {name: by_id_alone(job[name]) for name in names}
 
 
 def _part(said: dict[str, Any], counted: dict[str, Any]) -> Part:
