@@ -34,7 +34,7 @@ class StepView(View):
     deployment: str
     reason: str
     estimated_cost_usd: Annotated[Usd | None, Field(description="of one call; null: its price is unknown")]
-    service_tier: Annotated[str, Field(description="the provider's tier that would be asked for")] = "standard"
+    service_tier: Annotated[str, Field(description="the provider's tier that would be asked for")]
 
 
 class ExclusionView(View):
@@ -45,7 +45,7 @@ class ExclusionView(View):
 
 
 class RouteView(View):
-    """Where a job would go. Every deployment of the catalog is there: as a step (at flex: two), or as an exclusion."""
+    """Where a job would go. Every deployment is there: as a step (at flex, as two), or as an exclusion."""
 
     account_plan: Annotated[str, Field(description="of the job's organization")]
     strategy: Annotated[str | None, Field(description="what ordered the steps; null: there are none")]
@@ -75,6 +75,7 @@ def explanation_view(explained: Explanation) -> dict[str, Any]:
     body = outcome.body() if isinstance(outcome, RoutingPlan) else {"strategy": None, "steps": []}
     return {
         **body,
+        "steps": [{"service_tier": "standard", **step} for step in body["steps"]],
         "prompt_tokens": explained.tokens_in,
         "output_tokens": explained.tokens_out,
         "exclusions": [{"deployment": e.deployment, "reason": e.reason} for e in explained.exclusions],
