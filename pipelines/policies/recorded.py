@@ -6,8 +6,9 @@ from typing import Any
 
 from pipelines.policies.facts import Facts
 from pipelines.policies.fields import Source
-from synthralos.domain.findings import Verdict
+from synthralos.domain.findings import Verdict, verdict_of
 from synthralos.domain.jobs import Claim, Constraints, Job, Request, Tenant
+from synthralos.domain.policies import POLICIES
 from synthralos.domain.states import Lane, Stage
 
 
@@ -27,4 +28,9 @@ def recorded(row: Mapping[str, Any], now: datetime) -> Facts:
         run_id=row["run_id"],
         metadata=row["metadata"] or {},
     )
-    return Facts(now, Source(job, None if verdict is None else Verdict.from_json(verdict)))
+    return Facts(now, Source(job, None if verdict is None else _of_guards(Verdict.from_json(verdict))))
+
+
+def _of_guards(verdict: Verdict) -> Verdict:
+    """The verdict as policies saw it, before they added theirs."""
+    return verdict_of([finding for finding in verdict.findings if finding.guard != POLICIES])
