@@ -21,12 +21,9 @@ from synthralos.domain.jobs import Job
 from synthralos.domain.money import Costs
 from synthralos.domain.overlays import NO_DEMANDS
 from synthralos.domain.plans import RoutingPlan
-from synthralos.domain.policies import UNRULED, Reason, Ruling
+from synthralos.domain.policies import POLICIES, UNRULED, Reason, Ruling
 
 log = logging.getLogger(__name__)
-
-NAME = "policies"
-"""The name that findings carry."""
 
 _WANT_GUARD = "require_guard"
 _MOST_NAMED = 5
@@ -104,7 +101,7 @@ def denied_for_good(route: RouteStage, job: Job, failure: Failure) -> Verdict | 
     [undemanded] = route.plan([replace(job, verdict=None)])
     if not isinstance(undemanded, RoutingPlan):
         return None
-    by = [f for f in verdict.findings if f.guard == NAME and NARROWING & {*f.signals.get("actions", ())}]
+    by = [f for f in verdict.findings if f.guard == POLICIES and NARROWING & {*f.signals.get("actions", ())}]
     names = [f"policy set {f.signals['name']} version {f.signals['version']}, rule {f.signals['rule']}" for f in by]
     text = f"policies leave nothing: {failure.message} ({'; '.join(names[:_MOST_NAMED])})"
     signals = {name: by[0].signals[name] for name in ("set", "name", "version", "rule")} if by else {}
@@ -151,4 +148,4 @@ def _signals(reason: Reason, *, shadow: bool = False) -> dict[str, Any]:
 
 
 def _finding(decision: Decision, reason: str, seconds: float | None = None, **signals: object) -> Finding:
-    return Finding(NAME, decision, reason, defer_seconds=seconds, signals=signals)
+    return Finding(POLICIES, decision, reason, defer_seconds=seconds, signals=signals)

@@ -6,8 +6,9 @@ from typing import Any
 
 from pipelines.policies.facts import Facts
 from pipelines.policies.fields import Source
-from synthralos.domain.findings import Verdict
+from synthralos.domain.findings import PASSED, Verdict, verdict_of
 from synthralos.domain.jobs import UNCONSTRAINED, Claim, Constraints, Job, Request, Tenant
+from synthralos.domain.policies import POLICIES
 from synthralos.domain.states import Lane, Stage
 
 _NOBODY = Claim("", 0)
@@ -16,7 +17,7 @@ _NOBODY = Claim("", 0)
 def recorded(row: Mapping[str, Any], now: datetime) -> Facts:
     """The facts of a stored job, by its columns; its costs are not known any more."""
     job = recorded_job(row)
-    return Facts(now, Source(job, job.verdict))
+    return Facts(now, Source(job, None if job.verdict is None else guards_alone(job.verdict)))
 
 
 def recorded_job(row: Mapping[str, Any]) -> Job:
@@ -36,3 +37,10 @@ def recorded_job(row: Mapping[str, Any]) -> Job:
         run_id=row["run_id"],
         metadata=row["metadata"] or {},
     )
+
+
+def guards_alone(verdict: Verdict | None) -> Verdict:
+    """The verdict as policies saw it, without what they said and demanded themselves."""
+    if verdict is None or not verdict.findings:
+        return PASSED
+    return verdict_of([found for found in verdict.findings if found.guard != POLICIES])

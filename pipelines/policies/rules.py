@@ -68,9 +68,8 @@ def read_document(document: Any) -> tuple[Rule, ...]:
         problems.add("policy", "is no object", "send a policy set: a name and rules")
         problems.raise_any()
     for name in document.keys() - _SET:
-        problems.add(
-            f"{name:.80}" or "policy", f"{shown(name)} is no member of a policy set", f"use {', '.join(sorted(_SET))}"
-        )
+        path = f"{name:.80}" or "policy"
+        problems.add(path, f"{shown(name)} is no member of a policy set", f"use {', '.join(sorted(_SET))}")
     _members(document, problems)
     found = read_rules(document.get("rules"), problems)
     problems.raise_any()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pipelines.policies.evaluate import CompiledPolicies
 from pipelines.policies.facts import Facts
 from pipelines.policies.fields import Source
-from pipelines.policies.recorded import recorded_job
+from pipelines.policies.recorded import guards_alone, recorded_job
 from synthralos.domain.failures import Failure
 from synthralos.domain.findings import PASSED, Decision, Verdict, verdict_of
 from synthralos.domain.jobs import Job
@@ -21,9 +21,6 @@ from synthralos.domain.money import Costs
 from synthralos.domain.overlays import NO_DEMANDS
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.policies import UNRULED, PolicySet, Ruling
-
-POLICIES = "policies"
-"""The name that findings of policies carry in a recorded verdict: they are what is decided anew."""
 
 SAMPLES = 20
 """Ids of jobs that are told for one kind of change, the newest ones."""
@@ -167,7 +164,7 @@ class Simulation:
         """What policies say before and after; None where guards kept the job from them."""
         self.jobs += 1
         self.newest, self.oldest = self.newest or job.created_at, job.created_at
-        seen = _guards_alone(job.verdict)
+        seen = guards_alone(job.verdict)
         if not (seen.goes_on or seen.decision is Decision.REUSE):
             self._kept_by_guards += 1
             return None
@@ -253,7 +250,75 @@ def _pair(pair: tuple[str | None, str | None], tally: Tally) -> dict[str, Any]:
     return {"before": pair[0], "after": pair[1], **tally.to_json()}
 
 
-def _guards_alone(verdict: Verdict | None) -> Verdict:
+def _ways(self, ruled: Sequence[tuple[Job, Verdict, Ruling]]) -> list[_Way]:
+        """What becomes of the jobs under these rulings, in their order."""
+        planned = []
+        for job, seen, ruling in ruled:
+            if not _denied(ruling, seen):
+                job.verdict = seen.demanding(ruling.overlay)
+                planned.append(job)
+        outcomes = iter(self._plan(planned))
+        return [
+            _DENIED if _denied(ruling, seen) else _way(ruling.decision, next(outcomes)) for _, seen, ruling in ruled
+        ]
+
+    def _note(self, job_id: str, before: _Way, after: _Way) -> None:
+        self.going += before.goes
+        self.stopped += before.goes and not after.goes
+        self._decisions.setdefault((before.decision, after.decision), Tally()).note(job_id)
+        for way, used, spent in zip((before, after), self._used, self._spent, strict=True):
+            spent.add(way)
+            if way.deployment is not None:
+                used[way.deployment] += 1
+        moved = before.deployment != after.deployment and Decision.DENY not in (before.decision, after.decision)
+        if moved:
+            self._moves.setdefault((before.deployment, after.deployment), Tally()).note(job_id)
+        self.changed += moved or before.decision is not after.decision
+
+    def _note_rules(self, job_id: str, ruling: Ruling) -> None:
+        for reason in ruling.reasons:
+            if reason.set_id == self._draft:
+                self._rules.setdefault(reason.rule, Tally()).note(job_id)
+                self._errors[reason.rule] += reason.error is not None
+
+    def report(self) -> dict[str, Any]:
+        """What was found so far, as it is published."""
+        before, after = self._used
+        return {
+            "jobs": self.jobs,
+            "stopped_by_guards": self._kept_by_guards,
+            "changed": self.changed,
+            "stopped": self.stopped,
+            "stopped_percent": round(self.stopped_percent, 3),
+            "newest_at": self.newest,
+            "oldest_at": self.oldest,
+            "decisions": [_pair(pair, tally) for pair, tally in sorted(self._decisions.items())],
+            "deployments": [
+                {"deployment": name, "before": before[name], "after": after[name]} for name in sorted({*before, *after})
+            ],
+            "moves": [_pair(pair, tally) for pair, tally in sorted(self._moves.items(), key=lambda m: -m[1].jobs)],
+            "cost": {
+                name: {"usd": format(spent.usd, "f"), "unknown": spent.unknown}
+                for name, spent in zip(("before", "after"), self._spent, strict=True)
+            },
+            "rules": [
+                {"rule": rule, "errors": self._errors[rule], **tally.to_json()}
+                for rule, tally in sorted(self._rules.items())
+            ],
+        }
+
+
+def _together(one: Ruling, other: Ruling) -> Ruling:
+    """What the rules of both decide. Demands add up, and the severest decision wins."""
+    decision = max(one.decision, other.decision, key=_SEVERITY.index)
+    return Ruling(decision, one.reasons + other.reasons, one.overlay.merged(other.overlay))
+
+
+def _pair(pair: tuple[str | None, str | None], tally: Tally) -> dict[str, Any]:
+    return {"before": pair[0], "after": pair[1], **tally.to_json()}
+
+
+def guards_alone(verdict: Verdict | None) -> Verdict:
     """The verdict without what policies said and demanded at the time."""
     if verdict is None or not verdict.findings:
         return PASSED

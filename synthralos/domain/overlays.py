@@ -53,7 +53,7 @@ class Overlay:
     priority: Priority | None = None
 
     def merged(self, other: "Overlay") -> "Overlay":
-        """Both demands at once, never wider than either. What one alone can hold (`prefer`, `priority`): this one's."""
+        """Both demands at once, never wider than either. Where one alone can hold (`prefer`, `priority`): this one."""
         if other is NO_DEMANDS:
             return self
         if self is NO_DEMANDS:

@@ -9,6 +9,9 @@ from typing import Any
 from synthralos.domain.findings import Decision
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 
+POLICIES = "policies"
+"""The name that findings of policies carry, in the place of a guard's."""
+
 EVERYBODY = 100.0
 """Percent: the set holds for all organizations of its scope."""
 

@@ -170,6 +170,15 @@ def test_a_trial_and_a_worker_decide_alike_about_demands_that_leave_nothing(
     assert tried.reason == job["verdict"]["findings"][-1]["reason"]
 
 
+def test_a_recorded_job_has_the_facts_that_it_had_before_policies_ruled(
+    place: WorkerPlace, provider: ScriptedServer
+) -> None:
+    job = run(place, provider, policy({"action": "deny"}))
+    facts = recorded(place.store.job(job["id"]), datetime.now(UTC))
+    assert job["state"] == State.DENIED
+    assert (facts["guards_failed"], facts["verdict"]) == ([], Decision.ALLOW)
+
+
 def test_a_cost_cap_bounds_what_is_asked_for(place: WorkerPlace, provider: ScriptedServer) -> None:
     run(place, provider, policy({"action": "cap_cost", "usd": "0.002"}), job=new_job("Hello", body={}))
     [asked] = provider.asked

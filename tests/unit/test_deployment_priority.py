@@ -5,15 +5,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from pipelines.flow.deployment_slots import DeploymentSlots
-from synthralos.domain.overlays import Priority
+from synthralos.domain.deployments import Deployment
+from synthralos.domain.findings import PASSED
+from synthralos.domain.overlays import Overlay, Priority
+from tests.fakes.flow import FIRST, Hold, Scene, planned
 from tests.fakes.stage_jobs import a_deployment
 
 FULL = replace(a_deployment(), max_in_flight=1)
 
 
-async def joined(slots: DeploymentSlots, count: int) -> None:
+async def joined(slots: DeploymentSlots, count: int, deployment: Deployment = FULL) -> None:
     """So many stand in line."""
-    while slots.waiting(FULL) != count:  # noqa: ASYNC110 - each turn of the loop brings one waiter further
+    while slots.waiting(deployment) != count:  # noqa: ASYNC110 - each turn of the loop brings one waiter further
         await asyncio.sleep(0)
 
 
@@ -47,6 +50,27 @@ def test_the_higher_priority_is_served_first_and_of_one_priority_who_came_first(
         await asyncio.gather(*tasks)
         assert served == ["high", "higher", "first", "second", "low"]
         assert (slots.calls(), slots.waiting(FULL)) == (0, 0)
+
+    in_loop(todo)
+
+
+def test_the_jobs_that_policies_give_a_priority_are_called_for_in_its_order() -> None:
+    async def todo() -> None:
+        scene, hold = Scene(), Hold()
+        scene.answering = hold
+        jobs = [planned(FIRST) for _ in range(4)]
+        for job, priority in zip(jobs[1:], (Priority.LOW, None, Priority.HIGH), strict=True):
+            job.verdict = PASSED.demanding(Overlay(priority=priority))
+        first, low, usual, high = jobs
+        tasks = [asyncio.ensure_future(scene.run(first))]
+        await hold.came.wait()
+        deployment = scene.begun[0].deployment
+        for number, job in enumerate((low, usual, high), 1):
+            tasks.append(asyncio.ensure_future(scene.run(job)))
+            await joined(scene.deployments, number, deployment)
+        hold.let_go.set()
+        await asyncio.gather(*tasks)
+        assert [start.job for start in scene.begun] == [first, high, usual, low]
 
     in_loop(todo)
 
