@@ -20,6 +20,7 @@ from cli import (
     guardrails,
     jobs,
     keys,
+    ledger,
     limits,
     migrate,
     models,
@@ -59,6 +60,7 @@ app.add_typer(breakers.app, name="breakers")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(policies.app, name="policies")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)
 app.command()(processes.worker)
