@@ -21,6 +21,7 @@ from cli import (
     guardrails,
     jobs,
     keys,
+    ledger,
     limits,
     migrate,
     models,
@@ -65,6 +66,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")
 app.add_typer(policies.app, name="policies")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)
 app.command()(processes.worker)

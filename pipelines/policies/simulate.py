@@ -15,7 +15,7 @@ from pipelines.policies.facts import Facts
 from pipelines.policies.fields import Source
 from pipelines.policies.recorded import guards_alone, recorded_job
 from synthralos.domain.failures import Failure
-from synthralos.domain.findings import PASSED, Decision, Verdict, verdict_of
+from synthralos.domain.findings import Decision, Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import Costs
 from synthralos.domain.overlays import NO_DEMANDS
@@ -248,81 +248,6 @@ def _together(one: Ruling, other: Ruling) -> Ruling:
 
 def _pair(pair: tuple[str | None, str | None], tally: Tally) -> dict[str, Any]:
     return {"before": pair[0], "after": pair[1], **tally.to_json()}
-
-
-def _ways(self, ruled: Sequence[tuple[Job, Verdict, Ruling]]) -> list[_Way]:
-        """What becomes of the jobs under these rulings, in their order."""
-        planned = []
-        for job, seen, ruling in ruled:
-            if not _denied(ruling, seen):
-                job.verdict = seen.demanding(ruling.overlay)
-                planned.append(job)
-        outcomes = iter(self._plan(planned))
-        return [
-            _DENIED if _denied(ruling, seen) else _way(ruling.decision, next(outcomes)) for _, seen, ruling in ruled
-        ]
-
-    def _note(self, job_id: str, before: _Way, after: _Way) -> None:
-        self.going += before.goes
-        self.stopped += before.goes and not after.goes
-        self._decisions.setdefault((before.decision, after.decision), Tally()).note(job_id)
-        for way, used, spent in zip((before, after), self._used, self._spent, strict=True):
-            spent.add(way)
-            if way.deployment is not None:
-                used[way.deployment] += 1
-        moved = before.deployment != after.deployment and Decision.DENY not in (before.decision, after.decision)
-        if moved:
-            self._moves.setdefault((before.deployment, after.deployment), Tally()).note(job_id)
-        self.changed += moved or before.decision is not after.decision
-
-    def _note_rules(self, job_id: str, ruling: Ruling) -> None:
-        for reason in ruling.reasons:
-            if reason.set_id == self._draft:
-                self._rules.setdefault(reason.rule, Tally()).note(job_id)
-                self._errors[reason.rule] += reason.error is not None
-
-    def report(self) -> dict[str, Any]:
-        """What was found so far, as it is published."""
-        before, after = self._used
-        return {
-            "jobs": self.jobs,
-            "stopped_by_guards": self._kept_by_guards,
-            "changed": self.changed,
-            "stopped": self.stopped,
-            "stopped_percent": round(self.stopped_percent, 3),
-            "newest_at": self.newest,
-            "oldest_at": self.oldest,
-            "decisions": [_pair(pair, tally) for pair, tally in sorted(self._decisions.items())],
-            "deployments": [
-                {"deployment": name, "before": before[name], "after": after[name]} for name in sorted({*before, *after})
-            ],
-            "moves": [_pair(pair, tally) for pair, tally in sorted(self._moves.items(), key=lambda m: -m[1].jobs)],
-            "cost": {
-                name: {"usd": format(spent.usd, "f"), "unknown": spent.unknown}
-                for name, spent in zip(("before", "after"), self._spent, strict=True)
-            },
-            "rules": [
-                {"rule": rule, "errors": self._errors[rule], **tally.to_json()}
-                for rule, tally in sorted(self._rules.items())
-            ],
-        }
-
-
-def _together(one: Ruling, other: Ruling) -> Ruling:
-    """What the rules of both decide. Demands add up, and the severest decision wins."""
-    decision = max(one.decision, other.decision, key=_SEVERITY.index)
-    return Ruling(decision, one.reasons + other.reasons, one.overlay.merged(other.overlay))
-
-
-def _pair(pair: tuple[str | None, str | None], tally: Tally) -> dict[str, Any]:
-    return {"before": pair[0], "after": pair[1], **tally.to_json()}
-
-
-def guards_alone(verdict: Verdict | None) -> Verdict:
-    """The verdict without what policies said and demanded at the time."""
-    if verdict is None or not verdict.findings:
-        return PASSED
-    return verdict_of([found for found in verdict.findings if found.guard != POLICIES])
 
 
 def _way(decision: Decision, outcome: RoutingPlan | Failure) -> _Way:

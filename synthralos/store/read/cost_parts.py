@@ -86,7 +86,8 @@ def reused() -> Part:
 def adjustments() -> Part:
     """One row for each adjusting entry."""
     c = cost_adjustments.c
-    named = {name: c[name] for name in ("organization", "workspace", "user_id", "model", "provider")}
+    names = ("organization", "workspace", "user_id", "model", "provider")
+    named = {name: sa.func.coalesce(c[name], _EMPTY) for name in names}
     said = {"at": c.at, **named, "kind": word(Kind.ADJUSTMENT), "basis": word(Basis.EXACT)}
     return _part(said, {"cost_picousd": c.amount_picousd})
 
