@@ -8,9 +8,11 @@ from pydantic.json_schema import models_json_schema
 
 from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
+from api.v1.aliases import AliasIn
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
+from api.v1.route_views import ExplainIn
 from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
 from api.v1.views import ProblemDocument, Receipt, Receipts
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
@@ -18,7 +20,7 @@ from synthralos.config.catalog import DeploymentEntry
 
 _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
-    PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
+    PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn, AliasIn, ExplainIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView)
 
