@@ -8,11 +8,13 @@ from pydantic.json_schema import models_json_schema
 
 from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
+from api.v1.aliases import AliasIn
 from api.v1.budgets import BudgetIn, RaiseIn
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.dead_letter_views import OperationIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
+from api.v1.route_views import ExplainIn
 from api.v1.runs import RecoverIn
 from api.v1.schedule_views import BackfillIn, PauseIn
 from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
@@ -25,7 +27,7 @@ _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
-    BudgetIn, RaiseIn,
+    BudgetIn, RaiseIn, AliasIn, ExplainIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView)
 

@@ -21,6 +21,7 @@ from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
 from api.simulations import Simulations
 from pipelines.analyze.trace import job_view
+from pipelines.flow.explaining import Explainer
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.route.stage import build_route_stage
 from synthralos.bus.protocol import POLL_SECONDS, Topic
@@ -119,6 +120,7 @@ class Room:
         self.evidence = Evidence(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)
+        self.explainer = lru_cache(1)(lambda config: Explainer(config, self.planner(config)))
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
         self.bodies = BodiesInFlight(max(core.settings.bodies_bytes, core.settings.max_body_bytes))
         self.auth = Authenticator(

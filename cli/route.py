@@ -8,12 +8,13 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from cli.documents import read_document
 from cli.job_files import given, read_requests
 from cli.jobs import Url, client_of
 from cli.options import Json, output
 from cli.output import usd
 from cli.tables import Column, Listing
-from cli.texts import printable
+from cli.texts import one_line, printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,7 +22,8 @@ app = typer.Typer(
 )
 
 _STEPS = (Column("try"), Column("deployment"), Column("about", right=True), Column("because", cut=True))
-_EXCLUSIONS = (Column("not"), Column("because", cut=True))
+_EXCLUSIONS = (Column("not"), Column("because", cut=True), Column("rule"))
+_MATCHED = (Column("rule"), Column("decides"), Column("says", cut=True), Column("demands"))
 
 
 @app.callback()
@@ -52,9 +54,13 @@ def explain(
         Literal["auto", "standard", "flex", "priority"] | None,
         typer.Option(help="The provider's tier; auto: flex for what can wait, then standard.", show_default=False),
     ] = None,
+    policies: Annotated[
+        str | None,
+        typer.Option(help="A policy set to try beside those in force: TOML or JSON; - is stdin.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say where a job would go, and why not elsewhere; nothing is run, stored or paid.
+    """Say where a job would go, and why not elsewhere, policies included; nothing is run, stored or paid.
 
     Examples: `synthralos route explain "Name three rivers" --classification eu`;
     `synthralos --json route explain -f job.json`
@@ -72,8 +78,9 @@ def explain(
     requests = read_requests(prompt, file, given(fields))
     if len(requests) != 1:
         raise typer.BadParameter(f"{file} holds {len(requests)} requests: give one")
+    tried = None if policies is None else {"draft": read_document(policies)}
     with client_of(context) as client:
-        found = client.explain_route(**requests[0])
+        found = client.explain_route(**requests[0], policies=tried)
     output(context, as_json).show(found, lambda: _shown(found))
 
 
@@ -82,11 +89,42 @@ def _shown(found: dict[str, Any]) -> list[RenderableType | Listing]:
     counted = f"{found['prompt_tokens']:,} tokens of prompt, {found['output_tokens']:,} of answer"
     head = f"{found['strategy']}, {counted}" if failure is None else f"would fail ({failure['class']}), {counted}"
     steps = [[str(number), *_step(step)] for number, step in enumerate(found["steps"], 1)]
-    exclusions = [[printable(each["deployment"]), printable(each["reason"])] for each in found["exclusions"]]
+    exclusions = [
+        [printable(each["deployment"]), printable(each["reason"]), printable(", ".join(map(_rule, each["rules"])))]
+        for each in found["exclusions"]
+    ]
     parts: list[RenderableType | Listing] = [Text(head, "red" if failure else "")]
     parts += [Listing(_STEPS, steps)] if steps else []
     parts += [Listing(_EXCLUSIONS, exclusions)] if exclusions else []
-    return parts
+    return [*parts, *_policies(found["policies"])]
+
+
+def _policies(said: dict[str, Any]) -> list[RenderableType | Listing]:
+    """What policies say of the job, where any rule matched or they are not asked."""
+    if not said["asked"]:
+        return [Text("policies are not asked (enable_policy_engine is off)", "yellow")]
+    if not said["matched"]:
+        return []
+    stopped = said["decision"] in ("deny", "defer")
+    head = f"policies: {said['decision']}" + (f", {said['reason']}" if stopped else "")
+    rows = [
+        [printable(_rule(each)), _decision(each), one_line(each["error"] or each["reason"]), _demands(each["demands"])]
+        for each in said["matched"]
+    ]
+    return [Text(one_line(head), "red" if stopped else ""), Listing(_MATCHED, rows)]
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    return f"{rule['set_name']} {rule['version'] or '(draft)'}: {rule['rule']}"
+
+
+def _decision(match: dict[str, Any]) -> str:
+    return f"{match['decision']}{' (shadow)' if match['shadow'] else ''}"
+
+
+def _demands(demands: dict[str, Any]) -> str:
+    said = [f"{name} {', '.join(value) if isinstance(value, list) else value}" for name, value in demands.items()]
+    return one_line("; ".join(said))
 
 
 def _step(step: dict[str, Any]) -> list[str]:

@@ -1,86 +1,144 @@
 """Routing over HTTP: where a job would go, and why, without running it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import Field
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from api.documents import read_json
 from api.http.answers import answer
 from api.http.auth import Caller
 from api.http.openapi import documented, takes
-from api.http.problems import invalid_field, of_document
+from api.http.problems import forbidden, invalid, invalid_field, of_document
 from api.room import Room, admit
+from api.v1.policy_documents import draft_set
+from api.v1.route_views import ExplainIn, RouteView, TriedPolicies
 from api.v1.submit import plans_of
-from api.v1.views import FailureView, Usd, View
+from pipelines.flow.explaining import Explained
 from pipelines.intake.errors import ForeignTenant, InvalidJob
 from pipelines.intake.parse import build, parse, utc_now
-from pipelines.intake.schema import JobIn
-from pipelines.route.stage import Explanation
+from pipelines.intake.validation import field_errors
 from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Claim, Job, NewJob
-from synthralos.domain.permissions import Permission
+from synthralos.domain.overlays import NO_DEMANDS, Overlay
+from synthralos.domain.permissions import PERMISSIONS, Permission
 from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.policies import PolicySet, Reason
 from synthralos.domain.states import Stage
 
 router = APIRouter(prefix="/api/v1/route", tags=["jobs"])
 
 
-class StepView(View):
-    """A deployment that would be tried, in this order."""
-
-    deployment: str
-    reason: str
-    estimated_cost_usd: Annotated[Usd | None, Field(description="of one call; null: its price is unknown")]
-    service_tier: Annotated[str, Field(description="the provider's tier that would be asked for")]
-
-
-class ExclusionView(View):
-    """A deployment that would not be tried."""
-
-    deployment: str
-    reason: str
-
-
-class RouteView(View):
-    """Where a job would go. Every deployment is there: as a step (at flex, as two), or as an exclusion."""
-
-    account_plan: Annotated[str, Field(description="of the job's organization")]
-    strategy: Annotated[str | None, Field(description="what ordered the steps; null: there are none")]
-    prompt_tokens: Annotated[int, Field(description="what the estimates count with; exact where a window is near")]
-    output_tokens: Annotated[int, Field(description="what the estimates count with")]
-    steps: list[StepView]
-    exclusions: list[ExclusionView]
-    failure: Annotated[FailureView | None, Field(description="what the job would fail with, where it may go nowhere")]
+_NOTHING = NO_DEMANDS.to_json()
 
 
 @router.post(
     "/explain",
     **documented(RouteView, "Where it would go, and why", validated=True, body=True),
-    openapi_extra=takes(JobIn, required=True),
+    openapi_extra=takes(ExplainIn, required=True),
 )
 async def explain_route(request: Request) -> Response:
-    """Say where a job would go, and why not elsewhere. Nothing is stored, guarded, called or paid."""
+    """Say where a job would go, and why not elsewhere, policies included. Nothing is stored, guarded or paid."""
     room, caller = await admit(request, Permission.SUBMIT_JOBS)
-    job = await _job(room, caller, await read_json(request, room))
-    explained = await room.write(lambda: room.planner(room.core.live.current).explain(job))
-    return answer({"account_plan": job.tenant.account_plan, **explanation_view(explained)})
+    document = await read_json(request, room)
+    job, now = await _job(room, caller, _without_policies(document)), utc_now()
+    draft = await _draft(room, caller, document.get("policies"))
+    explainer = room.explainer(room.core.live.current)
+    explained = await room.write(lambda: explainer.explain(job, now, draft))
+    hidden = _hidden_from(caller, room.core.live.current.policies)
+    return answer({"account_plan": job.tenant.account_plan, **explanation_view(explained, hidden)})
 
 
-def explanation_view(explained: Explanation) -> dict[str, Any]:
-    """An explanation as it is answered."""
-    outcome = explained.outcome
+def explanation_view(explained: Explained, hidden: frozenset[str] | None) -> dict[str, Any]:
+    """An explanation as it is answered, without the rules of sets that are `hidden`; None: without any rules."""
+    outcome = explained.explanation.outcome
     body = outcome.body() if isinstance(outcome, RoutingPlan) else {"strategy": None, "steps": []}
     return {
         **body,
         "steps": [{"service_tier": "standard", **step} for step in body["steps"]],
-        "prompt_tokens": explained.tokens_in,
-        "output_tokens": explained.tokens_out,
-        "exclusions": [{"deployment": e.deployment, "reason": e.reason} for e in explained.exclusions],
+        "prompt_tokens": explained.explanation.tokens_in,
+        "output_tokens": explained.explanation.tokens_out,
+        "exclusions": [
+            {
+                "deployment": each.deployment,
+                "reason": each.reason,
+                "rules": [_name(reason) for reason in explained.kept_away.get(each.deployment, ())],
+            }
+            for each in explained.explanation.exclusions
+        ],
+        "policies": _policies_view(explained, hidden),
         "failure": outcome.to_json() if isinstance(outcome, Failure) else None,
     }
+
+
+def _policies_view(explained: Explained, hidden: frozenset[str] | None) -> dict[str, Any]:
+    ruling = explained.ruling
+    matched = [_match(reason, explained.demands, shadow=False) for reason in ruling.reasons]
+    for shadow in ruling.shadows:
+        matched += [_match(reason, explained.demands, shadow=True) for reason in shadow.reasons]
+    return {
+        "asked": explained.asked,
+        "decision": str(ruling.decision),
+        "reason": ruling.reason,
+        "demands": _said(ruling.overlay),
+        "matched": matched,
+        "rules": None if hidden is None else [each for each in explained.rules if each["set_id"] not in hidden],
+    }
+
+
+def _match(reason: Reason, demands: Mapping[tuple[str, str], Overlay], *, shadow: bool) -> dict[str, Any]:
+    return {
+        **_name(reason),
+        "shadow": shadow,
+        "decision": str(reason.decision),
+        "reason": reason.text,
+        "actions": list(reason.actions),
+        "demands": _said(demands.get((reason.set_id, reason.rule), NO_DEMANDS)),
+        "error": reason.error,
+    }
+
+
+def _name(reason: Reason) -> dict[str, Any]:
+    return {"set_id": reason.set_id, "set_name": reason.set_name, "version": reason.version, "rule": reason.rule}
+
+
+def _said(overlay: Overlay) -> dict[str, Any]:
+    """The demands without those that demand nothing."""
+    return {name: value for name, value in overlay.to_json().items() if value != _NOTHING[name]}
+
+
+def _hidden_from(caller: Caller, policies: Sequence[PolicySet]) -> frozenset[str] | None:
+    """The sets whose conditions the key may not read; None: it may read none at all."""
+    if not _reads_policies(caller):
+        return None
+    bound = caller.scope.organization is not None
+    return frozenset(each.id for each in policies if bound and each.organization is None)
+
+
+def _reads_policies(caller: Caller) -> bool:
+    return Permission.READ_POLICIES in PERMISSIONS[caller.key.role]
+
+
+def _without_policies(document: Any) -> Any:
+    if not isinstance(document, dict):
+        return document
+    return {name: value for name, value in document.items() if name != "policies"}
+
+
+async def _draft(room: Room, caller: Caller, tried: Any) -> PolicySet | None:
+    if tried is None:
+        return None
+    if not _reads_policies(caller):
+        raise forbidden("Trying policies needs the permission policies:read.")
+    try:
+        wanted = TriedPolicies.model_validate(tried)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise invalid(field_errors(details, tried, "policies")) from None
+    return await draft_set(room, caller, wanted.draft, wanted.policy_id, "policies.draft.")
 
 
 async def _job(room: Room, caller: Caller, document: Any) -> Job:

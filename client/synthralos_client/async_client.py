@@ -85,12 +85,16 @@ class AsyncClient:
         *,
         messages: Sequence[Mapping[str, Any]] | None = None,
         model: str = "auto",
+        policies: Mapping[str, Any] | None = None,
         **options: Unpack[JobOptions],
     ) -> Json:
-        """Where such a job would go and why not elsewhere, as the server's JSON object; nothing is run or stored."""
-        return await self._run(
-            operations.explain_route(self._config, operations.request_of(prompt, messages, model, options))
-        )
+        """Where such a job would go and why not elsewhere, as the server's JSON object; nothing is run or stored.
+
+        Policies are asked as a worker would ask them. `policies`: a `draft` of a set to try beside those in force,
+        with the `policy_id` of the stored one that it would replace.
+        """
+        asked = operations.request_of(prompt, messages, model, options)
+        return await self._run(operations.explain_route(self._config, asked, policies))
 
     async def submit_many(
         self, requests: Iterable[JobRequest | Mapping[str, Any]], *, idempotency_key: str | None = None

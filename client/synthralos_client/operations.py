@@ -37,9 +37,12 @@ def submit(config: Config, request: Mapping[str, Any], headers: Mapping[str, str
     return Job.from_json((yield from sending(call, config)).json())
 
 
-def explain_route(config: Config, request: Mapping[str, Any]) -> Operation[Json]:
+def explain_route(
+    config: Config, request: Mapping[str, Any], policies: Mapping[str, Any] | None = None
+) -> Operation[Json]:
     """Where a job would go, without running it."""
-    answer: Json = (yield from sending(Call("POST", ROUTE, body=encode(request)), config)).json()
+    body = encode(request if policies is None else {**request, "policies": policies})
+    answer: Json = (yield from sending(Call("POST", ROUTE, body=body), config)).json()
     return answer
 
 

@@ -81,7 +81,9 @@ class Adjustments:
             )
             tenant = (organization, workspace, user)
             begin = datetime.fromisoformat(day)
-            found.append(Difference(begin, provider, model, price.cost(usage), row.cost, row.maybe, *tenant))
+            cost = price.cost(usage)
+            assert cost is not None  # a standard price, and nothing that was written for an hour
+            found.append(Difference(begin, provider, model, cost, row.cost, row.maybe, *tenant))
         return [each for each in found if each.amount]
 
     def write(self, differences: Sequence[Difference], batch: str, by: By) -> int:
