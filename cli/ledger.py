@@ -121,9 +121,8 @@ def _prices(document: Any) -> dict[str, "Price"]:
     for model, price in document.items() if isinstance(document, dict) else ():
         if not isinstance(price, dict) or not {"input", "output"} <= price.keys() <= set(names):
             raise typer.BadParameter(f"{model} needs `input` and `output`, and may have `cached` and `cache_write`")
-        amounts = {name: _amount(f"{model}.{name}", value) for name, value in price.items()}
-        cached, written = amounts.get("cached"), amounts.get("cache_write")
-        found[model] = Price(amounts["input"], amounts["output"], cached, cache_write=written)
+        amounts: dict[str, Any] = {name: _amount(f"{model}.{name}", value) for name, value in price.items()}
+        found[model] = Price(**amounts)
     if not found:
         raise typer.BadParameter("--prices has no model: write `[gpt-4o]` with `input` and `output` below it")
     return found

@@ -148,7 +148,7 @@ def test_the_command_shows_first_and_writes_when_told(store: Store, tmp_path: Pa
     called(store, "openai", "2")
     bill, prices = tmp_path / "bill.json", tmp_path / "prices.toml"
     bill.write_text(openai(all="3"))
-    prices.write_text('[small]\ninput = "1000"\noutput = "2000"\n')
+    prices.write_text('[small]\ninput = "1000"\noutput = "3000"\n')
     url = store.database.url.render_as_string(hide_password=False)
 
     def run(*words: str) -> Any:
@@ -157,8 +157,8 @@ def test_the_command_shows_first_and_writes_when_told(store: Store, tmp_path: Pa
         return json.loads(told.stdout)
 
     shown = run("reconcile", str(bill))
-    assert (shown["total"], shown["written"], len(shown["differences"])) == ("1", None, 1)
-    assert [run("reconcile", str(bill), "--write")[name] for name in ("written",)] == [1]
+    assert (Decimal(shown["total"]), shown["written"], len(shown["differences"])) == (1, None, 1)
+    assert run("reconcile", str(bill), "--write")["written"] == 1
     assert run("reconcile", str(bill), "--write")["differences"] == []
     recomputed = run("recompute", "--prices", str(prices), "--since", f"{DAY:%Y-%m-%d}")
-    assert [each["should"] for each in recomputed["differences"]] == ["2.0"]
+    assert [Decimal(each["should"]) for each in recomputed["differences"]] == [Decimal("2.5")]

@@ -14,15 +14,20 @@ from synthralos.store.admin.budgets import BudgetStore
 from synthralos.store.tables import budget_holds
 from tests.faults.harness import PRICES, Site
 
-_JOBS, _KILLS = 500, 3
-_LIMIT = Decimal("0.03")
-"""USD: less than all jobs cost with those whose end nobody sees, and enough for 100 calls at once."""
+_JOBS, _AT_ONCE = 1000, 250
+_LIMIT = Decimal("0.13")
+"""USD: less than what all jobs cost, and more than what two workers can have in flight besides `_SPENT`."""
+
+_SPENT = (Decimal("0.01"), Decimal("0.02"))
+"""USD after which a worker is killed, with other calls in flight."""
+
+_USAGE = {"prompt_tokens": 5, "completion_tokens": 15, "total_tokens": 20}
 
 
 @pytest.mark.timeout(240)
-def test_kills_and_500_jobs_at_once_never_overspend(make_site: Callable[..., Site]) -> None:
+def test_kills_and_500_calls_at_once_never_overspend(make_site: Callable[..., Site]) -> None:
     """Each call may cost what its 20 tokens of answer do at most, and costs what the provider counts."""
-    site = make_site(max_losses=_KILLS + 1, flight_slots=_JOBS, worker_lost_after=5)
+    site = make_site(max_losses=3, flight_slots=_AT_ONCE, worker_lost_after=5)
     budgets = BudgetStore(site.database)
     one, other = (
         budgets.create(Budget(new_id(), name, per, Period.TOTAL, _LIMIT, AtLimit.DENY, "acme"), By("test"))
@@ -32,12 +37,12 @@ def test_kills_and_500_jobs_at_once_never_overspend(make_site: Callable[..., Sit
     workers = [site.worker(), site.worker()]
     for worker in workers:
         worker.supervise()
-    site.provider.behave(delay=0.3)
+    site.provider.behave(delay=0.3, usage=_USAGE)
     site.submit(_JOBS, body={"max_output_tokens": 20})
-    for number in range(_KILLS):
-        site.provider.wait_for_calls(30 + 60 * number)
-        workers[number % 2].kill()
-    site.check_promises(timeout=150)
+    for worker, spent in zip(workers, _SPENT, strict=True):
+        site.eventually(lambda spent=spent: sum(use.spent for use in budgets.uses(one)) >= spent, f"{spent} is spent")
+        worker.kill()
+    site.check_promises(timeout=120)
     states = site.states()
     assert set(states) == {State.SUCCEEDED, State.FAILED}
     bill = sum((_charge(line) for line in site.provider.bill() if line["billed"]), Decimal(0))

@@ -95,7 +95,7 @@ class Adjustments:
             written = sa.select(cost_adjustments.c.id).where(cost_adjustments.c.batch == batch).limit(1)
             if connection.execute(written).first() is not None:
                 return 0
-            connection.execute(sa.insert(cost_adjustments), rows)
+            connection.execute(sa.insert(cost_adjustments).values(created_at=utcnow()), rows)
             total = format(sum((each.amount for each in differences), Decimal(0)), "f")
             after = {"entries": len(rows), "total_usd": total}
             record(connection, by, Change(Act.ADJUST_LEDGER, f"ledger:{batch[:16]}", None, after))
@@ -140,7 +140,6 @@ def _row(each: Difference, batch: str, position: int, by: By) -> dict[str, Any]:
         "model": each.model,
         "amount_picousd": each.amount,
         "said": {"should_usd": format(each.should, "f"), "booked_usd": format(each.booked, "f")},
-        "created_at": utcnow(),
         "created_by": by.actor,
         "reason": by.reason,
     }
