@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from pipelines.policies import actions, conditions, expressions, patterns, rules, values
+from pipelines.policies import actions, conditions, expressions, operands, patterns, rules
 from pipelines.policies.comparisons import OPERATORS
 from pipelines.policies.fields import FIELDS
 from synthralos.domain.flags import FLAGS
@@ -56,8 +56,8 @@ def policy_bounds() -> str:
         "rules of a set": rules.MOST_RULES,
         "conditions of a rule, with those that they are in": conditions.MOST_CONDITIONS,
         "levels of conditions in one another": conditions.MOST_DEPTH,
-        "values of a list (`in`, `not_in`)": values.MOST_VALUES,
-        "characters of a text to compare with": values.MOST_CHARACTERS,
+        "values of a list (`in`, `not_in`)": operands.MOST_VALUES,
+        "characters of a text to compare with": operands.MOST_CHARACTERS,
         "names in an action (regions, models, guards)": actions.MOST_NAMES,
         "characters of a regular expression": patterns.MOST_CHARACTERS,
         "characters and classes in it, repetitions written out": patterns.MOST_STEPS,

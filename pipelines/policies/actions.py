@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.policies.facts import Facts
+from pipelines.policies.operands import usd
 from pipelines.policies.problems import Problems, Unfit, shown
-from pipelines.policies.values import usd
 from pipelines.privacy.kinds import Kind
 from synthralos.domain.deployments import Tier
 from synthralos.domain.findings import Decision

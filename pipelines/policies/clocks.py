@@ -6,8 +6,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.policies.facts import Facts
+from pipelines.policies.operands import list_of
 from pipelines.policies.problems import Unfit, shown
-from pipelines.policies.values import list_of
 
 Clock = tuple[Callable[[Facts], bool], Callable[[Facts], str]]
 """What tells whether it is that time, and what it is."""

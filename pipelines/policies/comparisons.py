@@ -9,9 +9,9 @@ from typing import Any
 
 from pipelines.policies.facts import Facts
 from pipelines.policies.fields import Field, Kind
+from pipelines.policies.operands import NUMBERS, key_of, list_of, ordered, range_of, text_of, there, value_of
 from pipelines.policies.patterns import searcher
 from pipelines.policies.problems import Unfit
-from pipelines.policies.values import NUMBERS, key_of, list_of, ordered, range_of, text_of, there, value_of
 
 Holds = Callable[[Facts], bool]
 

@@ -12,8 +12,8 @@ from pipelines.policies.expressions import expression
 from pipelines.policies.facts import NAMES, Facts
 from pipelines.policies.fields import METADATA, Field, field_named
 from pipelines.policies.needs import MOST_KEYS, Need, Needs, of_all, of_any
+from pipelines.policies.operands import MOST_VALUES, text_of
 from pipelines.policies.problems import Problems, Unfit, shown
-from pipelines.policies.values import MOST_VALUES, text_of
 
 __all__ = ["ALWAYS", "DAYS", "MOST_CONDITIONS", "MOST_DEPTH", "MOST_VALUES", "OPERATORS", "Condition", "read_condition"]
 

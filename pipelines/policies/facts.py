@@ -6,8 +6,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.policies.fields import FIELDS, METADATA, Field, Kind, Source
+from pipelines.policies.operands import LARGEST, usd
 from pipelines.policies.problems import Unfit
-from pipelines.policies.values import LARGEST, usd
 from pipelines.suggestions import Names
 
 NAMES = Names(FIELDS)

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.policies.facts import Facts
 from pipelines.policies.fields import FIELDS, Kind
 from pipelines.policies.needs import Need, Needs
-from pipelines.policies.values import key_of
+from pipelines.policies.operands import key_of
 
 
 @dataclass(frozen=True, slots=True)
