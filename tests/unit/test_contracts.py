@@ -8,6 +8,7 @@ import pytest
 from scripts.contracts import FOLDER, contracts, text_of
 from synthralos.domain.events import (
     EVENTS,
+    BudgetAlert,
     Buried,
     Cancelled,
     Event,
@@ -34,6 +35,7 @@ EXAMPLES: list[Payload] = [
     Lost(losses=1),
     Isolated(losses=2),
     Buried(losses=3),
+    BudgetAlert(budget="small", budget_id="b", subject="acme", percent=80, limit_usd="10", spent_usd="8.1"),
 ]
 
 
