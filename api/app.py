@@ -19,7 +19,24 @@ from api.http.edge import Edge
 from api.http.paths import JOBS_PATH
 from api.http.problems import Problem, http_error, invalid, refusal
 from api.room import Room
-from api.v1 import audit, deployments, events, flags, jobs, keys, limits, operations, policies, routing, traces
+from api.v1 import (
+    audit,
+    breakers,
+    dead_letters,
+    deployments,
+    events,
+    flags,
+    jobs,
+    keys,
+    limits,
+    operations,
+    policies,
+    policy_checks,
+    routing,
+    runs,
+    simulate,
+    traces,
+)
 from api.v1.submit import submit
 from pipelines.intake.errors import FieldError
 from pipelines.intake.validation import field_errors
@@ -54,7 +71,8 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     )
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
-        jobs, events, operations, keys, flags, limits, deployments, policies, audit, traces, routing, health, metrics,
+        jobs, events, operations, keys, flags, limits, deployments, breakers, dead_letters, runs, policies,
+        policy_checks, simulate, audit, traces, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

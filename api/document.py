@@ -10,14 +10,17 @@ from api.http.openapi import REF, problem
 from api.http.paths import JOBS_PATH
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
+from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
+from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
 from api.v1.views import ProblemDocument, Receipt, Receipts
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
 from synthralos.config.catalog import DeploymentEntry
 
 _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
+    PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
 )  # fmt: skip
-_ANSWERED = (ProblemDocument, Receipt, Receipts)
+_ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView)
 
 _SUBMISSION = (
     "Accept one job (an object) or up to 1,000 (an array): all of them or none. Answers when they are durable; "

@@ -18,6 +18,7 @@ from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
 from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
+from api.simulations import Simulations
 from pipelines.analyze.trace import job_view
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.route.stage import build_route_stage
@@ -30,13 +31,18 @@ from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import TERMINAL
 from synthralos.store.admin.audit import Audit
+from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
+from synthralos.store.admin.policy_matches import PolicyMatches
+from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
+from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.read.jobs import Reader, Row
+from synthralos.store.read.runs import Runs
 from synthralos.store.read.timelines import Timeline
 from synthralos.store.read.whole import WholeJobs
 from synthralos.store.sql.errors import StoreError, is_transient
@@ -91,7 +97,13 @@ class Room:
         self.organizations = Organizations(core.database)
         self.configuration = Configuration(core.database)
         self.policies = Policies(core.database)
+        self.matches = PolicyMatches(core.database)
+        self.simulations = Simulations(core.database)
         self.audit = Audit(core.database)
+        self.breakers = BreakerStore(core.database)
+        self.bulk = BulkOperations(core.database)
+        self.dead_letters = DeadLetters(core.database)
+        self.runs = Runs(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")

@@ -22,9 +22,14 @@ BENCHMARKS = {
     "growth": "throughput with 1,000,000 finished jobs in the tables beside empty tables",
     "backlog": "1,000,000 open jobs: what they cost while nothing happens, and throughput beside them",
     "config": "seconds until a change of flag, limit or catalog is in force in every process, under load",
+    "simulate": "seconds to try a draft of a policy set on 100,000 recorded jobs",
+    "golden_prices": "what calls cost by the catalog, against vendors' lists and another calculator",
+    "route_plan": "what a plan costs a job: 100 deployments and 50 rules, 1,000 of both, and 50 rules in CEL",
     "policies": "what policies cost a job: 50 and 1,000 native rules, and 50 in CEL",
     "fairness": "how exactly organizations share by weight, and how long people wait under a flood",
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
+    "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",
+    "dead_letters": "dead letters that are retried in bulk: how many a second",
     "size": "bytes of tables and of WAL for each finished job",
 }
 

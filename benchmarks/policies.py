@@ -35,8 +35,10 @@ def main(smoke: bool) -> None:
     figure("pattern_ms_worst", max(map(_search_seconds, PATTERNS)) * 1e3, "ms")
 
 
-def policies(count: int, rule: Callable[[int], dict[str, Any]]) -> CompiledPolicies:
-    rules = [rule(number) for number in range(count)]
+def policies(count: int, rule: Callable[[int], dict[str, Any]] | None = None, *, cel: bool = False) -> CompiledPolicies:
+    """So many rules; unless it is said which, such that match nothing."""
+    make = rule or (_cel_rule if cel else _rule)
+    rules = [make(number) for number in range(count)]
     return CompiledPolicies([PolicySet("0199", "bench", 1, tuple(rules))])
 
 

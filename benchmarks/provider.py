@@ -89,7 +89,7 @@ def nginx() -> Iterator[tuple[str, Child]]:
         config = Path(folder) / "nginx.conf"
         config.write_text(_NGINX.format(folder=folder, port=port, answer=_quoted(json.dumps(ANSWER))))
         with child("nginx (provider)", [binary, "-p", folder, "-c", str(config), "-e", "stderr"]) as process:
-            wait_until(lambda: _listens(port), "nginx", [process])
+            wait_until(lambda: listens(port), "nginx", [process])
             yield f"http://127.0.0.1:{port}/v1", process
 
 
@@ -99,7 +99,7 @@ def slow_provider(seconds: float) -> Iterator[tuple[str, Child]]:
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.slow_provider", str(port), str(seconds)]
     with child("slow provider", command) as process:
-        wait_until(lambda: _listens(port), "the slow provider", [process])
+        wait_until(lambda: listens(port), "the slow provider", [process])
         yield f"http://127.0.0.1:{port}/v1", process
 
 
@@ -148,7 +148,8 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of 127.0.0.1."""
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:

@@ -31,7 +31,7 @@ class Late(asyncio.Protocol):
         """A piece of a request; the clock of its answer runs from the last piece."""
         self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
-        if found and len(body) >= _content_length(head):
+        if found and len(body) >= content_length(head):
             self._received = b""
             asyncio.get_running_loop().call_later(self._seconds, self._answer)
 
@@ -40,7 +40,8 @@ class Late(asyncio.Protocol):
             self._transport.write(_ANSWER)
 
 
-def _content_length(head: bytes) -> int:
+def content_length(head: bytes) -> int:
+    """The bytes of body that a request's head announces."""
     lines = head.lower().split(b"\r\n")
     return next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
 

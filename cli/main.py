@@ -8,7 +8,9 @@ import typer
 
 from cli import (
     audit,
+    breakers,
     check,
+    dead_letters,
     demo,
     deployments,
     doctor,
@@ -23,6 +25,7 @@ from cli import (
     policies,
     processes,
     route,
+    runs,
     status,
     up,
 )  # fmt: skip
@@ -51,6 +54,9 @@ app.add_typer(organizations.app, name="organizations")
 app.add_typer(flags.app, name="flags")
 app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
+app.add_typer(breakers.app, name="breakers")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(runs.app, name="runs")
 app.add_typer(policies.app, name="policies")
 app.add_typer(migrate.app, name="migrate")
 app.command()(processes.api)

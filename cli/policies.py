@@ -1,24 +1,23 @@
 """`synthralos policies`: policy sets, in the database itself."""
 
+import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from cli.configuring import Reason, by
 from cli.documents import read_document
-from cli.exits import Exit
-from cli.options import DatabaseUrl, Json, opened, output
+from cli.options import DatabaseUrl, Json, output
 from cli.output import local
+from cli.policy_sets import checked, draft_of, found_set, found_versions, in_place, settled, stored_policies, tell
+from cli.policy_trials import coverage, diff, lint, simulate
 from cli.tables import Column, Listing
 from cli.texts import one_line
 
 if TYPE_CHECKING:
     from synthralos.domain.policies import PolicySet
-    from synthralos.store.admin.policies import Policies, PolicyVersion
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +27,7 @@ app = typer.Typer(
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The policy set's id.")]
 File = Annotated[str, typer.Argument(help="TOML or JSON: name, rules, priority …; - is stdin.")]
+Force = Annotated[bool, typer.Option("--force", help="In spite of severe warnings; that goes on record.")]
 _COLUMNS = (
     Column("id"),
     Column("name"),
@@ -43,7 +43,7 @@ def list_policies(context: typer.Context, database_url: DatabaseUrl = None, as_j
     """List all policy sets."""
     from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415
 
-    with _policies(database_url) as policies:
+    with stored_policies(database_url) as policies:
         found = list(policies.all(EVERYTHING))
     shown = {"policies": [policy.to_json() for policy in found]}
     output(context, as_json).show(shown, lambda: Listing(_COLUMNS, [_row(policy) for policy in found]))
@@ -52,19 +52,30 @@ def list_policies(context: typer.Context, database_url: DatabaseUrl = None, as_j
 @app.command()
 def show(context: typer.Context, set_id: Id, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
     """Print a policy set as JSON: what `synthralos policies set` takes is part of it."""
-    with _policies(database_url) as policies:
-        found = _found(policies, set_id).to_json()
+    with stored_policies(database_url) as policies:
+        found = found_set(policies, set_id).to_json()
     output(context, as_json).show(found, lambda: Text(json.dumps(found, indent=2, ensure_ascii=False)))
 
 
 @app.command()
 def check(context: typer.Context, file: File, as_json: Json = False) -> None:
-    """Check a policy set without storing it: every mistake is told with its place.
+    """Check a policy set without storing it, and without a database: every mistake is told with its place.
+
+    Warnings tell of rules that can never match, that change nothing, or that deny everything. See `lint`, too.
 
     Example: `synthralos policies check eu.toml`
     """
-    rules = _checked(read_document(file))
-    output(context, as_json).show({"rules": len(rules)}, lambda: Text(f"{len(rules)} rules, nothing is wrong"))
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from pipelines.policies.lint import lint as looked_at  # noqa: PLC0415
+
+    document = read_document(file)
+    rules = checked(document)
+    warnings = looked_at(document, datetime.now(UTC))
+    tell(warnings)
+    shown = {"rules": len(rules), "warnings": [each.to_json() for each in warnings]}
+    said = "nothing is wrong" + (f", {len(warnings)} warnings" if warnings else "")
+    output(context, as_json).show(shown, lambda: Text(f"{len(rules)} rules, {said}"))
 
 
 @app.command("set")
@@ -81,27 +92,33 @@ def set_policy(
     version: Annotated[
         int | None, typer.Option("--if-version", help="Only where the set is at this version.", show_default=False)
     ] = None,
+    force: Force = False,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Make a policy set, or a new version of one.
+    """Make a policy set, or a new version of one. Severe warnings have to be forced.
 
     Examples: `synthralos policies set eu.toml --organization acme`;
     `synthralos policies set eu.toml --id 0199… --if-version 3 --reason "two more models"`
     """
     from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415
+    from synthralos.store.admin.policies import Policies  # noqa: PLC0415
 
     if workspace is not None and organization is None:
         raise typer.BadParameter("name the --organization of the workspace, too")
     document = read_document(file)
-    _checked(document)
-    with _policies(database_url) as policies:
+    checked(document)
+    with in_place(database_url) as place:
+        policies = Policies(place.database)
         if replace is None:
-            made = policies.create(document, organization, workspace, by(reason))
+            forced = place.require_force(draft_of(document, organization, workspace), force)
+            made = policies.create(document, organization, workspace, by(reason), forced)
         else:
-            _found(policies, replace)
-            made = _settled(policies.replace(replace, document, EVERYTHING, by(reason), version))
+            stored = found_set(policies, replace)
+            draft = draft_of(document, stored.organization, stored.workspace)
+            forced = place.require_force(dataclasses.replace(draft, id=stored.id), force)
+            made = settled(policies.replace(replace, document, EVERYTHING, by(reason), version, forced))
     output(context, as_json).show(made.to_json(), lambda: Text(f"{made.id} is at version {made.version}"))
 
 
@@ -112,9 +129,9 @@ def remove(
     """Remove a policy set; its versions are kept."""
     from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415
 
-    with _policies(database_url) as policies:
-        _found(policies, set_id)
-        removed = _settled(policies.remove(set_id, EVERYTHING, by(reason)))
+    with stored_policies(database_url) as policies:
+        found_set(policies, set_id)
+        removed = settled(policies.remove(set_id, EVERYTHING, by(reason)))
     output(context, as_json).show(removed.to_json(), lambda: Text(f"{removed.id} is removed"))
 
 
@@ -122,8 +139,8 @@ def remove(
 def versions(context: typer.Context, set_id: Id, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
     """List the versions of a policy set, newest first; also of one that was removed."""
     columns = (Column("version", right=True), Column("name"), Column("changed"), Column("changed by"), Column("reason"))
-    with _policies(database_url) as policies:
-        found = _versions(policies, set_id)
+    with stored_policies(database_url) as policies:
+        found = found_versions(policies, set_id)
     shown = [
         {
             "version": each.number,
@@ -152,75 +169,25 @@ def rollback(
     context: typer.Context,
     set_id: Id,
     version: Annotated[int, typer.Argument(min=1, help="Which version to have again, as a new one.")],
+    force: Force = False,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Have an earlier version of a policy set again, as a new one."""
     from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415
+    from synthralos.store.admin.policies import Policies  # noqa: PLC0415
 
-    with _policies(database_url) as policies:
-        earlier = {each.number: each.policy for each in _versions(policies, set_id)}.get(version)
+    with in_place(database_url) as place:
+        policies = Policies(place.database)
+        earlier = {each.number: each.policy for each in found_versions(policies, set_id)}.get(version)
         if earlier is None:
             raise typer.BadParameter(f"there is no version {version}: see `synthralos policies versions {set_id}`")
         who = by(reason or f"back to version {version}")
-        made = _settled(policies.replace(set_id, earlier.to_json(), EVERYTHING, who))
+        stored = found_set(policies, set_id)
+        forced = place.require_force(dataclasses.replace(earlier, version=stored.version), force)
+        made = settled(policies.replace(set_id, earlier.to_json(), EVERYTHING, who, None, forced))
     output(context, as_json).show(made.to_json(), lambda: Text(f"{made.id} is at version {made.version}"))
-
-
-@contextmanager
-def _policies(database_url: str | None) -> Iterator["Policies"]:
-    from synthralos.store.admin.policies import Policies  # noqa: PLC0415 - the database layer is slow to import
-
-    with opened(database_url) as database:
-        yield Policies(database)
-
-
-def _found(policies: "Policies", set_id: str) -> "PolicySet":
-    from synthralos.domain.ids import is_id  # noqa: PLC0415
-    from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415
-
-    found = policies.get(set_id, EVERYTHING) if is_id(set_id) else None
-    if found is None:
-        raise _missing(set_id)
-    return found
-
-
-def _versions(policies: "Policies", set_id: str) -> "list[PolicyVersion]":
-    from synthralos.domain.ids import is_id  # noqa: PLC0415
-    from synthralos.domain.scope import EVERYTHING  # noqa: PLC0415
-
-    found = list(policies.versions(set_id, EVERYTHING)) if is_id(set_id) else []
-    if not found:
-        raise _missing(set_id)
-    return found
-
-
-def _missing(set_id: str) -> typer.Exit:
-    typer.echo(f"synthralos: there is no policy set {set_id}: `synthralos policies list` shows all", err=True)
-    return typer.Exit(Exit.REFUSED)
-
-
-def _settled(outcome: Any) -> "PolicySet":
-    from synthralos.domain.policies import PolicySet  # noqa: PLC0415
-
-    if isinstance(outcome, PolicySet):
-        return outcome
-    told = "it is gone" if outcome is None else f"it is at version {outcome.version} now"
-    typer.echo(f"synthralos: somebody has changed the set meanwhile: {told}", err=True)
-    raise typer.Exit(Exit.REFUSED)
-
-
-def _checked(document: Any) -> tuple[Any, ...]:
-    from pipelines.policies.problems import InvalidPolicy  # noqa: PLC0415
-    from pipelines.policies.rules import read_document as read_policy  # noqa: PLC0415
-
-    try:
-        return read_policy(document)
-    except InvalidPolicy as error:
-        for problem in error.problems:
-            typer.echo(f"synthralos: {problem.path} {problem.problem}: {problem.remedy}", err=True)
-        raise typer.Exit(Exit.REFUSED) from None
 
 
 def _row(policy: "PolicySet") -> list[str]:
@@ -228,3 +195,7 @@ def _row(policy: "PolicySet") -> list[str]:
     state = "off" if not policy.enabled else "shadow" if policy.shadow else "decides"
     share = "" if policy.share >= 100 else f", {policy.share:g} %"
     return [policy.id, one_line(policy.name), str(policy.version), scope, str(len(policy.rules)), state + share]
+
+
+for _command in (lint, simulate, diff, coverage):
+    app.command()(_command)

@@ -6,10 +6,11 @@ names as many as the money allows. Tokens of images are not known beforehand, an
 
 from decimal import ROUND_FLOOR, Decimal
 
+from pipelines.providers.table import writes_cache
 from pipelines.tokens import TokenCounter, encoding_for, measure, prompt_texts
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.jobs import Request
-from synthralos.domain.money import MILLION, Price
+from synthralos.domain.money import MILLION, Bound, Price, ServiceTier
 
 OTHER_TOKENIZERS = Decimal("1.5")
 """Tokens of other vendors for one of OpenAI's, at most: theirs are not published, and are coarser on some texts."""
@@ -25,20 +26,42 @@ def billed_at_most(request: Request, counter: TokenCounter) -> int:
     return min(measure(texts).upper_bound, int(counted * OTHER_TOKENIZERS) + 1)
 
 
-def affordable_output(price: Price, prompt_tokens: int, max_cost: Decimal) -> int:
+def dearest(deployment: Deployment, price: Price, prompt_tokens: int, tier: ServiceTier) -> Bound:
+    """What tokens cost at most at the deployment, for a prompt of at most so many. `price` is the one in force."""
+    return price.dearest(prompt_tokens, tier, writes_cache=writes_cache(deployment))
+
+
+def worst_cost(bound: Bound, prompt_tokens: int, output_tokens: int) -> Decimal:
+    """What so many tokens cost at most, in USD."""
+    return (prompt_tokens * bound.input + output_tokens * bound.output) / MILLION
+
+
+def affordable_output(bound: Bound, prompt_tokens: int, max_cost: Decimal) -> int:
     """The tokens of answer that `max_cost` USD allow beside the prompt; negative: they do not allow that either."""
-    left = max_cost * MILLION - prompt_tokens * price.dearest_input
+    left = max_cost * MILLION - prompt_tokens * bound.input
     if left < 0:
         return -1
     # A price of 0 allows any number; no model gives as many as this.
-    return int((left / price.output).to_integral_value(ROUND_FLOOR)) if price.output else 2**31
+    return int((left / bound.output).to_integral_value(ROUND_FLOOR)) if bound.output else 2**31
 
 
-def capped(request: Request, deployment: Deployment, max_cost: Decimal, counter: TokenCounter) -> Request | None:
-    """The request with as long an answer as the money allows at the deployment; None: it does not allow the call."""
-    if deployment.price is None:
+def capped(
+    request: Request,
+    deployment: Deployment,
+    max_cost: Decimal,
+    counter: TokenCounter,
+    price: Price | None = None,
+    tier: ServiceTier = ServiceTier.STANDARD,
+) -> Request | None:
+    """The request with as long an answer as the money allows at the deployment; None: it does not allow the call.
+
+    `price` is the deployment's own unless another is in force; `tier` the one that is asked for.
+    """
+    price = price or deployment.price
+    if price is None:
         return None
-    output = affordable_output(deployment.price, billed_at_most(request, counter), max_cost)
+    tokens = billed_at_most(request, counter)
+    output = affordable_output(dearest(deployment, price, tokens, tier), tokens, max_cost)
     wanted = request.max_output_tokens
     if output < (wanted or 1):
         return None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
 from pipelines.providers.table import check_deployment
+from scheduler.bulk import LOOK_EVERY, BulkRunner
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
 from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
@@ -20,6 +21,7 @@ from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
 from synthralos.store.admin.processes import Leadership, Processes
+from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient
 from synthralos.telemetry.serving import MetricsPort
@@ -55,6 +57,7 @@ class SchedulerProcess:
             weight=lambda organization, plan: core.live.current.limits_for(organization, plan).weight,
         )
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
+        self._bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
         self._sweeping_term: int | None = None
         self._next_round = 0.0
         self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)
@@ -80,6 +83,7 @@ class SchedulerProcess:
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
         self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
+        self._add(scheduler, "bulk operations", self._bulk.round, LOOK_EVERY)
         self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
         scheduler.start()
         self._scheduler = scheduler

@@ -14,7 +14,7 @@ from pipelines.flow.batch import BatchRunner
 from pipelines.flow.calls import Calls
 from pipelines.flow.conveyor import Conveyor
 from pipelines.flow.deployment_slots import DeploymentSlots
-from pipelines.flow.registry import Registry, is_ours
+from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
 from pipelines.flow.slots import Slots
@@ -28,20 +28,24 @@ from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.flags import Flag
 from synthralos.domain.states import Lane, Stage
+from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.admin.processes import Processes
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
-from synthralos.store.sql.errors import is_transient
 from synthralos.store.sql.retrying import keep_trying, keep_trying_async
-from synthralos.telemetry.families import FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
+from synthralos.telemetry.families import BREAKERS, FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
 from synthralos.telemetry.metrics import Metrics
+from workers.breaking import BreakerWatch
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
 from workers.heartbeat import Heartbeat
 from workers.inbox import THREADS, Inbox
+from workers.revoking import Revoked
+from workers.rule_matches import RuleMatches
 from workers.staging import worker_stages
 from workers.taking import Taking
 from workers.writer import JobWriter
@@ -69,7 +73,8 @@ class WorkerRuntime:
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._thread = EventLoopThread("calls")
         self._validator = build_validator(settings, core.outages, core.metrics)
-        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time)
+        self._rule_matches = RuleMatches(PolicyMatches(database).add)
+        usual = worker_stages(core, self._limiter, self._validator, self._thread, self._time, self._rule_matches.counts)
         self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
         self._bus = core.bus
@@ -91,12 +96,13 @@ class WorkerRuntime:
             bulk_waiters=max(1, settings.worker_threads - _THREADS_FOR_PEOPLE),
         )
         self._deployments = DeploymentSlots()
+        self._breaker_watch = self._build_breaker_watch(core)
         self.registry = Registry(self._give_slot_back)
         claims = Claims(database)
         self._conveyor = self._build_conveyor(core, stages, claims)
         self._exporter = self._build_exporter(core, exporters)
         self._audit = ClaimAudit(claims, self.registry, lambda: self.heartbeat.process_id, core.doorbell.ring)
-        core.bus.subscribe(Topic.CLAIM_REVOKED, self._on_revoked)
+        core.bus.subscribe(Topic.CLAIM_REVOKED, Revoked(self._reader, self.registry, self._thread.spawn).hear)
         self._show(core.metrics)
 
     def _show(self, metrics: Metrics) -> None:
@@ -104,6 +110,7 @@ class WorkerRuntime:
         metrics.reads(SLOTS, lambda: {("used",): slots.used, ("most",): slots.count})
         metrics.reads(FLIGHT_BYTES, lambda: {("used",): slots.bytes_used, ("most",): self._settings.flight_bytes})
         metrics.reads(IN_FLIGHT, self._deployments.calls)
+        metrics.reads(BREAKERS, self._breaker_watch.breakers.states)
         metrics.reads(HEARTBEAT_AGE, lambda: self.heartbeat.age)
 
     def _time(self) -> float:
@@ -118,6 +125,17 @@ class WorkerRuntime:
             self._settings.worker_lost_after,
             outages=core.outages,
             identified=self._on_identified,
+        )
+
+    def _build_breaker_watch(self, core: Core) -> BreakerWatch:
+        return BreakerWatch(
+            BreakerStore(core.database),
+            core.bus,
+            self._thread.call,
+            lambda: self.heartbeat.process_id,
+            lambda: core.catalog,
+            self._settings.call_timeout,
+            core.outages,
         )
 
     def _build_writer(self, core: Core, exporters: Mapping[str, Exporter]) -> JobWriter:
@@ -164,8 +182,8 @@ class WorkerRuntime:
         )
 
     def _build_batch(self, stages: frozenset[Stage]) -> BatchRunner:
-        now, deployments = self.heartbeat.clock.now, self._deployments
-        calls = Calls(self._stages, self._execute, now, self._settings.call_timeout)
+        now, deployments, breakers = self.heartbeat.clock.now, self._deployments, self._breaker_watch.breakers
+        calls = Calls(self._stages, self._execute, breakers, now, self._settings.call_timeout)
         settling = Settling(stages, AnalyzeStage(), self._stages, self._writer, now)
         runner = JobRunner(
             stages,
@@ -174,12 +192,13 @@ class WorkerRuntime:
             self._writer,
             self.registry,
             deployments,
+            breakers,
             self._stages,
             self._histories,
             now,
             self._settings.deployment_wait,
         )
-        return BatchRunner(calls, settling, self._writer, self.registry, deployments, runner)
+        return BatchRunner(calls, settling, self._writer, self.registry, deployments, breakers, runner)
 
     def start(self) -> None:
         """Register this process and be ready for messages. Waits for the database."""
@@ -189,7 +208,9 @@ class WorkerRuntime:
         keep_trying(self._live.read, patience=_CONFIG_PATIENCE, stopping=self._stopping)
         self._live.start(self._bus)
         self._exporter.start()
+        self._breaker_watch.start()
         self._thread.spawn(self._audit.run)
+        self._thread.spawn(self._rule_matches.run)
         if self._inbox is not None:
             self._inbox.start()
         log.info("worker %s is ready", self.heartbeat.process_id)
@@ -261,6 +282,8 @@ class WorkerRuntime:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:
                 log.error("a part of the worker did not close in time")
+        self._breaker_watch.stop()
+        self._rule_matches.write()
         self._limiter.close()
         self._exporter.stop(_RELEASE_SECONDS)
         self.heartbeat.stop()
@@ -274,21 +297,3 @@ class WorkerRuntime:
     def _on_identified(self, worker_id: str) -> None:
         if self._inbox is not None:
             self._inbox.move_to(worker_id)
-
-    def _on_revoked(self, job_ids: Sequence[str] | None) -> None:
-        """The claim of these jobs (of any, where None) may have been revoked: cut those calls of ours that lost it."""
-        self._thread.spawn(lambda: self._cut_revoked(job_ids))
-
-    async def _cut_revoked(self, job_ids: Sequence[str] | None) -> None:
-        wanted = None if job_ids is None else set(job_ids)
-        ours = [key for key in self.registry.running() if wanted is None or key[0] in wanted]
-        if not ours:
-            return
-        try:
-            claims = await asyncio.to_thread(self._reader.claims, [job_id for job_id, _ in ours])
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("could not ask whose claims hold; the audit will: %s", type(error).__name__)
-            return
-        self.registry.cut([key for key in ours if not is_ours(claims.get(key[0]), key[1])])

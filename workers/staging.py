@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 
+from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.stages import BuildStages, stage_builder
 from pipelines.guard.table import Remote
 from pipelines.limits.limiter import Limiter
@@ -15,7 +16,12 @@ from workers.event_loop import EventLoopThread
 
 
 def worker_stages(
-    core: Core, limiter: Limiter, validator: Validator | None, thread: EventLoopThread, clock: Callable[[], float]
+    core: Core,
+    limiter: Limiter,
+    validator: Validator | None,
+    thread: EventLoopThread,
+    clock: Callable[[], float],
+    counts: RuleCounts,
 ) -> BuildStages:
     """What builds a worker's stages. `clock`: the database's, in seconds; `validator` lives on the loop of `thread`."""
     memory = PromptMemory(
@@ -27,4 +33,4 @@ def worker_stages(
         clock=clock,
     )
     remote = None if validator is None else Remote(validator, thread.result)
-    return stage_builder(random.Random(), limiter, memory, core.metrics, remote)
+    return stage_builder(random.Random(), limiter, memory, core.metrics, remote, counts)

@@ -84,6 +84,15 @@ def event_stream() -> dict[str, Any]:
     return {"responses": responses, "response_model": None, "openapi_extra": {"parameters": [last]}}
 
 
+def line_stream(*models: str) -> dict[str, Any]:
+    """What the route is declared with that answers line by line, each line being one of these models."""
+    line = {"oneOf": [{"$ref": REF.format(model=name)} for name in models]}
+    content = {"application/x-ndjson": {"schema": {"type": "string"}, "itemSchema": line}}
+    responses: dict[int | str, Any] = {200: {"description": "One JSON object a line", "content": content}}
+    responses |= {status: problem(status) for status in (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)}
+    return {"responses": responses, "response_model": None}
+
+
 def takes(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
     """The description of a JSON body."""
     schema = {"$ref": REF.format(model=model.__name__)}

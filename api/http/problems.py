@@ -108,6 +108,11 @@ def conflict(detail: str) -> Problem:
     return Problem(409, "state-conflict", "The job's state does not allow it", detail)
 
 
+def warned(detail: str, warnings: Sequence[FieldError]) -> Problem:
+    """409: it would be accepted, and seems not to be what is meant."""
+    return Problem(409, "severe-warnings", "There are severe warnings", detail, warnings)
+
+
 def outdated(detail: str) -> Problem:
     """412: somebody has changed it meanwhile."""
     return Problem(412, "outdated", "It was changed meanwhile", detail)

@@ -125,14 +125,45 @@ class LimitsList(View):
     limits: list[LimitsView]
 
 
-class PriceView(View):
-    """US dollars per million tokens, as of a date."""
+class RatesView(View):
+    """US dollars per million tokens, by their kind."""
 
     input: str
     output: str
     cached: str | None
     cache_write: str | None
+    cache_write_1h: str | None
+
+
+class LongPromptView(RatesView):
+    """What a whole request costs whose prompt has more than `prompt` tokens."""
+
+    prompt: int
+
+
+class TariffView(RatesView):
+    """The rates of one service tier."""
+
+    above: list[LongPromptView]
+
+
+class TermsView(TariffView):
+    """The rates of the standard tier, and those of the others by tier."""
+
+    service_tiers: dict[str, TariffView]
+
+
+class LaterPriceView(TermsView):
+    """A price that follows, in force from the beginning of that day in UTC."""
+
+    valid_from: str
+
+
+class PriceView(TermsView):
+    """What tokens cost, as of a date, and what they will."""
+
     as_of: str
+    later: list[LaterPriceView]
 
 
 class DeploymentView(View):

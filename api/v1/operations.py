@@ -51,7 +51,7 @@ async def reroute(request: Request, job_id: str) -> Response:
     errors = [*room.checks.check_constraints(body, ""), *room.checks.check_residency(classification, body)]
     if errors:
         raise invalid(errors)
-    changes, actor = _changes(body), Actor(caller.actor, caller.scope, body.reason)
+    changes, actor = constraint_changes(body), Actor(caller.actor, caller.scope, body.reason)
     outcome = await room.write(lambda: room.operator.reroute(job["id"], actor, changes))
     return await _answered(room, caller, Transition.REROUTE, outcome)
 
@@ -111,7 +111,7 @@ def _report(transition: Transition, job_id: str, outcome: Outcome) -> dict[str, 
     return {"id": job_id, "outcome": "done", "state": outcome.state, "detail": None}
 
 
-def _changes(body: RerouteIn) -> dict[str, Any]:
+def constraint_changes(body: RerouteIn) -> dict[str, Any]:
     """What was sent, laid out as `Constraints.to_json` does; null stands for none where a list or word is kept."""
     changes = body.model_dump(exclude_unset=True, exclude={"reason"})
     if changes.get("exclude", ()) is None:

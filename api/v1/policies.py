@@ -1,6 +1,6 @@
 """Policy sets over HTTP: written, versioned, rolled back, and tried on jobs before they decide."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,9 +11,19 @@ from api.documents import read_document
 from api.http.answers import answer
 from api.http.auth import Caller
 from api.http.openapi import documented, takes
-from api.http.problems import forbidden, invalid, invalid_field, not_found, outdated
+from api.http.problems import Problem, forbidden, invalid_field, not_found, outdated
 from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
+from api.v1.policy_checks import looked_at, require_force
+from api.v1.policy_documents import (
+    OWNERS,
+    check_document,
+    draft_set,
+    found_set,
+    found_version,
+    found_versions,
+    owner_of,
+)
 from api.v1.policy_views import (
     EvaluateIn,
     EvaluationView,
@@ -21,17 +31,15 @@ from api.v1.policy_views import (
     PolicyList,
     PolicyVersionList,
     PolicyView,
+    PublishedView,
     RollbackIn,
 )
 from pipelines.analyze.trace import rfc3339
-from pipelines.intake.errors import FieldError
 from pipelines.intake.parse import utc_now
 from pipelines.policies.evaluate import CompiledPolicies
 from pipelines.policies.facts import Facts, stated
-from pipelines.policies.problems import InvalidPolicy
+from pipelines.policies.lint import PolicyWarning
 from pipelines.policies.recorded import recorded
-from pipelines.policies.rules import read_document as read_policy
-from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
 from synthralos.domain.policies import PolicySet
 from synthralos.store.admin.audit import By
@@ -43,9 +51,16 @@ Id = Annotated[str, Path(description="of the policy set")]
 IfMatch = Annotated[
     str | None, Header(max_length=100, description='the version that the change was made of: `"3"`, as ETag gave it')
 ]
-_OWNERS = {"organization", "workspace"}
 _ONE = documented(PolicyView, "The policy set", found=True)
-_CHANGED = documented(PolicyView, "The policy set afterwards", found=True, validated=True, versioned=True, body=True)
+_CHANGED = documented(
+    PublishedView,
+    "The policy set afterwards, and what is said about it",
+    found=True,
+    validated=True,
+    conflicting=True,
+    versioned=True,
+    body=True,
+)
 
 
 @router.get("", **documented(PolicyList, "The policy sets"))
@@ -58,18 +73,27 @@ async def list_policies(request: Request) -> Response:
 
 @router.post(
     "",
-    **documented(PolicyView, "The new policy set", validated=True, body=True, status=201),
+    **documented(
+        PublishedView,
+        "The new policy set, and what is said about it",
+        validated=True,
+        conflicting=True,
+        body=True,
+        status=201,
+    ),
     openapi_extra=takes(PolicyIn, required=True),
 )
 async def create_policy(request: Request) -> Response:
-    """Make a policy set. It decides in every process within two seconds."""
+    """Make a policy set. It decides in every process within two seconds. Severe warnings have to be forced."""
     room, caller = await admit(request, Permission.WRITE_POLICIES)
     wanted = await read_document(request, room, PolicyIn)
     document = _document(wanted)
-    organization, workspace = _owner(wanted, caller)
-    by = By(caller.actor, wanted.reason)
-    made = await room.configure(lambda: room.policies.create(document, organization, workspace, by))
-    return _answered(made, 201)
+    organization, workspace = owner_of(wanted.organization, wanted.workspace, caller)
+    draft = await draft_set(room, caller, {**document, "organization": organization, "workspace": workspace}, None, "")
+    warnings = await looked_at(room, draft)
+    forced, by = require_force(draft, warnings, wanted.force), By(caller.actor, wanted.reason)
+    made = await room.configure(lambda: room.policies.create(document, organization, workspace, by, forced))
+    return _answered(made, 201, warnings)
 
 
 @router.post(
@@ -85,7 +109,7 @@ async def evaluate(request: Request) -> Response:
     if wanted.draft is None:
         policies = room.core.live.current.policies
     else:
-        _checked(wanted.draft, "draft.")
+        check_document(wanted.draft, "draft.")
         policies = (PolicySet.from_json({**wanted.draft, "id": "draft", "version": 0}),)
     compiled = CompiledPolicies(policies)
     ruling = compiled.decide(facts)
@@ -103,7 +127,7 @@ async def evaluate(request: Request) -> Response:
 async def get_policy(request: Request, set_id: Id) -> Response:
     """One policy set, with its version as ETag."""
     room, caller = await admit(request, Permission.READ_POLICIES)
-    return _answered(await _found(room, caller, set_id))
+    return _answered(await found_set(room, caller, set_id))
 
 
 @router.put("/{set_id}", **_CHANGED, openapi_extra=takes(PolicyIn, required=True))
@@ -111,8 +135,8 @@ async def replace_policy(request: Request, set_id: Id, if_match: IfMatch = None)
     """Replace a policy set by a new version; its scope stays. With If-Match, only where nobody changed it meanwhile."""
     room, caller = await admit(request, Permission.WRITE_POLICIES)
     wanted = await read_document(request, room, PolicyIn)
-    document, by = _document(wanted), By(caller.actor, wanted.reason)
-    return await _replaced(room, caller, set_id, document, by, _expected(if_match))
+    by, expected = By(caller.actor, wanted.reason), _expected(if_match)
+    return await _replaced(room, caller, set_id, _document(wanted), by, expected, force=wanted.force)
 
 
 @router.delete("/{set_id}", **documented(PolicyView, "It, as it was", found=True, validated=True, versioned=True))
@@ -121,7 +145,7 @@ async def remove_policy(
 ) -> Response:
     """Remove a policy set; its versions are kept."""
     room, caller = await admit(request, Permission.WRITE_POLICIES)
-    await _found(room, caller, set_id)
+    await found_set(room, caller, set_id)
     by, expected = By(caller.actor, query.reason), _expected(if_match)
     return _settled(await room.configure(lambda: room.policies.remove(set_id, caller.scope, by, expected)))
 
@@ -130,7 +154,7 @@ async def remove_policy(
 async def list_versions(request: Request, set_id: Id) -> Response:
     """All versions of a policy set, newest first; also of one that was removed."""
     room, caller = await admit(request, Permission.READ_POLICIES)
-    return answer({"versions": [_version(each) for each in await _versions(room, caller, set_id)]})
+    return answer({"versions": [_version(each) for each in await found_versions(room, caller, set_id)]})
 
 
 @router.post("/{set_id}/rollback", **_CHANGED, openapi_extra=takes(RollbackIn, required=True))
@@ -138,41 +162,42 @@ async def roll_back(request: Request, set_id: Id, if_match: IfMatch = None) -> R
     """Have an earlier version again, as a new one."""
     room, caller = await admit(request, Permission.WRITE_POLICIES)
     wanted = await read_document(request, room, RollbackIn)
-    earlier = {each.number: each.policy for each in await _versions(room, caller, set_id)}.get(wanted.version)
-    if earlier is None:
-        raise invalid_field("version", "there is no such version", "see the versions of the set")
-    document = {name: value for name, value in earlier.to_json().items() if name not in {"id", "version", *_OWNERS}}
-    by = By(caller.actor, wanted.reason or f"back to version {wanted.version}")
-    return await _replaced(room, caller, set_id, document, by, _expected(if_match))
+    earlier = await found_version(room, caller, set_id, wanted.version, "version")
+    document = {name: value for name, value in earlier.to_json().items() if name not in {"id", "version", *OWNERS}}
+    by, expected = By(caller.actor, wanted.reason or f"back to version {wanted.version}"), _expected(if_match)
+    return await _replaced(room, caller, set_id, document, by, expected, force=wanted.force)
 
 
 async def _replaced(
-    room: Room, caller: Caller, set_id: str, document: Mapping[str, Any], by: By, expected: int | None
+    room: Room,
+    caller: Caller,
+    set_id: str,
+    document: Mapping[str, Any],
+    by: By,
+    expected: int | None,
+    *,
+    force: bool,
 ) -> Response:
-    await _found(room, caller, set_id)
-    return _settled(await room.configure(lambda: room.policies.replace(set_id, document, caller.scope, by, expected)))
+    stored = await found_set(room, caller, set_id)
+    if expected not in (None, stored.version):
+        raise _outdated(stored.version)
+    draft = PolicySet.from_json({**stored.to_json(), **document})
+    warnings = await looked_at(room, draft)
+    forced, scope = require_force(draft, warnings, force), caller.scope
+    outcome = await room.configure(lambda: room.policies.replace(set_id, document, scope, by, expected, forced))
+    return _settled(outcome, warnings)
 
 
-def _settled(outcome: PolicySet | Outdated | None) -> Response:
+def _settled(outcome: PolicySet | Outdated | None, warnings: Sequence[PolicyWarning] | None = None) -> Response:
     if outcome is None:
         raise not_found("There is no such policy set.")
     if isinstance(outcome, Outdated):
-        raise outdated(f"The policy set is at version {outcome.version} now: read it again, and send that in If-Match.")
-    return _answered(outcome)
+        raise _outdated(outcome.version)
+    return _answered(outcome, 200, warnings)
 
 
-async def _found(room: Room, caller: Caller, set_id: str) -> PolicySet:
-    found = await room.read(lambda: room.policies.get(set_id, caller.scope)) if is_id(set_id) else None
-    if found is None:
-        raise not_found("There is no such policy set.")
-    return found
-
-
-async def _versions(room: Room, caller: Caller, set_id: str) -> list[PolicyVersion]:
-    found = await room.read(lambda: list(room.policies.versions(set_id, caller.scope))) if is_id(set_id) else []
-    if not found:
-        raise not_found("There is no such policy set.")
-    return found
+def _outdated(version: int) -> Problem:
+    return outdated(f"The policy set is at version {version} now: read it again, and send that in If-Match.")
 
 
 def _version(each: PolicyVersion) -> dict[str, Any]:
@@ -185,8 +210,9 @@ def _version(each: PolicyVersion) -> dict[str, Any]:
     }
 
 
-def _answered(policy: PolicySet, status: int = 200) -> Response:
-    return answer(policy.to_json(), status, {"ETag": f'"{policy.version}"'})
+def _answered(policy: PolicySet, status: int = 200, warnings: Sequence[PolicyWarning] | None = None) -> Response:
+    said = {} if warnings is None else {"warnings": [each.to_json() for each in warnings]}
+    return answer({**policy.to_json(), **said}, status, {"ETag": f'"{policy.version}"'})
 
 
 def _expected(if_match: str | None) -> int | None:
@@ -200,30 +226,9 @@ def _expected(if_match: str | None) -> int | None:
 
 def _document(wanted: PolicyIn) -> dict[str, Any]:
     """The document as it is stored; raises 422 with every problem of its rules."""
-    document = wanted.model_dump(mode="json", exclude={"reason", *_OWNERS})
-    _checked(document, "")
+    document = wanted.model_dump(mode="json", exclude={"reason", "force", *OWNERS})
+    check_document(document)
     return document
-
-
-def _checked(document: Mapping[str, Any], where: str) -> None:
-    try:
-        read_policy({name: value for name, value in document.items() if name not in _OWNERS})
-    except InvalidPolicy as error:
-        raise invalid([FieldError(f"{where}{p.path}", p.problem, p.remedy) for p in error.problems]) from None
-
-
-def _owner(wanted: PolicyIn, caller: Caller) -> tuple[str | None, str | None]:
-    """Whose set it is: a key that is bound to a tenant makes sets of that one alone."""
-    scope = caller.scope
-    if wanted.organization not in (None, scope.organization or wanted.organization):
-        raise forbidden("The key is bound to another organization.")
-    if scope.workspace is not None and wanted.workspace not in (None, scope.workspace):
-        raise forbidden("The key is bound to another workspace.")
-    organization = wanted.organization or scope.organization
-    workspace = wanted.workspace or scope.workspace
-    if workspace is not None and organization is None:
-        raise invalid_field("workspace", "stands without its organization", "name the organization, too")
-    return organization, workspace
 
 
 async def _facts(room: Room, caller: Caller, wanted: EvaluateIn, now: datetime) -> Facts:

@@ -6,8 +6,12 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from api.v1.views import View
 from pipelines.intake.schema import Closed, Name, Reason, Time
+from pipelines.policies.lint import Kind
 
 Rule = dict[str, JsonValue]
+
+
+Force = Annotated[bool, Field(description="publish it in spite of severe warnings; that goes on record")]
 
 
 class PolicyIn(Closed):
@@ -24,6 +28,14 @@ class PolicyIn(Closed):
     organization: Annotated[Name | None, Field(description="for this one alone; only where the set is made")] = None
     workspace: Annotated[Name | None, Field(description="for this one alone; only where the set is made")] = None
     reason: Reason = ""
+    force: Force = False
+
+
+class LintIn(Closed):
+    """A policy set to be looked at; with `policy_id`, in the place of that one."""
+
+    draft: Annotated[dict[str, JsonValue], Field(description="a policy set")]
+    policy_id: str | None = None
 
 
 class RollbackIn(Closed):
@@ -31,6 +43,7 @@ class RollbackIn(Closed):
 
     version: Annotated[int, Field(ge=1)]
     reason: Reason = ""
+    force: Force = False
 
 
 class EvaluateIn(Closed):
@@ -59,6 +72,100 @@ class PolicyView(View):
     effective_from: AwareDatetime | None
     effective_until: AwareDatetime | None
     rules: list[Rule]
+
+
+class WarningView(View):
+    """What may not be meant. `path` leads to the place; a `severe` one is refused unless that is forced."""
+
+    kind: Kind
+    path: str
+    problem: str
+    remedy: str
+    rule: str | None
+    severe: bool
+
+
+class PublishedView(PolicyView):
+    """A policy set as it was published, and what is said about it."""
+
+    warnings: list[WarningView]
+
+
+class LintView(View):
+    """What is said about a policy set that nobody has stored; `publishable`: without force."""
+
+    warnings: list[WarningView]
+    publishable: bool
+
+
+class RuleCoverageView(View):
+    """How many jobs a rule has matched; `idle`: none for 30 days, and it has been there for as long."""
+
+    rule: str
+    matches: int
+    last_matched_at: AwareDatetime | None
+    since: Annotated[AwareDatetime, Field(description="of the first version that has the rule")]
+    idle: bool
+
+
+class CoverageView(View):
+    """The rules of the present version, in their order. Matches are counted by workers, and told after seconds."""
+
+    rules: list[RuleCoverageView]
+
+
+class ChangeView(View):
+    """One difference; a side that has nothing there lacks its member."""
+
+    path: str
+    before: JsonValue = None
+    after: JsonValue = None
+
+
+class PlacedRule(View):
+    """A rule that one of the versions has alone."""
+
+    rule: str
+    document: Rule
+
+
+class AddedRule(PlacedRule):
+    """`to`: its place among the rules."""
+
+    to: int
+
+
+class RemovedRule(PlacedRule):
+    """`from`: where it was."""
+
+    from_: Annotated[int, Field(alias="from")]
+
+
+class MovedRule(View):
+    """A rule that stands elsewhere."""
+
+    rule: str
+    from_: Annotated[int, Field(alias="from")]
+    to: int
+
+
+class ChangedRule(View):
+    """A rule that says something else."""
+
+    rule: str
+    changes: list[ChangeView]
+
+
+class DifferenceView(View):
+    """What another version has differently."""
+
+    version: int
+    with_: Annotated[int, Field(alias="with")]
+    members: list[ChangeView]
+    added: list[AddedRule]
+    removed: list[RemovedRule]
+    moved: list[MovedRule]
+    changed: list[ChangedRule]
 
 
 class PolicyList(View):

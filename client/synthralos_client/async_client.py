@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,9 @@ import httpx
 from synthralos_client import administration, operations
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import AsyncConfiguration
+from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
+from synthralos_client.healing import AsyncHealing
 from synthralos_client.models import (
     BulkResult,
     Event,
@@ -28,7 +30,7 @@ from synthralos_client.models import (
     Organization,
     RerouteOptions,
 )
-from synthralos_client.sending import Call, Operation, Pause
+from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
 from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ class AsyncClient:
     ) -> None:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
-        self.configuration = AsyncConfiguration(self._config, self._run)
+        self.healing = AsyncHealing(self._config, self._run)
+        self.configuration = AsyncConfiguration(self._config, self._run, self._stream)
 
     async def submit(
         self,
@@ -230,6 +233,18 @@ class AsyncClient:
         except StopIteration as end:
             result: T = end.value
             return result
+
+    async def _stream(self, call: Call) -> AsyncGenerator[bytes, None]:
+        """See `Client._stream`."""
+        try:
+            async with self._http.stream(**call.arguments(self._config)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise error_of(response)
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except httpx.RequestError as error:
+            raise ConnectError(no_answer(error, self._config)) from error
 
     async def _do(self, step: Call | Pause) -> httpx.Response | None:
         if isinstance(step, Pause):

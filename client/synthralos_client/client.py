@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +16,9 @@ from synthralos_client.async_client import LIMITS, AsyncClient
 from synthralos_client.background import Background
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import Configuration
+from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
+from synthralos_client.healing import Healing
 from synthralos_client.models import (
     BulkResult,
     Event,
@@ -31,7 +33,7 @@ from synthralos_client.models import (
     Organization,
     RerouteOptions,
 )
-from synthralos_client.sending import Call, Operation, Pause
+from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
 from synthralos_client.waiting import OnProgress
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ class Client:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._verify = verify
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
-        self.configuration = Configuration(self._config, self._run)
+        self.healing = Healing(self._config, self._run)
+        self.configuration = Configuration(self._config, self._run, self._stream)
 
     def submit(
         self,
@@ -239,6 +242,17 @@ class Client:
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _stream(self, call: Call) -> Generator[bytes, None, None]:
+        """The bytes of an answer as they come. Not repeated: what was told before would come again."""
+        try:
+            with self._http.stream(**call.arguments(self._config)) as response:
+                if not response.is_success:
+                    response.read()
+                    raise error_of(response)
+                yield from response.iter_bytes()
+        except httpx.RequestError as error:
+            raise ConnectError(no_answer(error, self._config)) from error
 
     def _do(self, step: Call | Pause) -> httpx.Response | None:
         if isinstance(step, Pause):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from synthralos_client import configuring
-from synthralos_client.config import Config
-from synthralos_client.configuring import Path
 from synthralos_client.models import Json
-from synthralos_client.sending import Operation
+from synthralos_client.policies import AsyncPolicySets, PolicySets
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 AccountPlan = Literal["free", "pro", "enterprise"]
-Run = Callable[[Operation[Json]], Json]
-AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
 
 
 class Rate(TypedDict):
@@ -53,12 +48,8 @@ class AuditFilters(TypedDict, total=False):
     until: datetime | str
 
 
-class Configuration:
+class Configuration(PolicySets):
     """Flags, limits, deployments and the audit log. The answers are the server's JSON objects."""
-
-    def __init__(self, config: Config, run: Run) -> None:
-        self._config = config
-        self._run = run
 
     def flags(self, *, organization: str | None = None) -> list[Json]:
         """All feature flags; with an `organization`, `has` says whether that one has each."""
@@ -113,46 +104,6 @@ class Configuration:
         found: list[Json] = self._remove(("deployments", deployment_id), reason)["deployments"]
         return found
 
-    def policies(self) -> list[Json]:
-        """The policy sets that the key may see."""
-        found: list[Json] = self._read(("policies",))["policies"]
-        return found
-
-    def policy(self, policy_id: str) -> Json:
-        """One policy set at its present version."""
-        return self._read(("policies", policy_id))
-
-    def policy_versions(self, policy_id: str) -> list[Json]:
-        """All versions of a policy set, newest first."""
-        found: list[Json] = self._read(("policies", policy_id, "versions"))["versions"]
-        return found
-
-    def create_policy(self, document: Mapping[str, Any], *, reason: str = "") -> Json:
-        """Make a policy set. Not repeated where the answer is lost: look whether it is there."""
-        return self._post(("policies",), {"reason": reason, **document})
-
-    def replace_policy(self, policy_id: str, document: Mapping[str, Any], *, reason: str = "") -> Json:
-        """Replace a policy set by a new version."""
-        return self._put(("policies", policy_id), {"reason": reason, **document})
-
-    def roll_back_policy(self, policy_id: str, version: int, *, reason: str = "") -> Json:
-        """Have an earlier version again, as a new one."""
-        return self._post(("policies", policy_id, "rollback"), {"version": version, "reason": reason})
-
-    def remove_policy(self, policy_id: str, *, reason: str | None = None) -> Json:
-        """Remove a policy set; its versions are kept."""
-        return self._remove(("policies", policy_id), reason)
-
-    def evaluate_policies(
-        self,
-        *,
-        job_id: str | None = None,
-        facts: Mapping[str, Any] | None = None,
-        draft: Mapping[str, Any] | None = None,
-    ) -> Json:
-        """Try policies, or a `draft` of a set, on a recorded job or on stated facts: what they decide, and why."""
-        return self._post(("policies", "evaluate"), {"job_id": job_id, "facts": facts or {}, "draft": draft})
-
     def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> Iterator[Json]:
         """Changes by people and programs that fit the filters, newest first, page by page."""
         cursor: str | None = None
@@ -163,25 +114,9 @@ class Configuration:
             if cursor is None:
                 return
 
-    def _read(self, path: Path, **params: Any) -> Json:
-        return self._run(configuring.read(self._config, path, params))
 
-    def _put(self, path: Path, body: Mapping[str, Any], reason: str | None = None) -> Json:
-        return self._run(configuring.put(self._config, path, body, reason))
-
-    def _post(self, path: Path, body: Mapping[str, Any]) -> Json:
-        return self._run(configuring.post(self._config, path, body))
-
-    def _remove(self, path: Path, reason: str | None = None) -> Json:
-        return self._run(configuring.remove(self._config, path, reason))
-
-
-class AsyncConfiguration:
+class AsyncConfiguration(AsyncPolicySets):
     """`Configuration` documents the methods, which are the same."""
-
-    def __init__(self, config: Config, run: AsyncRun) -> None:
-        self._config = config
-        self._run = run
 
     async def flags(self, *, organization: str | None = None) -> list[Json]:
         """See `Configuration.flags`."""
@@ -236,46 +171,6 @@ class AsyncConfiguration:
         found: list[Json] = (await self._remove(("deployments", deployment_id), reason))["deployments"]
         return found
 
-    async def policies(self) -> list[Json]:
-        """See `Configuration.policies`."""
-        found: list[Json] = (await self._read(("policies",)))["policies"]
-        return found
-
-    async def policy(self, policy_id: str) -> Json:
-        """See `Configuration.policy`."""
-        return await self._read(("policies", policy_id))
-
-    async def policy_versions(self, policy_id: str) -> list[Json]:
-        """See `Configuration.policy_versions`."""
-        found: list[Json] = (await self._read(("policies", policy_id, "versions")))["versions"]
-        return found
-
-    async def create_policy(self, document: Mapping[str, Any], *, reason: str = "") -> Json:
-        """See `Configuration.create_policy`."""
-        return await self._post(("policies",), {"reason": reason, **document})
-
-    async def replace_policy(self, policy_id: str, document: Mapping[str, Any], *, reason: str = "") -> Json:
-        """See `Configuration.replace_policy`."""
-        return await self._put(("policies", policy_id), {"reason": reason, **document})
-
-    async def roll_back_policy(self, policy_id: str, version: int, *, reason: str = "") -> Json:
-        """See `Configuration.roll_back_policy`."""
-        return await self._post(("policies", policy_id, "rollback"), {"version": version, "reason": reason})
-
-    async def remove_policy(self, policy_id: str, *, reason: str | None = None) -> Json:
-        """See `Configuration.remove_policy`."""
-        return await self._remove(("policies", policy_id), reason)
-
-    async def evaluate_policies(
-        self,
-        *,
-        job_id: str | None = None,
-        facts: Mapping[str, Any] | None = None,
-        draft: Mapping[str, Any] | None = None,
-    ) -> Json:
-        """See `Configuration.evaluate_policies`."""
-        return await self._post(("policies", "evaluate"), {"job_id": job_id, "facts": facts or {}, "draft": draft})
-
     async def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> AsyncIterator[Json]:
         """See `Configuration.audit`."""
         cursor: str | None = None
@@ -286,15 +181,3 @@ class AsyncConfiguration:
             cursor = page["next"]
             if cursor is None:
                 return
-
-    def _read(self, path: Path, **params: Any) -> Awaitable[Json]:
-        return self._run(configuring.read(self._config, path, params))
-
-    def _put(self, path: Path, body: Mapping[str, Any], reason: str | None = None) -> Awaitable[Json]:
-        return self._run(configuring.put(self._config, path, body, reason))
-
-    def _post(self, path: Path, body: Mapping[str, Any]) -> Awaitable[Json]:
-        return self._run(configuring.post(self._config, path, body))
-
-    def _remove(self, path: Path, reason: str | None = None) -> Awaitable[Json]:
-        return self._run(configuring.remove(self._config, path, reason))

@@ -110,7 +110,7 @@ def stage_span(job: Row, row: Row) -> dict[str, Any]:
 
 def attempt_span(job: Row, row: Row) -> dict[str, Any]:
     """The span of one provider call, from its row in `attempts`; an open one has no end yet."""
-    known = ("input", "cached", "cache_write", "output", "reasoning")
+    known = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning")
     usage = None if row["input_tokens"] is None else {name: row[f"{name}_tokens"] for name in known}
     attributes = {
         "attempt_no": row["attempt_no"],
@@ -118,6 +118,7 @@ def attempt_span(job: Row, row: Row) -> dict[str, Any]:
         "provider": row["provider"],
         "model": row["model"],
         "region": row["region"],
+        "service_tier": row["service_tier"],
         "outcome": row["outcome"],
         "billed": row["billed"],
         "late": row["late"],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import ANSWERED, Failure, FailureClass
-from synthralos.domain.money import Price, Usage
+from synthralos.domain.money import Price, PriceUsed, ServiceTier, Usage
 
 
 class ExecuteStage:
@@ -114,23 +115,32 @@ def _in_form(call: Call, answer: Reply | Failure, misfit: Misfit) -> Reply | Fai
 
 
 def attempt_end(
-    attempt_no: int, deployment: Deployment, answer: Reply | Failure, seconds: float, *, priced: bool = True
+    attempt_no: int,
+    deployment: Deployment,
+    answer: Reply | Failure,
+    seconds: float,
+    *,
+    priced: bool = True,
+    ended: datetime | None = None,
+    asked: ServiceTier = ServiceTier.STANDARD,
 ) -> AttemptEnd:
-    """What to book for an answered attempt. A cost that cannot be known, or is not `priced`, is None, never 0."""
-    price = deployment.price if priced else None
+    """What to book for an answered attempt. A cost that cannot be known, or is not `priced`, is None, never 0.
+
+    Where the price has dates, the one in force when the call began counts. `asked` is the service tier asked for.
+    """
+    tariff = _Tariff(deployment.price if priced else None, ended, seconds, asked)
+    usage = answer.usage
     if isinstance(answer, Failure):
-        billed, cost = _failure_cost(price, answer)
-        return AttemptEnd(attempt_no, Outcome.FAILED, billed, answer.usage, cost, failure=answer, seconds=seconds)
-    return AttemptEnd(
-        attempt_no,
-        Outcome.SUCCEEDED,
-        Billed.YES,
-        answer.usage,
-        _cost(price, answer.usage),
-        provider_model=answer.model,
-        provider_request_id=answer.provider_request_id,
-        seconds=seconds,
-    )
+        billed, cost = _failure_cost(tariff, answer)
+        end = AttemptEnd(attempt_no, Outcome.FAILED, billed, usage, cost, failure=answer, seconds=seconds)
+    else:
+        end = AttemptEnd(attempt_no, Outcome.SUCCEEDED, Billed.YES, usage, tariff.cost(usage), seconds=seconds)
+        end.provider_model, end.provider_request_id = answer.model, answer.provider_request_id
+    tier = asked if usage is None or usage.service_tier is None else usage.service_tier
+    if tier != ServiceTier.STANDARD:
+        end.service_tier = tier
+    end.price = tariff.used(usage)
+    return end
 
 
 def cut_end(attempt_no: int, seconds: float) -> AttemptEnd:
@@ -138,19 +148,39 @@ def cut_end(attempt_no: int, seconds: float) -> AttemptEnd:
     return AttemptEnd(attempt_no, Outcome.CANCELLED, Billed.MAYBE, None, None, seconds=seconds)
 
 
-def _failure_cost(price: Price | None, failure: Failure) -> tuple[Billed, Decimal | None]:
+class _Tariff:
+    """The deployment's price at the moment of the call."""
+
+    def __init__(self, listed: Price | None, ended: datetime | None, seconds: float, asked: ServiceTier) -> None:
+        self._listed = self._price = listed
+        self._asked = asked
+        if listed is not None and listed.later and ended is not None:
+            self._price = listed.at(ended - timedelta(seconds=seconds))
+
+    def cost(self, usage: Usage | None) -> Decimal | None:
+        """In USD; None where it is unknown."""
+        return None if usage is None or self._price is None else self._price.cost(usage, self._asked)
+
+    def used(self, usage: Usage | None) -> PriceUsed | None:
+        """What was counted with, where the catalog's entry does not say it already."""
+        listed, price = self._listed, self._price
+        if usage is None or price is None or listed is None:
+            return None
+        rates = price.rates(usage.input, usage.service_tier or self._asked)
+        if rates is None or (price is listed and rates is listed.tariffs[ServiceTier.STANDARD].rates):
+            return None
+        return PriceUsed(rates, price.as_of, price.valid_from)
+
+
+def _failure_cost(tariff: _Tariff, failure: Failure) -> tuple[Billed, Decimal | None]:
     if failure.usage is not None:
-        return Billed.YES, _cost(price, failure.usage)
+        return Billed.YES, tariff.cost(failure.usage)
     if failure.failure_class in ANSWERED:
         return Billed.YES, None
     withheld = failure.failure_class is FailureClass.CONTENT_FILTERED and failure.http_status == 200
     if failure.maybe_billed or withheld:
         return Billed.MAYBE, None
     return Billed.NO, Decimal(0)
-
-
-def _cost(price: Price | None, usage: Usage | None) -> Decimal | None:
-    return None if usage is None or price is None else price.cost(usage)
 
 
 def result_json(deployment: Deployment, reply: Reply) -> dict[str, Any]:

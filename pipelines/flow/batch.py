@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from pipelines.flow.breakers import Breakers
 from pipelines.flow.calls import Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry, RunningJob
@@ -31,6 +32,7 @@ class BatchRunner:
         writer: Writer,
         registry: Registry,
         deployments: DeploymentSlots,
+        breakers: Breakers,
         runner: JobRunner,
     ) -> None:
         self._calls = calls
@@ -38,6 +40,7 @@ class BatchRunner:
         self._writer = writer
         self._registry = registry
         self._deployments = deployments
+        self._breakers = breakers
         self._runner = runner
 
     def run(self, works: Sequence[Work]) -> None:
@@ -59,7 +62,8 @@ class BatchRunner:
         if work.ending is not None:
             self._settle(running, work.ending)
             return
-        found = None if work.failure is not None or self._registry.draining else self._calls.target(work)
+        goes_on = work.failure is None and not self._registry.draining and self._calls.admit(work)
+        found = self._calls.target(work) if goes_on else None
         if found is None or isinstance(found, Failure) or self._calls.seconds_left(work) <= 0:
             self._runner.take_over(running)
             return
@@ -94,6 +98,7 @@ class BatchRunner:
         if isinstance(result, Exception):
             self._runner.take_over(running, result)
         elif isinstance(result, Written):
+            self._breakers.unused(running.work.job.id)
             self._registry.leave(running)
         else:
             running.work.failure = self._runner.refusal(result)

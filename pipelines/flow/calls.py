@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
+from pipelines.flow.breakers import Breakers
 from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.guard.private_data import kinds_to_redact
@@ -38,6 +39,7 @@ class Calls:
         self,
         stages: StagesNow,
         execute: ExecuteStage,
+        breakers: Breakers,
         now: Callable[[], datetime],
         call_timeout: float,
         clock: Callable[[], float] = time.monotonic,
@@ -50,8 +52,21 @@ class Calls:
         self._counter = TokenCounter()
         self._stages = stages
         self._execute = execute
+        self._breakers = breakers
         self._now = now
         self._call_timeout = call_timeout
+
+    def admit(self, work: Work) -> bool:
+        """Move the plan's cursor to the first step that may be called now; False where all are shut off."""
+        plan = work.plan
+        cursor = self._breakers.admit(work.job.id, plan)
+        if cursor is None:
+            return False
+        if cursor != plan.cursor:
+            work.job.plan = plan.at(cursor)
+            _, why = self._breakers.soonest(plan)
+            work.span("breaker", self._now(), passed_over=why, deployment=plan.steps[cursor].deployment)
+        return True
 
     def target(self, work: Work) -> tuple[Step, Deployment] | Failure:
         """The plan's current step with its deployment, or why it cannot be taken."""
@@ -84,6 +99,7 @@ class Calls:
         job = work.job
         job.claim, job.attempts, job.stage = job.claim.taken(), start.attempt_no, Stage.EXECUTE
         work.stored = start.plan, job.verdict
+        self._stages().retries.called(start.deployment.id)
         work.attempt = OpenAttempt(start.attempt_no, start.deployment, self._clock())
 
     def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
@@ -100,15 +116,18 @@ class Calls:
         seconds = self._clock() - attempt.began
         stages = self._stages()
         priced = stages.config.flags.on(Flag.TRACK_MODEL_COSTS, work.job.tenant.organization)
-        attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds, priced=priced)
+        now = self._now()
+        attempt.end = attempt_end(attempt.number, attempt.deployment, answer, seconds, priced=priced, ended=now)
         stages.limiter.used(stages.config, work.job, attempt.end)
+        self._breakers.answered(work.job.id, attempt.deployment, answer, seconds)
         ok = isinstance(answer, Reply)
         if isinstance(answer, Reply) and answer.finding is not None:
             work.job.verdict = with_finding(work.job.verdict, answer.finding)
-        work.span("execute", self._now(), ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
+        work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
 
     def cut(self, work: Work) -> None:
         """The call was cut while it ran."""
+        self._breakers.unused(work.job.id)
         attempt = _open(work)
         attempt.end = cut_end(attempt.number, self._clock() - attempt.began)
         stages = self._stages()

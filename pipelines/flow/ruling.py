@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from pipelines.flow.rule_counts import RuleCounts
 from pipelines.guard.private_data import redaction_finding
 from pipelines.policies.actions import NARROWING
 from pipelines.policies.evaluate import CompiledPolicies
@@ -20,7 +21,7 @@ from synthralos.domain.jobs import Job
 from synthralos.domain.money import Costs
 from synthralos.domain.overlays import NO_DEMANDS
 from synthralos.domain.plans import RoutingPlan
-from synthralos.domain.policies import POLICIES, Reason, Ruling
+from synthralos.domain.policies import POLICIES, UNRULED, Reason, Ruling
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,14 @@ CostsOf = Callable[[Job], Costs]
 class Rulings:
     """The policies of one configuration. Thread-safe."""
 
-    def __init__(self, config: Config, costs: CostsOf, guards: frozenset[str]) -> None:
-        """`costs` tells what an attempt at a job costs; `guards` are the names of those that there are."""
+    def __init__(
+        self, config: Config, costs: CostsOf, guards: frozenset[str], counts: RuleCounts | None = None
+    ) -> None:
+        """`costs` tells what an attempt at a job costs; `guards` are the names of those that there are.
+
+        `counts` counts what matches.
+        """
+        self._counts = counts or RuleCounts()
         self._policies = CompiledPolicies(config.policies)
         self._flags = config.flags
         self._costs = costs
@@ -54,6 +61,8 @@ class Rulings:
             return verdict
         try:
             ruling = self._policies.decide(Facts(now, Source(job, verdict, lambda: self._costs(job))))
+            if ruling is not UNRULED:
+                self._counts.note(ruling)
             findings = [*_findings(ruling), *self._demanded(job, verdict, ruling)]
         except Exception as error:  # a bug here must neither stop the traffic of all, nor let a job pass unruled
             log.exception("policies failed on job %s", job.id)

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from pipelines.flow.breakers import Breakers
 from pipelines.flow.calls import CLOCKS_APART, Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry, RunningJob
@@ -57,6 +58,7 @@ class JobRunner:
         writer: Writer,
         registry: Registry,
         deployments: DeploymentSlots,
+        breakers: Breakers,
         stages: StagesNow,
         histories: Histories,
         now: Callable[[], datetime],
@@ -69,6 +71,7 @@ class JobRunner:
         self._writer = writer
         self._registry = registry
         self._deployments = deployments
+        self._breakers = breakers
         self._stages = stages
         self._histories = histories
         self._now = now
@@ -95,6 +98,7 @@ class JobRunner:
         try:
             await last
         finally:
+            self._breakers.unused(running.work.job.id)
             self._registry.leave(running)
 
     async def _run_safely(self, running: RunningJob) -> None:
@@ -128,8 +132,11 @@ class JobRunner:
     async def _attempt(self, running: RunningJob) -> Next:
         """One attempt at the plan's current step, or at the next one whose deployment has a slot."""
         work = running.work
+        if not self._calls.admit(work):
+            return await self._shut_off(work)
         found = self._calls.target(work)
         if isinstance(found, Failure):
+            self._breakers.unused(work.job.id)
             work.failure = found
             return Next.AGAIN
         _, wanted = found
@@ -188,19 +195,27 @@ class JobRunner:
         plan = work.plan
         for cursor in range(plan.cursor + 1, len(plan.steps)):
             deployment = self._calls.deployment(plan.steps[cursor])
-            if deployment is not None and self._deployments.take(deployment):
+            if deployment is None or self._breakers.shuts_off(deployment):
+                continue
+            if self._deployments.take(deployment):
+                self._breakers.unused(work.job.id)
                 work.job.plan = plan.at(cursor)
                 return deployment
         return None
 
-    async def _come_back(self, work: Work) -> Next:
-        """The deployment is full: the job comes back in a moment, which is no attempt."""
+    async def _shut_off(self, work: Work) -> Next:
+        """Breakers shut all of the plan's deployments off: the job waits until one may be tried."""
+        seconds, why = self._breakers.soonest(work.plan)
+        return await self._come_back(work, seconds, Failure(FailureClass.OVERLOADED, f"no calls are made now: {why}"))
+
+    async def _come_back(self, work: Work, seconds: float = 0.0, failure: Failure | None = None) -> Next:
+        """No deployment takes the call now: the job comes back in a moment, or after `seconds`; this is no attempt."""
         left = self._calls.seconds_left(work)
         if left <= CLOCKS_APART:
             return await self._leave(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
         doubled = 2 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
-        pause = min(random.uniform(*_PAUSE) * doubled, left)
-        return await self._leave(work, Ending(Transition.PARK, Stage.EXECUTE, delay=pause))
+        pause = min(max(seconds, random.uniform(*_PAUSE) * doubled), left)
+        return await self._leave(work, Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure))
 
     async def _call_deployment(self, running: RunningJob) -> Next | Ending:
         """Start the attempt and make its call; how the job leaves by it, or whether another step follows.

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.ruling import Rulings
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Remote, Tools, build_guard_stage
+from pipelines.heal.budget import RetryBudget
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
@@ -29,6 +31,7 @@ class Stages:
     heal: HealStage
     limiter: Limiter
     memory: PromptMemory | None
+    retries: RetryBudget
 
 
 StagesNow = Callable[[], Stages]
@@ -43,15 +46,17 @@ def stage_builder(
     memory: PromptMemory | None = None,
     metrics: Metrics | None = None,
     remote: Remote | None = None,
+    counts: RuleCounts | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
-    counter = TokenCounter()
+    counter, retries = TokenCounter(), RetryBudget()
     tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote)
 
     def build(config: Config) -> Stages:
         route, guard = build_route_stage(config, counter), build_guard_stage(config, tools)
-        rulings, heal = Rulings(config, route.costs, guard.names), build_heal_stage(rng, config.catalog)
-        return Stages(config, guard, rulings, route, heal, limiter, memory)
+        rulings = Rulings(config, route.costs, guard.names, counts)
+        heal = build_heal_stage(rng, config.catalog, retries)
+        return Stages(config, guard, rulings, route, heal, limiter, memory, retries)
 
     return build
 

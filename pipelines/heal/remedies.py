@@ -8,6 +8,7 @@ import math
 from random import Random
 
 from pipelines.heal.backoff import Backoff
+from pipelines.heal.budget import RetryBudget
 from pipelines.heal.protocol import Case, RouteAgain, Treatment, Wait
 from pipelines.heal.protocol import GiveUp as GivenUp
 from pipelines.heal.protocol import NextDeployment as Next
@@ -24,7 +25,9 @@ class WaitAndRetry:
     """The same deployment again, after the wait that the provider asked for, else after `backoff`.
 
     At most `tries` calls go to one deployment; calls that our own shutdown cut off are not held against it.
-    With a `patience` in seconds, a provider that asks for a longer wait is left to the remedies that follow.
+    With a `patience` in seconds, a provider that asks for a longer wait is left to the remedies that follow. Of the
+    retries that all jobs have at a deployment (`budget`) each wait takes one: where none is left, the remedies that
+    follow are asked, or the wait is as long as the next one takes to come (`queues`).
     """
 
     def __init__(
@@ -34,8 +37,11 @@ class WaitAndRetry:
         tries: int,
         name: str = "wait_and_retry",
         patience: float = math.inf,
+        budget: RetryBudget | None = None,
+        queues: bool = False,
     ) -> None:
         self.name = name
+        self._budget, self._queues = budget or RetryBudget(), queues
         self._rng, self._backoff, self._tries, self._patience = rng, backoff, tries, patience
 
     def treat(self, case: Case) -> Treatment | None:
@@ -46,7 +52,10 @@ class WaitAndRetry:
         tried = sum(a.deployment == failed.deployment and a.outcome is not Outcome.CANCELLED for a in case.history)
         if tried >= self._tries or (case.failure.retry_after or 0.0) > self._patience:
             return None
-        seconds = self._seconds(case.failure.retry_after, tried - 1)
+        if not self._queues and not self._budget.take(failed.deployment):
+            return None
+        queue = self._budget.reserve(failed.deployment) if self._queues else 0.0
+        seconds = min(LONGEST_WAIT, max(queue, self._seconds(case.failure.retry_after, tried - 1)))
         return Wait(seconds, f"{case.failure.failure_class} at {failed.deployment}: call {tried + 1} of {self._tries}")
 
     def _seconds(self, retry_after: float | None, retry: int) -> float:

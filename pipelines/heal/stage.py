@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 
+from pipelines.heal.budget import RetryBudget
 from pipelines.heal.protocol import Case, GiveUp, RouteAgain, Treatment, Wait
 from pipelines.heal.table import RemedyTable, build_remedies
 from synthralos.domain.attempts import Outcome, PastAttempt
@@ -50,9 +51,9 @@ class HealStage:
         return GIVE_UP, _because_of_deadline(case, nothing) if too_late else nothing
 
 
-def build_heal_stage(rng: Random, catalog: Catalog) -> HealStage:
-    """The heal stage with the built-in remedies; jitter comes from `rng`, window sizes from `catalog`."""
-    return HealStage(build_remedies(rng, catalog))
+def build_heal_stage(rng: Random, catalog: Catalog, budget: RetryBudget | None = None) -> HealStage:
+    """The heal stage with the built-in remedies; see `build_remedies`."""
+    return HealStage(build_remedies(rng, catalog, budget))
 
 
 def calls_made(case: Case) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from random import Random
 
 from pipelines.heal.backoff import Backoff
+from pipelines.heal.budget import RetryBudget
 from pipelines.heal.protocol import Remedy
 from pipelines.heal.remedies import GiveUp, LargerWindow, NextDeployment, RouteElsewhere, WaitAndRetry
 from synthralos.domain.deployments import Catalog
@@ -15,12 +16,15 @@ SHORT = 5.0
 RemedyTable = Mapping[FailureClass, tuple[Remedy, ...]]
 
 
-def build_remedies(rng: Random, catalog: Catalog) -> RemedyTable:
-    """The table. Jitter comes from `rng`, window sizes from `catalog`."""
-    once_more = WaitAndRetry(rng, Backoff(base=0.0, cap=0.0), tries=2, name="once_more", patience=SHORT)
-    short_wait = WaitAndRetry(rng, Backoff(base=0.5, cap=2.0), tries=2, name="short_wait", patience=SHORT)
-    one_wait = WaitAndRetry(rng, Backoff(base=2.0, cap=10.0), tries=2, name="one_wait")
-    wait = WaitAndRetry(rng, Backoff(base=1.0, cap=60.0), tries=5, name="wait")
+def build_remedies(rng: Random, catalog: Catalog, budget: RetryBudget | None = None) -> RemedyTable:
+    """The table. Jitter comes from `rng`, window sizes from `catalog`; `budget` bounds retries at a deployment."""
+    budget = budget or RetryBudget()
+    once_more = WaitAndRetry(rng, Backoff(base=0.0, cap=0.0), tries=2, name="once_more", patience=SHORT, budget=budget)
+    short_wait = WaitAndRetry(
+        rng, Backoff(base=0.5, cap=2.0), tries=2, name="short_wait", patience=SHORT, budget=budget
+    )
+    one_wait = WaitAndRetry(rng, Backoff(base=2.0, cap=10.0), tries=2, name="one_wait", budget=budget, queues=True)
+    wait = WaitAndRetry(rng, Backoff(base=1.0, cap=60.0), tries=5, name="wait", budget=budget, queues=True)
     next_deployment = NextDeployment()
     next_provider = NextDeployment("next_provider", other_provider=True)
     larger_window = LargerWindow(catalog)

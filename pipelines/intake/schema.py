@@ -274,7 +274,18 @@ class JobIn(Closed):
     deadline_seconds: Annotated[float, Field(gt=0, le=MOST_SECONDS, description="instead of deadline")] | None = None
     lane: Literal["interactive", "bulk"] | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
-    run_id: Annotated[str, Field(min_length=1, max_length=64, pattern=_NAME)] | None = None
+    run_id: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=64,
+                pattern=_NAME,
+                description="the agent run that it belongs to; `metadata.step` names its step",
+            ),
+        ]
+        | None
+    ) = None
     organization: Annotated[Name, Field(description="only with a key of the whole installation")] | None = None
     workspace: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
     user: Annotated[Name, Field(description="where the key is not bound to one")] | None = None

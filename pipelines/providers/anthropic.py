@@ -48,6 +48,11 @@ def not_taken(asked: Collection[str], deployment: Deployment) -> str | None:
     return next((no_sampling(name) for name, wanted in sampled.items() if wanted in asked), None)
 
 
+def writes_cache(deployment: Deployment) -> bool:
+    """Only where it is asked for, which the catalog has to allow. Source: "Prompt caching"."""
+    return "cache_control" in RULES.widened_by(deployment.options)
+
+
 def _wire(deployment: Deployment, key: str | None) -> Wire:
     sampling = _sampling(deployment)
     version = SAMPLING_VERSION if sampling else VERSION

@@ -1,6 +1,6 @@
 """The tokens of a message's `usage`. Source: Anthropic API reference, "Usage"; "Prompt caching", "Pricing"."""
 
-from pipelines.providers.counting import Unclear, count, is_possible
+from pipelines.providers.counting import Unclear, count, is_possible, tier_in
 from synthralos.domain.money import Usage
 
 
@@ -8,7 +8,7 @@ def read_usage(usage: object) -> Usage | None:
     """The tokens that were billed; None, which is unknown, where they are missing or cannot be what they say.
 
     `input_tokens` are without what was read from the cache and written to it; `output_tokens` are with the thoughts.
-    What was written to the cache for an hour has a price that no deployment knows: with it the cost is unknown.
+    The service tier that was billed is among them: `standard`, `priority` or `batch`.
     """
     if not isinstance(usage, dict):
         return None
@@ -20,9 +20,12 @@ def read_usage(usage: object) -> Usage | None:
         thoughts = _within(usage, "output_tokens_details", "thinking_tokens")
     except Unclear:
         return None
-    if fresh is None or output is None or for_an_hour:
+    if fresh is None or output is None:
         return None
-    found = Usage(fresh + read + written, output, cached=read, reasoning=thoughts, cache_write=written)
+    found = Usage(
+        fresh + read + written, output, cached=read, reasoning=thoughts, cache_write=written,
+        cache_write_1h=for_an_hour, service_tier=tier_in(usage.get("service_tier")),
+    )  # fmt: skip
     return found if is_possible(found) else None
 
 

@@ -2,11 +2,12 @@
 
 import re
 
-from synthralos.domain.money import Usage
+from synthralos.domain.money import ServiceTier, Usage
 
 MOST_TOKENS = 100_000_000
 """Tokens that one call may have used: no window is that large, and a larger count is a fault of the server."""
 
+_LONGEST_TIER = 50
 _INTEGER = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
@@ -18,9 +19,32 @@ def is_possible(usage: Usage) -> bool:
     """Whether the parts fit into their sums, and the sums into any window."""
     return (
         usage.cached + usage.cache_write <= usage.input
+        and usage.cache_write_1h <= usage.cache_write
         and usage.reasoning <= usage.output
         and max(usage.input, usage.output) <= MOST_TOKENS
     )
+
+
+_TIERS = {
+    "default": ServiceTier.STANDARD,
+    "standard": ServiceTier.STANDARD,
+    "on_demand": ServiceTier.STANDARD,
+    "flex": ServiceTier.FLEX,
+    "priority": ServiceTier.PRIORITY,
+    "fast": ServiceTier.PRIORITY,
+    "batch": ServiceTier.BATCH,
+}
+"""What providers call their tiers. Sources: the API references of OpenAI, Anthropic and Groq, "Service tiers"."""
+
+
+def tier_in(value: object) -> str | None:
+    """The service tier that a provider says it billed; its own word where that is none of ours, None without one.
+
+    `auto` is what may be asked for, and says nothing of what was billed.
+    """
+    if not isinstance(value, str) or value in ("", "auto"):
+        return None
+    return _TIERS.get(value, value[:_LONGEST_TIER])
 
 
 def count(value: object) -> int | None:

@@ -6,14 +6,17 @@ Source: OpenAI API reference, "The chat completion object", and what others make
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pipelines.providers import legible
 from pipelines.providers.answers import failure_in, name_in, not_an_answer, read_object, request_id, withheld
+from pipelines.providers.counting import tier_in
 from pipelines.providers.openai_usage import read_usage
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import Failure
+from synthralos.domain.money import Usage
 
 _TEXTS = ("text", "content", "value", "output_text", "parts")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
@@ -30,7 +33,7 @@ def decode(body: bytes, headers: Mapping[str, str], *, thoughts_beside: bool = F
     if isinstance(document, Failure):
         return document
     choice = _first_choice(document)
-    usage = read_usage(_raw_usage(document, choice), thoughts_beside=thoughts_beside)
+    usage = _billed_at(document, read_usage(_raw_usage(document, choice), thoughts_beside=thoughts_beside))
     message = _message(choice)
     finish_reason = name_in(choice.get("finish_reason"))
     if finish_reason == "content_filter":
@@ -126,6 +129,11 @@ def _message(choice: dict[str, Any]) -> dict[str, Any] | None:
     if isinstance(message, dict) and ("code" not in message or message.keys() & {"role", "content", "tool_calls"}):
         return message
     return {} if choice.get("message") == {} else None
+
+
+def _billed_at(document: dict[str, Any], usage: Usage | None) -> Usage | None:
+    tier = tier_in(document.get("service_tier"))
+    return usage if usage is None or tier is None else replace(usage, service_tier=tier)
 
 
 def _raw_usage(document: dict[str, Any], choice: dict[str, Any]) -> object:

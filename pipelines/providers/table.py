@@ -12,6 +12,7 @@ from synthralos.config.credentials import CredentialsNow
 from synthralos.config.settings import Settings
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.jobs import Request
+from synthralos.domain.money import Price, ServiceTier
 
 _NOT_EVERYWHERE = ("temperature", "top_p", "seed")
 _NOTHING: frozenset[str] = frozenset()
@@ -24,6 +25,9 @@ OptionProblems = list[tuple[str, str]]
 class Adapter:
     """How to build a provider, and how to check what a request and the catalog tell it before it is called.
 
+    `service_tiers` are those that it can ask for besides the standard one. `writes_cache`: whether a call may write to
+    the prompt cache.
+
     `not_taken` tells of what `asked_of` names whether a deployment has no form for it, and why; None where it has.
     """
 
@@ -32,6 +36,8 @@ class Adapter:
     check_deployment: Callable[[Deployment], object] = lambda _: None
     widened_by: Callable[[Mapping[str, Any]], Collection[str]] = lambda _: ()
     not_taken: Callable[[Collection[str], Deployment], str | None] = lambda *_: None
+    service_tiers: frozenset[ServiceTier] = frozenset()
+    writes_cache: Callable[[Deployment], bool] = lambda _: True
 
 
 def _over_http(
@@ -41,10 +47,14 @@ def _over_http(
 
 
 PROVIDERS: Mapping[str, Adapter] = {
-    "openai": _over_http(openai.OpenAIProvider, openai_options.RULES, openai.check_deployment),
+    "openai": replace(
+        _over_http(openai.OpenAIProvider, openai_options.RULES, openai.check_deployment),
+        service_tiers=frozenset({ServiceTier.FLEX, ServiceTier.PRIORITY}),
+    ),
     "anthropic": replace(
         _over_http(anthropic.AnthropicProvider, anthropic_options.RULES, anthropic.check_deployment),
         not_taken=anthropic.not_taken,
+        writes_cache=anthropic.writes_cache,
     ),
     "google": _over_http(google.GoogleProvider, google_options.RULES, google.check_deployment),
     "sandbox": Adapter(
@@ -84,6 +94,18 @@ def not_taken(asked: Collection[str], deployment: Deployment) -> str | None:
     """Why the deployment would refuse a request that asks for these before anything is sent; None where it takes it."""
     adapter = PROVIDERS.get(deployment.adapter)
     return None if adapter is None or not asked else adapter.not_taken(asked, deployment)
+
+
+def writes_cache(deployment: Deployment) -> bool:
+    """Whether a call there may write to the prompt cache, at the price of that."""
+    adapter = PROVIDERS.get(deployment.adapter)
+    return adapter is None or adapter.writes_cache(deployment)
+
+
+def service_tiers(deployment: Deployment, price: Price | None) -> frozenset[ServiceTier]:
+    """The service tiers that can be asked for there, besides the standard one. `price` is the one in force."""
+    adapter = PROVIDERS.get(deployment.adapter)
+    return frozenset() if adapter is None or price is None else adapter.service_tiers & price.service_tiers.keys()
 
 
 def check_catalog(catalog: Catalog) -> None:

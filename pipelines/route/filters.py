@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pipelines.providers.table import asked_of, not_taken
-from pipelines.spending import LEAST_OUTPUT, affordable_output
+from pipelines.spending import LEAST_OUTPUT, affordable_output, dearest, worst_cost
 from synthralos.config.credentials import SANDBOX
 from synthralos.config.deployment_view import SWITCHED_OFF
 from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Constraints, Job
-from synthralos.domain.money import MILLION, Usage
+from synthralos.domain.money import ServiceTier, Usage
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.residency import kept_from
 
@@ -122,12 +122,12 @@ def assumed_output(demand: Demand) -> int:
     return DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
 
 
-def worst_cost(tokens_billed: int, max_output: int | None, deployment: Deployment) -> Decimal | None:
+def worst_cost_at(tokens_billed: int, max_output: int | None, deployment: Deployment) -> Decimal | None:
     """What one attempt costs at most, in USD; None where the price is unknown."""
     if deployment.price is None:
         return None
-    price, output = deployment.price, deployment.max_output if max_output is None else max_output
-    return (tokens_billed * price.dearest_input + output * price.output) / MILLION
+    output = deployment.max_output if max_output is None else max_output
+    return worst_cost(dearest(deployment, deployment.price, tokens_billed, ServiceTier.STANDARD), tokens_billed, output)
 
 
 def room(demand: Demand, deployment: Deployment) -> int:
@@ -196,7 +196,8 @@ def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
     if deployment.price is None:
         return f"an attempt may cost {demand.max_cost:f} USD at most and its price is unknown"
     wanted = min(LEAST_OUTPUT, deployment.max_output) if demand.max_output is None else demand.max_output
-    allowed = affordable_output(deployment.price, demand.tokens_billed, demand.max_cost)
+    bound = dearest(deployment, deployment.price, demand.tokens_billed, ServiceTier.STANDARD)
+    allowed = affordable_output(bound, demand.tokens_billed, demand.max_cost)
     if allowed >= wanted:
         return None
     most = f"max_cost_usd of {demand.max_cost:f} allows {max(allowed, 0)} tokens of answer here"

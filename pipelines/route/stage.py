@@ -20,7 +20,7 @@ from pipelines.route.filters import (
     demand_of,
     estimated_cost,
     room,
-    worst_cost,
+    worst_cost_at,
 )
 from pipelines.route.protocol import Candidate, Strategy
 from pipelines.route.strategies import CATALOG_ORDER, strategies
@@ -121,18 +121,23 @@ class RouteStage:
         offer = self._current_offer()
         return [self._plan_or_bug(job, offer) for job in jobs]
 
-    def costs(self, job: Job) -> Costs:
-        """What an attempt costs: as estimated where it is cheapest, at most where it is dearest. Demands no policy."""
+    def costs(self, job: Job, *, worst: bool = True) -> Costs:
+        """What an attempt costs: as estimated where it is cheapest, at most where it is dearest. Demands no policy.
+
+        Without `worst`, tokens need not be counted, and what it costs at most stays unknown.
+        """
         offer, demand = self._current_offer(), demand_of(job)._replace(overlay=NO_DEMANDS)
         choice = self._choice(
             demand, offer, self._tokens_in(job, self._sifted(demand, offer)), self._tokens_billed(job)
         )
-        estimated = [each.estimated_cost for each in choice.candidates]
+        known = [each.estimated_cost for each in choice.candidates if each.estimated_cost is not None]
+        estimated = min(known, default=None)
+        if not worst:
+            return Costs(estimated, None)
         billed = billed_at_most(job.request, self._counter)
-        worst = [worst_cost(billed, demand.max_output, each.deployment) for each in choice.candidates]
-        known = [cost for cost in estimated if cost is not None]
-        bounds = [cost for cost in worst if cost is not None]
-        return Costs(min(known, default=None), max(bounds) if bounds and len(bounds) == len(worst) else None)
+        most = [worst_cost_at(billed, demand.max_output, each.deployment) for each in choice.candidates]
+        bounds = [cost for cost in most if cost is not None]
+        return Costs(estimated, max(bounds) if bounds and len(bounds) == len(most) else None)
 
     def explain(self, job: Job) -> Explanation:
         """The plan or failure of one job, with what was excluded in either case and what was counted with."""

@@ -19,6 +19,7 @@ class Topic(StrEnum):
 
     `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
     `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
+    `breakers`: circuit breakers (their names stand in place of ids) have changed.
     """
 
     FINISHED = "synthralos_finished"
@@ -26,6 +27,7 @@ class Topic(StrEnum):
     CLAIM_REVOKED = "synthralos_claim_revoked"
     CONFIG = "synthralos_config"
     CROWDED = "synthralos_crowded"
+    BREAKERS = "synthralos_breakers"
 
 
 Listener = Callable[[Sequence[str] | None], None]

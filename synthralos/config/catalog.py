@@ -8,18 +8,16 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal, InvalidOperation
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
+from synthralos.config.price_entries import FACTOR, RATES, PriceEntry, Table, Tokens
 from synthralos.domain.aliases import AliasError, Aliases, check_aliases
 from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier, names_of
-from synthralos.domain.money import Price
 
 BUILT_IN = "built-in catalog.toml"
 
@@ -38,23 +36,6 @@ class CatalogError(Exception):
         self.reason = reason
 
 
-def _dollars(value: object) -> Decimal:
-    if not isinstance(value, str):
-        raise ValueError('must be a decimal in quotes, such as "0.15"')
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        raise ValueError('must be a decimal in quotes, such as "0.15"') from None
-    if not amount.is_finite() or amount < 0:
-        raise ValueError("must not be negative")
-    return amount
-
-
-def _iso_date(value: str) -> str:
-    date.fromisoformat(value)
-    return value
-
-
 def _server(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -70,54 +51,36 @@ def _variable(name: str) -> str:
     return name
 
 
-_Dollars = Annotated[Decimal, BeforeValidator(_dollars)]
 _Server = Annotated[str, AfterValidator(_server)]
 _Variable = Annotated[str, AfterValidator(_variable)]
-_Tokens = Annotated[int, Field(strict=True, gt=0)]
+_Kind = TypeVar("_Kind", bound=Table)
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-_Kind = TypeVar("_Kind", bound=_Entry)
-
-
-class PriceEntry(_Entry):
-    """US dollars per million tokens, as decimals in quotes; `as_of` is an ISO date."""
-
-    input: _Dollars
-    output: _Dollars
-    cached: _Dollars | None = None
-    cache_write: _Dollars | None = None
-    as_of: Annotated[str, AfterValidator(_iso_date)]
-
-
-class _ProviderEntry(_Entry):
+class _ProviderEntry(Table):
     adapter: str
     base_url: _Server | None = None
     api_key_env: _Variable | None = None
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
-class DeploymentEntry(_Entry):
+class DeploymentEntry(Table):
     """What a deployment is made of besides its id; what its provider says holds where an entry says nothing."""
 
-    context_window: Annotated[_Tokens, Field(description="tokens of prompt and answer together")]
-    max_output: Annotated[_Tokens, Field(description="tokens of an answer at most")]
+    context_window: Annotated[Tokens, Field(description="tokens of prompt and answer together")]
+    max_output: Annotated[Tokens, Field(description="tokens of an answer at most")]
     price: Annotated[PriceEntry | None, Field(description="US dollars per million tokens; null: unknown")] = None
     tier: Tier = Tier.STANDARD
-    capabilities: list[Capability] = []
+    capabilities: Annotated[list[Capability], Field(default_factory=list)]
     upstream_model: Annotated[str | None, Field(description="the name that the server knows; else the model's")] = None
     adapter: Annotated[str | None, Field(description="the wire protocol; else the provider's")] = None
     base_url: Annotated[_Server | None, Field(description="the server; else the provider's")] = None
     api_key_env: Annotated[
         _Variable | None, Field(description="environment variable of the processes that holds the key")
     ] = None
-    max_in_flight: Annotated[_Tokens, Field(description="concurrent calls of one worker process at most")] = 1000
+    max_in_flight: Annotated[Tokens, Field(description="concurrent calls of one worker process at most")] = 1000
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False, description="seconds a call may take at most")] = 120.0
     weight: Annotated[int, Field(strict=True, ge=0)] = 100
-    options: Annotated[dict[str, Any], Field(description="of the adapter")] = {}
+    options: Annotated[dict[str, Any], Field(default_factory=dict, description="of the adapter")]
     residency: Annotated[
         str | None,
         Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="where data is processed, such as eu; else the region's"),
@@ -130,7 +93,7 @@ class _NamedEntry(DeploymentEntry):
     id: str
 
 
-class _Aliases(_Entry):
+class _Aliases(Table):
     aliases: dict[Annotated[str, Field(pattern=r"^\S{1,200}$")], str | list[str]]
 
 
@@ -233,7 +196,8 @@ def _checked(kind: type[_Kind], value: object, where: str) -> _Kind:
         return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+        path = [part for part in first["loc"] if part not in (FACTOR, RATES)]
+        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
         reason = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(first["type"], first["msg"])
         raise _wrong(where, field or "entry", reason.removeprefix("Value error, ")) from None
 
@@ -267,7 +231,7 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         base_url=entry.base_url or provider.base_url or "",
         context_window=entry.context_window,
         max_output=entry.max_output,
-        price=None if entry.price is None else Price(**dict(entry.price)),
+        price=None if entry.price is None else entry.price.price(),
         tier=entry.tier,
         capabilities=frozenset(entry.capabilities),
         api_key_env=entry.api_key_env or provider.api_key_env,

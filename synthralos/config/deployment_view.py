@@ -3,6 +3,7 @@
 from typing import Any
 
 from synthralos.domain.deployments import Deployment
+from synthralos.domain.money import Price, Rates, Tariff
 
 SWITCHED_OFF = "it is switched off in the catalog (enabled is false)"
 
@@ -25,9 +26,26 @@ def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, An
         "max_in_flight": deployment.max_in_flight,
         "timeout": deployment.timeout,
         "capabilities": sorted(deployment.capabilities),
-        "price": None
-        if price is None
-        else {name: getattr(price, name) for name in ("input", "output", "cached", "cache_write", "as_of")},
+        "price": None if price is None else price_view(price),
         "usable": why_not is None,
         "why_not": why_not,
     }
+
+
+def price_view(price: Price) -> dict[str, Any]:
+    """A price with all its tiers and dates: USD per million tokens."""
+    later = [{"valid_from": each.valid_from, **_terms(each)} for each in price.later]
+    return {**_terms(price), "as_of": price.as_of, "later": later}
+
+
+def _terms(price: Price) -> dict[str, Any]:
+    tiers = {str(tier): _tariff(tariff) for tier, tariff in price.service_tiers.items()}
+    return {**_tariff(price.tariffs["standard"]), "service_tiers": tiers}
+
+
+def _tariff(tariff: Tariff) -> dict[str, Any]:
+    return {**_rates(tariff.rates), "above": [{"prompt": start, **_rates(rates)} for start, rates in tariff.above]}
+
+
+def _rates(rates: Rates) -> dict[str, Any]:
+    return {name: getattr(rates, name) for name in ("input", "output", "cached", "cache_write", "cache_write_1h")}

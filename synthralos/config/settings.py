@@ -119,6 +119,13 @@ class Settings(BaseSettings):
 
     similarity_days: Positive = Field(30.0, description="days for which prompt_similarity_logs are kept")
 
+    policy_stop_percent: float = Field(
+        20.0, ge=0, le=100, description="percentage of recorded jobs that a policy set may stop, unless it is forced"
+    )
+    policy_check_jobs: int = Field(
+        1_000, ge=0, le=10_000, description="newest jobs that a policy set is tried on when it is published; 0: none"
+    )
+
     worker_processes: Count = Field(2, description="worker processes of `synthralos worker`")
     worker_threads: Count = Field(8, description="Dramatiq threads per worker process")
     worker_stages: Annotated[tuple[str, ...], NoDecode] = Field(

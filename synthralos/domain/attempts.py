@@ -8,7 +8,7 @@ from typing import Any
 
 from synthralos.domain.failures import Failure
 from synthralos.domain.findings import Finding
-from synthralos.domain.money import Usage
+from synthralos.domain.money import PriceUsed, Usage
 
 
 class Outcome(StrEnum):
@@ -63,7 +63,11 @@ class PastAttempt:
 
 @dataclass(slots=True)
 class AttemptEnd:
-    """The end of an attempt, for the books. `cost` is in USD, None where the price or the usage is unknown."""
+    """The end of an attempt, for the books. `cost` is in USD, None where the price or the usage is unknown.
+
+    `service_tier` is what was billed, else what was asked for; None: the standard one. `price` is what was counted
+    with where that is not the deployment's standard price at its date.
+    """
 
     attempt_no: int
     outcome: Outcome
@@ -74,3 +78,5 @@ class AttemptEnd:
     provider_model: str | None = None
     provider_request_id: str | None = None
     seconds: float = 0.0
+    service_tier: str | None = None
+    price: PriceUsed | None = None

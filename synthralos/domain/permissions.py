@@ -15,6 +15,7 @@ class Permission(StrEnum):
     READ_METRICS = "metrics:read"
     READ_DEPLOYMENTS = "deployments:read"
     WRITE_DEPLOYMENTS = "deployments:write"
+    WRITE_BREAKERS = "breakers:write"
     READ_LIMITS = "limits:read"
     WRITE_LIMITS = "limits:write"
     READ_FLAGS = "flags:read"
@@ -42,6 +43,7 @@ _SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS}
 _OPERATES = _SERVES | {
     Permission.RETRY_JOBS,
     Permission.REROUTE_JOBS,
+    Permission.WRITE_BREAKERS,
     Permission.READ_ORGANIZATIONS,
     Permission.READ_FLAGS,
     Permission.READ_POLICIES,

@@ -29,7 +29,11 @@ from tests.fakes.doorbell_place import (
     some_ids,
 )
 
-pytestmark = pytest.mark.usefixtures("consumers_restart_soon")
+pytestmark = [
+    pytest.mark.usefixtures("consumers_restart_soon"),
+    # A connection that is lost while it is being made is dropped by pika, and closed by Python's garbage collection.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def test_what_is_rung_while_the_broker_is_away_arrives_when_it_is_back(remote: Site) -> None:

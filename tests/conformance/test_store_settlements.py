@@ -12,7 +12,7 @@ from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
 from synthralos.domain.findings import Decision, Finding, Verdict
 from synthralos.domain.jobs import Constraints, Job
-from synthralos.domain.money import Price
+from synthralos.domain.money import Price, PriceUsed, Rates
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition
@@ -159,6 +159,20 @@ def test_money_is_exact_to_a_millionth_of_a_millionth(store: Store, amount: str)
     store.settle(settlement(job, attempt=attempt_end(1, cost=Decimal(amount))))
     stored = Decimal(amount).quantize(Decimal("1e-12"))
     assert store.attempts(job.id)[0]["cost_picousd"] == store.cost_logs(job.id)[0]["cost_picousd"] == stored
+
+
+def test_an_attempt_has_the_service_tier_and_the_price_that_it_was_counted_with(store: Store) -> None:
+    used = PriceUsed(Rates(Decimal("0.05"), Decimal("0.1"), cache_write_1h=Decimal("2")), "2026-01-01", "2026-12-01")
+    usual, flex = store.started(), store.started()
+    store.settle(settlement(usual, attempt=attempt_end(1)))
+    usage = replace(USAGE, cache_write=7, cache_write_1h=5)
+    store.settle(settlement(flex, attempt=replace(attempt_end(1), usage=usage, service_tier="flex", price=used)))
+    [plain], [dear] = store.cost_logs(usual.id), store.cost_logs(flex.id)
+    assert (plain["service_tier"], plain["cache_write_1h_tokens"]) == ("standard", 0)
+    assert plain["price"]["input"] == str(PRICE.input)
+    assert (dear["service_tier"], dear["cache_write_1h_tokens"], dear["price"]) == ("flex", 5, used.to_json())
+    [attempt] = store.attempts(flex.id)
+    assert (attempt["service_tier"], attempt["cache_write_tokens"], attempt["cache_write_1h_tokens"]) == ("flex", 7, 5)
 
 
 def test_an_unknown_price_and_cost_stay_unknown(store: Store) -> None:

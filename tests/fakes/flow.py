@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.analyze.stage import AnalyzeStage
 from pipelines.execute.stage import ExecuteStage
 from pipelines.flow.batch import BatchRunner
+from pipelines.flow.breakers import Breakers, Report
 from pipelines.flow.calls import Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry
@@ -62,13 +63,15 @@ class Scene:
         made, served, clock = stages_of(catalog), frozenset(serves), lambda: self.now
         self.registry = Registry(self.left.append)
         self.deployments = DeploymentSlots(lambda: self.seconds)
-        calls = Calls(lambda: made, ExecuteStage({"fake": self}), clock, 60.0)
+        self.reports: list[Report] = []
+        self.breakers = Breakers(lambda: catalog, self.reports.append, 60.0, lambda: self.seconds)
+        calls = Calls(lambda: made, ExecuteStage({"fake": self}), self.breakers, clock, 60.0)
         settling = Settling(served, AnalyzeStage(), lambda: made, self, clock)
         self.runner = JobRunner(
-            served, calls, settling, self, self.registry, self.deployments,
+            served, calls, settling, self, self.registry, self.deployments, self.breakers,
             lambda: made, self._histories, clock, deployment_wait,
         )  # fmt: skip
-        self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, self.runner)
+        self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, self.breakers, self.runner)
 
     async def start(self, start: Start) -> StartResult:
         """See `Writer.start`."""

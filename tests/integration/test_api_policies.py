@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.v1.policy_views import EvaluationView, PolicyList, PolicyVersionList, PolicyView
+from api.v1.policy_views import EvaluationView, PolicyList, PolicyVersionList, PolicyView, PublishedView
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.store.sql.database import Database
@@ -32,8 +32,10 @@ def root(place: Place) -> httpx.Client:
 def made(client: httpx.Client, **more: Any) -> dict[str, Any]:
     answer = client.post(POLICIES, json={**WANTED, **more})
     assert answer.status_code == 201, answer.text
-    PolicyView.model_validate_json(answer.content)
+    PublishedView.model_validate_json(answer.content)
     found: dict[str, Any] = answer.json()
+    assert found.pop("warnings") == []
+    PolicyView.model_validate(found)
     assert answer.headers["etag"] == f'"{found["version"]}"'
     return found
 

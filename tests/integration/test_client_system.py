@@ -222,6 +222,7 @@ def test_the_configuration_is_changed_and_is_on_record(client: Client) -> None:
     assert acts == ["flags.reset", "flags.set"]
 
 
+NEVER = {"field": "prompt_tokens", "op": "lt", "value": 0}
 POLICY: dict[str, Any] = {
     "name": "short",
     "rules": [
@@ -237,9 +238,20 @@ POLICY: dict[str, Any] = {
 def test_policies_are_written_tried_and_rolled_back(client: Client) -> None:
     live = client.configuration
     assert "too long" in live.evaluate_policies(facts={"prompt_tokens": 9_001}, draft=POLICY)["reason"]
+    steps: list[dict[str, Any]] = []
+    assert live.simulate_policies(draft=POLICY, last=10, on_progress=steps.append)["stopped"] == 0
+    assert {step["event"] for step in steps} <= {"progress"}
+    never = {**POLICY, "rules": [{**POLICY["rules"][0], "when": NEVER}]}
+    assert live.lint_policy(never)["publishable"] is False
+    with pytest.raises(Conflict):
+        live.create_policy(never)
+    assert live.remove_policy(live.create_policy(never, force=True)["id"])["version"] == 1
     made = live.create_policy(POLICY, reason="trial")
+    assert made.pop("warnings") == []
     assert live.policy(made["id"]) == made
+    assert [rule["matches"] for rule in live.policy_coverage(made["id"])] == [0]
     assert live.replace_policy(made["id"], {**POLICY, "name": "shorter"})["version"] == 2
+    assert live.diff_policy(made["id"], 2)["members"] == [{"path": "name", "before": "short", "after": "shorter"}]
     assert live.roll_back_policy(made["id"], 1)["name"] == "short"
     assert made["id"] in [each["id"] for each in live.policies()]
     assert live.remove_policy(made["id"], reason="over")["version"] == 3
@@ -252,8 +264,12 @@ def test_the_async_client_writes_policies_alike(up: System) -> None:
             live = client.configuration
             tried = await live.evaluate_policies(facts={"prompt_tokens": 9_001}, draft=POLICY)
             assert tried["decision"] == "deny"
+            assert (await live.simulate_policies(draft=POLICY, last=10))["stopped"] == 0
+            assert (await live.lint_policy(POLICY))["publishable"] is True
             made = await live.create_policy(POLICY)
             await live.replace_policy(made["id"], POLICY)
+            assert (await live.diff_policy(made["id"], 1, 2))["members"] == []
+            assert [rule["matches"] for rule in await live.policy_coverage(made["id"])] == [0]
             await live.roll_back_policy(made["id"], 1)
             assert made["id"] in [each["id"] for each in await live.policies()]
             assert (await live.policy(made["id"]))["version"] == 3

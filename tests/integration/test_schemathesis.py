@@ -24,7 +24,7 @@ ALL_CHECKS = list(HealthCheck)
 FLAGS, LIMITS, DEPLOYMENTS = "/api/v1/flags", "/api/v1/limits", "/api/v1/deployments"
 OWN_LIMITS = "/api/v1/organizations/{name}/limits"
 METRICS = "/metrics"
-FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS)
+FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS, "/api/v1/breaker")
 """What only a key of the whole installation may use."""
 POLICIES = "/api/v1/policies"
 OPERATIONS = [
@@ -32,6 +32,19 @@ OPERATIONS = [
     ("GET", JOBS),
     ("GET", f"{JOBS}/{{job_id}}"),
     ("GET", f"{JOBS}/{{job_id}}/events"),
+    ("GET", "/api/v1/runs/{run_id}"),
+    ("POST", "/api/v1/runs/{run_id}/recover"),
+    ("GET", "/api/v1/breakers"),
+    ("GET", "/api/v1/dead-letters"),
+    ("GET", "/api/v1/dead-letters/causes"),
+    ("GET", "/api/v1/dead-letters/operations"),
+    ("POST", "/api/v1/dead-letters/operations"),
+    ("GET", "/api/v1/dead-letters/operations/{operation_id}"),
+    ("POST", "/api/v1/dead-letters/operations/{operation_id}/repeat"),
+    ("POST", "/api/v1/dead-letters/operations/{operation_id}/{change}"),
+    ("GET", "/api/v1/breaker-changes"),
+    ("GET", "/api/v1/breakers/{name}"),
+    ("POST", "/api/v1/breakers/{name}/reset"),
     ("POST", f"{JOBS}/bulk"),
     ("POST", f"{JOBS}/{{job_id}}/cancel"),
     ("POST", f"{JOBS}/{{job_id}}/retry"),
@@ -59,6 +72,10 @@ OPERATIONS = [
     ("GET", POLICIES),
     ("POST", POLICIES),
     ("POST", f"{POLICIES}/evaluate"),
+    ("POST", f"{POLICIES}/simulate"),
+    ("POST", f"{POLICIES}/lint"),
+    ("GET", f"{POLICIES}/{{set_id}}/coverage"),
+    ("GET", f"{POLICIES}/{{set_id}}/versions/{{version}}/diff"),
     ("GET", f"{POLICIES}/{{set_id}}"),
     ("PUT", f"{POLICIES}/{{set_id}}"),
     ("DELETE", f"{POLICIES}/{{set_id}}"),

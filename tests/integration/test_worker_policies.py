@@ -14,6 +14,7 @@ from synthralos.domain.jobs import Constraints, NewJob
 from synthralos.domain.policies import PolicySet
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Stage, State
+from synthralos.store.admin.policy_matches import PolicyMatches
 from tests.fakes.jobs import new_job
 from tests.fakes.scripted_server import Answer, Asked, ScriptedServer, scripted_server
 from tests.fakes.stores import Store
@@ -220,3 +221,28 @@ def test_without_the_flag_no_policy_is_asked(place: WorkerPlace, provider: Scrip
     off = Flags({Flag.ENABLE_POLICY_ENGINE: FlagState(False)})
     job = run(place, provider, policy({"action": "deny"}), flags=off)
     assert (job["state"], job["verdict"]) == (State.SUCCEEDED, None)
+
+
+def test_what_rules_match_is_counted_once_a_job_and_written_by_the_way(
+    place: WorkerPlace, provider: ScriptedServer
+) -> None:
+    matches = PolicyMatches(place.store.database)
+    flag, never = {"action": "flag", "reason": "seen"}, {"field": "metadata.team", "op": "eq", "value": "sales"}
+    rules = [{"id": "all", "then": [flag]}, {"id": "none", "when": never, "then": [flag]}]
+    sets = [
+        PolicySet.from_json({"id": set_id, "name": "ours", "version": 1, "rules": rules, "shadow": set_id == "shadow"})
+        for set_id in ("set", "shadow")
+    ]
+    core = place.core(deployments_at(f"{provider.url}/v1", "a"), policies=tuple(sets))
+    first = place.start(core)
+    place.run(new_job("Hello"), new_job("Hi"))
+    place.stop(first)
+    [(rule, found)] = matches.of("set").items()
+    assert (rule, found.count) == ("all", 2)
+    assert matches.of("shadow")["all"].count == 2
+    second = place.start(place.core(deployments_at(f"{provider.url}/v1", "a"), policies=tuple(sets)))
+    place.run(new_job("Hello"))
+    place.stop(second)
+    again = matches.of("set")["all"]
+    assert again.count == 3
+    assert again.last_at >= found.last_at

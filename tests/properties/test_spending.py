@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipelines.spending import OTHER_TOKENIZERS, billed_at_most, capped
 from pipelines.tokens import TokenCounter, encoding_for, prompt_texts
 from synthralos.domain.jobs import Request
-from synthralos.domain.money import Price, Usage
+from synthralos.domain.money import Price, Rates, Usage
 from tests.fakes.stage_jobs import a_deployment
 
 COUNTER = TokenCounter()
@@ -19,8 +19,9 @@ texts = st.text(max_size=400)
 
 @st.composite
 def prices(draw: st.DrawFn) -> Price:
-    more = {"cached": draw(st.none() | dollars), "cache_write": draw(st.none() | dollars)}
-    return Price(draw(dollars), draw(dollars), **more)
+    more = {name: draw(st.none() | dollars) for name in ("cached", "cache_write", "cache_write_1h")}
+    start = draw(st.integers(1, 200))
+    return Price(draw(dollars), draw(dollars), **more, above=((start, Rates(draw(dollars), draw(dollars))),))
 
 
 def request(text: str, output: int | None) -> Request:
@@ -42,7 +43,8 @@ def test_no_call_can_cost_more_than_it_may(
     written = data.draw(st.integers(0, tokens - read))
     limit = asked.max_output_tokens
     assert limit is not None
-    assert price.cost(Usage(tokens, limit, read, cache_write=written)) <= most
+    hour = data.draw(st.integers(0, written)) if price.rates(tokens).cache_write_1h is not None else 0
+    assert price.cost(Usage(tokens, limit, read, cache_write=written, cache_write_1h=hour)) <= most
 
 
 @given(texts)

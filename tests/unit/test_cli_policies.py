@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from synthralos.config.settings import Settings
+from synthralos.store.sql.database import Database
 from tests.fakes.commands import Command, in_process
+from tests.fakes.jobs import new_job
+from tests.fakes.stores import Store
 
 RULES = """
 name = "short prompts"
@@ -72,3 +75,60 @@ def test_what_is_not_there_is_told(run: Command) -> None:
     for command in (("show", "nonsense"), ("remove", "nonsense"), ("versions", "nonsense"), ("rollback", "x", "1")):
         done = run("policies", *command)
         assert (done.code != 0, "there is no policy set" in done.err) == (True, True)
+
+
+def test_what_may_not_be_meant_is_told_and_has_to_be_forced(run: Command) -> None:
+    everything = {"name": "all", "rules": [{"id": "all", "then": [{"action": "deny", "reason": "no"}]}]}
+    Path("all.json").write_text(json.dumps(everything), encoding="utf-8")
+    checked = run("policies", "check", "all.json", "--json")
+    assert [each["kind"] for each in checked.json["warnings"]] == ["denies_everything"]
+    assert "rules[0]" in checked.err
+    for looked in (
+        run("policies", "lint", "all.json", "--json"),
+        run("policies", "lint", "all.json", "--offline", "--json"),
+    ):
+        assert (looked.code, looked.json["publishable"]) == (1, False)
+    assert run("policies", "lint", "short.toml").code == 0
+    refused = run("policies", "set", "all.json")
+    assert (refused.code, "--force" in refused.err) == (5, True)
+    made = run("policies", "set", "all.json", "--force", "--json").json
+    [change] = run("audit", "--subject", f"policy:{made['id']}", "--json").json["changes"]
+    assert change["after"]["forced"] == ["denies_everything"]
+    fine = run("policies", "set", "short.toml", "--id", made["id"], "--json").json
+    assert fine["version"] == 2
+    assert run("policies", "rollback", made["id"], "1").code == 5
+    assert run("policies", "rollback", made["id"], "1", "--force", "--json").json["version"] == 3
+
+
+def test_versions_are_compared_and_coverage_is_told(run: Command) -> None:
+    made = run("policies", "set", "short.toml", "--json").json
+    Path("two.toml").write_text(RULES.replace("10", "20").replace("short", "long"), encoding="utf-8")
+    run("policies", "set", "two.toml", "--id", made["id"])
+    told = run("policies", "diff", made["id"], "2").out
+    assert "~ rules[0].when.value: 10 → 20 (long)" in told
+    assert '~ name: "short prompts" → "long prompts"' in told
+    assert run("policies", "diff", made["id"], "2", "2").out.strip() == "they are the same"
+    assert run("policies", "diff", made["id"], "1", "2", "--json").json["members"][0]["after"] == "short prompts"
+    assert run("policies", "diff", made["id"], "7").code == 2
+    [rule] = run("policies", "coverage", made["id"], "--json").json["rules"]
+    assert (rule["rule"], rule["matches"], rule["last_matched_at"], rule["idle"]) == ("long", 0, None, False)
+
+
+def test_a_draft_and_a_stored_version_are_simulated_on_recorded_jobs(run: Command, sqlite_database: str) -> None:
+    database = Database(sqlite_database)
+    try:
+        store = Store(database)
+        long, short = store.submit(new_job("word " * 50), new_job("hi"))
+    finally:
+        database.close()
+    report = run("policies", "simulate", "short.toml", "--json").json
+    assert {(each["before"], each["after"]): each["sample_job_ids"] for each in report["decisions"]} == {
+        ("allow", "allow"): [short],
+        ("allow", "deny"): [long],
+    }
+    made = run("policies", "set", "short.toml", "--json").json
+    stored = run("policies", "simulate", "--id", made["id"], "--version", "1", "--last", "1")
+    assert "1 jobs" in stored.out
+    assert run("policies", "simulate").code == 2
+    assert run("policies", "simulate", "short.toml", "--version", "1").code == 2
+    assert run("policies", "simulate", "short.toml", "--since", "2026-01-02", "--until", "2026-01-01").code == 2

@@ -38,7 +38,8 @@ def test_every_command_has_help(run: Command, words: tuple[str, ...]) -> None:
 def test_the_commands_are_the_ones_that_people_are_promised() -> None:
     assert {words[0] for words in COMMANDS} == {
         "up", "api", "worker", "scheduler", "demo", "migrate", "check", "status", "models", "doctor", "keys",
-        "organizations", "jobs", "flags", "limits", "deployments", "audit",
+        "organizations", "jobs", "flags", "limits", "deployments", "policies", "route", "guardrails", "audit",
+        "breakers", "dead-letters", "runs",
     }  # fmt: skip
     assert {words[1] for words in COMMANDS if words[0] == "jobs"} == {
         "submit", "list", "show", "retry", "reroute", "cancel", "wait"

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +13,7 @@ from pipelines.execute.stage import ExecuteStage, attempt_end, result_json
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon
 from synthralos.domain.attempts import Billed, Outcome, Reply
 from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.money import Price, Usage
+from synthralos.domain.money import Price, PriceUsed, Rates, ServiceTier, Tariff, Usage
 from tests.fakes import calls
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -147,3 +149,28 @@ def test_signed_thoughts_are_in_the_result_where_there_are_any() -> None:
     thoughts = [{"type": "thinking", "thinking": "hm", "signature": "s"}]
     assert result_json(PRICED, Reply("hi", USAGE, thinking=thoughts))["thinking"] == thoughts
     assert "thinking" not in result_json(PRICED, Reply("hi", USAGE))
+
+
+def test_what_was_counted_with_is_booked_where_it_is_not_the_standard_price() -> None:
+    flex = Tariff(Rates(Decimal("0.5"), Decimal(1)))
+    later = Price(Decimal(7), Decimal(8), as_of="2026-11-01", valid_from="2027-01-01")
+    price = Price(Decimal(1), Decimal(2), as_of="2026-11-01", service_tiers={ServiceTier.FLEX: flex}, later=(later,))
+    deployment, usage = replace(PRICED, price=price), Usage(1_000_000, 0)
+    answer = Reply("hi", usage)
+    new_year = datetime(2027, 1, 1, tzinfo=UTC)
+
+    before = attempt_end(1, deployment, answer, 2.0, ended=new_year + timedelta(seconds=1))
+    assert (before.cost, before.service_tier, before.price) == (Decimal(1), None, None)
+    after = attempt_end(1, deployment, answer, 1.0, ended=new_year + timedelta(seconds=1))
+    assert (after.cost, after.price) == (
+        Decimal(7),
+        PriceUsed(later.tariffs["standard"].rates, "2026-11-01", "2027-01-01"),
+    )
+    slow = attempt_end(1, deployment, answer, 1.0, asked=ServiceTier.FLEX)
+    assert (slow.cost, slow.service_tier, slow.price) == (Decimal("0.5"), "flex", PriceUsed(flex.rates, "2026-11-01"))
+    refused = attempt_end(
+        1, deployment, Reply("hi", replace(usage, service_tier="standard")), 1.0, asked=ServiceTier.FLEX
+    )
+    assert (refused.cost, refused.service_tier, refused.price) == (Decimal(1), None, None)
+    unknown = attempt_end(1, deployment, Reply("hi", replace(usage, service_tier="scale")), 1.0)
+    assert (unknown.billed, unknown.cost, unknown.service_tier) == (Billed.YES, None, "scale")

@@ -240,7 +240,7 @@ def test_make_targets_that_the_documents_name_exist() -> None:
 
 def test_commands_that_the_documents_name_exist() -> None:
     for document in documents():
-        named = set(re.findall(r"(?:^|[`$ /])synthralos ([a-z]+)\b", code_in(document), flags=re.M))
+        named = set(re.findall(r"(?:^|[`$ /])synthralos ([a-z]+(?:-[a-z]+)*)\b", code_in(document), flags=re.M))
         assert named <= cli_commands(), document.name
 
 

@@ -23,9 +23,14 @@ def changing(database: Database) -> Iterator[sa.Connection]:
 
 
 def upsert(
-    connection: sa.Connection, table: sa.Table, values: Mapping[str, Any], again: Mapping[str, Any]
+    connection: sa.Connection,
+    table: sa.Table,
+    values: Mapping[str, Any],
+    again: Mapping[str, Any],
+    where: sa.ColumnElement[bool] | None = None,
 ) -> sa.Insert:
-    """Insert a row of `values`, or where there is one, set `again`."""
+    """Insert a row of `values`, or where there is one, set `again`; with `where`, only if it is like that."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(table).values(**values)
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=dict(again))
+    keys = list(table.primary_key.columns)
+    return statement.on_conflict_do_update(index_elements=keys, set_=dict(again), where=where)

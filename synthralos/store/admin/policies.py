@@ -16,7 +16,7 @@ from synthralos.store.admin.changing import changing
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import id_text, utcnow
-from synthralos.store.tables import policy_sets, policy_versions
+from synthralos.store.tables import policy_matches, policy_sets, policy_versions
 
 Document = Mapping[str, Any]
 """The members of a set that people write: `PolicySet.to_json` without its id, version and scope."""
@@ -70,8 +70,15 @@ class Policies:
             for row in rows
         ]
 
-    def create(self, document: Document, organization: str | None, workspace: str | None, by: By) -> PolicySet:
-        """A new set at version 1. It is checked by the caller."""
+    def create(
+        self,
+        document: Document,
+        organization: str | None,
+        workspace: str | None,
+        by: By,
+        forced: Sequence[str] = (),
+    ) -> PolicySet:
+        """A new set at version 1. It is checked by the caller; `forced`: in spite of these warnings."""
         set_id = new_id()
         scope = {"organization": organization, "workspace": workspace}
         with changing(self._database) as connection:
@@ -79,13 +86,22 @@ class Policies:
             row = {"version": 1, "document": _document(made), "changed_at": utcnow(), "changed_by": by.actor}
             connection.execute(sa.insert(policy_sets).values(id=set_id, **scope, **row))
             _keep(connection, made, by)
-            _record(connection, Act.CREATE_POLICY, None, made, by)
+            _record(connection, Act.CREATE_POLICY, None, made, by, forced)
         return made
 
     def replace(
-        self, set_id: str, document: Document, scope: Scope, by: By, expected: int | None = None
+        self,
+        set_id: str,
+        document: Document,
+        scope: Scope,
+        by: By,
+        expected: int | None = None,
+        forced: Sequence[str] = (),
     ) -> PolicySet | Outdated | None:
-        """Have the set be this. `expected`: the version that the change was made of; None changes any."""
+        """Have the set be this. `expected`: the version that the change was made of; None changes any.
+
+        `forced`: in spite of these warnings.
+        """
         with changing(self._database) as connection:
             before = _locked(connection, set_id, scope)
             if before is None or expected not in (None, before.version):
@@ -96,7 +112,7 @@ class Policies:
             values |= {"changed_at": utcnow(), "changed_by": by.actor}
             connection.execute(sa.update(policy_sets).where(policy_sets.c.id == set_id).values(values))
             _keep(connection, after, by)
-            _record(connection, Act.CHANGE_POLICY, before, after, by)
+            _record(connection, Act.CHANGE_POLICY, before, after, by, forced)
         return after
 
     def remove(self, set_id: str, scope: Scope, by: By, expected: int | None = None) -> PolicySet | Outdated | None:
@@ -106,6 +122,7 @@ class Policies:
             if before is None or expected not in (None, before.version):
                 return None if before is None else Outdated(before.version)
             connection.execute(sa.delete(policy_sets).where(policy_sets.c.id == set_id))
+            connection.execute(sa.delete(policy_matches).where(policy_matches.c.set_id == set_id))
             _keep(connection, before, by, removed=True)
             _record(connection, Act.REMOVE_POLICY, before, None, by)
         return before
@@ -160,8 +177,17 @@ def _keep(connection: sa.Connection, policy: PolicySet, by: By, *, removed: bool
     connection.execute(sa.insert(policy_versions).values(values))
 
 
-def _record(connection: sa.Connection, act: Act, before: PolicySet | None, after: PolicySet | None, by: By) -> None:
+def _record(
+    connection: sa.Connection,
+    act: Act,
+    before: PolicySet | None,
+    after: PolicySet | None,
+    by: By,
+    forced: Sequence[str] = (),
+) -> None:
     policy = after or before
     assert policy is not None
     was, now = (None if each is None else each.to_json() for each in (before, after))
+    if now is not None and forced:
+        now |= {"forced": list(forced)}
     record(connection, by, Change(act, f"policy:{policy.id}", was, now, policy.organization))

@@ -14,7 +14,7 @@ import orjson
 import sqlalchemy as sa
 
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.money import Price
+from synthralos.domain.money import Price, PriceUsed, ServiceTier
 from synthralos.domain.plans import RoutingPlan
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import Row, encode_rows, insert_ignoring, recordset
@@ -92,7 +92,7 @@ class CatalogEntries:
 
 
 def _entry(deployment: Deployment) -> dict[str, Any]:
-    price = price_json(deployment.price)
+    price = None if deployment.price is None else standard_price(deployment.price).to_json()
     row = {
         "deployment": deployment.id,
         "provider": deployment.provider,
@@ -104,17 +104,9 @@ def _entry(deployment: Deployment) -> dict[str, Any]:
     return {"key": blake2b(orjson.dumps(row), digest_size=8).hexdigest(), **row}
 
 
-def price_json(price: Price | None) -> dict[str, str | None] | None:
-    """A price as the books keep it: USD per million tokens, at its date."""
-    if price is None:
-        return None
-    return {
-        "input": str(price.input),
-        "output": str(price.output),
-        "cached": None if price.cached is None else str(price.cached),
-        "cache_write": None if price.cache_write is None else str(price.cache_write),
-        "as_of": price.as_of,
-    }
+def standard_price(price: Price) -> PriceUsed:
+    """What the books say of a price: the standard tier's for short prompts. An attempt may have another of its own."""
+    return PriceUsed(price.tariffs[ServiceTier.STANDARD].rates, price.as_of, price.valid_from)
 
 
 class PlanShelf:

@@ -20,7 +20,7 @@ from synthralos.store.tables import attempts, open_jobs
 WAS = ("in_flight", "attempts", "entry_key", "reserved_picousd", "started_at")
 """What the end of an attempt needs of its open job; as `was_…` beside the settlement's row."""
 
-_APART = ("cached", "cache_write", "reasoning")
+_APART = ("cached", "cache_write", "cache_write_1h", "reasoning")
 
 
 def _ends(row: Any) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Operations:
                 said["failure"] = found.row.failure
             else:
                 self._ledger.write_off(connection, [job_id])
-            values = {**_afresh(), "stage": stage, "state": target(transition)}
+            values = {**afresh(), "stage": stage, "state": target(transition)}
             if stage is Stage.GUARD:
                 values["verdict"] = None
             if changes:
@@ -162,8 +162,8 @@ def _locked(connection: sa.Connection, job_id: str) -> bool:
     return False
 
 
-def _afresh() -> dict[str, Any]:
-    """A new life: earlier attempts stay on the books, but no longer count against the job."""
+def afresh() -> dict[str, Any]:
+    """What a job gets for a new life: earlier attempts stay on the books, but no longer count against the job."""
     job = open_jobs.c
     return {
         "claim_no": job.claim_no + 1,

@@ -55,10 +55,13 @@ END_COLUMNS: Columns = {
     "input_tokens": sa.Integer(),
     "cached_tokens": sa.Integer(),
     "cache_write_tokens": sa.Integer(),
+    "cache_write_1h_tokens": sa.Integer(),
     "output_tokens": sa.Integer(),
     "reasoning_tokens": sa.Integer(),
     "cost_picousd": Money(),
     "seconds": sa.Float(),
+    "service_tier": sa.Text(),
+    "price": sa.Text(),
 }
 SETTLE_COLUMNS: Columns = {
     **FENCE_COLUMNS,
@@ -155,12 +158,18 @@ def _end(row: Row, end: AttemptEnd) -> None:
         row["cost_picousd"] = encode_money(end.cost)
     if end.failure is not None:
         row["attempt_failure"] = encode_json(end.failure.to_json())
+    if end.service_tier is not None:
+        row["service_tier"] = end.service_tier
+    if end.price is not None:
+        row["price"] = encode_json(end.price.to_json())
     usage = end.usage
     if usage is not None:
         row["input_tokens"], row["output_tokens"] = usage.input, usage.output
         if usage.cached or usage.cache_write or usage.reasoning:
             row["cached_tokens"], row["cache_write_tokens"] = usage.cached, usage.cache_write
             row["reasoning_tokens"] = usage.reasoning
+            if usage.cache_write_1h:
+                row["cache_write_1h_tokens"] = usage.cache_write_1h
 
 
 def usual(name: str, column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:

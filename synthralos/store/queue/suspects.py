@@ -22,6 +22,10 @@ def fates_of(orphans: Sequence[sa.Row[Any, Any, Any]], max_losses: int) -> list[
     when the worker dies again, the sooner one is alone.
     """
     suspects = Counter(row.worker_id for row in orphans if row.losses + 1 >= max_losses)
+    # One spread for all suspects of a worker: with spreads of their own, two of unlike losses may come due together.
+    spreads: dict[str, float] = {}
+    for row in orphans:
+        spreads[row.worker_id] = max(spreads.get(row.worker_id, 0.0), _spread(row.losses + 1 - max_losses))
     ranks: Counter[str] = Counter()
     fates: list[dict[str, Any]] = []
     for row in sorted(orphans, key=lambda row: (-row.losses, random.random())):
@@ -30,7 +34,7 @@ def fates_of(orphans: Sequence[sa.Row[Any, Any, Any]], max_losses: int) -> list[
             together = suspects[row.worker_id]
             ranks[row.worker_id] += 1
             transition = Transition.BURY if together == 1 else Transition.ISOLATE
-            delay = None if together == 1 else _spread(excess) * ranks[row.worker_id] / together
+            delay = None if together == 1 else spreads[row.worker_id] * ranks[row.worker_id] / together
         fates.append({"id": row.id, "state": target(transition), "delay": delay, "losses": row.losses + 1})
     return fates
 

@@ -39,13 +39,22 @@ def _spent(label: str, amount: sa.ColumnElement[Any]) -> sa.Label[Any]:
 
 COST_MISSING = sa.and_(attempts.c.billed != word(Billed.NO), attempts.c.cost_picousd.is_(None))
 MAYBE_BILLED = attempts.c.billed == word(Billed.MAYBE)
+
+
+def spending_columns() -> "tuple[sa.Label[Any], sa.Label[Any], sa.Label[Any]]":
+    """What a job of `all_jobs` has cost: `cost` (USD, the known part), calls of `cost_unknown`, and `maybe_billed`."""
+    return (
+        _spent("cost", attempts.c.cost_picousd),
+        _spent("cost_unknown", sa.case((COST_MISSING, 1), else_=0)),
+        _spent("maybe_billed", sa.case((MAYBE_BILLED, 1), else_=0)),
+    )
+
+
 _SUMMARY = (
     id_text(job.id), job.organization, job.workspace, job.user_id, job.lane, job.state, job.stage,
     job.trace_id, job.parent_span_id, job.run_id, job.model, job.metadata, job.attempts,
     job.failure, job.created_at, job.run_at, job.deadline, job.finished_at,
-    _spent("cost", attempts.c.cost_picousd),
-    _spent("cost_unknown", sa.case((COST_MISSING, 1), else_=0)),
-    _spent("maybe_billed", sa.case((MAYBE_BILLED, 1), else_=0)),
+    *spending_columns(),
 )  # fmt: skip
 _DETAIL = (
     *_SUMMARY, job.account_plan, job.request, job.constraints, job.verdict, job.result, job.losses,

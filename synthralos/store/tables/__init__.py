@@ -2,6 +2,8 @@
 
 from synthralos.store.tables.admin import api_keys, leaders, organizations, processes
 from synthralos.store.tables.base import metadata
+from synthralos.store.tables.breakers import breaker_changes, breakers
+from synthralos.store.tables.bulk import bulk_operations
 from synthralos.store.tables.configuration import (
     audit_log,
     config_version,
@@ -9,7 +11,9 @@ from synthralos.store.tables.configuration import (
     feature_flags,
     organization_limits,
     plan_limits,
+    policy_matches,
     policy_sets,
+    policy_simulations,
     policy_versions,
 )
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
@@ -24,6 +28,9 @@ __all__ = [
     "api_keys",
     "attempts",
     "audit_log",
+    "breaker_changes",
+    "breakers",
+    "bulk_operations",
     "catalog_entries",
     "config_version",
     "deployments",
@@ -39,7 +46,9 @@ __all__ = [
     "organization_limits",
     "organizations",
     "plan_limits",
+    "policy_matches",
     "policy_sets",
+    "policy_simulations",
     "policy_versions",
     "processes",
     "prompt_similarity_logs",

@@ -79,6 +79,25 @@ policy_versions = sa.Table(
 )
 """Every version that there was. Without a document: the set was removed."""
 
+policy_simulations = sa.Table(
+    "policy_simulations",
+    metadata,
+    sa.Column("organization", sa.Text, primary_key=True),
+    sa.Column("holder", Id, nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+)
+"""Who simulates a policy set just now: one at a time for an organization, and one for all of them (`""`)."""
+
+policy_matches = sa.Table(
+    "policy_matches",
+    metadata,
+    sa.Column("set_id", sa.Text, primary_key=True),
+    sa.Column("rule", sa.Text, primary_key=True),
+    sa.Column("matches", sa.BigInteger, nullable=False),
+    sa.Column("last_matched_at", UtcTime, nullable=False),
+)
+"""How many jobs each rule has matched, and when last. A rule without a row has matched none."""
+
 audit_log = sa.Table(
     "audit_log",
     metadata,

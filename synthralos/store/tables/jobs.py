@@ -98,6 +98,7 @@ results = sa.Table(
     text("spans", null=True),
     sa.Column("finished_at", UtcTime, nullable=False),
     sa.Column("analyzed_at", UtcTime),
+    sa.Index("results_failed", "job_id", **where("state = 'failed'")),
     sa.Index("results_to_analyze", "finished_at", **where("analyzed_at IS NULL")),
 )
 

@@ -36,6 +36,7 @@ attempts = sa.Table(
     sa.Column("input_tokens", sa.Integer),
     sa.Column("cached_tokens", sa.Integer),
     sa.Column("cache_write_tokens", sa.Integer),
+    sa.Column("cache_write_1h_tokens", sa.Integer),
     sa.Column("output_tokens", sa.Integer),
     sa.Column("reasoning_tokens", sa.Integer),
     sa.Column("reserved_picousd", Money),
@@ -43,4 +44,7 @@ attempts = sa.Table(
     sa.Column("seconds", sa.Float),
     sa.Column("started_at", UtcTime, nullable=False),
     sa.Column("ended_at", UtcTime, nullable=False),
+    text("service_tier", null=True),
+    sa.Column("price", JsonText),
 )
+"""`service_tier` is null for the standard one, `price` where a call was counted with that of its entry."""

@@ -18,7 +18,7 @@ def _view(name: str, **columns: Any) -> sa.Table:
 
 
 _TOKENS = {
-    f"{kind}_tokens": sa.Integer for kind in ("input", "cached", "cache_write", "output", "reasoning")
+    f"{kind}_tokens": sa.Integer for kind in ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning")
 }  # fmt: skip
 
 all_jobs = _view(
@@ -74,6 +74,7 @@ all_attempts = _view(
     failure=JsonText,
     provider_model=sa.Text,
     provider_request_id=sa.Text,
+    service_tier=sa.Text,
     **_TOKENS,
     reserved_picousd=Money,
     cost_picousd=Money,
@@ -93,6 +94,7 @@ model_cost_logs = _view(
     deployment=sa.Text,
     model=sa.Text,
     billed=sa.Text,
+    service_tier=sa.Text,
     **_TOKENS,
     price=JsonText,
     cost_picousd=Money,

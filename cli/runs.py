@@ -1,0 +1,82 @@
+"""`synthralos runs`: agent runs, over HTTP with the client that everybody uses."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.jobs import client_of
+from cli.options import Json, output
+from cli.output import local
+from cli.tables import Column, Listing
+from cli.texts import one_line, printable
+from synthralos_client.models import parse_time
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Agent runs: the jobs of one run_id, as steps. A step is known by its name (metadata.step) and its input.",
+)
+
+Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run_id of its jobs.")]
+
+
+@app.callback()
+def connection(
+    url: Annotated[
+        str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)
+    ] = None,
+) -> None:
+    """Options for all of these commands."""
+
+
+@app.command()
+def show(context: typer.Context, run_id: RunId, as_json: Json = False) -> None:
+    """Show a run: its steps, their states, and what it has cost."""
+    with client_of(context) as client:
+        run = client.healing.run(run_id)
+    out = output(context, as_json)
+    out.show(run, lambda: _steps(run["steps"]))
+    spent = f"{run['cost']['usd']} USD" + ("" if run["cost"]["known"] else " and what is not known")
+    out.warn(f"{printable(run['id'])}: {run['state']}, {run['jobs']} jobs, {spent}")
+
+
+@app.command()
+def recover(
+    context: typer.Context,
+    run_id: RunId,
+    step: Annotated[
+        list[str] | None, typer.Option(help="A step that the run should have; may be repeated.", show_default=False)
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Kept with each job's history.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """Go on from the last good step: finished steps are kept, those that ended badly are sent through again.
+
+    Example: `synthralos runs recover nightly-17 --step plan --step write --step check`
+    """
+    with client_of(context) as client:
+        done = client.healing.recover_run(run_id, steps=step or None, reason=reason)
+    out = output(context, as_json)
+    out.show(done, lambda: _steps(done["run"]["steps"]))
+    out.warn(", ".join(f"{len(done[name])} {name}" for name in ("kept", "retried", "open", "missing")))
+    for name in done["missing"]:
+        out.warn(f"missing: {printable(name)}")
+
+
+def _steps(steps: list[dict[str, Any]]) -> Listing:
+    columns = (
+        Column("step"), Column("input"), Column("state"), Column("jobs", right=True), Column("job"),
+        Column("finished"), Column("failure", cut=True),
+    )  # fmt: skip
+    rows = []
+    for step in steps:
+        counts = next(job for job in step["jobs"] if job["id"] == step["job_id"])
+        finished = parse_time(counts["finished_at"])
+        failure = "" if counts["failure"] is None else one_line(counts["failure"]["message"])
+        rows.append(
+            [
+                printable(step["name"] or ""), step["input"], step["state"], str(len(step["jobs"])), step["job_id"],
+                "" if finished is None else local(finished), failure,
+            ]
+        )  # fmt: skip
+    return Listing(columns, rows)

@@ -1,0 +1,222 @@
+"""How the installation heals, and what people heal: `Client.healing`, `AsyncClient.healing`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from synthralos_client import configuring
+from synthralos_client.config import Config
+from synthralos_client.models import Json
+from synthralos_client.sending import Operation
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Run = Callable[[Operation[Json]], Json]
+AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
+
+
+class DeadLetterFilter(TypedDict, total=False):
+    """Which dead letters: all conditions that are given have to hold. Times are when the job failed."""
+
+    failure_class: str
+    model: str
+    workspace: str
+    user: str
+    run_id: str
+    failed_after: datetime | str
+    failed_before: datetime | str
+
+
+class Healing:
+    """Circuit breakers and dead letters. The answers are the server's JSON objects."""
+
+    def __init__(self, config: Config, run: Run) -> None:
+        self._config = config
+        self._run = run
+
+    def breakers(self) -> list[Json]:
+        """All circuit breakers, with their state."""
+        found: list[Json] = self._run(configuring.read(self._config, ("breakers",), {}))["breakers"]
+        return found
+
+    def breaker(self, name: str) -> Json:
+        """One of them; `name` is a deployment's id, or `credential:` and the variable that holds the key."""
+        return self._run(configuring.read(self._config, ("breakers", name), {}))
+
+    def reset_breaker(self, name: str, *, reason: str = "") -> Json:
+        """Have it closed at once, whatever was seen."""
+        return self._run(configuring.post(self._config, ("breakers", name, "reset"), {"reason": reason}))
+
+    def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> Iterator[Json]:
+        """When breakers opened, were probed and closed, and why; newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            params = {"name": name, "limit": page_size, "cursor": cursor}
+            page = self._run(configuring.read(self._config, ("breaker-changes",), params))
+            yield from page["changes"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> Iterator[Json]:
+        """Jobs that failed for good, newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            params = {**filters, "limit": page_size, "cursor": cursor}
+            page = self._run(configuring.read(self._config, ("dead-letters",), params))
+            yield from page["jobs"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def dead_letter_causes(self, **filters: Unpack[DeadLetterFilter]) -> list[Json]:
+        """What the newest 50,000 dead letters failed of, the most frequent cause first."""
+        found: list[Json] = self._run(configuring.read(self._config, ("dead-letters", "causes"), filters))["causes"]
+        return found
+
+    def operate_on_dead_letters(
+        self,
+        act: Literal["retry", "reroute"],
+        filter: Mapping[str, Any],
+        *,
+        name: str = "",
+        changes: Mapping[str, Any] | None = None,
+        per_second: float | None = None,
+        reason: str = "",
+    ) -> Json:
+        """Retry or reroute all that fit, in the background. `filter`: as `DeadLetterFilter`, or `{"jobs": [...]}`.
+
+        Not repeated where the answer is lost: look at `dead_letter_operations` whether it is there.
+        """
+        return self._run(
+            configuring.post(self._config, _OPERATIONS, _wanted(act, filter, name, changes, per_second, reason))
+        )
+
+    def dead_letter_operations(self) -> list[Json]:
+        """The newest operations."""
+        found: list[Json] = self._run(configuring.read(self._config, _OPERATIONS, {"limit": 200}))["operations"]
+        return found
+
+    def dead_letter_operation(self, operation_id: str) -> Json:
+        """One operation, with how far it is."""
+        return self._run(configuring.read(self._config, (*_OPERATIONS, operation_id), {}))
+
+    def change_dead_letter_operation(
+        self, operation_id: str, change: Literal["pause", "resume", "cancel", "repeat"], *, reason: str = ""
+    ) -> Json:
+        """Pause, resume or cancel it; or do the same to those that there are now."""
+        return self._run(configuring.post(self._config, (*_OPERATIONS, operation_id, change), {"reason": reason}))
+
+    def run(self, run_id: str) -> Json:
+        """An agent run: its steps in order, their jobs and states, and what it has cost."""
+        return self._run(configuring.read(self._config, ("runs", run_id), {}))
+
+    def recover_run(self, run_id: str, *, steps: Sequence[str] | None = None, reason: str = "") -> Json:
+        """Go on from the last good step: what ended badly is sent through again; of `steps`, missing ones are told."""
+        body = {"steps": None if steps is None else list(steps), "reason": reason}
+        return self._run(configuring.post(self._config, ("runs", run_id, "recover"), body))
+
+
+class AsyncHealing:
+    """`Healing` documents the methods, which are the same."""
+
+    def __init__(self, config: Config, run: AsyncRun) -> None:
+        self._config = config
+        self._run = run
+
+    async def breakers(self) -> list[Json]:
+        """See `Healing.breakers`."""
+        found: list[Json] = (await self._run(configuring.read(self._config, ("breakers",), {})))["breakers"]
+        return found
+
+    async def breaker(self, name: str) -> Json:
+        """See `Healing.breaker`."""
+        return await self._run(configuring.read(self._config, ("breakers", name), {}))
+
+    async def reset_breaker(self, name: str, *, reason: str = "") -> Json:
+        """See `Healing.reset_breaker`."""
+        return await self._run(configuring.post(self._config, ("breakers", name, "reset"), {"reason": reason}))
+
+    async def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> AsyncIterator[Json]:
+        """See `Healing.breaker_changes`."""
+        cursor: str | None = None
+        while True:
+            params = {"name": name, "limit": page_size, "cursor": cursor}
+            page = await self._run(configuring.read(self._config, ("breaker-changes",), params))
+            for change in page["changes"]:
+                yield change
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
+        """See `Healing.dead_letters`."""
+        cursor: str | None = None
+        while True:
+            params = {**filters, "limit": page_size, "cursor": cursor}
+            page = await self._run(configuring.read(self._config, ("dead-letters",), params))
+            for job in page["jobs"]:
+                yield job
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def dead_letter_causes(self, **filters: Unpack[DeadLetterFilter]) -> list[Json]:
+        """See `Healing.dead_letter_causes`."""
+        found: list[Json] = (await self._run(configuring.read(self._config, ("dead-letters", "causes"), filters)))[
+            "causes"
+        ]
+        return found
+
+    async def operate_on_dead_letters(
+        self,
+        act: Literal["retry", "reroute"],
+        filter: Mapping[str, Any],
+        *,
+        name: str = "",
+        changes: Mapping[str, Any] | None = None,
+        per_second: float | None = None,
+        reason: str = "",
+    ) -> Json:
+        """See `Healing.operate_on_dead_letters`."""
+        return await self._run(
+            configuring.post(self._config, _OPERATIONS, _wanted(act, filter, name, changes, per_second, reason))
+        )
+
+    async def dead_letter_operations(self) -> list[Json]:
+        """See `Healing.dead_letter_operations`."""
+        found: list[Json] = (await self._run(configuring.read(self._config, _OPERATIONS, {"limit": 200})))["operations"]
+        return found
+
+    async def dead_letter_operation(self, operation_id: str) -> Json:
+        """See `Healing.dead_letter_operation`."""
+        return await self._run(configuring.read(self._config, (*_OPERATIONS, operation_id), {}))
+
+    async def change_dead_letter_operation(
+        self, operation_id: str, change: Literal["pause", "resume", "cancel", "repeat"], *, reason: str = ""
+    ) -> Json:
+        """See `Healing.change_dead_letter_operation`."""
+        return await self._run(configuring.post(self._config, (*_OPERATIONS, operation_id, change), {"reason": reason}))
+
+    async def run(self, run_id: str) -> Json:
+        """See `Healing.run`."""
+        return await self._run(configuring.read(self._config, ("runs", run_id), {}))
+
+    async def recover_run(self, run_id: str, *, steps: Sequence[str] | None = None, reason: str = "") -> Json:
+        """See `Healing.recover_run`."""
+        body = {"steps": None if steps is None else list(steps), "reason": reason}
+        return await self._run(configuring.post(self._config, ("runs", run_id, "recover"), body))
+
+
+_OPERATIONS = ("dead-letters", "operations")
+
+
+def _wanted(
+    act: str, wanted: Mapping[str, Any], name: str, changes: Mapping[str, Any] | None, rate: float | None, reason: str
+) -> dict[str, Any]:
+    times = {key: value.isoformat() for key, value in wanted.items() if isinstance(value, datetime)}
+    body = {"act": act, "filter": {**wanted, **times}, "name": name, "reason": reason}
+    return {**body, "changes": changes, "per_second": rate}

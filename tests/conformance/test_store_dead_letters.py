@@ -1,0 +1,154 @@
+"""Dead letters in the store, and operations on many of them: each job once, and none of another tenant."""
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from synthralos.domain.bulk import BulkAct, BulkOperation, BulkState, DeadLetterFilter
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.jobs import NewJob, Tenant
+from synthralos.domain.scope import EVERYTHING, Scope
+from synthralos.domain.states import Stage, State, Transition
+from synthralos.store.admin.audit import Audit, AuditFilter, By
+from synthralos.store.queue.bulk import BulkOperations
+from synthralos.store.read.dead_letters import DeadLetters
+from synthralos.store.sql.types import utc_in
+from synthralos.store.tables import event_logs, results
+from tests.fakes.jobs import new_job, settlement
+from tests.fakes.stores import Store
+
+ANN = By("ann", "the provider is back")
+AWAY = Failure(FailureClass.OVERLOADED, "try later", http_status=529, provider_code="overloaded_error")
+
+
+def _dead(store: Store, *jobs: NewJob, failure: Failure = AWAY) -> list[str]:
+    ids = store.submit(*(jobs or (new_job(),)))
+    for job in store.claim(ids):
+        assert store.settle(settlement(job, Transition.FAIL, failure=failure.to_json()))
+    return ids
+
+
+def _all(operations: BulkOperations, operation: BulkOperation, piece: int = 500) -> list[str]:
+    moved: list[str] = []
+    while True:
+        step = operations.step(operation.id, piece)
+        moved += [item.id for item in step.moved]
+        if step.over:
+            return moved
+
+
+def test_dead_letters_are_listed_and_grouped_by_cause(store: Store) -> None:
+    overloaded = _dead(store, *(new_job(model="fake/small") for _ in range(3)))
+    filtered = _dead(store, failure=Failure(FailureClass.CONTENT_FILTERED, "no"))
+    store.submit()
+    letters = DeadLetters(store.database)
+    nothing = DeadLetterFilter()
+    assert letters.page(nothing, EVERYTHING, 10) == sorted(overloaded + filtered, reverse=True)
+    newest, *older = letters.page(nothing, EVERYTHING, 2)
+    assert letters.page(nothing, EVERYTHING, 10, older[-1]) == sorted(overloaded + filtered)[1::-1]
+    assert newest == max(overloaded + filtered)
+    assert letters.page(DeadLetterFilter(FailureClass.OVERLOADED), EVERYTHING, 10) == sorted(overloaded, reverse=True)
+    assert letters.page(DeadLetterFilter(jobs=tuple(filtered)), EVERYTHING, 10) == filtered
+    causes, more = letters.causes(nothing, EVERYTHING)
+    assert not more
+    assert [(c.failure_class, c.provider_code, c.http_status, c.jobs) for c in causes] == [
+        ("overloaded", "overloaded_error", 529, 3), ("content_filtered", None, None, 1),
+    ]  # fmt: skip
+    assert causes[0].samples == sorted(overloaded, reverse=True)
+
+
+def test_others_dead_letters_do_not_exist(store: Store) -> None:
+    mine = _dead(store, new_job(tenant=Tenant("acme", "main")))
+    theirs = _dead(store, new_job(tenant=Tenant("other", "main")))
+    acme = Scope("acme")
+    assert DeadLetters(store.database).page(DeadLetterFilter(), acme, 10) == mine
+    operations = BulkOperations(store.database)
+    made = operations.create(BulkAct.RETRY, DeadLetterFilter(jobs=tuple(mine + theirs)), acme, ANN)
+    assert _all(operations, made) == mine
+    assert operations.get(made.id, Scope("other")) is None
+    assert operations.page(Scope("other"), 10) == []
+    assert operations.change(made.id, "pause", Scope("other"), ANN) is None
+    assert store.state(theirs[0]) == State.FAILED
+
+
+def test_every_job_that_fits_has_a_new_life_once(store: Store) -> None:
+    ids = sorted(_dead(store, *(new_job() for _ in range(7))))
+    others = _dead(store, failure=Failure(FailureClass.CONTENT_FILTERED, "no"))
+    operations = BulkOperations(store.database)
+    made = operations.create(BulkAct.RETRY, DeadLetterFilter(FailureClass.OVERLOADED), EVERYTHING, ANN, name="back")
+    first = operations.step(made.id, 3)
+    assert [item.id for item in first.moved] == ids[:3]
+    # One of them fails again in the meantime: it lies behind the place, and is not retried again and again.
+    [job] = store.claim(ids[:1])
+    assert store.settle(settlement(job, Transition.FAIL, failure=AWAY.to_json()))
+    assert _all(operations, made, 3) == ids[3:]
+    done = operations.get(made.id, EVERYTHING)
+    assert done is not None
+    assert (done.state, done.done, done.finished_at is not None) == (BulkState.DONE, 7, True)
+    assert [store.state(job_id) for job_id in ids] == [State.FAILED] + [State.QUEUED] * 6
+    assert store.state(others[0]) == State.FAILED
+    assert operations.step(made.id, 3).moved == []
+    retried = sa.select(event_logs.c.job_id, event_logs.c.actor, event_logs.c.data).where(event_logs.c.kind == "retry")
+    with store.database.snapshot() as connection:
+        events = connection.execute(retried).all()
+    assert sorted(event.job_id for event in events) == ids
+    assert {event.actor for event in events} == {"ann"}
+    assert {event.data["failure"]["class"] for event in events} == {"overloaded"}
+    [entry] = Audit(store.database).page(AuditFilter(subject=f"operation:{made.id}"), EVERYTHING, 10)
+    assert entry.after == {"act": "retry", "filter": {"failure_class": "overloaded"}, "changes": {}}
+
+
+def test_what_fails_after_it_was_made_is_none_of_its_own(store: Store) -> None:
+    early = _dead(store)
+    operations = BulkOperations(store.database)
+    made = operations.create(BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
+    late = _dead(store)
+    with store.database.transaction() as connection:
+        connection.execute(
+            sa.update(results).where(results.c.job_id == late[0]).values(finished_at=utc_in(sa.literal(60.0)))
+        )
+    assert _all(operations, made) == early
+
+
+def test_a_reroute_changes_constraints_and_keeps_the_others(store: Store) -> None:
+    ids = sorted(_dead(store, *(new_job() for _ in range(2))))
+    operations = BulkOperations(store.database)
+    changes: dict[str, Any] = {"exclude": ["a/b@us"]}
+    made = operations.create(BulkAct.REROUTE, DeadLetterFilter(), EVERYTHING, ANN, changes=changes)
+    # They have no plan: no guard has let them through yet.
+    assert {(item.id, item.stage) for item in operations.step(made.id, 10).moved} == {(i, Stage.GUARD) for i in ids}
+    assert store.job(ids[0])["constraints"]["exclude"] == ["a/b@us"]
+    assert store.job(ids[0])["constraints"]["fallback"] is True
+
+
+def test_it_is_paused_resumed_cancelled_and_says_what_it_does_not_allow(store: Store) -> None:
+    ids = _dead(store, *(new_job() for _ in range(3)))
+    operations = BulkOperations(store.database)
+    made = operations.create(BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
+    assert len(operations.step(made.id, 1).moved) == 1
+    paused = operations.change(made.id, "pause", EVERYTHING, ANN)
+    assert isinstance(paused, BulkOperation)
+    assert paused.state is BulkState.PAUSED
+    assert operations.running() == []
+    assert operations.step(made.id, 10) == ([], True)
+    assert operations.change(made.id, "pause", EVERYTHING, ANN) is BulkState.PAUSED
+    assert isinstance(operations.change(made.id, "resume", EVERYTHING, ANN), BulkOperation)
+    assert len(operations.step(made.id, 1).moved) == 1
+    assert isinstance(operations.change(made.id, "cancel", EVERYTHING, ANN), BulkOperation)
+    assert operations.change(made.id, "resume", EVERYTHING, ANN) is BulkState.CANCELLED
+    assert sorted(store.state(job_id) for job_id in ids) == [State.FAILED, State.QUEUED, State.QUEUED]
+
+
+def test_a_filter_comes_back_as_it_was(store: Store) -> None:
+    [job_id] = _dead(store, new_job(model="fake/small", run_id="nightly"))
+    ended = store.job(job_id)["finished_at"]
+    wanted = DeadLetterFilter(
+        FailureClass.OVERLOADED, "fake/small", run_id="nightly",
+        failed_after=ended, failed_before=ended + timedelta(seconds=1), jobs=(job_id,),
+    )  # fmt: skip
+    made = BulkOperations(store.database).create(BulkAct.RETRY, wanted, EVERYTHING, ANN, per_second=2.5)
+    assert made.filter == wanted
+    assert made.per_second == 2.5
+    assert DeadLetters(store.database).page(wanted, EVERYTHING, 10) == [job_id]
+    assert DeadLetters(store.database).page(DeadLetterFilter(failed_before=ended), EVERYTHING, 10) == []

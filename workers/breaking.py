@@ -1,0 +1,155 @@
+"""What this process found about breakers is written, and what all processes share is read: a thread beside the loop."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from pipelines.flow.breakers import Breakers, Report, Said, Shut
+from synthralos.bus.protocol import Bus, Topic
+from synthralos.domain.breakers import Breaker, BreakerState
+from synthralos.domain.deployments import Catalog
+from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.sql import outage
+from synthralos.store.sql.errors import StoreError
+from synthralos.telemetry.outages import DATABASE, Outages
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two looks, where nothing is heard."""
+
+_MOST_WAITING = 10_000
+"""Reports that may wait while the database is away: later ones say the same of the same breakers."""
+
+
+class BreakerWatch:
+    """Takes the reports of this process's `breakers`, and tells them how all breakers stand."""
+
+    def __init__(
+        self,
+        store: BreakerStore,
+        bus: Bus,
+        on_loop: Callable[..., None],
+        identity: Callable[[], str],
+        catalog: Callable[[], Catalog],
+        call_timeout: float,
+        outages: Outages | None = None,
+        *,
+        every: float = EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`on_loop` calls a function on the loop of the calls; `identity` is this process's id, which goes on record.
+
+        `call_timeout` in seconds bounds every call.
+        """
+        self.breakers = Breakers(catalog, self.report, call_timeout, clock)
+        self._store, self._bus, self._on_loop, self._identity = store, bus, on_loop, identity
+        self._outages = outages or Outages()
+        self._every, self._clock = every, clock
+        self._reports: queue.Queue[Report] = queue.Queue(_MOST_WAITING)
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="breakers", daemon=True)
+
+    def start(self) -> None:
+        """Begin to hear, and to look."""
+        self._bus.subscribe(Topic.BREAKERS, lambda _: self._wake.set())
+        self._thread.start()
+
+    def report(self, report: Report) -> None:
+        """Something was found here. Does not block."""
+        with suppress(queue.Full):
+            self._reports.put_nowait(report)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Write what is still to be written, and look no more."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping.is_set()
+            try:
+                tokens = self._write()
+                self._look(tokens)
+            except StoreError as error:
+                self._outages.failed(DATABASE, *outage.DIAGNOSES.of(error))
+                self._stopping.wait(self._every)
+            except Exception:  # the edge of a thread without which no breaker is shared
+                log.exception("the breakers could not be looked after")
+                self._stopping.wait(self._every)
+            if stopping:
+                return
+            self._wake.wait(self._every)
+            self._wake.clear()
+
+    def _write(self) -> dict[str, int]:
+        """Write what was reported; the probes that were handed out to this process."""
+        tokens: dict[str, int] = {}
+        changed: list[str] = []
+        for report in _distinct(self._drained()):
+            try:
+                if report.said is not Said.WANTED:
+                    self._write_one(report)
+                    changed.append(report.name)
+                elif self._store.claim_probe(report.name, self._identity()):
+                    tokens[report.name] = tokens.get(report.name, 0) + 1
+            except StoreError:
+                self.report(report)
+                raise
+        if changed:
+            self._bus.publish(Topic.BREAKERS, changed)
+        return tokens
+
+    def _write_one(self, report: Report) -> None:
+        identity = self._identity()
+        match report.said:
+            case Said.BROKEN:
+                self._store.broken(report.name, report.reason, identity)
+                log.warning("%s gets no calls for now: %s", report.name, report.reason)
+            case Said.UNUSED:
+                self._store.unused(report.name, identity)
+            case Said.PASSED | Said.FAILED:
+                failure = report.reason if report.said is Said.FAILED else None
+                after = self._store.probed(report.name, failure, identity)
+                if after.state is BreakerState.CLOSED:
+                    log.warning("%s gets calls again: %s", report.name, after.reason)
+
+    def _drained(self) -> list[Report]:
+        reports: list[Report] = []
+        with suppress(queue.Empty):
+            while True:
+                reports.append(self._reports.get_nowait())
+        return reports
+
+    def _look(self, tokens: Mapping[str, int]) -> None:
+        found, now = self._store.shut()
+        here = self._clock()
+        shut = {each.name: _shut(each, here + _seconds(each, now), tokens.get(each.name, 0)) for each in found}
+        self._on_loop(self.breakers.update, shut)
+
+
+def _seconds(breaker: Breaker, now: datetime) -> float:
+    return 0.0 if breaker.until is None else (breaker.until - now).total_seconds()
+
+
+def _shut(breaker: Breaker, until: float, tokens: int) -> Shut:
+    return Shut(breaker.state, until, breaker.reason, tokens)
+
+
+def _distinct(reports: Sequence[Report]) -> list[Report]:
+    """Each wish and each finding once; of results of probes, all."""
+    seen: set[tuple[Said, str]] = set()
+    kept: list[Report] = []
+    for report in reports:
+        if report.said in (Said.WANTED, Said.BROKEN):
+            if (report.said, report.name) in seen:
+                continue
+            seen.add((report.said, report.name))
+        kept.append(report)
+    return kept
