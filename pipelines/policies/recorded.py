@@ -17,7 +17,7 @@ _NOBODY = Claim("", 0)
 def recorded(row: Mapping[str, Any], now: datetime) -> Facts:
     """The facts of a stored job, by its columns; its costs are not known any more."""
     job = recorded_job(row)
-    return Facts(now, Source(job, None if job.verdict is None else guards_alone(job.verdict)))
+    return Facts(now, Source(job, guards_alone(job.verdict)))
 
 
 def recorded_job(row: Mapping[str, Any]) -> Job:
@@ -40,7 +40,7 @@ def recorded_job(row: Mapping[str, Any]) -> Job:
 
 
 def guards_alone(verdict: Verdict | None) -> Verdict:
-    """The verdict as policies saw it, without what they said and demanded themselves."""
+    """The verdict as policies saw it: without what they said and demanded at the time."""
     if verdict is None or not verdict.findings:
         return PASSED
-    return verdict_of([found for found in verdict.findings if found.guard != POLICIES])
+    return verdict_of([finding for finding in verdict.findings if finding.guard != POLICIES])

@@ -44,6 +44,11 @@ class Rule:
     overlay: Overlay
     always: Decided | None
 
+    @property
+    def decision(self) -> Decision:
+        """What it decides at least, of each job that it matches."""
+        return _decided(self.id, [each for each in self.actions if each.applies is None]).decision
+
     def decided(self, facts: Facts) -> Decided:
         """What it decides about a job that it matches."""
         if self.always is not None:

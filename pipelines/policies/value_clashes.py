@@ -19,6 +19,9 @@ _UNIVERSES: Mapping[str, tuple[str, ...]] = {
 }
 """Fields that have few values. Policies are never asked about a job that the guards denied or put off."""
 
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
+"""The values of a field in which nothing is there."""
+
 _ALL_TYPES = frozenset({"text", "number", "list", "other"})
 
 
@@ -43,10 +46,9 @@ def clash_of_values(name: str, questions: Sequence[Question]) -> str | None:
     if known is None:
         return None
     absent, present = any(map(_demands_none, questions)), any(map(_demands_value, questions))
-    if absent and present:
-        return f"{name} has to have a value and to have none"
     if absent:
-        return _tried(name, [None], questions)
+        none = _tried(name, _NOTHING, questions)
+        return f"{name} has to have a value and to have none" if none and present else none
     if not present:
         return None
     candidates = _candidates(known, questions)
@@ -87,8 +89,6 @@ def _candidates(known: Field, questions: Sequence[Question]) -> list[Any] | None
     values = [_value(known, each) for each in min(lists, key=len)]
     if known.name == "classification":
         return [each for each in values if each == each.strip().lower()]
-    if known.kind is Kind.ANY:  # JSON's true is equal to 1, and has no order
-        values += [twin for each in values if each in (0, 1) for twin in (bool(each), int(each))]
     return values
 
 

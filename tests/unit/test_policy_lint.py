@@ -60,6 +60,7 @@ def both(*conditions: dict[str, Any]) -> dict[str, Any]:
         (both(field("prompt", "contains", "whole"), {"not": field("prompt", "contains", "ol")}), "all[1].not"),
         (both(field("metadata.x", "gt", 3), field("metadata.x", "matches", "a")), "all[1]"),
         (both(field("metadata.x", "eq", "3"), field("metadata.x", "gt", 2)), "all[1]"),
+        (both(field("metadata.x", "eq", 1), field("metadata.x", "in", [True, "1"])), "all[1]"),
         (
             both({"time": {"from": "08:00", "until": "10:00"}}, {"time": {"from": "10:00", "until": "12:00"}}),
             "all[1]",
@@ -89,7 +90,9 @@ def test_a_rule_that_can_never_match_is_told_with_its_place(when: dict[str, Any]
         both(field("model", "ne", "a"), field("model", "ne", "b")),
         both(field("model", "not_in", ["a"]), {"not": field("model", "contains", "a")}),
         both({"not": field("prompt_tokens", "lt", 5)}, {"not": field("prompt_tokens", "gt", 1)}),
-        both(field("metadata.x", "eq", 1), {"not": field("metadata.x", "lt", 5)}),
+        both(field("metadata.x", "eq", "1"), {"not": field("metadata.x", "lt", 5)}),
+        both(field("metadata.x", "in", [True, 7]), {"not": field("metadata.x", "ge", 5)}),
+        both(field("user", "exists", False), field("user", "eq", "")),
         both(field("metadata.x", "contains", "whole"), {"not": field("metadata.x", "contains", "ol")}),
         both({"time": {"from": "22:00", "until": "06:00"}}, {"time": {"from": "05:00", "until": "12:00"}}),
         both(
