@@ -9,13 +9,13 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from pipelines.flow.breakers import Breakers
 from pipelines.flow.calls import CLOCKS_APART, Calls, told_before_it_broke
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry, RunningJob
+from pipelines.flow.seeking import SlotSeeker, interruptible
 from pipelines.flow.settling import Settling, Writer
 from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, Next, Work, ending_of
@@ -25,18 +25,11 @@ from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event, FailureFields, Healed
 from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.overlays import Priority
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
 from synthralos.telemetry.context import Facts, begin
 
 log = logging.getLogger(__name__)
-
-LINE = 16
-"""Jobs that may wait for a moment at a deployment that is known to be slow, where its `max_in_flight` is smaller."""
-
-_WORTH_WAITING = 10.0
-"""Seconds that the line in front of a deployment may take: a longer one is not worth a slot of this process."""
 
 _PAUSE = (0.5, 2.0)
 """Seconds that a job is parked for where its deployment is full."""
@@ -50,7 +43,6 @@ LOOK_AGAIN = 600.0
 _SPREAD = 5.0
 """Seconds over which those who wait for the same moment come back."""
 
-T = TypeVar("T")
 Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
 
 
@@ -78,11 +70,11 @@ class JobRunner:
         self._writer = writer
         self._registry = registry
         self._deployments = deployments
+        self._seeker = SlotSeeker(calls, registry, deployments, breakers, deployment_wait)
         self._breakers = breakers
         self._stages = stages
         self._histories = histories
         self._now = now
-        self._deployment_wait = deployment_wait
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take_over(self, running: RunningJob, error: Exception | None = None) -> None:
@@ -148,7 +140,7 @@ class JobRunner:
             return Next.AGAIN
         _, wanted = found
         try:
-            deployment = await self._slot(running, wanted)
+            deployment = await self._seeker.slot(running, wanted)
         except asyncio.CancelledError:
             return await self._release(work)
         if deployment is None:
@@ -158,57 +150,6 @@ class JobRunner:
         finally:
             self._deployments.release(deployment)
         return ending if isinstance(ending, Next) else await self._leave(work, ending)
-
-    async def _slot(self, running: RunningJob, wanted: Deployment) -> Deployment | None:
-        """The deployment of which a slot was taken; None where all of the plan's are full.
-
-        Raises `asyncio.CancelledError` where the job is to be given back.
-        """
-        if self._registry.draining or running.is_cut:
-            raise asyncio.CancelledError
-        if self._deployments.take(wanted):
-            return wanted
-        priority = running.work.job.overlay.priority or Priority.NORMAL
-        if (
-            not self._moves(wanted, priority, self._deployment_wait)
-            and (free := self._next_free(running.work)) is not None
-        ):
-            return free
-        for _ in range(2):  # what was not known at first may be known by then
-            seconds = self._patience(running.work, wanted, priority)
-            if seconds and await self._interruptible(
-                running, partial(self._deployments.wait, wanted, seconds, priority)
-            ):
-                return wanted
-        return None
-
-    def _moves(self, deployment: Deployment, priority: Priority, within: float) -> bool:
-        """Whether the line in front of the deployment is known to be over within so many seconds."""
-        expected = self._deployments.expected_wait(deployment, priority)
-        return expected is not None and expected <= within
-
-    def _patience(self, work: Work, deployment: Deployment, priority: Priority) -> float:
-        """Seconds to stand in line; 0 where there is no point in it. What is not known yet is tried for a moment."""
-        left = max(0.0, self._calls.seconds_left(work))
-        if self._moves(deployment, priority, _WORTH_WAITING):
-            return min(2 * _WORTH_WAITING, left)
-        known = self._deployments.expected_wait(deployment) is not None
-        if known and self._deployments.waiting(deployment) >= max(LINE, deployment.max_in_flight):
-            return 0.0
-        return min(self._deployment_wait, left)
-
-    def _next_free(self, work: Work) -> Deployment | None:
-        """Move on to the plan's next step whose deployment has a slot, and take it."""
-        plan = work.plan
-        for cursor in range(plan.cursor + 1, len(plan.steps)):
-            deployment = self._calls.deployment(plan.steps[cursor])
-            if deployment is None or self._breakers.shuts_off(deployment):
-                continue
-            if self._deployments.take(deployment):
-                self._breakers.unused(work.job.id)
-                work.job.plan = plan.at(cursor)
-                return deployment
-        return None
 
     async def _shut_off(self, work: Work) -> Next:
         """Breakers shut all of the plan's deployments off: the job waits until one may be tried."""
@@ -241,7 +182,7 @@ class JobRunner:
             return Next.LEFT
         self._calls.started(work, start)
         try:
-            answer = await self._interruptible(running, lambda: self._calls.make(work))
+            answer = await interruptible(running, lambda: self._calls.make(work))
         except asyncio.CancelledError:
             self._calls.cut(work)
             return Ending(Transition.RELEASE, Stage.EXECUTE)
@@ -310,18 +251,6 @@ class JobRunner:
                 return Next.LEFT
         work.job.stage = Stage.EXECUTE
         return Next.AGAIN
-
-    async def _interruptible(self, running: RunningJob, wait: Callable[[], Awaitable[T]]) -> T:
-        """Wait for something that `cut` may interrupt; nothing else of a job can be interrupted."""
-        task = asyncio.current_task()
-        assert task is not None
-        if running.is_cut:
-            raise asyncio.CancelledError
-        running.wait(task.cancel)
-        try:
-            return await wait()
-        finally:
-            running.go_on()
 
     @staticmethod
     def refusal(refused: Refused) -> Failure:

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from pipelines.flow.runner import LINE
+from pipelines.flow.seeking import LINE
 from pipelines.providers.protocol import Call
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import Failure
