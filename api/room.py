@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, TypeVar
 import orjson
 from starlette.requests import Request
 
+from api.acceptance import Acceptance
 from api.arrivals import Arrivals
 from api.http.auth import Authenticator, BriefCache, Caller
-from api.http.bodies_in_flight import SMALL_BODY, BodiesInFlight
+from api.http.bodies_in_flight import BodiesInFlight
 from api.http.parameters import require_once
 from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
@@ -54,11 +55,10 @@ from synthralos.store.read.runs import Runs
 from synthralos.store.read.timelines import Timeline
 from synthralos.store.read.whole import WholeJobs
 from synthralos.store.sql.errors import StoreError, is_transient
-from synthralos.store.sql.group_commit import GroupCommit
 from synthralos.store.sql.group_read import GroupRead
 from synthralos.telemetry.families import WAITED_FOR
 from synthralos.telemetry.outages import DATABASE
-from synthralos.telemetry.writes import JobCounts, measured
+from synthralos.telemetry.writes import JobCounts
 
 Result = TypeVar("Result")
 
@@ -66,16 +66,6 @@ REPORT_SECONDS = 1.0
 """How long a readiness report is given out again, so that nobody can ask the database to death."""
 
 _READERS = 8
-_SMALL_BATCH, _LARGE_BATCH = 500, 4
-LARGE_BODY = SMALL_BODY
-"""From this many bytes on, a body is parsed in a thread and committed beside the small ones, not among them."""
-
-
-class _Weighed(NamedTuple):
-    """A submission, and the bytes that it came in."""
-
-    submission: Submission
-    size: int
 
 
 class Seen(NamedTuple):
@@ -144,11 +134,10 @@ class Room:
         self.submissions = Submissions(core.database)
         self.counts = JobCounts(core.metrics)
         self._crowding = Crowding(core.bus)
-        self._arrivals = Arrivals(self.submissions, self.announcer, self._crowding, self.counts)
+        arrivals = Arrivals(self.submissions, self.announcer, self._crowding, self.counts)
         self.operator = Operator(Operations(core.database), core.doorbell, core.bus, self.counts.ended)
         core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)
-        self._small = self._commits("accept", _SMALL_BATCH)
-        self._large = self._commits("accept-large", _LARGE_BATCH)
+        self._acceptance = Acceptance(core, arrivals)
 
     @property
     def checks(self) -> CatalogChecks:
@@ -156,19 +145,6 @@ class Room:
         if self._checks.catalog is not self.core.catalog:
             self._checks = CatalogChecks(self.core.catalog)
         return self._checks
-
-    def _commits(self, name: str, batch: int) -> GroupCommit[_Weighed, Accepted | KeyReused]:
-        def accept(weighed: Sequence[_Weighed]) -> Sequence[Accepted | KeyReused]:
-            return self._arrivals.accept([each.submission for each in weighed])
-
-        return GroupCommit(
-            name,
-            measured(self.core.metrics, name, accept),
-            give_up_after=self.core.settings.submit_timeout,
-            size_of=lambda weighed: weighed.size,
-            batch=batch,
-            outages=self.core.outages,
-        )
 
     async def open(self) -> None:
         """Begin to hear of changed jobs."""
@@ -196,8 +172,7 @@ class Room:
         self.waiters.release()
         self.deltas.release()
         await self._key_use.close()
-        await self._small.close()
-        await self._large.close()
+        await self._acceptance.close()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self.threads, self.announcer.close)
         await loop.run_in_executor(self.threads, self.looks.close)
@@ -209,15 +184,13 @@ class Room:
 
         Raises `StoreBusy` at once where too many submissions wait already.
         """
-        commits = self._large if body_bytes >= LARGE_BODY else self._small
-        weighed = _Weighed(submission, body_bytes)
         if len(submission.jobs) > 1 or not self._hears_of_all:
-            return await commits.commit(weighed)
+            return await self._acceptance.commit(submission, body_bytes)
         [job] = submission.jobs
         self.open_here.add(job.id, job.tenant)
         stored = False
         try:
-            answer = await commits.commit(weighed)
+            answer = await self._acceptance.commit(submission, body_bytes)
             stored = isinstance(answer, Accepted) and not answer.replayed
         finally:
             if not stored:

@@ -11,13 +11,14 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.acceptance import LARGE_BODY
 from api.call import Call
 from api.http.answers import JsonAnswer
 from api.http.auth import Caller
 from api.http.bodies import parse_json, read_body, require_json, without_mark
 from api.http.paths import JOBS_PATH
 from api.http.problems import Problem, invalid, invalid_field, of_document, unavailable
-from api.room import LARGE_BODY, Room
+from api.room import Room
 from pipelines.intake.errors import FieldError, ForeignTenant, InvalidJob
 from pipelines.intake.parse import DEFAULT_ORGANIZATION, DEFAULT_WORKSPACE, Parsed, build, parse, utc_now
 from synthralos.domain.ids import trace_id_of
