@@ -28,7 +28,9 @@ from synthralos.store.admin.policies import Outdated
 
 router = APIRouter(prefix="/api/v1", tags=["configuration"])
 
-Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^\S+$", description="what requests may ask for")]
+Name = Annotated[
+    str, Path(min_length=1, max_length=200, pattern=r"^[^\s\x00]+$", description="what requests may ask for")
+]
 Target = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00]+$")]
 
 
