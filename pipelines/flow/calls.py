@@ -99,6 +99,8 @@ class Calls:
 
     def cheaper(self, work: Work, deployment: Deployment) -> int | None:
         """The plan's step whose call may cost most, of those that may cost less than at `deployment`."""
+        if not work.job.constraints.fallback:
+            return None
         most = self._worst(work, deployment)
         found: list[tuple[Decimal, int]] = []
         for cursor, step in enumerate(work.plan.steps):
