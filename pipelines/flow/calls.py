@@ -117,6 +117,8 @@ class Calls:
 
     def cheaper(self, work: Work, deployment: Deployment) -> int | None:
         """The plan's step whose call may cost most, of those that may cost less than at `deployment`."""
+        if not work.job.constraints.fallback:
+            return None
         now = work.plan.current
         most = self._worst(work, deployment, ServiceTier.STANDARD if now is None else now.service_tier)
         found: list[tuple[Decimal, int]] = []

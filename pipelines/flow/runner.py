@@ -14,6 +14,7 @@ from typing import Any
 from pipelines.flow.breakers import Breakers
 from pipelines.flow.calls import CLOCKS_APART, Calls, told_before_it_broke
 from pipelines.flow.deployment_slots import DeploymentSlots
+from pipelines.flow.refusals import failure_of, seconds_to_wait
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.seeking import SlotSeeker, interruptible
 from pipelines.flow.settling import Settling, Writer
@@ -36,12 +37,6 @@ _PAUSE = (0.5, 2.0)
 
 _LONGEST_PAUSES = 4
 """How often the pause doubles: a crowd that waits for one deployment must not keep the database busy."""
-
-LOOK_AGAIN = 600.0
-"""Seconds after which a job that waits for its budget's next period looks again: it may have been raised."""
-
-_SPREAD = 5.0
-"""Seconds over which those who wait for the same moment come back."""
 
 Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
 
@@ -194,16 +189,14 @@ class JobRunner:
 
     def _refused(self, work: Work, deployment: Deployment, refused: Refused) -> Next | Ending:
         """A budget has no room for the call: what the job does instead."""
-        failure = self.refusal(refused)
+        failure = failure_of(refused)
         if refused.at_limit is AtLimit.CHEAPER and (cursor := self._calls.cheaper(work, deployment)) is not None:
             self._breakers.unused(work.job.id)
             work.job.plan = work.plan.at(cursor)
             work.span("budget", self._now(), passed_over=failure.message, deployment=deployment.id)
             return Next.AGAIN
-        if not refused.full:  # as soon as calls under way are settled there may be room
-            return Ending(Transition.PARK, Stage.EXECUTE, delay=self._pause(work), failure=failure)
-        if refused.at_limit is AtLimit.PARK and refused.seconds is not None:
-            pause = min(refused.seconds + random.uniform(0, _SPREAD), LOOK_AGAIN, self._calls.seconds_left(work))
+        pause = seconds_to_wait(refused, self._pause(work), self._calls.seconds_left(work))
+        if pause is not None:
             return Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure)
         work.failure = failure
         return Next.AGAIN
@@ -251,8 +244,3 @@ class JobRunner:
                 return Next.LEFT
         work.job.stage = Stage.EXECUTE
         return Next.AGAIN
-
-    @staticmethod
-    def refusal(refused: Refused) -> Failure:
-        """What a job fails with whose start was refused."""
-        return Failure(FailureClass.BUDGET, f"the budget {refused.budget} {refused.why}")

@@ -1,6 +1,7 @@
 """Money that is held for calls: reserved when they start, settled when they end, in the same transactions.
 
-Who locks, locks jobs first, then attempts, then what is used of budgets in the order of (budget, subject, period). So
+Who locks, locks jobs first, then attempts, then what is held for them, then what is used of budgets in the order of
+(budget, subject, period). So
 nobody waits in a circle, and whoever has a budget's row locked knows what is left of it.
 """
 
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,20 +19,26 @@ from synthralos.domain.events import BudgetAlert, Event
 from synthralos.domain.writes import Refused, Start
 from synthralos.store.admin.budgets import read_budgets
 from synthralos.store.queue.appended import EVENTS, event_row
+from synthralos.store.queue.budget_rows import (
+    Hold,
+    Key,
+    drop_holds,
+    hold_row,
+    holds_of,
+    keep_holds,
+    key_row,
+    lock_uses,
+    new_holds,
+    new_uses,
+    write_uses,
+)  # fmt: skip
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import Row, encode_rows, insert_ignoring, recordset
-from synthralos.store.sql.types import Id, Money, UtcTime, encode_money, encode_time, id_text, utcnow, word
-from synthralos.store.tables import attempts, budget_holds, budget_uses, jobs, open_jobs
+from synthralos.store.sql.recordset import encode_rows
+from synthralos.store.sql.types import encode_money, id_text, utcnow, word
+from synthralos.store.tables import attempts, budget_holds, jobs, open_jobs
 
 OPEN, MAYBE = "open", "maybe"
 ZERO = Decimal(0)
-
-Key = tuple[str, str, datetime]
-"""Budget id, subject, beginning of the period."""
-
-_KEY = {"budget_id": Id, "subject": sa.Text(), "since": UtcTime()}
-_USE = {**_KEY, "held": Money(), "maybe": Money(), "spent": Money(), "alerted": sa.Integer()}
-_HOLD = {**_KEY, "job_id": Id, "attempt_no": sa.Integer(), "amount": Money(), "fate": sa.Text()}
 
 
 class End(NamedTuple):
@@ -41,16 +48,6 @@ class End(NamedTuple):
     attempt_no: int
     billed: Billed
     cost: Decimal | None
-
-
-class Hold(NamedTuple):
-    """What one budget holds for one call."""
-
-    job_id: str
-    attempt_no: int
-    key: Key
-    amount: Decimal
-    fate: str
 
 
 @dataclass(slots=True)
@@ -80,11 +77,11 @@ class HeldMoney:
     """Reserves and settles within the caller's transaction."""
 
     def __init__(self, dialect: str) -> None:
-        self._new_uses = _new_uses(dialect)
-        self._new_holds = _new_holds(dialect)
-        self._lock = _lock(dialect)
-        self._write = _write(dialect)
-        self._drop, self._keep = _drop(dialect), _keep(dialect)
+        self._new_uses = new_uses(dialect)
+        self._new_holds = new_holds(dialect)
+        self._lock = lock_uses(dialect)
+        self._write = write_uses(dialect)
+        self._drop, self._keep = drop_holds(dialect), keep_holds(dialect)
         self._insert_events = EVENTS.insert(dialect)
 
     def reserve(self, connection: sa.Connection, starts: Sequence[tuple[int, Start]]) -> Reservation:
@@ -94,7 +91,7 @@ class HeldMoney:
         """
         now = connection.execute(sa.select(utcnow())).scalar_one()
         budgets = _current(connection, starts)
-        written = {(hold.job_id, hold.attempt_no) for hold in _holds(connection, [s.job.id for _, s in starts])}
+        written = {(hold.job_id, hold.attempt_no) for hold in holds_of(connection, [s.job.id for _, s in starts])}
         wanted = {no: _wanted(start, budgets, now) for no, start in starts}
         uses = self._locked(connection, {key for keys in wanted.values() for key in keys}, create=True)
         refused: dict[int, Refused] = {}
@@ -121,17 +118,18 @@ class HeldMoney:
                     reservation.uses[hold.key].held -= hold.amount
         kept = [hold for no in sorted(started & reservation.holds.keys()) for hold in reservation.holds[no]]
         if kept:
-            connection.execute(self._new_holds, {"rows": encode_rows(_hold_row(hold) for hold in kept)})
+            connection.execute(self._new_holds, {"rows": encode_rows(hold_row(hold) for hold in kept)})
             self._store(connection, reservation.uses)
 
     def settle(self, connection: sa.Connection, ends: Iterable[End]) -> None:
         """Calls have ended: what was held for them is spent, freed, or stays as perhaps spent."""
         by_attempt = {(end.job_id, end.attempt_no): end for end in ends}
-        found = _holds(connection, sorted({job_id for job_id, _ in by_attempt}))
+        found = holds_of(connection, sorted({job_id for job_id, _ in by_attempt}), lock=True)
         holds = [hold for hold in found if (hold.job_id, hold.attempt_no) in by_attempt]
         if not holds:
             return
         uses = self._locked(connection, {hold.key for hold in holds})
+        holds = [hold for hold in holds if hold.key in uses]
         over: list[Hold] = []
         unsure: list[Hold] = []
         for hold in holds:
@@ -139,17 +137,17 @@ class HeldMoney:
             (over if left is None else unsure).append(hold if left is None else left)
         for statement, changed in ((self._drop, over), (self._keep, unsure)):
             if changed:
-                connection.execute(statement, {"rows": encode_rows(_hold_row(hold) for hold in changed)})
+                connection.execute(statement, {"rows": encode_rows(hold_row(hold) for hold in changed)})
         self._alert(connection, uses, holds)
         self._store(connection, uses)
 
     def lose(self, connection: sa.Connection, job_ids: Sequence[str]) -> None:
         """Calls of these jobs were written off: what is held for them is perhaps spent."""
-        found = [hold for hold in _holds(connection, job_ids) if hold.fate == OPEN]
+        found = [hold for hold in holds_of(connection, job_ids) if hold.fate == OPEN]
         self.settle(connection, [End(hold.job_id, hold.attempt_no, Billed.MAYBE, None) for hold in found])
 
     def _locked(self, connection: sa.Connection, keys: set[Key], *, create: bool = False) -> dict[Key, _Use]:
-        rows = {"rows": encode_rows(_key_row(key) for key in sorted(keys))}
+        rows = {"rows": encode_rows(key_row(key) for key in sorted(keys))}
         if create and keys:
             connection.execute(self._new_uses, rows)
         found = connection.execute(self._lock, rows).all() if keys else []
@@ -158,7 +156,7 @@ class HeldMoney:
     def _store(self, connection: sa.Connection, uses: Mapping[Key, _Use]) -> None:
         rows = [
             {
-                **_key_row(key),
+                **key_row(key),
                 "held": encode_money(use.held),
                 "maybe": encode_money(use.maybe),
                 "spent": encode_money(use.spent),
@@ -276,70 +274,3 @@ def _alert_event(budget: Budget, hold: Hold, use: _Use, percent: int, now: datet
 def _organizations(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, str]:
     query = sa.select(id_text(jobs.c.id), jobs.c.organization).where(jobs.c.id.in_(job_ids))
     return {row.id: row.organization for row in connection.execute(query)}
-
-
-def _holds(connection: sa.Connection, job_ids: Sequence[str]) -> list[Hold]:
-    c = budget_holds.c
-    query = sa.select(id_text(c.job_id), c.attempt_no, id_text(c.budget_id), c.subject, c.since, c.amount_picousd)
-    query = query.add_columns(c.fate).where(c.job_id.in_(job_ids)).order_by(c.job_id, c.attempt_no, c.budget_id)
-    return [
-        Hold(r.job_id, r.attempt_no, (r.budget_id, r.subject, r.since), r.amount_picousd, r.fate)
-        for r in connection.execute(query)
-    ]
-
-
-def _key_row(key: Key) -> Row:
-    return {"budget_id": key[0], "subject": key[1], "since": encode_time(key[2])}
-
-
-def _hold_row(hold: Hold) -> Row:
-    end = {"job_id": hold.job_id, "attempt_no": hold.attempt_no, "amount": encode_money(hold.amount), "fate": hold.fate}
-    return {**_key_row(hold.key), **end}
-
-
-def _new_uses(dialect: str) -> Any:
-    rows = recordset(dialect, "rows", _KEY)
-    zero = sa.literal_column("0", sa.Integer())
-    names = [*_KEY, "held_picousd", "maybe_picousd", "spent_picousd", "alerted"]
-    return insert_ignoring(dialect, budget_uses, names, sa.select(*(rows.c[n] for n in _KEY), zero, zero, zero, zero))
-
-
-def _new_holds(dialect: str) -> Any:
-    rows = recordset(dialect, "rows", _HOLD)
-    names = [*_KEY, "job_id", "attempt_no", "amount_picousd", "fate"]
-    return insert_ignoring(dialect, budget_holds, names, sa.select(*(rows.c[name] for name in _HOLD)))
-
-
-def _same(rows: Any, table: sa.Table, names: Iterable[str]) -> list[sa.ColumnElement[bool]]:
-    return [table.c[name] == rows.c[name] for name in names]
-
-
-def _lock(dialect: str) -> Any:
-    rows, use = recordset(dialect, "rows", _KEY), budget_uses.c
-    query = sa.select(
-        id_text(use.budget_id), use.subject, use.since, use.held_picousd.label("held"),
-        use.maybe_picousd.label("maybe"), use.spent_picousd.label("spent"), use.alerted,
-    )  # fmt: skip
-    query = query.select_from(rows.join(budget_uses, sa.and_(*_same(rows, budget_uses, _KEY))))
-    return query.order_by(use.budget_id, use.subject, use.since).with_for_update(of=budget_uses)
-
-
-def _write(dialect: str) -> Any:
-    rows = recordset(dialect, "rows", _USE)
-    values = {f"{name}_picousd": rows.c[name] for name in ("held", "maybe", "spent")}
-    update = sa.update(budget_uses).where(*_same(rows, budget_uses, _KEY))
-    return update.values(**values, alerted=rows.c.alerted)
-
-
-_HOLDS_KEY = ("job_id", "attempt_no", "budget_id")
-
-
-def _drop(dialect: str) -> Any:
-    rows = recordset(dialect, "rows", _HOLD)
-    return sa.delete(budget_holds).where(sa.exists().where(*_same(rows, budget_holds, _HOLDS_KEY)))
-
-
-def _keep(dialect: str) -> Any:
-    rows = recordset(dialect, "rows", _HOLD)
-    update = sa.update(budget_holds).where(*_same(rows, budget_holds, _HOLDS_KEY))
-    return update.values(amount_picousd=rows.c.amount, fate=rows.c.fate)

@@ -1,0 +1,30 @@
+"""What a job does whose call a budget has no room for."""
+
+import random
+
+from synthralos.domain.budgets import AtLimit
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.writes import Refused
+
+LOOK_AGAIN = 600.0
+"""Seconds after which a job that waits for its budget's next period looks again: it may have been raised."""
+
+_SPREAD = 5.0
+"""Seconds over which those who wait for the same moment come back."""
+
+
+def failure_of(refused: Refused) -> Failure:
+    """What a job fails with whose start was refused."""
+    return Failure(FailureClass.BUDGET, f"the budget {refused.budget} {refused.why}")
+
+
+def seconds_to_wait(refused: Refused, moment: float, left: float) -> float | None:
+    """Seconds that the job is parked for, `left` at most; None where it does not wait.
+
+    Where calls under way have only to be settled, `moment`; else until the next period, where the budget lets it wait.
+    """
+    if not refused.full:
+        return moment
+    if refused.at_limit is AtLimit.PARK and refused.seconds is not None:
+        return min(refused.seconds + random.uniform(0, _SPREAD), LOOK_AGAIN, left)
+    return None
