@@ -85,6 +85,7 @@ def test_everything_that_was_sent_is_kept_as_it_was_sent(place: Place, client: h
         "restore_private_data": False,
         "reuse": "never",
         "zero_retention": True,
+        "service_tier": "priority",
     }  # fmt: skip
     around = {
         "model": "sandbox/medium", "lane": "bulk", "run_id": "run 1", "workspace": "main", "user": "ann",
