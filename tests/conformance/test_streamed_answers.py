@@ -116,9 +116,9 @@ def _per_call(tools: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
 def test_the_usage_is_the_providers() -> None:
     usage = {name: streamed(name, whole(written(name, "tools"))).reply.usage for name in sorted(SHAPES)}
     assert usage == {
-        "anthropic": Usage(20, 31, cached=5, cache_write=3),
+        "anthropic": Usage(20, 31, cached=5, cache_write=3, service_tier="standard"),
         "google": Usage(8, 10, cached=2, reasoning=4),
-        "openai": Usage(17, 9, cached=4, reasoning=3),
+        "openai": Usage(17, 9, cached=4, reasoning=3, service_tier="standard"),
     }
 
 
