@@ -85,7 +85,7 @@ def test_a_rerouted_job_gets_its_new_constraints_and_keeps_the_others(place: Pla
     assert (view["state"], view["stage"]) == ("queued", "route")
     kept = {"max_attempts": 3, "classification": "none", "on_limit": "reject"}
     expected = {**kept, "max_cost_usd": None, "max_wait_seconds": None, "private_data": None}
-    expected |= {"restore_private_data": False, "reuse": "never", "zero_retention": False}
+    expected |= {"restore_private_data": False, "reuse": "never", "zero_retention": False, "service_tier": None}
     assert view["constraints"] == {**changes, **expected}
     assert place.doorbell.rung(Stage.ROUTE) == [job_id]
     assert taken.of(job_id)
