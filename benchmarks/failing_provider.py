@@ -9,12 +9,11 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import cast
 
 import uvloop
 
 from benchmarks.provider import ANSWER
-from benchmarks.slow_provider import content_length
+from benchmarks.slow_provider import Conversation
 
 _MODEL = b'"model":"first"'
 _BROKEN = json.dumps({"error": {"message": "The server had an error.", "type": "server_error", "code": None}}).encode()
@@ -29,28 +28,20 @@ class Calls:
     seen: list[tuple[float, str, bool]] = field(default_factory=list)
 
 
-class Provider(asyncio.Protocol):
-    """One connection; a client sends its next request when it has its answer."""
+class Provider(Conversation):
+    """One connection to it."""
 
     def __init__(self, calls: Calls) -> None:
+        super().__init__()
         self._calls = calls
-        self._received = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody connects."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses of it
-
-    def data_received(self, data: bytes) -> None:
-        """A piece of a request, which is answered when it is whole."""
-        self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if found and len(body) >= content_length(head):
-            self._received = b""
-            status, answer = self._answer(head.split(b" ", 2)[1], body)
-            self._transport.write(
-                b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-                % (status, len(answer), answer)
-            )
+    def asked(self, head: bytes, body: bytes) -> None:
+        """Answer at once."""
+        status, answer = self._answer(head.split(b" ", 2)[1], body)
+        self._transport.write(
+            b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+            % (status, len(answer), answer)
+        )
 
     def _answer(self, path: bytes, body: bytes) -> tuple[bytes, bytes]:
         calls = self._calls

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 import uvloop
 
@@ -16,6 +16,7 @@ from benchmarks.latency import Pool
 from benchmarks.places import BrokerPlace, postgresql_database, rabbitmq_vhost, redis_prefix
 from benchmarks.provider import catalog_file, free_port
 from benchmarks.report import BenchmarkError, cpu_table, figure, percentile, say
+from benchmarks.slow_provider import Conversation
 from benchmarks.system import Shape, System, check_books, running
 from benchmarks.workload import job
 
@@ -52,25 +53,15 @@ class Times:
     had: dict[int, float] = field(default_factory=dict)
 
 
-class Streamer(asyncio.Protocol):
+class Streamer(Conversation):
     """One connection of the provider's; what is asked names its number."""
 
     def __init__(self, times: Times) -> None:
+        super().__init__()
         self._times = times
-        self._received = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody connects."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses of it
-
-    def data_received(self, data: bytes) -> None:
-        """A piece of a request."""
-        self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        lengths = [line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        if not found or len(body) < int(lengths[0]):
-            return
-        self._received = b""
+    def asked(self, head: bytes, body: bytes) -> None:
+        """Begin the stream when it is time."""
         mark = _MARK.search(body)
         assert mark is not None, "the prompt has no number"
         asyncio.get_running_loop().call_later(FIRST, self._first, int(mark[1]))

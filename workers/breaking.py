@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -89,19 +90,26 @@ class BreakerWatch:
             self._wake.clear()
 
     def _write(self) -> dict[str, int]:
-        """Write what was reported; the probes that were handed out to this process."""
+        """Write what was reported; the probes that were handed out to this process.
+
+        Where the database breaks off, what is not written yet is kept for the next time, and the probes are given back.
+        """
         tokens: dict[str, int] = {}
         changed: list[str] = []
-        for report in _distinct(self._drained()):
-            try:
+        left = deque(_distinct(self._drained()))
+        try:
+            while left:
+                report = left[0]
                 if report.said is not Said.WANTED:
                     self._write_one(report)
                     changed.append(report.name)
                 elif self._store.claim_probe(report.name, self._identity()):
                     tokens[report.name] = tokens.get(report.name, 0) + 1
-            except StoreError:
+                left.popleft()
+        except StoreError:
+            for report in (*left, *(Report(Said.UNUSED, name) for name, count in tokens.items() for _ in range(count))):
                 self.report(report)
-                raise
+            raise
         if changed:
             self._bus.publish(Topic.BREAKERS, changed)
         return tokens

@@ -78,21 +78,8 @@ class EmbeddingsEndpoint:
     async def _part(self, texts: Sequence[str]) -> Vectors | str:
         """The vectors, or why there are none."""
         asked = {"model": self.model, "input": [_sent(text) for text in texts], "encoding_format": "float"}
-        return _read(await self._send(orjson.dumps(asked)), len(texts))
-
-    async def _send(self, body: bytes) -> http.Result:
-        ended: asyncio.Future[http.Result] = asyncio.get_running_loop().create_future()
-
-        def done(result: http.Result) -> None:
-            if not ended.done():
-                ended.set_result(result)
-
-        cancel = self._client.begin(http.Request(self._endpoint, (), body, self._timeouts), done)
-        try:
-            return await ended
-        except asyncio.CancelledError:
-            cancel()
-            raise
+        request = http.Request(self._endpoint, (), orjson.dumps(asked), self._timeouts)
+        return _read(await self._client.send(request), len(texts))
 
 
 def _sent(text: str) -> str:

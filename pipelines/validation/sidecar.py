@@ -73,7 +73,7 @@ class Sidecar:
         if not self._breaker.admits():
             return _unseen("guardrails-ai did not answer lately", len(texts))
         body = {"guard": side, "texts": [_writable(text) for text in texts], "seconds": self.seconds * _OURS}
-        result = await self._send(orjson.dumps(body))
+        result = await self._client.send(http.Request(self._endpoint, (), orjson.dumps(body), self._timeouts))
         if isinstance(result, http.Answer) and result.status == _TOO_LARGE:
             return _unseen("the text is too large for guardrails-ai", len(texts), passing=False)
         answers = _read(result, len(texts))
@@ -86,20 +86,6 @@ class Sidecar:
         self._breaker.worked()
         self._outages.works(GUARDRAILS)
         return answers
-
-    async def _send(self, body: bytes) -> http.Result:
-        ended: asyncio.Future[http.Result] = asyncio.get_running_loop().create_future()
-
-        def done(result: http.Result) -> None:
-            if not ended.done():
-                ended.set_result(result)
-
-        cancel = self._client.begin(http.Request(self._endpoint, (), body, self._timeouts), done)
-        try:
-            return await ended
-        except asyncio.CancelledError:
-            cancel()
-            raise
 
 
 def _parts(texts: Sequence[str]) -> Iterator[list[str]]:

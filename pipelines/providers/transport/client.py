@@ -18,6 +18,7 @@ from pipelines.providers.transport.protocol import (
     Kind,
     Limits,
     Request,
+    Result,
     TransportFailure,
 )
 from pipelines.providers.transport.proxies import Proxies
@@ -84,6 +85,21 @@ class Client:
         else:
             endpoint.route.line.join(exchange, head)
         return exchange.cancel
+
+    async def send(self, request: Request) -> Result:
+        """Begin a request and wait for its end; being cancelled cancels it."""
+        ended: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(result: Result) -> None:
+            if not ended.done():  # cancelled in this turn of the loop
+                ended.set_result(result)
+
+        cancel = self.begin(request, done)
+        try:
+            return await ended
+        except asyncio.CancelledError:
+            cancel()
+            raise
 
     async def close(self) -> None:
         """Close all connections; a request that is under way fails. A later request would open new ones."""
