@@ -73,7 +73,7 @@ def main(smoke: bool, name: str = "throughput", **settings: str) -> None:
         run = run_jobs(system, count, provider)
         check_books(system)
     say(f"SynthralOS: {run.per_second:,.0f} jobs/s; the last 202 came after {run.submitting:.2f} s")
-    say(f"about {run.commits:,.0f} transactions, {count / run.commits:.0f} jobs each")
+    say(f"about {run.commits:,.0f} transactions for {count:,} jobs; PostgreSQL counts with a delay")
     cpu_table("SynthralOS", run.cpu, run.seconds, count, "job")
     after = measure(count, shape.worker_processes, shape.worker_threads)
     message, job = (before.cpu + after.cpu) / 2, sum(run.cpu.values()) / count
