@@ -97,7 +97,8 @@ def measure(texts: Sequence[str]) -> TextSize:
 
 def prompt_size(request: Request) -> TextSize:
     """The size of all that a provider gets, images too."""
-    return measure(prompt_texts(request))._replace(images=image_tokens(request))
+    size, images = measure(prompt_texts(request)), image_tokens(request)
+    return size._replace(images=images) if images else size
 
 
 def estimate(texts: Sequence[str]) -> int:

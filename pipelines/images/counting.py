@@ -9,6 +9,8 @@ from synthralos.domain.jobs import Request
 
 def image_tokens(request: Request, model: str | None = None) -> int:
     """What `model` counts for the request's images, at most; where none is given, the one that the request names."""
+    if all(type(message.get("content")) is str for message in request.messages):
+        return 0
     images = list(_images(request))
     if not images:
         return 0

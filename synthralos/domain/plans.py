@@ -66,15 +66,30 @@ class _Column(Sequence[_Item], Generic[_Item]):
 
 
 class Steps(_Column[Step]):
-    """Steps at the standard tier, as columns: ids, reasons, and costs in 10^-12 USD (None: unknown)."""
+    """Steps at the standard tier, as columns: ids, reasons, and costs in 10^-12 USD (None: unknown).
 
-    __slots__ = ("costs", "deployments", "reasons")
+    The first step is kept once it was made: every job asks for it several times, and seldom for another.
+    """
+
+    __slots__ = ("_first", "costs", "deployments", "reasons")
 
     def __init__(self, deployments: Sequence[str], reasons: Sequence[str], costs: Sequence[int | None]) -> None:
         self.deployments, self.reasons, self.costs = deployments, reasons, costs
+        self._first: Step | None = None
 
     def __len__(self) -> int:
         return len(self.deployments)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        if index != 0 or not self.deployments:
+            return super().__getitem__(index)
+        if self._first is None:
+            self._first = self._item(0)
+        return self._first
 
     def _item(self, index: int) -> Step:
         return Step(self.deployments[index], self.reasons[index], usd(self.costs[index]))
