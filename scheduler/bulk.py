@@ -35,14 +35,18 @@ class BulkRunner:
         self._operations, self._doorbell, self._bus, self._leads = operations, doorbell, bus, leads
         self._clock = clock
         self._credit: dict[str, tuple[float, float]] = {}
+        self.busy = False
+        """Whether the last round found an operation that runs."""
 
     def round(self) -> bool:
         """Do a piece of each running operation in turn, for a second at most; False: this process does not lead."""
         if not self._leads():
             self._credit.clear()
+            self.busy = False
             return False
         until = self._clock() + TURN
         running = self._operations.running()
+        self.busy = bool(running)
         self._credit = {each.id: self._credit[each.id] for each in running if each.id in self._credit}
         while running and self._clock() < until and self._leads():
             running = [each for each in running if self._goes_on(each)]

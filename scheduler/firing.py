@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 BATCH = 500
 """Schedules that one transaction fires."""
 
-LONGEST_PAUSE = 1.0
+LONGEST_PAUSE = 2.0
 """Seconds after which the table is looked at whatever was heard: another process's clock may have been set, or a
 SQLite file been written by a process that no bus reaches."""
 

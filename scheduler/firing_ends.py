@@ -26,6 +26,8 @@ PAGES_A_LOOK = 4
 TICKS_A_LOOK = 250
 """Ticks of one backfill that one look decides about."""
 
+BACKFILLS_A_LOOK = 100
+
 REST = 10.0
 """A look that took a second is followed by none for so many: very many open firings cost a tenth of a core."""
 
@@ -54,6 +56,9 @@ class FiringLooks:
         self._chance = chance
         self._rest = rest
         self._after: tuple[str, datetime] | None = None
+        self._after_backfill: str | None = None
+        self.busy = False
+        """Whether the last look found anything that is not over."""
         self._rests_until = 0.0
 
     def look(self) -> bool:
@@ -62,7 +67,9 @@ class FiringLooks:
         began = time.monotonic()
         if lead is None or began < self._rests_until:
             return False
+        self.busy = False
         done = self._settle(lead) and self._start_waiting(lead) and self._advance(lead)
+        self.busy = self.busy or not done
         self._rests_until = time.monotonic() + self._rest * (time.monotonic() - began)
         return done
 
@@ -70,6 +77,7 @@ class FiringLooks:
         """A few pages of the open firings; the next look goes on after them, and begins anew after the last."""
         for _ in range(PAGES_A_LOOK):
             page = self._ends.started(self._after, PAGE)
+            self.busy = self.busy or bool(page)
             self._after = (page[-1].schedule_id, page[-1].fire_at) if len(page) == PAGE else None
             states = self._ends.states([job_id for firing in page for job_id in firing.job_ids])
             ended = [
@@ -121,6 +129,7 @@ class FiringLooks:
 
     def _start_waiting(self, lead: Lead) -> bool:
         waiting = self._ends.waiting()
+        self.busy = self.busy or bool(waiting)
         for start in range(0, len(waiting), PAGE):
             heads = {each.schedule_id: each for each in waiting[start : start + PAGE]}
             busy, found = self._firings.busy(sorted(heads)), self._firings.these(sorted(heads))
@@ -146,7 +155,10 @@ class FiringLooks:
         return True
 
     def _advance(self, lead: Lead) -> bool:
-        running = self._backfills.running()
+        """A page of the backfills; the next look goes on after them, so that those that are stuck hold up no others."""
+        running = self._backfills.running(self._after_backfill, BACKFILLS_A_LOOK)
+        self._after_backfill = running[-1].id if len(running) == BACKFILLS_A_LOOK else None
+        self.busy = self.busy or bool(running)
         found = self._firings.these(sorted({backfill.schedule_id for backfill in running}))
         ready = {each.stored.id: each for each in found.ready}
         return all(

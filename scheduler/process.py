@@ -17,6 +17,7 @@ from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
 from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.sweeper import Sweeper
+from scheduler.watched import Watched
 from synthralos.bus.protocol import Topic
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
@@ -41,7 +42,7 @@ HOUSEKEEPING_EVERY = 300.0
 """Seconds between rounds of housekeeping."""
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks for firings whose jobs have ended."""
+"""Seconds between two looks for firings whose jobs have ended, while there are any that have not."""
 
 KEEP_FIRINGS = 90 * DAY
 """Seconds for which what became of a tick is kept, after all its jobs have ended."""
@@ -81,11 +82,13 @@ class SchedulerProcess:
             weight=lambda organization, plan: core.live.current.limits_for(organization, plan).weight,
         )
         self._schedules = build_firing(core, self._lead)
+        self._looks = Watched(self._schedules.looks.look, lambda: self._schedules.looks.busy)
         self._fire_safely = ResilientTask("the scheduler's firing", self._fire, core.outages)
         self._next_tick = 0.0
         self._ticking: Rounds | None = None
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
-        self._bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
+        bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
+        self._bulk = Watched(bulk.round, lambda: bulk.busy)
         self._sweeping_term: int | None = None
         self._next_round = 0.0
         self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)
@@ -111,13 +114,15 @@ class SchedulerProcess:
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
         self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
-        self._add(scheduler, "bulk operations", self._bulk.round, BULK_EVERY)
-        self._add(scheduler, "firing_ends", self._schedules.looks.look, LOOK_EVERY)
+        self._add(scheduler, "bulk operations", self._bulk, BULK_EVERY)
+        self._add(scheduler, "firing_ends", self._looks, LOOK_EVERY)
         self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
         self._add(scheduler, "budgets", self._settle_budgets, SETTLE_BUDGETS_EVERY)
         self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
         scheduler.start()
         self._scheduler = scheduler
+        self._bus.subscribe(Topic.OPERATIONS, self._bulk.hear)
+        self._bus.subscribe(Topic.SCHEDULES, self._looks.hear)
         self._rounds = Rounds(self._round, self._bus, self._settings.sweep_interval)
         self._rounds.start()
         self._schedules.crowding.start()
@@ -193,6 +198,8 @@ class SchedulerProcess:
         if not self.leads:
             return False
         self._next_tick = self._schedules.firing.round()
+        if self._next_tick == SHORTEST_PAUSE:  # something has fired, and is to be followed to its end
+            self._looks.hear()
         return True
 
     def _sweep(self) -> bool:

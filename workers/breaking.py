@@ -21,7 +21,10 @@ from synthralos.telemetry.outages import DATABASE, Outages
 log = logging.getLogger(__name__)
 
 EVERY = 1.0
-"""Seconds between two looks, where nothing is heard."""
+"""Seconds between two looks where nothing is heard, while a breaker shuts something off."""
+
+CALM_EVERY = 5.0
+"""The same while none does: a breaker that opens is heard of."""
 
 _MOST_WAITING = 10_000
 """Reports that may wait while the database is away: later ones say the same of the same breakers."""
@@ -41,6 +44,7 @@ class BreakerWatch:
         outages: Outages | None = None,
         *,
         every: float = EVERY,
+        calm_every: float = CALM_EVERY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_loop` calls a function on the loop of the calls; `identity` is this process's id, which goes on record.
@@ -50,7 +54,8 @@ class BreakerWatch:
         self.breakers = Breakers(catalog, self.report, call_timeout, clock)
         self._store, self._bus, self._on_loop, self._identity = store, bus, on_loop, identity
         self._outages = outages or Outages()
-        self._every, self._clock = every, clock
+        self._every, self._calm_every, self._clock = every, calm_every, clock
+        self._shut = False
         self._reports: queue.Queue[Report] = queue.Queue(_MOST_WAITING)
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="breakers", daemon=True)
@@ -86,7 +91,7 @@ class BreakerWatch:
                 self._stopping.wait(self._every)
             if stopping:
                 return
-            self._wake.wait(self._every)
+            self._wake.wait(self._every if self._shut else self._calm_every)
             self._wake.clear()
 
     def _write(self) -> dict[str, int]:
@@ -137,6 +142,7 @@ class BreakerWatch:
 
     def _look(self, tokens: Mapping[str, int]) -> None:
         found, now = self._store.shut()
+        self._shut = bool(found)
         here = self._clock()
         shut = {each.name: _shut(each, here + _seconds(each, now), tokens.get(each.name, 0)) for each in found}
         self._on_loop(self.breakers.update, shut)

@@ -1,5 +1,6 @@
 """Dead letters over HTTP: jobs that failed for good, what they failed of, and operations on many of them."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -29,6 +30,7 @@ from api.v1.views import JobPage
 from pipelines.analyze.trace import job_view
 from pipelines.intake.errors import FieldError
 from pipelines.intake.schema import ReasonIn
+from synthralos.bus.protocol import Topic
 from synthralos.domain.bulk import BulkAct, BulkOperation, BulkState
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
@@ -78,7 +80,8 @@ async def operate(request: Request) -> Response:
         await admit(request, Permission.REROUTE_JOBS)
     changes = _changes(room, wanted)
     by = By(caller.actor, wanted.reason)
-    made = await room.write(
+    made = await _announced(
+        room,
         lambda: room.bulk.create(
             wanted.act,
             wanted.filter.wanted(),
@@ -87,7 +90,7 @@ async def operate(request: Request) -> Response:
             name=wanted.name,
             changes=changes,
             per_second=wanted.per_second,
-        )
+        ),
     )
     return answer(operation_view(made), 202)
 
@@ -108,7 +111,8 @@ async def repeat_operation(request: Request, operation_id: str) -> Response:
     if old.act is BulkAct.REROUTE:
         await admit(request, Permission.REROUTE_JOBS)
     by = By(caller.actor, body.reason or old.reason)
-    made = await room.write(
+    made = await _announced(
+        room,
         lambda: room.bulk.create(
             old.act, old.filter, old.scope, by,
             name=old.name, changes=old.changes, per_second=old.per_second, repeats=old.id,
@@ -129,6 +133,7 @@ async def change_operation(request: Request, operation_id: str, change: Change) 
     found = await _found(room, caller, operation_id)
     by = By(caller.actor, body.reason)
     after = await room.write(lambda: room.bulk.change(found.id, change, caller.scope, by))
+    await room.write(lambda: room.core.bus.publish(Topic.OPERATIONS, [found.id]))
     if isinstance(after, BulkState):
         raise conflict(f"Cannot {change} an operation that is {after}.")
     return answer(operation_view(after or found))
@@ -143,6 +148,17 @@ def _changes(room: Room, wanted: OperationIn) -> dict[str, Any]:
     if errors:
         raise invalid([FieldError(*error) if isinstance(error, tuple) else error for error in errors])
     return constraint_changes(wanted.changes)
+
+
+async def _announced(room: Room, make: Callable[[], BulkOperation]) -> BulkOperation:
+    """What was made; the leader hears of it."""
+
+    def telling() -> BulkOperation:
+        made = make()
+        room.core.bus.publish(Topic.OPERATIONS, [made.id])
+        return made
+
+    return await room.write(telling)
 
 
 async def _found(room: Room, caller: Caller, operation_id: str) -> BulkOperation:

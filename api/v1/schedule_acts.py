@@ -79,7 +79,7 @@ async def run_schedule(request: Request, schedule_id: Id) -> Response:
     stored = await found_schedule(room, caller, schedule_id)
     plan = await room.plan_of(stored.schedule.organization)
     by = By(caller.actor, wanted.reason)
-    firing = await room.write(lambda: _run(room, stored, plan, by))
+    firing = await written(room, schedule_id, lambda: _run(room, stored, plan, by))
     return answer(
         {
             "fire_at": firing.fire_at.isoformat(),
@@ -125,7 +125,9 @@ async def start_backfill(request: Request, schedule_id: Id) -> Response:
         total = await room.write(lambda: backfill_ticks(schedule, wanted.start, wanted.end, utc_now()))
     except InvalidJob as error:
         raise of_document(error) from None
-    made = await room.write(lambda: room.backfills.create(schedule, wanted.start, wanted.end, overlap, total, by))
+    made = await written(
+        room, schedule_id, lambda: room.backfills.create(schedule, wanted.start, wanted.end, overlap, total, by)
+    )
     return answer(made.to_json(), 202)
 
 

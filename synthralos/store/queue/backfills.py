@@ -83,9 +83,11 @@ class Backfills:
         with self._database.snapshot() as connection:
             return [_backfill(row) for row in connection.execute(query.order_by(backfills.c.id.desc()).limit(limit))]
 
-    def running(self, limit: int = 100) -> list[Backfill]:
-        """Those that are not done, oldest first."""
+    def running(self, after: str | None, limit: int) -> list[Backfill]:
+        """A page of those that are not done, oldest first: those after the id of the last one seen."""
         query = sa.select(backfills).where(backfills.c.done_at.is_(None)).order_by(backfills.c.id).limit(limit)
+        if after is not None:
+            query = query.where(backfills.c.id > after)
         with self._database.snapshot() as connection:
             return [_backfill(row) for row in connection.execute(query)]
 
