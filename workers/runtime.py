@@ -75,7 +75,9 @@ class WorkerRuntime:
         self._servers = Servers(core)
         self._rule_matches = RuleMatches(PolicyMatches(database).add)
         counts = self._rule_matches.counts
-        usual = worker_stages(core, self._limiter, self._servers, self._thread, self._time, counts)
+        usual = worker_stages(
+            core, self._limiter, self._servers, self._thread, lambda: self.heartbeat.clock.now().timestamp(), counts
+        )
         self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
         self._bus = core.bus
@@ -113,9 +115,6 @@ class WorkerRuntime:
         metrics.reads(BREAKERS, self._breaker_watch.breakers.states)
         metrics.reads(HEARTBEAT_AGE, lambda: self.heartbeat.age)
 
-    def _time(self) -> float:
-        return self.heartbeat.clock.now().timestamp()
-
     def _build_heartbeat(self, core: Core, stages: frozenset[Stage]) -> Heartbeat:
         return Heartbeat(
             Processes(core.database),
@@ -136,6 +135,8 @@ class WorkerRuntime:
             lambda: core.catalog,
             self._settings.call_timeout,
             core.outages,
+            credentials=lambda: core.live.current.credentials,
+            metrics=core.metrics,
         )
 
     def _build_writer(self, core: Core, exporters: Mapping[str, Exporter]) -> JobWriter:

@@ -119,6 +119,7 @@ def attempt_span(job: Row, row: Row) -> dict[str, Any]:
         "model": row["model"],
         "region": row["region"],
         "service_tier": row["service_tier"],
+        "credential": row["credential"],
         "outcome": row["outcome"],
         "billed": row["billed"],
         "late": row["late"],
