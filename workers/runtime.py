@@ -37,6 +37,7 @@ from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.retrying import keep_trying, keep_trying_async
 from synthralos.telemetry.families import BREAKERS, FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
 from synthralos.telemetry.metrics import Metrics
+from synthralos.telemetry.writes import AlertCounts
 from workers.breaking import BreakerWatch
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
@@ -68,8 +69,7 @@ class WorkerRuntime:
     def __init__(self, core: Core, build: BuildStages | None = None) -> None:
         """`build` makes the stages of a configuration; the usual ones where it is not given."""
         settings, database = core.settings, core.database
-        self._settings = settings
-        self._live = core.live
+        self._settings, self._live = settings, core.live
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._thread = EventLoopThread("calls")
         self._servers = Servers(core)
@@ -80,8 +80,7 @@ class WorkerRuntime:
         )
         self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
-        self._bus = core.bus
-        self._doorbell = core.doorbell
+        self._bus, self._doorbell = core.bus, core.doorbell
         self._turned_away: list[tuple[Stage, Lane, Sequence[str]]] = []
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
@@ -141,7 +140,7 @@ class WorkerRuntime:
 
     def _build_writer(self, core: Core, exporters: Mapping[str, Exporter]) -> JobWriter:
         return JobWriter(
-            Settlements(core.database, list(exporters)),
+            Settlements(core.database, list(exporters), AlertCounts(core.metrics).told),
             core.bus,
             core.doorbell,
             ships=bool(exporters),
@@ -292,7 +291,7 @@ class WorkerRuntime:
         self._thread.stop()
 
     async def _histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
-        """What heal looks back on, waiting for the database where it is away: the answer must not be lost."""
+        """What heal looks back on; it waits for the database: the answer must not be lost."""
         return await keep_trying_async(lambda: asyncio.to_thread(self._reader.histories, job_ids))
 
     def _on_identified(self, worker_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Which provider key a call was made with, and which API key submitted a job"""
+"""Which provider key a call was made with, which API key submitted a job, and budgets of API keys"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,7 +28,8 @@ NEW_VIEWS = {
 
 def upgrade() -> None:
     op.add_column("catalog_entries", sa.Column("credential", sa.Text(), nullable=True))
-    op.add_column("jobs", sa.Column("api_key_id", ID, nullable=True))
+    for table in ("jobs", "budgets"):
+        op.add_column(table, sa.Column("api_key_id", ID, nullable=True))
     given = sa.text("api_key_id IS NOT NULL")
     op.create_index("jobs_by_api_key", "jobs", ["api_key_id", "id"], postgresql_where=given, sqlite_where=given)
     _replace(NEW_VIEWS)
@@ -37,7 +38,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     _drop()
     op.drop_index("jobs_by_api_key", "jobs")
-    op.drop_column("jobs", "api_key_id")
+    for table in ("jobs", "budgets"):
+        op.drop_column(table, "api_key_id")
     op.drop_column("catalog_entries", "credential")
     for name, query in _OLD_VIEWS.items():
         op.execute(f"CREATE VIEW {name} AS {query}")

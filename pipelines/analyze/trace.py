@@ -49,6 +49,7 @@ def job_view(job: Row, *, detail: bool) -> dict[str, Any]:
         "user": job["user_id"],
         "trace_id": job["trace_id"],
         "run_id": job["run_id"],
+        "api_key_id": job["api_key_id"],
         "metadata": job["metadata"],
         "created_at": rfc3339(job["created_at"]),
         "run_at": rfc3339(job["run_at"]),
