@@ -216,7 +216,7 @@ def test_no_key_is_ever_written_or_told(
         short("Hi", constraints=stream)
     ]
     slow = short(model="fake/slow", constraints=once)
-    states = place.finished(*place.submit(*outcomes, slow, *(short() for _ in range(3))))
+    ends = place.finished(*place.submit(*outcomes, slow, *(short() for _ in range(3))))
     provider.taken, provider.status = set(), 403
     place.finished(*place.submit(short(), short(constraints=stream)))
     (secrets / "fake").write_text(f"{FRESH}\n")
@@ -229,7 +229,9 @@ def test_no_key_is_ever_written_or_told(
         told.append(httpx.get(f"{api.url}/metrics"))
         told += [root.get(f"/api/v1/jobs/{row['id']}/evidence") for row in told[4].json()["jobs"]]
         assert {answer.status_code for answer in told} <= {200, 401, 403}
-        assert told[0].json()["credentials"][0]["name"] == "fake"
+        states = {each["name"]: each["state"] for each in told[0].json()["credentials"]}
+        assert states == {"fake": "refused", "fake.2": "alive"}
+        assert api.client(Role.OPERATOR).get("/api/v1/credentials").status_code == 403
         with Client(api.url, api.key(Role.OPERATOR, EVERYTHING)) as client:
             assert {each["name"] for each in client.healing.credentials()} == {"fake", "fake.2"}
     environ = {
@@ -241,6 +243,7 @@ def test_no_key_is_ever_written_or_told(
         monkeypatch.setenv(name, value)
     command = in_process(monkeypatch, capsys)
     commands = [command(*words) for words in (["doctor"], ["credentials", "list"], ["models"], ["breakers", "list"])]
+    assert "refused" in commands[1].out
     place.stop(worker)
     for handler in logging.getLogger().handlers[:]:
         if handler not in handlers:
@@ -261,7 +264,7 @@ def test_no_key_is_ever_written_or_told(
     )
     assert "a key by mistake" in everything
     assert "fake.2" in everything
-    assert {State.SUCCEEDED, State.FAILED} <= {State(state) for state in states}
+    assert {State.SUCCEEDED, State.FAILED} <= {State(state) for state in ends}
     assert set(provider.sent()) == {DEAD, GOOD}
     assert [canary for canary in CANARIES if canary in everything] == []
     assert [canary[-6:] for canary in CANARIES if canary[-6:] in everything] == []
