@@ -30,6 +30,7 @@ BENCHMARKS = {
     "fairness": "how exactly organizations share by weight, and how long people wait under a flood",
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
     "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",
+    "billing": "a provider that fails, cuts, is late and repeats, workers killed meanwhile: the ledger beside its bill",
     "dead_letters": "dead letters that are retried in bulk: how many a second",
     "schedule": "10,000 schedules due at once, lateness, takeover after kill -9, ticks lost or doubled, memory",
     "size": "bytes of tables and of WAL for each finished job",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,11 +45,12 @@ class Shape:
 
 @dataclass
 class System:
-    """A running system: where its API is, a key for it, and a connection to its database."""
+    """A running system: where its API is, a key for it, a connection to its database, and its processes' settings."""
 
     url: str
     key: str
     connection: psycopg.Connection[tuple[object, ...]]
+    environment: Mapping[str, str]
     children: dict[str, Child] = field(default_factory=dict)
     sent: int = 0
     since: str = field(default_factory=new_id)
@@ -129,15 +131,18 @@ def running(
     key = _prepare(database_url)
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
-        system = System(f"http://127.0.0.1:{port}", key, connection)
-        for name, code in _PROCESSES.items():
+        system = System(f"http://127.0.0.1:{port}", key, connection, environment)
+        for name in _PROCESSES:
             if name != "workers" or shape.worker_processes:
-                command = python(f"from synthralos.config.settings import load_settings; {code}")
-                system.children[name] = stack.enter_context(
-                    child(name, command, {**environment, **(own or {}).get(name, {})})
-                )
+                system.children[name] = stack.enter_context(process(name, {**environment, **(own or {}).get(name, {})}))
         _until_ready(system, shape)
         yield system
+
+
+def process(kind: str, environment: Mapping[str, str]) -> AbstractContextManager[Child]:
+    """A process of that kind: `API`, `scheduler`, `workers`."""
+    command = python(f"from synthralos.config.settings import load_settings; {_PROCESSES[kind]}")
+    return child(kind, command, environment)
 
 
 def check_books(system: System) -> None:

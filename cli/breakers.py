@@ -25,7 +25,7 @@ app = typer.Typer(
     "half open, a few probes.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A deployment's id, or credential:VARIABLE.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A deployment's id, or credential:NAME.")]
 
 
 @app.command("list")

@@ -73,7 +73,8 @@ def set_budget(
     name: Annotated[str, typer.Argument(help="What it is called when it refuses a call.")],
     limit: Usd,
     per: Annotated[
-        Literal["organization", "workspace", "user", "run", "job"], typer.Option(help="Whose spending counts together.")
+        Literal["organization", "workspace", "user", "run", "job", "api_key"],
+        typer.Option(help="Whose spending counts together."),
     ],
     period: Annotated[Literal["hour", "day", "month", "total"], typer.Option(help="Calendar time in UTC.")],
     at_limit: Annotated[
@@ -83,6 +84,9 @@ def set_budget(
     organization: Annotated[str | None, typer.Option(help="For this one alone.", show_default=False)] = None,
     workspace: Annotated[str | None, typer.Option(help="For this one alone.", show_default=False)] = None,
     user: Annotated[str | None, typer.Option(help="For this one alone.", show_default=False)] = None,
+    api_key: Annotated[
+        str | None, typer.Option(help="For jobs submitted with the key of this id alone.", show_default=False)
+    ] = None,
     alert: Annotated[list[int] | None, typer.Option(help="Percentages to tell of; else 80 and 100.")] = None,
     budget_id: Annotated[str | None, typer.Option("--id", help="Replace this budget.", show_default=False)] = None,
     reason: Reason = "",
@@ -105,7 +109,7 @@ def set_budget(
     alerts = tuple(sorted(set(alert))) if alert else DEFAULT_ALERTS
     wanted = Budget(
         budget_id or new_id(), name, Per(per), Period(period), _amount(limit), AtLimit(at_limit), organization,
-        workspace, user, alerts,
+        workspace, user, alerts, api_key=_key_id(api_key),
     )  # fmt: skip
     with _store(database_url) as store:
         if budget_id is None:
@@ -173,6 +177,14 @@ def _found(store: "BudgetStore", budget_id: str) -> "Budget":
     return found
 
 
+def _key_id(text: str | None) -> str | None:
+    from synthralos.domain.ids import is_id  # noqa: PLC0415
+
+    if text is not None and not is_id(text):
+        raise typer.BadParameter("--api-key takes the id of an API key, as `synthralos keys list` shows it")
+    return None if text is None else text.lower()
+
+
 def _amount(text: str) -> Decimal:
     from synthralos.domain.budgets import MOST_USD  # noqa: PLC0415
 
@@ -190,7 +202,9 @@ def _show(context: typer.Context, as_json: bool, budget: "Budget") -> None:
 
 
 def _row(budget: "Budget") -> list[str]:
-    scope: Any = " / ".join(one_line(each) for each in (budget.organization, budget.workspace, budget.user) if each)
+    scope: Any = " / ".join(
+        one_line(each) for each in (budget.organization, budget.workspace, budget.user, budget.api_key) if each
+    )
     raised = "" if budget.raised is None else f"{usd(budget.raised.limit)} until {local(budget.raised.until)}"
     name, limit = one_line(budget.name), usd(budget.limit)
     return [budget.id, name, scope or "everybody", budget.per, budget.period, limit, budget.at_limit, raised]

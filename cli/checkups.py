@@ -20,6 +20,8 @@ from synthralos.config.abuse_patterns import read_patterns
 from synthralos.config.catalog import load_catalog
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
+from synthralos.domain.credential_states import standings
+from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.processes import Processes
 from synthralos.store.read.overview import read_overview
 from synthralos.store.sql.database import Database
@@ -93,6 +95,7 @@ def _database(database: Database, chosen: Settings) -> Iterator[Finding]:
         yield schema
         if schema.level != "fault":
             yield from _processes(database, chosen)
+            yield from _refused(database, chosen)
     except StoreError as error:
         yield Finding("database", "fault", *DATABASE.of(error.__cause__ or error))
 
@@ -127,6 +130,17 @@ def _processes(database: Database, chosen: Settings) -> Iterator[Finding]:
     if oldest is not None and oldest.state == "queued" and oldest.age > 60:
         remedy = f"see `synthralos status` and `synthralos jobs show {oldest.id}`"
         yield Finding("queue", "warning", f"a job waits at {oldest.stage} since {oldest.age:.0f} s", remedy)
+
+
+def _refused(database: Database, chosen: Settings) -> Iterator[Finding]:
+    """Provider keys that are refused, by name."""
+    catalog = load_catalog(chosen.catalog_file)
+    credentials = Credentials.from_settings(chosen, os.environ, catalog)
+    there = [key.name for key in credentials.keys]
+    for each in standings(credentials.wanted(catalog), there, BreakerStore(database).all()):
+        if each.refused_by:
+            found = f"{each.name} is refused since {each.since:%Y-%m-%d %H:%M} UTC by {', '.join(each.refused_by)}"
+            yield Finding("credentials", "warning", found, "replace the key; see `synthralos credentials list`")
 
 
 def _reached(what: str, variable: str, url: str, namespace: str) -> Finding:

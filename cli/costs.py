@@ -30,7 +30,7 @@ def costs(
         str,
         typer.Option(
             help="What to sum by, comma-separated: organization, workspace, user, model, deployment, provider, day, "
-            "hour, stage, run, kind, basis, tag:NAME."
+            "hour, stage, run, api_key, kind, basis, tag:NAME."
         ),
     ] = "model",
     since: Annotated[
@@ -44,6 +44,9 @@ def costs(
     deployment: Annotated[str | None, typer.Option(show_default=False)] = None,
     provider: Annotated[str | None, typer.Option(show_default=False)] = None,
     run: Annotated[str | None, typer.Option(help="Of this run.", show_default=False)] = None,
+    api_key: Annotated[
+        str | None, typer.Option(help="Of jobs submitted with the API key of this id.", show_default=False)
+    ] = None,
     tag: Annotated[str | None, typer.Option(help="NAME=VALUE of the jobs' metadata.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many groups at most.")] = 10_000,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, for spreadsheets.")] = False,
@@ -58,7 +61,8 @@ def costs(
     """
     given = {
         "since": _utc(since), "until": _utc(until), "organization": organization, "workspace": workspace, "user": user,
-        "model": model, "deployment": deployment, "provider": provider, "run": run, "tag": tag,
+        "model": model, "deployment": deployment, "provider": provider, "run": run,
+        "api_key": api_key, "tag": tag,
     }  # fmt: skip
     filters: CostFilters = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
     groups = [name.strip() for name in by.split(",") if name.strip()]

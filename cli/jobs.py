@@ -152,6 +152,7 @@ def list_jobs(
     user: Annotated[str | None, typer.Option(show_default=False)] = None,
     run_id: Annotated[str | None, typer.Option(show_default=False)] = None,
     trace_id: Annotated[str | None, typer.Option(show_default=False)] = None,
+    api_key_id: Annotated[str | None, typer.Option(help="Submitted with this API key.", show_default=False)] = None,
     created_after: Annotated[str | None, typer.Option(help="RFC 3339 time with offset.", show_default=False)] = None,
     created_before: Annotated[str | None, typer.Option(help="RFC 3339 time with offset.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
@@ -170,6 +171,7 @@ def list_jobs(
         "user": user,
         "run_id": run_id,
         "trace_id": trace_id,
+        "api_key_id": api_key_id,
         "created_after": created_after,
         "created_before": created_before,
     }

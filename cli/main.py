@@ -13,6 +13,7 @@ from cli import (
     budgets,
     check,
     costs,
+    credentials,
     dead_letters,
     demo,
     deployments,
@@ -61,6 +62,7 @@ app.add_typer(limits.app, name="limits")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(aliases.app, name="aliases")
 app.add_typer(breakers.app, name="breakers")
+app.add_typer(credentials.app, name="credentials")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")

@@ -1,6 +1,6 @@
-"""The configuration of a process, kept current while it runs: the catalog file, and what operators set in the database.
+"""The configuration of a process, kept current while it runs: files of the catalog and of keys, and the database.
 
-A thread looks at the file and at one number in the database every second, and at once when it hears of a change. What
+A thread looks at the files and at one number in the database every second, and at once when it hears of a change. What
 it finds becomes a new `Config`, or is refused whole: then the last good one goes on, and a log line says why.
 """
 
@@ -16,6 +16,7 @@ from synthralos.config.abuse_patterns import read_patterns
 from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, Entry, read_catalog
 from synthralos.config.config import Config, GuardActions
 from synthralos.config.credentials import Credentials
+from synthralos.config.key_sources import Key, KeySources
 from synthralos.config.quality import read_quality
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.domain.aliases import AliasError, Aliases, Wrong, alias_errors
@@ -25,6 +26,7 @@ from synthralos.domain.flags import FLAGS, Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN
 from synthralos.store.admin.configuration import NOTHING_STORED, Check, Configuration, Names, Set, Stored
 from synthralos.store.sql.errors import is_transient
+from synthralos.telemetry.logs import hide
 from synthralos.telemetry.outages import Reminder
 
 log = logging.getLogger(__name__)
@@ -77,7 +79,8 @@ class KeptConfig(LiveConfig):
     ) -> None:
         """Reads the files, not the database yet. Raises `CatalogError` and `SettingsError`."""
         self._settings = settings
-        self._environ = environ
+        self._sources = KeySources(settings, environ)
+        self._keys: dict[str, Key] | None = None
         self._configuration = configuration
         self._check = check
         self._every = every
@@ -178,7 +181,7 @@ class KeptConfig(LiveConfig):
         path = self._settings.catalog_file
         stamp = _stamp(path)
         version = self._configuration.version()
-        if stamp == self._stamp and version == self._stored.version:
+        if stamp == self._stamp and version == self._stored.version and not self._sources.changed():
             return
         file = self._file if stamp == self._stamp else self._read_file(path)
         stored = self._configuration.read()
@@ -199,6 +202,22 @@ class KeptConfig(LiveConfig):
             log.error("the catalog file is refused, the last one goes on: %s", error)
             return self._file
 
+    def _read_keys(self, catalog: Catalog) -> dict[str, Key]:
+        """Raises `SettingsError` for the first keys; for later ones the last go on. From now on logs hide them."""
+        try:
+            keys = self._sources.read(catalog)
+        except SettingsError as error:
+            if self._keys is None:
+                raise
+            log.error("the provider keys are refused, the last ones go on: %s", error)
+            return self._keys
+        hide(key.value.get_secret_value() for key in keys.values())
+        if self._keys is not None:
+            for name in sorted(keys.keys() | self._keys.keys()):
+                _tell(name, self._keys.get(name), keys.get(name))
+        self._keys = keys
+        return keys
+
     def _made(self, file: CatalogFile, stored: Stored) -> Config:
         """Raises `CatalogError` and `SettingsError`."""
         for deployment in file.deployments.values():
@@ -210,7 +229,7 @@ class KeptConfig(LiveConfig):
             log.error("an entry of the database is left out of the catalog: %s", error)
         for alias in _alias_errors(catalog, aliases):
             log.error("an alias cannot be followed: %s", alias)
-        credentials = Credentials.from_settings(self._settings, self._environ, catalog)
+        credentials = Credentials(self._read_keys(catalog), catalog, self._settings.sandbox)
         states = {flag: stored.flags[flag].value for flag in FLAGS if flag in stored.flags}
         overrides = self._settings.flag_overrides
         plans = _usable(stored.limits)
@@ -234,6 +253,12 @@ class KeptConfig(LiveConfig):
 def _alias_errors(catalog: Catalog, aliases: Aliases) -> Iterator[AliasError]:
     names = {name for deployment in catalog for name in names_of(deployment)}
     return alias_errors(aliases, names, {str(deployment.tier) for deployment in catalog})
+
+
+def _tell(name: str, before: Key | None, after: Key | None) -> None:
+    if before != after:
+        what = "is new" if before is None else "is gone" if after is None else "is renewed"
+        log.info("credential %s %s", name, what)
 
 
 def _guard_actions(settings: Settings) -> GuardActions:

@@ -10,13 +10,18 @@ from contextlib import suppress
 from datetime import datetime
 
 from pipelines.flow.breakers import Breakers, Report, Said, Shut
+from pipelines.flow.key_choice import wanted_name
 from synthralos.bus.protocol import Bus, Topic
-from synthralos.domain.breakers import Breaker, BreakerState
+from synthralos.config.credentials import CredentialsNow
+from synthralos.domain.breakers import Breaker, BreakerState, credential_of, is_credential
 from synthralos.domain.deployments import Catalog
 from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError
+from synthralos.telemetry.families import CREDENTIAL_REFUSALS
+from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.outages import DATABASE, Outages
+from workers.renewals import Renewals
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +51,18 @@ class BreakerWatch:
         every: float = EVERY,
         calm_every: float = CALM_EVERY,
         clock: Callable[[], float] = time.monotonic,
+        credentials: CredentialsNow | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """`on_loop` calls a function on the loop of the calls; `identity` is this process's id, which goes on record.
 
-        `call_timeout` in seconds bounds every call.
+        `call_timeout` in seconds bounds every call. `credentials` have the keys that are told apart; without them,
+        each credential that a deployment names is one key.
         """
-        self.breakers = Breakers(catalog, self.report, call_timeout, clock)
+        names = wanted_name if credentials is None else lambda each: credentials().names_for(each)
+        self.breakers = Breakers(catalog, self.report, call_timeout, clock, names)
+        self._renewals = Renewals(credentials)
+        self._refusals = (metrics or Metrics()).counters(CREDENTIAL_REFUSALS)
         self._store, self._bus, self._on_loop, self._identity = store, bus, on_loop, identity
         self._outages = outages or Outages()
         self._every, self._calm_every, self._clock = every, calm_every, clock
@@ -125,6 +136,8 @@ class BreakerWatch:
             case Said.BROKEN:
                 self._store.broken(report.name, report.reason, identity)
                 log.warning("%s gets no calls for now: %s", report.name, report.reason)
+                if is_credential(report.name):
+                    self._refusals[credential_of(report.name)[0],].inc()
             case Said.UNUSED:
                 self._store.unused(report.name, identity)
             case Said.PASSED | Said.FAILED:
@@ -132,6 +145,15 @@ class BreakerWatch:
                 after = self._store.probed(report.name, failure, identity)
                 if after.state is BreakerState.CLOSED:
                     log.warning("%s gets calls again: %s", report.name, after.reason)
+
+    def _renewed(self, breaker: Breaker) -> bool:
+        """Whether it stood for a key that was replaced since: then it is closed."""
+        if not self._renewals.ends(breaker):
+            return False
+        self._store.renewed(breaker.name, self._identity())
+        self._bus.publish(Topic.BREAKERS, [breaker.name])
+        log.warning("%s gets calls again: the key was replaced", breaker.name)
+        return True
 
     def _drained(self) -> list[Report]:
         reports: list[Report] = []
@@ -143,6 +165,8 @@ class BreakerWatch:
     def _look(self, tokens: Mapping[str, int]) -> None:
         found, now = self._store.shut()
         self._shut = bool(found)
+        self._renewals.look(now)
+        found = [each for each in found if not self._renewed(each)]
         here = self._clock()
         shut = {each.name: _shut(each, here + _seconds(each, now), tokens.get(each.name, 0)) for each in found}
         self._on_loop(self.breakers.update, shut)

@@ -37,6 +37,7 @@ from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.retrying import keep_trying, keep_trying_async
 from synthralos.telemetry.families import BREAKERS, FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
 from synthralos.telemetry.metrics import Metrics
+from synthralos.telemetry.writes import AlertCounts
 from workers.breaking import BreakerWatch
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
@@ -68,18 +69,18 @@ class WorkerRuntime:
     def __init__(self, core: Core, build: BuildStages | None = None) -> None:
         """`build` makes the stages of a configuration; the usual ones where it is not given."""
         settings, database = core.settings, core.database
-        self._settings = settings
-        self._live = core.live
+        self._settings, self._live = settings, core.live
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._thread = EventLoopThread("calls")
         self._servers = Servers(core)
         self._rule_matches = RuleMatches(PolicyMatches(database).add)
         counts = self._rule_matches.counts
-        usual = worker_stages(core, self._limiter, self._servers, self._thread, self._time, counts)
+        usual = worker_stages(
+            core, self._limiter, self._servers, self._thread, lambda: self.heartbeat.clock.now().timestamp(), counts
+        )
         self._stages = LiveStages(core.live, build or usual)
         self._stopping = threading.Event()
-        self._bus = core.bus
-        self._doorbell = core.doorbell
+        self._bus, self._doorbell = core.bus, core.doorbell
         self._turned_away: list[tuple[Stage, Lane, Sequence[str]]] = []
         self._reader = Reader(database)
         stages = frozenset(Stage(name) for name in settings.worker_stages)
@@ -113,9 +114,6 @@ class WorkerRuntime:
         metrics.reads(BREAKERS, self._breaker_watch.breakers.states)
         metrics.reads(HEARTBEAT_AGE, lambda: self.heartbeat.age)
 
-    def _time(self) -> float:
-        return self.heartbeat.clock.now().timestamp()
-
     def _build_heartbeat(self, core: Core, stages: frozenset[Stage]) -> Heartbeat:
         return Heartbeat(
             Processes(core.database),
@@ -136,11 +134,13 @@ class WorkerRuntime:
             lambda: core.catalog,
             self._settings.call_timeout,
             core.outages,
+            credentials=lambda: core.live.current.credentials,
+            metrics=core.metrics,
         )
 
     def _build_writer(self, core: Core, exporters: Mapping[str, Exporter]) -> JobWriter:
         return JobWriter(
-            Settlements(core.database, list(exporters)),
+            Settlements(core.database, list(exporters), AlertCounts(core.metrics).told),
             core.bus,
             core.doorbell,
             ships=bool(exporters),
@@ -291,7 +291,7 @@ class WorkerRuntime:
         self._thread.stop()
 
     async def _histories(self, job_ids: Sequence[str]) -> dict[str, list[PastAttempt]]:
-        """What heal looks back on, waiting for the database where it is away: the answer must not be lost."""
+        """What heal looks back on; it waits for the database: the answer must not be lost."""
         return await keep_trying_async(lambda: asyncio.to_thread(self._reader.histories, job_ids))
 
     def _on_identified(self, worker_id: str) -> None:

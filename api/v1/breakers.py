@@ -26,7 +26,7 @@ from synthralos.store.admin.breakers import BreakerChange
 
 router = APIRouter(prefix="/api/v1", tags=["healing"])
 
-Name = Annotated[str, Path(min_length=1, max_length=200, description="a deployment's id, or credential:VARIABLE")]
+Name = Annotated[str, Path(min_length=1, max_length=200, description="a deployment's id, or credential:NAME")]
 
 
 class ProbesView(View):
@@ -113,7 +113,7 @@ async def get_breaker(request: Request, name: Name) -> Response:
     room, caller = await admit(request, Permission.READ_DEPLOYMENTS)
     found = await room.read(lambda: room.breakers.get(name))
     if found is None and room.core.catalog.get(name) is None:
-        raise not_found("There is no such breaker: it is named by a deployment's id, or by credential:VARIABLE.")
+        raise not_found("There is no such breaker: it is named by a deployment's id, or by credential:NAME.")
     return answer(_view(name, found, open_to_all=caller.scope == EVERYTHING))
 
 

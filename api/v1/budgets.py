@@ -15,6 +15,7 @@ from api.http.openapi import documented, takes
 from api.http.problems import invalid_field, not_found
 from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
+from api.v1.queries import KeyId
 from api.v1.views import View
 from pipelines.intake.parse import utc_now
 from pipelines.intake.schema import Closed, Name, Reason, Time, Usd
@@ -35,7 +36,8 @@ class BudgetIn(Closed):
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
     per: Annotated[
-        Literal["organization", "workspace", "user", "run", "job"], Field(description="whose spending counts together")
+        Literal["organization", "workspace", "user", "run", "job", "api_key"],
+        Field(description="whose spending counts together"),
     ]
     period: Annotated[Literal["hour", "day", "month", "total"], Field(description="calendar time in UTC")]
     limit_usd: Limit
@@ -46,6 +48,9 @@ class BudgetIn(Closed):
     organization: Annotated[Name | None, Field(description="for this one alone; else for each")] = None
     workspace: Annotated[Name | None, Field(description="for this one alone; with its organization")] = None
     user: Annotated[Name | None, Field(description="for this one alone; with its organization")] = None
+    api_key: Annotated[
+        KeyId | None, Field(description="for the jobs that were submitted with the API key of this id alone")
+    ] = None
     alerts: Annotated[
         list[Annotated[int, Field(ge=1, le=1000)]],
         Field(
@@ -92,6 +97,7 @@ class BudgetView(View):
     organization: str | None
     workspace: str | None
     user: str | None
+    api_key: str | None
     per: str
     period: str
     limit_usd: str
@@ -218,6 +224,7 @@ def _budget(budget_id: str, wanted: BudgetIn) -> Budget:
         wanted.workspace,
         wanted.user,
         tuple(sorted(set(wanted.alerts))),
+        api_key=wanted.api_key,
     )
 
 

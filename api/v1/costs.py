@@ -17,7 +17,7 @@ from api.http.answers import answer
 from api.http.openapi import documented
 from api.http.problems import invalid_field
 from api.room import admit
-from api.v1.queries import Text
+from api.v1.queries import KeyId, Text
 from api.v1.views import View
 from pipelines.analyze.trace import rfc3339
 from pipelines.intake.parse import utc_now
@@ -56,7 +56,7 @@ class CostsQuery(BaseModel):
         Field(
             max_length=500,
             description="comma-separated: organization, workspace, user, model, deployment, provider, day, hour, "
-            "stage, run, kind, basis, and tag:NAME for a member of the jobs' metadata; empty: one sum",
+            "stage, run, api_key, kind, basis, and tag:NAME for a member of the jobs' metadata; empty: one sum",
         ),
     ] = ""
     since: Annotated[Time | None, Field(description="calls that ended from then on; default: 30 days before until")] = (
@@ -70,6 +70,7 @@ class CostsQuery(BaseModel):
     deployment: Text | None = None
     provider: Text | None = None
     run: Text | None = None
+    api_key: Annotated[KeyId | None, Field(description="the id of the API key that submitted the jobs")] = None
     tag: Annotated[Text | None, Field(description="NAME=VALUE: a member of the jobs' metadata")] = None
     kind: Kind | None = None
     basis: Basis | None = None
@@ -111,6 +112,7 @@ class CostsQuery(BaseModel):
             Dimension.DEPLOYMENT: self.deployment,
             Dimension.PROVIDER: self.provider,
             Dimension.RUN: self.run,
+            Dimension.API_KEY: self.api_key,
             Dimension.KIND: self.kind,
             Dimension.BASIS: self.basis,
         }

@@ -25,6 +25,11 @@ LONGEST_WAIT = 120.0
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
 
 
+KeyId = Annotated[
+    str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"), AfterValidator(str.lower)
+]
+
+
 class JobQuery(BaseModel):
     """Which jobs to list: all of the conditions that are given, newest first."""
 
@@ -38,6 +43,7 @@ class JobQuery(BaseModel):
     user: Text | None = None
     run_id: Text | None = None
     trace_id: Annotated[str | None, Field(pattern="^[0-9a-f]{32}$")] = None
+    api_key_id: Annotated[KeyId | None, Field(description="submitted with this API key")] = None
     created_after: Annotated[Time | None, Field(description="from this time on")] = None
     created_before: Annotated[Time | None, Field(description="before this time")] = None
     limit: Annotated[int, Field(ge=1, le=200, description="how many at most")] = 50
@@ -54,6 +60,7 @@ class JobQuery(BaseModel):
             user=self.user,
             run_id=self.run_id,
             trace_id=self.trace_id,
+            api_key_id=self.api_key_id,
             created_after=self.created_after,
             created_before=self.created_before,
             before=None if self.cursor is None else decode_cursor(self.cursor),

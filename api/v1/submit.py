@@ -67,6 +67,8 @@ async def _submit(call: Call, caller: Caller, key: str | None, raw: bytes) -> Re
             jobs = build(parsed, caller.scope, plans, trace, now)
         except ForeignTenant as error:
             raise of_document(error) from None
+        for job in jobs:
+            job.api_key_id = caller.key.id
         return Submission(jobs, None if key is None else _idempotency(key, caller.scope, document, jobs))
 
     submission = await _in_thread_if_large(room, raw, prepare)

@@ -103,6 +103,7 @@ class JobSummary(View):
     user: str | None
     trace_id: TraceId
     run_id: str | None
+    api_key_id: Annotated[str | None, Field(description="the API key that submitted it; null: a schedule did")]
     metadata: dict[str, Any]
     created_at: AwareDatetime
     run_at: AwareDatetime | None

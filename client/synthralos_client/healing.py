@@ -43,7 +43,7 @@ class Healing:
         return found
 
     def breaker(self, name: str) -> Json:
-        """One of them; `name` is a deployment's id, or `credential:` and the variable that holds the key."""
+        """One of them; `name` is a deployment's id, or `credential:` and the name of a provider key."""
         return self._run(configuring.read(self._config, ("breakers", name), {}))
 
     def reset_breaker(self, name: str, *, reason: str = "") -> Json:
@@ -60,6 +60,11 @@ class Healing:
             cursor = page["next"]
             if cursor is None:
                 return
+
+    def credentials(self) -> list[Json]:
+        """The provider keys by name, and which of them providers refuse. Values are never told."""
+        found: list[Json] = self._run(configuring.read(self._config, ("credentials",), {}))["credentials"]
+        return found
 
     def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> Iterator[Json]:
         """Jobs that failed for good, newest first, page by page."""
@@ -151,6 +156,11 @@ class AsyncHealing:
             cursor = page["next"]
             if cursor is None:
                 return
+
+    async def credentials(self) -> list[Json]:
+        """See `Healing.credentials`."""
+        found: list[Json] = (await self._run(configuring.read(self._config, ("credentials",), {})))["credentials"]
+        return found
 
     async def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
         """See `Healing.dead_letters`."""

@@ -85,6 +85,7 @@ class JobFilters(TypedDict, total=False):
     user: str
     run_id: str
     trace_id: str
+    api_key_id: str
     created_after: datetime | str
     created_before: datetime | str
 

@@ -31,6 +31,7 @@ class CostFilters(TypedDict, total=False):
     deployment: str
     provider: str
     run: str
+    api_key: str
     tag: str
     kind: str
     basis: str
@@ -43,6 +44,7 @@ class BudgetFields(TypedDict, total=False):
     organization: str
     workspace: str
     user: str
+    api_key: str
     alerts: Sequence[int]
     reason: str
 

@@ -1,40 +1,26 @@
 """The circuit breakers as one worker process sees them: which steps of a plan may be called now, and what calls tell.
 
-A plan is never made anew for a breaker: its cursor passes over the steps whose breaker is open. What this process finds
-is in force here at once; a report goes to whoever keeps the state that all workers share (`workers.breaking`), and what
-the others found comes back by `update`. While every breaker is closed, a job costs one look at an empty table.
+A deployment may be called while its own breaker and those of one of its keys let calls through: of several keys, one
+that is refused is passed over. A plan is never made anew for a breaker: its cursor passes over the steps whose breaker
+is open. What this process finds is in force here at once; a report goes to whoever keeps the state that all workers
+share (`workers.breaking`), and what the others found comes back by `update`. While every breaker is closed, a job costs
+one look at an empty table.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
+from pipelines.flow.key_choice import NamesNow, breakers_of, in_turn, wanted_name
 from pipelines.flow.tally import Tally
+from pipelines.flow.verdicts import Verdict, of_deployment, of_key
 from synthralos.domain.attempts import Reply
-from synthralos.domain.breakers import BreakerState, credential_breaker, seconds_open
+from synthralos.domain.breakers import BreakerState, seconds_open
 from synthralos.domain.deployments import Catalog, Deployment
-from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.failures import Failure
 from synthralos.domain.plans import RoutingPlan
-
-UPSTREAM = frozenset(
-    {
-        FailureClass.OVERLOADED,
-        FailureClass.SERVER_ERROR,
-        FailureClass.CONNECTION,
-        FailureClass.TIMEOUT,
-        FailureClass.AMBIGUOUS,
-    }
-)
-"""What is held against a deployment. Not limits, keys, wrong requests or filtered content: those it has answered."""
-
-_UNAUTHORIZED = 401
-_WHOLE_WAIT = 0.9
-"""A call that was cut sooner than this share of its deployment's time-out was cut by its job's own deadline."""
-
-SLOW_SHARE = 0.5
-"""A call that takes more than this share of its deployment's time-out is slow."""
 
 _SOON = 0.5
 """Seconds after which a job looks again whether a probe is to be had."""
@@ -85,12 +71,17 @@ class Breakers:
         report: Callable[[Report], None],
         call_timeout: float,
         clock: Callable[[], float] = time.monotonic,
+        names: NamesNow = wanted_name,
     ) -> None:
-        """`call_timeout` in seconds bounds every call, besides the deployment's own."""
+        """`call_timeout` in seconds bounds every call, besides the deployment's own.
+
+        `names` are those of the keys that a deployment may be called with now.
+        """
         self._catalog = catalog
         self._call_timeout = call_timeout
         self._report = report
         self._clock = clock
+        self._key_names = names
         self._tallies: dict[str, Tally] = {}
         self._shut: dict[str, Shut] = {}
         self._probes: dict[str, list[str]] = {}
@@ -104,31 +95,68 @@ class Breakers:
             return plan.cursor
         steps = [*enumerate(plan.steps)]
         for cursor, step in steps[plan.cursor :] + steps[: plan.cursor]:
-            if self._admits(job_id, self._names(step.deployment)):
+            if self._admits(job_id, self._catalog().get(step.deployment)):
                 return cursor
         return None
 
+    def key_for(
+        self, job_id: str, attempt_no: int, deployment: Deployment, refused: Collection[str] = ()
+    ) -> str | None:
+        """The name of the key that a call is to be made with; None where it needs none, or there is none.
+
+        Those that live share the calls; one of which the job is a probe comes first, what the job was `refused` last.
+        """
+        names = self._key_names(deployment)
+        if len(names) < 2:
+            return names[0] if names else None
+        probed = self._probes.get(job_id, ())
+        for name in names:
+            if not breakers_of(name, deployment.id).isdisjoint(probed):
+                return name
+        ordered = in_turn(names, job_id, attempt_no)
+        untried = [name for name in ordered if name not in refused]
+        living = (name for name in untried if not self._is_shut(name, deployment))
+        return next(living, (untried or ordered)[0])
+
     def shuts_off(self, deployment: Deployment) -> bool:
         """Whether the deployment gets no ordinary calls now."""
-        return bool(self._shut) and any(name in self._shut for name in names_of(deployment))
+        return bool(self._shut) and (deployment.id in self._shut or self._all_keys_shut(deployment))
 
     def soonest(self, plan: RoutingPlan) -> tuple[float, str]:
         """Seconds until one of the plan's steps may be worth a look, and why none may be called."""
-        now = self._clock()
         waits: list[float] = []
         reasons: list[str] = []
         for step in plan.steps:
-            shut = [found for name in self._names(step.deployment) if (found := self._shut.get(name)) is not None]
-            waits.append(max((found.until - now for found in shut if found.state is BreakerState.OPEN), default=0.0))
-            reasons += [f"{step.deployment}: {found.reason}" for found in shut]
+            deployment = self._catalog().get(step.deployment)
+            if deployment is None:
+                continue
+            shut = [deployment.id] if deployment.id in self._shut else []
+            keys = [self._shut_of(name, deployment) for name in self._key_names(deployment)]
+            waits.append(max(self._wait(shut), min(map(self._wait, keys), default=0.0)))
+            why = (*shut, *(each for key in keys if all(keys) for each in key))
+            reasons += [f"{step.deployment}: {self._shut[name].reason}" for name in why]
         return max(_SOON, min(waits, default=0.0)), "; ".join(reasons)
 
-    def answered(self, job_id: str, deployment: Deployment, answer: Reply | Failure, seconds: float) -> None:
-        """A call has ended after so many seconds."""
+    def answered(
+        self,
+        job_id: str,
+        deployment: Deployment,
+        answer: Reply | Failure,
+        seconds: float,
+        credential: str | None = None,
+    ) -> None:
+        """A call with that key has ended after so many seconds; None: with none, or with one that was renewed since."""
         probed = self._probes.pop(job_id, ()) if self._probes else ()
-        self._count(deployment.id, self._upstream(deployment, answer, seconds), probed)
-        if deployment.api_key_env is not None:
-            self._count(credential_breaker(deployment.api_key_env), _of_credential(answer), probed)
+        self._count(deployment.id, of_deployment(deployment, answer, seconds, self._call_timeout), probed)
+        counted = {deployment.id}
+        if credential is not None:
+            others = any(not self._is_shut(n, deployment) for n in self._key_names(deployment) if n != credential)
+            for name, verdict in of_key(credential, deployment, answer, probed, others=others):
+                self._count(name, verdict, probed)
+                counted.add(name)
+        for name in probed:
+            if name not in counted:
+                self._report(Report(Said.UNUSED, name))
 
     def unused(self, job_id: str) -> None:
         """A call that was admitted was not made, or was cut by us."""
@@ -161,26 +189,48 @@ class Breakers:
         shut = list(self._shut.values())
         return {(str(state),): sum(s.state is state for s in shut) for state in BreakerState if state != "closed"}
 
-    def _names(self, deployment_id: str) -> tuple[str, ...]:
-        deployment = self._catalog().get(deployment_id)
-        return () if deployment is None else names_of(deployment)
+    def _is_shut(self, credential: str, deployment: Deployment) -> bool:
+        return bool(self._shut) and bool(self._shut_of(credential, deployment))
 
-    def _admits(self, job_id: str, names: tuple[str, ...]) -> bool:
-        shut = [(name, found) for name in names if (found := self._shut.get(name)) is not None]
-        if not shut:
+    def _shut_of(self, credential: str, deployment: Deployment) -> list[str]:
+        """The breakers that keep the deployment from being called with that key."""
+        return [name for name in sorted(breakers_of(credential, deployment.id)) if name in self._shut]
+
+    def _all_keys_shut(self, deployment: Deployment) -> bool:
+        names = self._key_names(deployment)
+        return bool(names) and all(self._is_shut(name, deployment) for name in names)
+
+    def _wait(self, names: Collection[str]) -> float:
+        """Seconds until all of these may be probed."""
+        shut, now = [self._shut[name] for name in names], self._clock()
+        return max((each.until - now for each in shut if each.state is BreakerState.OPEN), default=0.0)
+
+    def _admits(self, job_id: str, deployment: Deployment | None) -> bool:
+        if deployment is None:
             return True
-        now = self._clock()
-        for name, found in shut:
-            if not found.tokens and (found.state is BreakerState.HALF_OPEN or found.until <= now):
-                self._report(Report(Said.WANTED, name))
-        if not all(found.tokens for _, found in shut):
+        own = [deployment.id] if deployment.id in self._shut else []
+        keys = [self._shut_of(name, deployment) for name in self._key_names(deployment)]
+        for name in (*own, *(each for key in keys for each in key)):
+            self._want_probe(name)
+        probe = next((key for key in keys if key and self._has_tokens(key)), None)
+        if not self._has_tokens(own) or (probe is None and keys and all(keys)):
             return False
-        for _, found in shut:
-            found.tokens -= 1
-        self._probes[job_id] = [name for name, _ in shut]
+        names = [*own, *(probe or ())]
+        for name in names:
+            self._shut[name].tokens -= 1
+        if names:
+            self._probes[job_id] = names
         return True
 
-    def _count(self, name: str, verdict: "_Verdict", probed: "list[str] | tuple[()]") -> None:
+    def _has_tokens(self, names: Collection[str]) -> bool:
+        return all(self._shut[name].tokens for name in names)
+
+    def _want_probe(self, name: str) -> None:
+        found = self._shut[name]
+        if not found.tokens and (found.state is BreakerState.HALF_OPEN or found.until <= self._clock()):
+            self._report(Report(Said.WANTED, name))
+
+    def _count(self, name: str, verdict: Verdict, probed: Collection[str]) -> None:
         if name in probed:
             said = Said.UNUSED if verdict.neutral else Said.FAILED if verdict.failure else Said.PASSED
             self._report(Report(said, name, verdict.failure))
@@ -191,48 +241,12 @@ class Breakers:
         tally = self._tallies.get(name)
         if tally is None:
             tally = self._tallies[name] = Tally(now)
-        if verdict.failure and not verdict.slow:
+        if verdict.sure:
+            reason: str | None = verdict.failure
+        elif verdict.failure and not verdict.slow:
             reason = tally.bad(now, verdict.failure)
         else:
             reason = tally.good(now, slow=verdict.slow)
         if reason is not None:
             self._shut[name] = Shut(BreakerState.OPEN, now + seconds_open(name, 1), reason)
             self._report(Report(Said.BROKEN, name, reason))
-
-    def _upstream(self, deployment: Deployment, answer: Reply | Failure, seconds: float) -> "_Verdict":
-        longest = min(deployment.timeout, self._call_timeout)
-        if isinstance(answer, Reply):
-            if seconds > SLOW_SHARE * longest:
-                return _Verdict(f"answered after {seconds:.1f} s", slow=True)
-            return _GOOD
-        if answer.failure_class not in UPSTREAM:
-            return _NEUTRAL if answer.http_status is None else _GOOD
-        if answer.failure_class is FailureClass.TIMEOUT and seconds < _WHOLE_WAIT * longest:
-            return _NEUTRAL
-        return _Verdict(f"{answer.failure_class}: {answer.message}"[:300])
-
-
-class _Verdict(NamedTuple):
-    """What a call says of a breaker: nothing (`neutral`), its fault (`failure`), and whether that is slowness alone."""
-
-    failure: str = ""
-    neutral: bool = False
-    slow: bool = False
-
-
-_GOOD, _NEUTRAL = _Verdict(), _Verdict(neutral=True)
-
-
-def names_of(deployment: Deployment) -> tuple[str, ...]:
-    """The breakers that stand before a deployment."""
-    variable = deployment.api_key_env
-    return (deployment.id,) if variable is None else (deployment.id, credential_breaker(variable))
-
-
-def _of_credential(answer: Reply | Failure) -> _Verdict:
-    if isinstance(answer, Reply):
-        return _GOOD
-    refused = answer.failure_class is FailureClass.CREDENTIAL and answer.http_status == _UNAUTHORIZED
-    if refused or answer.failure_class is FailureClass.QUOTA_EXHAUSTED:
-        return _Verdict(f"{answer.failure_class}: {answer.message}"[:300])
-    return _NEUTRAL

@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
 from pipelines.flow.breakers import Breakers
-from pipelines.flow.stages import StagesNow
+from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.taps import Taps
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.guard.private_data import kinds_to_redact
+from pipelines.heal.table import KEYS_OWN
 from pipelines.privacy.redaction import redact
 from pipelines.providers.protocol import Call
 from pipelines.providers.table import service_tiers
@@ -113,7 +114,10 @@ class Calls:
         stages = self._stages()
         charges = stages.config.budgets.of(job)
         reserved = self._worst(work, deployment, step.service_tier) if charges else step.estimated_cost
-        return Start(job, job.attempts + 1, deployment, reserved, work.plan, stages.grounds.of(job), charges)
+        attempt_no = job.attempts + 1
+        refused = [name for where, name in work.refused if where == deployment.id] if work.refused else ()
+        credential = self._breakers.key_for(job.id, attempt_no, deployment, refused)
+        return Start(job, attempt_no, deployment, reserved, work.plan, stages.grounds.of(job), charges, credential)
 
     def cheaper(self, work: Work, deployment: Deployment) -> int | None:
         """The plan's step whose call may cost most, of those that may cost less than at `deployment`."""
@@ -142,13 +146,15 @@ class Calls:
         job = work.job
         job.claim, job.attempts, job.stage = job.claim.taken(), start.attempt_no, Stage.EXECUTE
         work.stored = start.plan, job.verdict
-        self._stages().retries.called(start.deployment.id)
+        stages = self._stages()
+        stages.retries.called(start.deployment.id)
         step = work.plan.current
         tier = ServiceTier.STANDARD if step is None else step.service_tier
         charged = bool(start.charges)
         work.attempt = OpenAttempt(
             start.attempt_no, start.deployment, self._clock(), service_tier=tier, charged=charged
         )
+        work.attempt.key = stages.config.credentials.key(start.credential)
 
     def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
         """Begin the call of the open attempt; see `Provider.begin`."""
@@ -174,13 +180,21 @@ class Calls:
         stages.limiter.used(stages.config, work.job, attempt.end)
         # Flex is slow by agreement: its time says nothing of the deployment's health.
         waited = 0.0 if tier is ServiceTier.FLEX else seconds
-        self._breakers.answered(work.job.id, attempt.deployment, answer, waited)
+        self._breakers.answered(work.job.id, attempt.deployment, answer, waited, self._key_of(attempt, stages))
+        if isinstance(answer, Failure) and attempt.key is not None and answer.failure_class in KEYS_OWN:
+            work.refused.add((attempt.deployment.id, attempt.key.name))
         ok = isinstance(answer, Reply)
         if ok and tier is ServiceTier.STANDARD:
             stages.latencies.learn(attempt.deployment.id, seconds)
         if isinstance(answer, Reply) and answer.finding is not None:
             work.job.verdict = with_finding(work.job.verdict, answer.finding)
         work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
+
+    @staticmethod
+    def _key_of(attempt: OpenAttempt, stages: Stages) -> str | None:
+        """The key's name; None where it was renewed during the call, whose end says nothing of the new one."""
+        key = attempt.key
+        return None if key is None or stages.config.credentials.key(key.name) != key else key.name
 
     def cut(self, work: Work) -> None:
         """The call was cut while it ran."""
@@ -217,6 +231,8 @@ class Calls:
         if job.constraints.service_tier is not None or job.max_cost is not None:
             request = _at_tier(request, deployment, tier)
         call = Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
+        key = _open(work).key
+        call.credential = None if key is None else key.name
         if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
             tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
             call.on_delta = tap.tell

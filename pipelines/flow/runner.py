@@ -20,7 +20,7 @@ from pipelines.flow.seeking import SlotSeeker, interruptible
 from pipelines.flow.settling import Settling, Writer
 from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, Next, Work, ending_of
-from pipelines.heal.protocol import Case, NextDeployment
+from pipelines.heal.protocol import Case, NextDeployment, NextKey
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
@@ -221,7 +221,9 @@ class JobRunner:
             Event.of(Healed(**named, failure=FailureFields(**failure.to_json()), attempts=job.attempts), "heal")
         )
         if isinstance(treatment, NextDeployment):
-            return await self._continue(work, treatment)
+            return await self._continue(work, treatment.cursor)
+        if isinstance(treatment, NextKey):
+            return await self._continue(work, work.plan.cursor)
         return await self._leave(work, ending_of(treatment, job, failure))
 
     async def _history(self, work: Work, failure: Failure) -> list[PastAttempt]:
@@ -230,12 +232,13 @@ class JobRunner:
         history = (await self._histories([job.id]))[job.id]
         if attempt is None or attempt.end is None:
             return history
-        last = PastAttempt(attempt.number, attempt.deployment.id, attempt.end.outcome, failure, work.since)
+        key = None if attempt.key is None else attempt.key.name
+        last = PastAttempt(attempt.number, attempt.deployment.id, attempt.end.outcome, failure, work.since, key)
         return [*history, last]
 
-    async def _continue(self, work: Work, treatment: NextDeployment) -> Next:
-        """Go on with another step of the plan, in this process where it serves that."""
-        work.job.plan = work.plan.at(treatment.cursor)
+    async def _continue(self, work: Work, cursor: int) -> Next:
+        """Go on with that step of the plan, in this process where it serves that."""
+        work.job.plan = work.plan.at(cursor)
         if Stage.EXECUTE not in self._serves:
             return await self._leave(work, Ending(Transition.HAND_OVER, Stage.EXECUTE))
         if work.attempt is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.flow.taps import Tap
 from pipelines.heal.protocol import RouteAgain, Treatment, Wait
 from pipelines.privacy.redaction import Redaction
+from synthralos.config.key_sources import Key
 from synthralos.domain.attempts import AttemptEnd
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
@@ -44,7 +45,7 @@ class Ending:
 class OpenAttempt:
     """An attempt that is booked and whose end is not written. `began` is by the monotonic clock.
 
-    `charged`: budgets hold something for it.
+    `charged`: budgets hold something for it. `key` is what it is made with.
     """
 
     number: int
@@ -54,6 +55,7 @@ class OpenAttempt:
     tap: Tap | None = None
     service_tier: ServiceTier = ServiceTier.STANDARD
     charged: bool = False
+    key: Key | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Work:
     `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready for its call.
     `lane` is the one whose slot the job holds. `stored` are the plan and the verdict that are written already.
     `redaction` is what is sent instead of the request, once it was made; `compared` what is to be kept of the prompt.
+    `refused` are the names of the keys with which a deployment refused it here.
     """
 
     job: Job
@@ -76,6 +79,7 @@ class Work:
     stored: tuple[RoutingPlan | None, Verdict | None] = (None, None)
     redaction: Redaction | None = None
     compared: ComparedPrompt | None = None
+    refused: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def key(self) -> tuple[str, int]:
@@ -99,7 +103,7 @@ class Work:
 
 
 def ending_of(treatment: Treatment, job: Job, failure: Failure) -> Ending:
-    """Where heal's treatment of `failure` sends the job; not for `NextDeployment`, with which it stays here."""
+    """Where heal's treatment of `failure` sends the job; not for those with which it stays here."""
     if isinstance(treatment, Wait):
         stage = job.stage if job.plan is None else Stage.EXECUTE
         return Ending(Transition.PARK, stage, delay=treatment.seconds, failure=failure)

@@ -37,6 +37,13 @@ class NextDeployment:
 
 
 @dataclass(frozen=True, slots=True)
+class NextKey:
+    """Go on at once with the same step of the plan, and another key."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RouteAgain:
     """Back to the route stage, with `exclude` added to what must not be tried."""
 
@@ -52,7 +59,7 @@ class GiveUp:
     reason: str
 
 
-Treatment = Wait | NextDeployment | RouteAgain | GiveUp
+Treatment = Wait | NextDeployment | NextKey | RouteAgain | GiveUp
 
 
 class Remedy(Protocol):

@@ -9,6 +9,7 @@ from datetime import timedelta
 from random import Random
 
 from pipelines.heal.budget import RetryBudget
+from pipelines.heal.next_key import KeyNames, no_keys
 from pipelines.heal.protocol import Case, GiveUp, RouteAgain, Treatment, Wait
 from pipelines.heal.table import RemedyTable, build_remedies
 from synthralos.domain.attempts import Outcome, PastAttempt
@@ -51,9 +52,11 @@ class HealStage:
         return GIVE_UP, _because_of_deadline(case, nothing) if too_late else nothing
 
 
-def build_heal_stage(rng: Random, catalog: Catalog, budget: RetryBudget | None = None) -> HealStage:
+def build_heal_stage(
+    rng: Random, catalog: Catalog, budget: RetryBudget | None = None, key_names: KeyNames = no_keys
+) -> HealStage:
     """The heal stage with the built-in remedies; see `build_remedies`."""
-    return HealStage(build_remedies(rng, catalog, budget))
+    return HealStage(build_remedies(rng, catalog, budget, key_names))
 
 
 def calls_made(case: Case) -> int:
@@ -61,13 +64,14 @@ def calls_made(case: Case) -> int:
 
     A lost call counts: it was made, and perhaps paid for. One that our own shutdown cut off does not: a worker that
     shuts down releases its jobs without counting an attempt. Nor does one of which nothing was sent, for no provider
-    ever had it: each remedy bounds those by itself.
+    ever had it; nor one whose key was refused, before anything was done for it. Each remedy bounds those by itself.
     """
-    return sum(attempt.outcome is not Outcome.CANCELLED and not _never_sent(attempt) for attempt in case.history)
+    return sum(attempt.outcome is not Outcome.CANCELLED and not _not_begun(attempt) for attempt in case.history)
 
 
-def _never_sent(attempt: PastAttempt) -> bool:
-    return attempt.failure is not None and attempt.failure.failure_class is FailureClass.CONNECTION
+def _not_begun(attempt: PastAttempt) -> bool:
+    failure = attempt.failure
+    return failure is not None and failure.failure_class in (FailureClass.CONNECTION, FailureClass.CREDENTIAL)
 
 
 def _spent(case: Case) -> str | None:

@@ -5,6 +5,7 @@ from random import Random
 
 from pipelines.heal.backoff import Backoff
 from pipelines.heal.budget import RetryBudget
+from pipelines.heal.next_key import KeyNames, NextKey, no_keys
 from pipelines.heal.protocol import Remedy
 from pipelines.heal.remedies import GiveUp, LargerWindow, NextDeployment, RouteElsewhere, StandardTier, WaitAndRetry
 from synthralos.domain.deployments import Catalog
@@ -16,8 +17,17 @@ SHORT = 5.0
 RemedyTable = Mapping[FailureClass, tuple[Remedy, ...]]
 
 
-def build_remedies(rng: Random, catalog: Catalog, budget: RetryBudget | None = None) -> RemedyTable:
-    """The table. Jitter comes from `rng`, window sizes from `catalog`; `budget` bounds retries at a deployment."""
+KEYS_OWN = frozenset({FailureClass.CREDENTIAL, FailureClass.QUOTA_EXHAUSTED})
+"""What another key of the same provider may not meet."""
+
+
+def build_remedies(
+    rng: Random, catalog: Catalog, budget: RetryBudget | None = None, key_names: KeyNames = no_keys
+) -> RemedyTable:
+    """The table. Jitter comes from `rng`, window sizes from `catalog`; `budget` bounds retries at a deployment.
+
+    `key_names` are those of the keys that a deployment may be called with.
+    """
     budget = budget or RetryBudget()
     once_more = WaitAndRetry(rng, Backoff(base=0.0, cap=0.0), tries=2, name="once_more", patience=SHORT, budget=budget)
     short_wait = WaitAndRetry(
@@ -25,6 +35,7 @@ def build_remedies(rng: Random, catalog: Catalog, budget: RetryBudget | None = N
     )
     one_wait = WaitAndRetry(rng, Backoff(base=2.0, cap=10.0), tries=2, name="one_wait", budget=budget, queues=True)
     wait = WaitAndRetry(rng, Backoff(base=1.0, cap=60.0), tries=5, name="wait", budget=budget, queues=True)
+    next_key = NextKey(catalog, key_names)
     next_deployment = NextDeployment()
     next_provider = NextDeployment("next_provider", other_provider=True)
     larger_window = LargerWindow(catalog)
@@ -36,8 +47,8 @@ def build_remedies(rng: Random, catalog: Catalog, budget: RetryBudget | None = N
         FailureClass.RATE_LIMITED: (next_deployment, wait, elsewhere, give_up),
         # The same deployment has room at its standard tier, which is the plan's next step.
         FailureClass.NO_CAPACITY: (standard_tier, next_deployment, wait, give_up),
-        # Money does not come back by waiting, and models of one provider usually share the account.
-        FailureClass.QUOTA_EXHAUSTED: (next_provider, next_deployment, give_up),
+        # Money does not come back by waiting, and models of one provider usually share the account; a key may not.
+        FailureClass.QUOTA_EXHAUSTED: (next_key, next_provider, next_deployment, give_up),
         # Usually over in a second; one short wait keeps the cheapest deployment, a second one would only add load.
         FailureClass.OVERLOADED: (short_wait, next_deployment, wait, elsewhere, give_up),
         FailureClass.SERVER_ERROR: (short_wait, next_deployment, wait, elsewhere, give_up),
@@ -46,7 +57,7 @@ def build_remedies(rng: Random, catalog: Catalog, budget: RetryBudget | None = N
         FailureClass.TIMEOUT: (standard_tier, next_deployment, one_wait, give_up),
         FailureClass.AMBIGUOUS: (next_deployment, one_wait, give_up),
         # A key that is refused stays refused; models of one provider usually share it.
-        FailureClass.CREDENTIAL: (next_provider, next_deployment, give_up),
+        FailureClass.CREDENTIAL: (next_key, next_provider, next_deployment, give_up),
         # What this deployment does not have or does not take, another one may.
         FailureClass.UNSUPPORTED: (next_deployment, give_up),
         # The same request is invalid everywhere.

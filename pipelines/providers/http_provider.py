@@ -18,6 +18,7 @@ from pipelines.providers.transport import protocol as http
 from pipelines.providers.transport.client import Client
 from pipelines.providers.wire import NotTaken, Wire
 from synthralos.config.credentials import CredentialsNow
+from synthralos.config.key_sources import Key
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass
@@ -39,12 +40,12 @@ HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    """What all calls to one deployment have in common."""
+    """What all calls to one deployment with one key have in common."""
 
     deployment: Deployment
     whole: http.Endpoint
     wire: Wire
-    key: str | None
+    key: Key | None
     streamed: http.Endpoint | None = None
 
 
@@ -58,12 +59,12 @@ class HttpProvider:
         credentials: CredentialsNow,
         client: Client | None = None,
     ) -> None:
-        """`wire_of` makes a deployment's wire with the key for it, once; it raises `ValueError` where it cannot."""
+        """`wire_of` makes a deployment's wire with a key for it; it raises `ValueError` where it cannot."""
         self._wire_of = wire_of
         self._rules = rules
         self._credentials = credentials
         self._client = client or Client()
-        self._endpoints: dict[str, _Endpoint] = {}
+        self._endpoints: dict[tuple[str, str | None], _Endpoint] = {}
 
     def begin(self, call: Call, done: Done) -> Cancel:
         """Make the call, at most `call.timeout` seconds long; see `Provider`."""
@@ -89,7 +90,7 @@ class HttpProvider:
         await self._client.close()
 
     def _prepare(self, call: Call) -> tuple[_Endpoint, http.Request] | Failure:
-        endpoint = self._endpoint(call.deployment)
+        endpoint = self._endpoint(call.deployment, call.credential)
         if isinstance(endpoint, Failure):
             return endpoint
         options = call.request.provider_options.get(call.deployment.provider, {})
@@ -108,22 +109,27 @@ class HttpProvider:
             return endpoint, http.Request(endpoint.whole, _headers(call), body, _timeouts(call.timeout))
         return endpoint, http.Request(endpoint.streamed, _headers(call), body, _timeouts(call.timeout))
 
-    def _endpoint(self, deployment: Deployment) -> _Endpoint | Failure:
-        endpoint = self._endpoints.get(deployment.id)
-        if endpoint is not None and endpoint.deployment is deployment:
+    def _endpoint(self, deployment: Deployment, credential: str | None) -> _Endpoint | Failure:
+        credentials = self._credentials()
+        if credential is None:
+            credential = next(iter(credentials.names_for(deployment)), None)
+        key = credentials.key(credential)
+        endpoint = self._endpoints.get((deployment.id, credential))
+        if endpoint is not None and endpoint.deployment is deployment and endpoint.key == key:
             return endpoint
-        missing = self._credentials().why_not_offered(deployment)
+        missing = credentials.why_not_offered(deployment)
         if missing is not None:
             return Failure(FailureClass.CREDENTIAL, missing)
+        if credential is not None and key is None:
+            return Failure(FailureClass.CREDENTIAL, f"there is no credential {credential} any more")
         try:
-            endpoint = self._endpoints[deployment.id] = self._new_endpoint(deployment)
+            endpoint = self._endpoints[deployment.id, credential] = self._new_endpoint(deployment, key)
         except ValueError as error:
             return Failure(FailureClass.INTERNAL, f"the deployment cannot be called: {shown(str(error))}")
         return endpoint
 
-    def _new_endpoint(self, deployment: Deployment) -> _Endpoint:
-        key = self._credentials().key_for(deployment)
-        wire = self._wire_of(deployment, key)
+    def _new_endpoint(self, deployment: Deployment, key: Key | None) -> _Endpoint:
+        wire = self._wire_of(deployment, None if key is None else key.value.get_secret_value())
         headers = (*HEADERS, *wire.headers)
         streamed = None if wire.stream is None else self._client.endpoint("POST", wire.stream.url, headers)
         return _Endpoint(deployment, self._client.endpoint("POST", wire.url, headers), wire, key, streamed)
@@ -194,14 +200,14 @@ def _refusal(endpoint: _Endpoint, status: int, headers: http.Headers, body: byte
 
 
 def _masked(endpoint: _Endpoint, body: bytes) -> bytes:
-    return body.replace(endpoint.key.encode(), b"***") if endpoint.key else body
+    return body.replace(endpoint.key.value.get_secret_value().encode(), b"***") if endpoint.key else body
 
 
 def _discreet(endpoint: _Endpoint, failure: Failure) -> Failure:
     """A refused key's failure without the provider's text: providers repeat parts of the key, masked in their way."""
     if failure.failure_class is not FailureClass.CREDENTIAL:
         return failure
-    refused = endpoint.deployment.api_key_env or "a call without a key"
+    refused = "a call without a key" if endpoint.key is None else f"the credential {endpoint.key.name}"
     return replace(failure, message=f"HTTP {failure.http_status}: the provider refused {refused}")
 
 

@@ -26,6 +26,7 @@ class Call:
     `job_id` and `attempt_no` identify it on both sides' books (sent as `x-request-id` and as the
     idempotency key `job_id/attempt_no`). `traceparent` is passed on. `timeout` is in seconds and covers the
     whole call; the adapter enforces it. `validated`: the answer is to be shown to the guard on answers.
+    `credential` names the key to make it with; None: the first that the deployment may be called with, if any.
     `on_delta` gets the answer piece by piece while it is written, where the sender asked for it; where a deployment
     cannot do so, it gets the whole answer as one piece.
     """
@@ -38,6 +39,7 @@ class Call:
     traceparent: str
     validated: bool = False
     on_delta: OnDelta | None = None
+    credential: str | None = None
 
 
 Done: TypeAlias = Callable[[Reply | Failure], None]

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from synthralos.config.price_entries import FACTOR, RATES, PriceEntry, Table, Tokens
 from synthralos.domain.aliases import AliasError, Aliases, check_aliases
+from synthralos.domain.credentials import NAME
 from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier, names_of
 
 BUILT_IN = "built-in catalog.toml"
@@ -51,7 +52,14 @@ def _variable(name: str) -> str:
     return name
 
 
+def _credential(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("must be the name of a credential, such as openai or openai.eu, never the key itself")
+    return name
+
+
 _Server = Annotated[str, AfterValidator(_server)]
+_Credential = Annotated[str, AfterValidator(_credential)]
 _Variable = Annotated[str, AfterValidator(_variable)]
 _Kind = TypeVar("_Kind", bound=Table)
 
@@ -60,6 +68,7 @@ class _ProviderEntry(Table):
     adapter: str
     base_url: _Server | None = None
     api_key_env: _Variable | None = None
+    credential: _Credential | None = None
     options: Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
@@ -76,6 +85,9 @@ class DeploymentEntry(Table):
     base_url: Annotated[_Server | None, Field(description="the server; else the provider's")] = None
     api_key_env: Annotated[
         _Variable | None, Field(description="environment variable of the processes that holds the key")
+    ] = None
+    credential: Annotated[
+        _Credential | None, Field(description="name of the key, or of several; else by api_key_env")
     ] = None
     max_in_flight: Annotated[Tokens, Field(description="concurrent calls of one worker process at most")] = 1000
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False, description="seconds a call may take at most")] = 120.0
@@ -247,6 +259,7 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         tier=entry.tier,
         capabilities=frozenset(entry.capabilities),
         api_key_env=entry.api_key_env or provider.api_key_env,
+        credential=entry.credential or (None if entry.api_key_env else provider.credential),
         max_in_flight=entry.max_in_flight,
         timeout=entry.timeout,
         weight=entry.weight,

@@ -56,6 +56,9 @@ class ConnectionSettings(BaseSettings):
         "auto", description="offer the offline sandbox provider; auto: only while no provider key is set"
     )
     sandbox_bill: Path | None = Field(None, description="JSON-lines file in which the sandbox bills its calls")
+    secrets_dir: Path | None = Field(
+        None, description="directory of provider keys, one file a credential, named like it; read again when it changes"
+    )
     openai_api_key: SecretStr | None = None
     anthropic_api_key: SecretStr | None = None
     google_api_key: SecretStr | None = None

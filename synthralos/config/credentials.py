@@ -1,20 +1,17 @@
-"""Which deployments can be used: the provider keys of this process, and the rule for the sandbox.
+"""Which deployments can be used, and with which keys: the provider keys of this process, and the rule for the sandbox.
 
-Read once at the start from the settings and the environment; keys are never shown, logged or stored.
+Keys are never shown, logged or stored; everything else knows them by name.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from pydantic import SecretStr
-
-from synthralos.config.settings import Settings, SettingsError
+from synthralos.config.key_sources import Key, KeySources
+from synthralos.config.settings import Settings
+from synthralos.domain.credentials import group_of, is_group, variable_of
 from synthralos.domain.deployments import Catalog, Deployment
 
 SANDBOX = "sandbox"
 """The adapter of deployments that cost nothing and reach nobody."""
-
-_SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 
 CredentialsNow = Callable[[], "Credentials"]
@@ -22,50 +19,67 @@ CredentialsNow = Callable[[], "Credentials"]
 
 
 class Credentials:
-    """The provider keys by the name of their environment variable, and what can be used with them."""
+    """The provider keys by name, and what can be used with them. Immutable."""
 
-    def __init__(self, keys: Mapping[str, SecretStr], catalog: Catalog, sandbox: str) -> None:
+    def __init__(self, keys: Mapping[str, Key], catalog: Catalog, sandbox: str) -> None:
         self._keys = dict(keys)
+        wanted = {deployment.wanted_credential for deployment in catalog}
+        self._names = {each: self._meant_by(each, wanted) for each in wanted if each is not None}
         real = any(self._missing(deployment) is None for deployment in catalog if deployment.adapter != SANDBOX)
         self._no_sandbox = _why_no_sandbox(sandbox, real)
 
     @classmethod
     def from_settings(cls, settings: Settings, environ: Mapping[str, str], catalog: Catalog) -> "Credentials":
-        """The keys that `catalog` names, from the settings first, then from `environ`.
+        """The keys that `catalog` names, from the settings, from `environ` and from files.
 
         Raises `SettingsError` for a key that cannot stand in an HTTP header. An empty key counts as none.
         """
-        keys = {}
-        for name in sorted({d.api_key_env for d in catalog if d.api_key_env}):
-            key = _setting(settings, name) or environ.get(name, "")
-            if not key.strip():
-                continue
-            if not _SENDABLE.fullmatch(key.strip()):
-                raise SettingsError(f"{name}: holds characters that an API key cannot have")
-            keys[name] = SecretStr(key.strip())
-        return cls(keys, catalog, settings.sandbox)
+        return cls(KeySources(settings, environ).read(catalog), catalog, settings.sandbox)
 
-    def key_for(self, deployment: Deployment) -> str | None:
-        """The key to send to `deployment`; None where it needs none or there is none."""
-        key = self._keys.get(deployment.api_key_env or "")
-        return None if key is None else key.get_secret_value()
+    @property
+    def keys(self) -> Sequence[Key]:
+        """All keys, by name."""
+        return [self._keys[name] for name in sorted(self._keys)]
+
+    def key(self, name: str | None) -> Key | None:
+        """The key of that name, if there is one."""
+        return None if name is None else self._keys.get(name)
+
+    def names_for(self, deployment: Deployment) -> tuple[str, ...]:
+        """The names of the keys that `deployment` may be called with; none where it needs none or there is none.
+
+        A key that an entry of the catalog names is for those that name it; the others of its group share the rest.
+        """
+        return self._names.get(deployment.wanted_credential or "", ())
+
+    def wanted(self, catalog: Catalog) -> dict[str, list[str]]:
+        """The deployments of each key that some may be called with, or would be, were it there."""
+        found: dict[str, list[str]] = {name: [] for name in self._keys}
+        for deployment in catalog:
+            missing = () if deployment.wanted_credential is None else (deployment.wanted_credential,)
+            for name in self.names_for(deployment) or missing:
+                found.setdefault(name, []).append(deployment.id)
+        return found
 
     def why_not_offered(self, deployment: Deployment) -> str | None:
         """None when `deployment` can be used, otherwise the reason."""
         return self._no_sandbox if deployment.adapter == SANDBOX else self._missing(deployment)
 
+    def _meant_by(self, wanted: str, all_wanted: set[str | None]) -> tuple[str, ...]:
+        if not is_group(wanted):
+            return (wanted,) if wanted in self._keys else ()
+        return tuple(n for n in sorted(self._keys) if n == wanted or (group_of(n) == wanted and n not in all_wanted))
+
     def _missing(self, deployment: Deployment) -> str | None:
-        if deployment.api_key_env is None or deployment.api_key_env in self._keys:
+        wanted = deployment.wanted_credential
+        if wanted is None or self._names.get(wanted):
             return None
-        return f"no credential: set {deployment.api_key_env}"
+        if not is_group(wanted):
+            return f"no credential {wanted}: put it into a file of that name in SECRETS_DIR"
+        return f"no credential: set {deployment.api_key_env or variable_of(wanted)}"
 
     def __repr__(self) -> str:
-        return f"Credentials(for {', '.join(self._keys) or 'nothing'})"
-
-
-def _setting(settings: Settings, name: str) -> str:
-    value = getattr(settings, name.lower(), None)
-    return value.get_secret_value() if isinstance(value, SecretStr) else ""
+        return f"Credentials(for {', '.join(sorted(self._keys)) or 'nothing'})"
 
 
 def _why_no_sandbox(sandbox: str, real: bool) -> str | None:

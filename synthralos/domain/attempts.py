@@ -52,13 +52,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """An ended attempt of a job, as heal looks back on it."""
+    """An ended attempt of a job, as heal looks back on it. `credential` names the key that it was made with."""
 
     attempt_no: int
     deployment: str
     outcome: Outcome
     failure: Failure | None
     started_at: datetime
+    credential: str | None = None
 
 
 @dataclass(slots=True)

@@ -36,9 +36,15 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
-def credential_breaker(variable: str) -> str:
-    """The name of the breaker of a credential, which is named by the environment variable that holds it."""
-    return _CREDENTIAL + variable
+def credential_breaker(credential: str, deployment_id: str = "") -> str:
+    """The name of the breaker of a credential; with a deployment, of the credential there: it may not call that one."""
+    return f"{_CREDENTIAL}{credential}@{deployment_id}" if deployment_id else _CREDENTIAL + credential
+
+
+def credential_of(name: str) -> tuple[str, str]:
+    """The credential that a credential's breaker stands for, and the deployment where it does so alone, else ''."""
+    credential, _, deployment_id = name.removeprefix(_CREDENTIAL).partition("@")
+    return credential, deployment_id
 
 
 def is_credential(name: str) -> bool:
@@ -48,7 +54,7 @@ def is_credential(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """One breaker. `name` is a deployment's id, or `credential:` and a variable's name.
+    """One breaker. `name` is a deployment's id, or `credential:` and a credential's name; see `credential_breaker`.
 
     `since`: when it got this state. `until`: when the next probe may be made, or the last one is taken for lost.
     `opened`: openings in a row. Of the present step, `claimed` of `allowed` probes are under way or over, and `passed`

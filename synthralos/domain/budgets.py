@@ -12,13 +12,17 @@ from synthralos.domain.jobs import Job
 
 
 class Per(StrEnum):
-    """Whose spending is counted together: each organization's (workspace's, user's, run's, job's) by itself."""
+    """Whose spending is counted together: each organization's (workspace's, user's …) by itself.
+
+    `api_key`: that of the jobs that were submitted with it, whichever organization they are of.
+    """
 
     ORGANIZATION = "organization"
     WORKSPACE = "workspace"
     USER = "user"
     RUN = "run"
     JOB = "job"
+    API_KEY = "api_key"
 
 
 class Period(StrEnum):
@@ -72,7 +76,9 @@ DEFAULT_ALERTS = (80, 100)
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """So much in USD for each `per` in each `period`. `organization`, `workspace` and `user`: for those jobs alone.
+    """So much in USD for each `per` in each `period`. With `organization` … `api_key`: for those jobs alone.
+
+    `api_key` is the id of the key that submitted them.
 
     `alerts` are percentages of the limit whose crossing is told once a period.
     """
@@ -88,6 +94,7 @@ class Budget:
     user: str | None = None
     alerts: tuple[int, ...] = DEFAULT_ALERTS
     raised: Raised | None = None
+    api_key: str | None = None
 
     def limit_at(self, now: datetime) -> Decimal:
         """What may be spent in the period, at that time."""
@@ -100,6 +107,7 @@ class Budget:
             (self.organization, tenant.organization),
             (self.workspace, tenant.workspace),
             (self.user, tenant.user),
+            (self.api_key, job.api_key_id),
         )
         if any(own is not None and own != other for own, other in wanted):
             return None
@@ -114,6 +122,8 @@ class Budget:
                 return None if job.run_id is None else f"{tenant.organization}/{job.run_id}"
             case Per.JOB:
                 return job.id
+            case Per.API_KEY:
+                return job.api_key_id
 
     def to_json(self) -> dict[str, Any]:
         """The published form, without what is used of it."""
@@ -124,6 +134,7 @@ class Budget:
             "organization": self.organization,
             "workspace": self.workspace,
             "user": self.user,
+            "api_key": self.api_key,
             "per": str(self.per),
             "period": str(self.period),
             "limit_usd": format(self.limit, "f"),

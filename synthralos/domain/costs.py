@@ -21,6 +21,7 @@ class Dimension(StrEnum):
     HOUR = "hour"
     STAGE = "stage"
     RUN = "run"
+    API_KEY = "api_key"
     KIND = "kind"
     BASIS = "basis"
     TAG = "tag"
@@ -46,7 +47,7 @@ DEFAULT_RANGE = timedelta(days=30)
 LONGEST_RANGE = timedelta(days=400)
 
 LONGEST_OF_JOBS = timedelta(days=31)
-"""Runs and tags are not kept in sums: they are counted from the ledger itself, within so long a time at most."""
+"""Runs, API keys and tags are not kept in sums: they are counted from the ledger itself, within so long at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Group:
     @property
     def of_jobs(self) -> bool:
         """Whether only the jobs know it."""
-        return self.dimension in (Dimension.RUN, Dimension.TAG)
+        return self.dimension in (Dimension.RUN, Dimension.API_KEY, Dimension.TAG)
 
 
 def group_of(name: str) -> Group:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from synthralos.domain.aliases import EVERYTHING, TIER, Aliases, followed
+from synthralos.domain.credentials import named_by
 from synthralos.domain.money import Price
 from synthralos.domain.residency import declared_by
 
@@ -35,6 +36,7 @@ class Deployment:
     data is declared to be processed: what the region's name declares where it is not given, None where nothing does.
     `rpm` and `tpm` are the requests and tokens a minute that the provider allows, None where it is not known.
     `zero_retention`: the provider is declared to keep nothing of a call. What is not `enabled` gets no calls.
+    `credential` names the key or the group of keys that it is called with; without it, `api_key_env` does.
     """
 
     id: str
@@ -59,10 +61,16 @@ class Deployment:
     enabled: bool = True
     rpm: int | None = None
     tpm: int | None = None
+    credential: str | None = None
 
     def __post_init__(self) -> None:
         if self.residency is None:
             object.__setattr__(self, "residency", declared_by(self.region))
+
+    @property
+    def wanted_credential(self) -> str | None:
+        """The credential, or the group of credentials, that it is called with; None: it needs none."""
+        return self.credential or (None if self.api_key_env is None else named_by(self.api_key_env))
 
     @property
     def model_name(self) -> str:

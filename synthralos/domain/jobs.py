@@ -178,8 +178,8 @@ class Job:
     """A job in a worker's hands: what the stages need of it.
 
     `attempts` counts the provider calls made so far, `losses` the workers that were lost while they held the job.
-    `metadata` is the sender's. `size` is that of the stored request, in characters of its JSON: about its bytes; 0
-    where unknown.
+    `metadata` is the sender's. `api_key_id` is the key that submitted it, None where a schedule did. `size` is that of
+    the stored request, in characters of its JSON: about its bytes; 0 where unknown.
     """
 
     id: str
@@ -202,6 +202,7 @@ class Job:
     size: int = 0
     run_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    api_key_id: str | None = None
 
     @property
     def overlay(self) -> Overlay:
@@ -220,6 +221,7 @@ class NewJob:
     """A job as it was handed in and validated. `deadline` is absolute.
 
     `line_tokens`: the tokens that it is expected to take, where it is to wait in the line of its organization.
+    `api_key_id`: the key that submitted it, if any.
     """
 
     id: str
@@ -233,3 +235,4 @@ class NewJob:
     metadata: dict[str, Any] = field(default_factory=dict)
     deadline: datetime | None = None
     line_tokens: int | None = None
+    api_key_id: str | None = None

@@ -49,7 +49,7 @@ class Start:
     """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD.
 
     `grounds` are what the call is made under; None: they are not kept. `charges` are the budgets that have to have room
-    for what is reserved.
+    for what is reserved. `credential` names the key that the call is made with.
     """
 
     job: Job
@@ -59,6 +59,7 @@ class Start:
     plan: RoutingPlan
     grounds: Grounds | None = None
     charges: tuple[Charge, ...] = NO_CHARGES
+    credential: str | None = None
 
 
 @dataclass(slots=True)

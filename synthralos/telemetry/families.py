@@ -97,6 +97,12 @@ SLOTS = _gauge("slots", "state", "worker", "jobs under way (used), and how many 
 FLIGHT_BYTES = _gauge("flight_bytes", "state", "worker", "bytes of requests under way (used, most)")
 IN_FLIGHT = _gauge("calls_in_flight", "", "worker", "provider calls that run now")
 BREAKERS = _gauge("breakers", "state", "worker", "circuit breakers that are open or half open")
+BUDGET_ALERTS = _counter(
+    "budget_alerts", "percent", "worker", "thresholds of budgets that calls came to, each once a period"
+)
+CREDENTIAL_REFUSALS = _counter(
+    "credential_refusals", "credential", "worker", "times that a provider key was taken out, as it was refused"
+)
 HEARTBEAT_AGE = _gauge("heartbeat_age_seconds", "", "worker", "seconds since the last heartbeat that was stored")
 FINDINGS = _counter("findings", "guard decision", "worker", "what guards found in jobs, by what it asks for")
 RATE_LIMITED = _counter(

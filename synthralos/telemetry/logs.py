@@ -38,8 +38,9 @@ Event = MutableMapping[str, Any]
 class _Lines(logging.StreamHandler[TextIO]):
     """Writes to what is standard error by then: a worker's process gets another one than its manager has."""
 
-    def __init__(self) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         logging.Handler.__init__(self)
+        self.redactor = redactor
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # an attribute there
@@ -59,8 +60,9 @@ def set_up_logging(
     `process` is the kind of this process. `form` is `json`, `text`, or `auto`: text on a terminal. Of an error that is
     not one of `frank`, tracebacks show the kind and where it came from, never its message: that may quote a prompt.
     """
-    handler = _Lines()
-    handler.setFormatter(formatter(process, form, Redactor(secrets), terminal=sys.stderr.isatty(), frank=frank))
+    redactor = Redactor(secrets)
+    handler = _Lines(redactor)
+    handler.setFormatter(formatter(process, form, redactor, terminal=sys.stderr.isatty(), frank=frank))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, _Lines)]:
         root.removeHandler(old)
@@ -71,6 +73,14 @@ def set_up_logging(
         for name, least in QUIET.items():
             logging.getLogger(name).setLevel(least)
     logging.captureWarnings(True)
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Hide these secrets too in all that this process logs from now on."""
+    learned = tuple(secrets)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Lines):
+            handler.redactor.learn(learned)
 
 
 def formatter(

@@ -14,6 +14,9 @@ HIDDEN = "[redacted]"
 SHORTEST_SECRET = 6
 """Characters. What is shorter would be found in ordinary words."""
 
+MOST_SECRETS = 10_000
+"""Secrets that are looked for as they stand."""
+
 PRIVATE = frozenset(
     {"answer", "body", "constraints", "content", "input", "messages", "metadata", "output", "payload", "prompt",
      "provider_options", "request", "result", "system", "text", "tool_calls", "tools"}
@@ -39,18 +42,26 @@ _FORMS = re.compile(
 
 
 class Redactor:
-    """Hides secrets in texts and in fields. Thread-safe: it never changes."""
+    """Hides secrets in texts and in fields. Thread-safe: what it knows is swapped whole."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """`secrets` are hidden wherever they stand, in the spelling of a URL too."""
-        known = {form for secret in secrets for form in (secret, unquote(secret)) if len(form) >= SHORTEST_SECRET}
-        longest_first = sorted(known, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+        self._secrets: tuple[str, ...] = ()
+        self._known: re.Pattern[str] | None = None
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Hide these too from now on; of very many, those that were learned last."""
+        forms = [form for secret in secrets for form in (secret, unquote(secret)) if len(form) >= SHORTEST_SECRET]
+        self._secrets = tuple(dict.fromkeys((*forms, *self._secrets)))[:MOST_SECRETS]
+        longest_first = sorted(self._secrets, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        if self._known is not None:
-            text = self._known.sub(HIDDEN, text)
+        known = self._known
+        if known is not None:
+            text = known.sub(HIDDEN, text)
         return _FORMS.sub(_hide, text)
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:

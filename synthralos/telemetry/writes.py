@@ -90,6 +90,18 @@ class JobCounts:
         self._calls.ended((s.deployment, s.attempt) for s in settlements if s.attempt and s.deployment)
 
 
+class AlertCounts:
+    """Counts the thresholds of budgets that were told of."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._alerts = metrics.counters(families.BUDGET_ALERTS)
+
+    def told(self, percents: Iterable[int]) -> None:
+        """These percentages of budgets' limits were come to."""
+        for percent, count in Counter(percents).items():
+            self._alerts[str(percent),].inc(count)
+
+
 class CallCounts:
     """Counts provider calls as they are booked."""
 

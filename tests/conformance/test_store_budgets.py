@@ -12,12 +12,13 @@ import sqlalchemy as sa
 from synthralos.domain.attempts import Billed
 from synthralos.domain.budgets import AtLimit, Budget, Budgets, Charge, Per, Period, Raised, Use
 from synthralos.domain.ids import new_id
-from synthralos.domain.jobs import Job, Tenant
+from synthralos.domain.jobs import Job, NewJob, Tenant
 from synthralos.domain.states import Transition
 from synthralos.domain.writes import Refused, Settlement, StartResult, Written
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.budgets import BudgetStore
 from synthralos.store.queue.budgets import OrphanedHolds
+from synthralos.store.queue.settlements import Settlements
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import budget_holds
 from tests.fakes.jobs import attempt_end, new_job, settlement, start
@@ -181,6 +182,40 @@ def test_thresholds_are_told_once(store: Store) -> None:
         store.settle(over(job, cost=cost))
         told += [event["data"]["percent"] for event in store.events(job.id) if event["kind"] == "budget_alert"]
     assert told == [50, 100]
+
+
+def test_a_call_that_passes_several_thresholds_tells_of_each(store: Store) -> None:
+    counted: list[int] = []
+    store.settlements = Settlements(store.database, alerted=counted.extend)
+    small = budget(store, 2 * CENT, alerts=(50, 80, 100))
+    job = store.claimed()
+    begin(store, job, small)
+    store.settle(over(job, cost=2 * CENT))
+    told = [event["data"]["percent"] for event in store.events(job.id) if event["kind"] == "budget_alert"]
+    assert (told, counted) == ([50, 80, 100], [50, 80, 100])
+
+
+def test_what_an_api_key_spends_counts_together_whoevers_jobs_it_submits(store: Store) -> None:
+    ours, theirs = new_id(), new_id()
+    each = budget(store, CENT, per=Per.API_KEY, organization=None)
+    one = budget(store, CENT, name="one", per=Per.API_KEY, organization=None, api_key=theirs)
+    mine = [submitted_with(new_job(tenant=Tenant(name, "w", None, "pro")), ours) for name in ("acme", "globex")]
+    first, second = (store.claimed(job) for job in mine)
+    assert (first.api_key_id, Budgets([one]).of(first)) == (ours, ())
+    assert begin(store, first, each, one) is Written.DONE
+    assert isinstance(begin(store, second, each, one), Refused)
+    other = store.claimed(submitted_with(new_job(), theirs))
+    assert begin(store, other, each, one) is Written.DONE
+    assert store.settle(over(other))
+    [use] = BudgetStore(store.database).uses(one)
+    assert (use.subject, use.spent) == (theirs, CENT / 2)
+    assert Budgets([each]).of(store.claimed()) == ()
+    assert [found.api_key for found in BudgetStore(store.database).all()] == [None, theirs]
+
+
+def submitted_with(job: NewJob, key: str) -> NewJob:
+    job.api_key_id = key
+    return job
 
 
 def test_what_somebody_settled_who_knew_nothing_of_budgets_is_freed(store: Store) -> None:

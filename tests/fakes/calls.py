@@ -8,12 +8,13 @@ from pydantic import SecretStr
 
 from pipelines.providers.protocol import Call
 from synthralos.config.credentials import Credentials, CredentialsNow
+from synthralos.config.key_sources import Key
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Request
 from synthralos.domain.money import Price
 
-KEY_VARIABLE = "TEST_API_KEY"
+KEY_VARIABLE, KEY_NAME = "TEST_API_KEY", "test"
 KEY = "sk-test-0123456789abcdef"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PRICE = Price(Decimal("1"), Decimal("4"), Decimal("0.1"), "2026-01-01")
@@ -37,7 +38,8 @@ def deployment(adapter: str = "openai", **changes: Any) -> Deployment:
 
 
 def credentials(*deployments: Deployment, key: str = KEY, sandbox: str = "on") -> CredentialsNow:
-    found = Credentials({KEY_VARIABLE: SecretStr(key)} if key else {}, Catalog(list(deployments)), sandbox)
+    known = Key(KEY_NAME, KEY_VARIABLE, SecretStr(key))
+    found = Credentials({KEY_NAME: known} if key else {}, Catalog(list(deployments)), sandbox)
     return lambda: found
 
 

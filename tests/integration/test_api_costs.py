@@ -118,3 +118,17 @@ def test_the_clients_and_the_command_read_all_pages(
     assert [(row["workspace"], row["user"]) for row in rows] == [(name, "'=HYPERLINK(1)") for name in "abc"]
     told = CliRunner().invoke(app, ["costs", "--by", "workspace", "--since", "2026-01-01"], catch_exceptions=False)
     assert f"${3 * ONE} in 3 calls" in told.stdout
+
+
+def test_jobs_and_costs_are_told_by_the_key_that_submitted_them(place: Place, client: httpx.Client) -> None:
+    other = place.client()
+    spent(place, client, "a")
+    spent(place, other, "a", "b")
+    keys = [client.get("/api/v1/jobs").json()["jobs"][number]["api_key_id"] for number in (0, 2)]
+    grouped = client.get(COSTS, params={"group_by": "api_key"}).json()["costs"]
+    assert {each["group"]["api_key"]: each["calls"] for each in grouped} == dict(zip(keys, (2, 1), strict=True))
+    [mine] = client.get(COSTS, params={"api_key": keys[1].upper()}).json()["costs"]
+    assert (mine["calls"], mine["cost_usd"]) == (1, str(ONE))
+    listed = client.get("/api/v1/jobs", params={"api_key_id": keys[0]}).json()["jobs"]
+    assert [each["workspace"] for each in listed] == ["b", "a"]
+    assert client.get("/api/v1/jobs", params={"api_key_id": "sk-syn-something"}).status_code == 422

@@ -1,6 +1,6 @@
 """Workers over a real database, a broker of their own, and a provider: what tests of whole jobs are made of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import Any
@@ -56,6 +56,10 @@ class WorkerPlace:
         self._running.append(worker)
         self._stack.callback(self.stop, worker)
         return worker
+
+    def at_end(self, call: Callable[[], object]) -> None:
+        """Call this at the end of the test, after what is added later has stopped."""
+        self._stack.callback(call)
 
     def stop(self, worker: EmbeddedWorker) -> None:
         """Stop the worker, if it runs."""

@@ -1,6 +1,7 @@
 """How a job's way goes round deployments whose breaker is open."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 
 from pipelines.flow.breakers import Breakers, Report, Said, Shut
@@ -8,7 +9,7 @@ from pipelines.flow.work import Work
 from pipelines.providers.protocol import Call
 from synthralos.domain.attempts import Reply
 from synthralos.domain.breakers import BreakerState, credential_breaker
-from synthralos.domain.deployments import Catalog
+from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.money import Usage
 from synthralos.domain.states import Stage, Transition
@@ -119,11 +120,76 @@ def test_what_a_deployment_answered_is_not_held_against_it() -> None:
 
 
 def test_a_key_that_is_refused_shuts_off_all_that_use_it() -> None:
-    breakers, reports = _alone(api_key_env="SOME_KEY")
+    breakers, reports = _alone(api_key_env="SOME_API_KEY")
     [deployment] = breakers._catalog()
     for number in range(5):
         refused = Failure(FailureClass.CREDENTIAL, "no such key", http_status=401)
-        breakers.answered(str(number), deployment, refused, 0.1)
-    assert [report.name for report in reports] == [credential_breaker("SOME_KEY")]
+        breakers.answered(str(number), deployment, refused, 0.1, "some")
+    assert [report.name for report in reports] == [credential_breaker("some")]
     assert breakers.shuts_off(deployment)
     assert breakers.admit("job", a_plan(FIRST)) is None
+
+
+REFUSED = Failure(FailureClass.CREDENTIAL, "no such key", http_status=401)
+KEYS = ("some", "some:2", "some:3")
+
+
+def _with_keys() -> tuple[Breakers, list[Report], Deployment]:
+    reports: list[Report] = []
+    deployment = replace(a_deployment(FIRST, adapter="fake"), api_key_env="SOME_API_KEY")
+    catalog = Catalog([deployment])
+    return Breakers(lambda: catalog, reports.append, 60.0, lambda: 0.0, lambda _: KEYS), reports, deployment
+
+
+def test_living_keys_share_the_calls_and_each_attempt_has_its_own() -> None:
+    breakers, _, deployment = _with_keys()
+    chosen = Counter(breakers.key_for(str(number), 1, deployment) for number in range(300))
+    assert set(chosen) == set(KEYS)
+    assert min(chosen.values()) > 60
+    assert breakers.key_for("7", 1, deployment) == breakers.key_for("7", 1, deployment)
+
+
+def test_one_refusal_takes_a_key_out_while_another_lives_and_nothing_is_held_against_the_deployment() -> None:
+    breakers, reports, deployment = _with_keys()
+    breakers.answered("1", deployment, REFUSED, 0.1, "some")
+    breakers.answered("2", deployment, REFUSED, 0.1, "some:2")
+    assert [report.name for report in reports] == [credential_breaker("some"), credential_breaker("some:2")]
+    assert {breakers.key_for(str(number), 1, deployment) for number in range(50)} == {"some:3"}
+    assert not breakers.shuts_off(deployment)
+    assert breakers.admit("job", a_plan(FIRST)) == 0
+    for number in range(5):
+        breakers.answered(str(number), deployment, REFUSED, 0.1, "some:3")
+    assert breakers.shuts_off(deployment)
+    assert breakers.admit("job", a_plan(FIRST)) is None
+    assert FIRST in breakers.soonest(a_plan(FIRST))[1]
+    assert FIRST not in {report.name for report in reports}
+
+
+def test_a_key_that_may_not_use_one_deployment_is_taken_out_there_alone() -> None:
+    breakers, reports, deployment = _with_keys()
+    other = replace(deployment, id=SECOND)
+    breakers.answered("1", deployment, replace(REFUSED, http_status=403), 0.1, "some")
+    assert [report.name for report in reports] == [credential_breaker("some", FIRST)]
+    assert "some" not in {breakers.key_for(str(number), 1, deployment) for number in range(50)}
+    assert "some" in {breakers.key_for(str(number), 1, other) for number in range(50)}
+
+
+def test_a_key_that_is_out_is_probed_by_one_job_and_comes_back() -> None:
+    breakers, reports, deployment = _with_keys()
+    name = credential_breaker("some")
+    breakers.update({name: _shut(BreakerState.HALF_OPEN, tokens=1)})
+    assert breakers.admit("probe", a_plan(FIRST)) == 0
+    assert breakers.key_for("probe", 1, deployment) == "some"
+    assert breakers.admit("other", a_plan(FIRST)) == 0
+    assert breakers.key_for("other", 1, deployment) != "some"
+    breakers.answered("probe", deployment, OK, 0.1, "some")
+    assert Report(Said.PASSED, name) in reports
+
+
+def test_the_end_of_a_call_with_a_key_that_was_renewed_says_nothing_and_gives_its_probe_back() -> None:
+    breakers, reports, deployment = _with_keys()
+    name = credential_breaker("some")
+    breakers.update({name: _shut(BreakerState.HALF_OPEN, tokens=1)})
+    breakers.admit("probe", a_plan(FIRST))
+    breakers.answered("probe", deployment, REFUSED, 0.1, None)
+    assert reports == [Report(Said.UNUSED, name)]

@@ -101,7 +101,7 @@ def test_a_call_of_which_nothing_was_sent_does_not_count_as_one() -> None:
     assert heal(all_dead)[0] == "give_up"
 
 
-@pytest.mark.parametrize("failure_class", sorted({*FailureClass} - {F.CONNECTION}))
+@pytest.mark.parametrize("failure_class", sorted({*FailureClass} - {F.CONNECTION, F.CREDENTIAL}))
 def test_when_all_calls_are_made_every_failure_gives_up(failure_class: FailureClass) -> None:
     case = a_case(failure_class, [A, B], [A, A], constraints=Constraints(max_attempts=2))
     name, treatment = heal(case)

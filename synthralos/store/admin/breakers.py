@@ -66,6 +66,10 @@ class BreakerStore:
         """A probe that was handed out is not made."""
         return self._change(name, actor, lambda breaker, now: unused(breaker))
 
+    def renewed(self, name: str, actor: str) -> Breaker:
+        """The key that it stands for was replaced: what was seen of the old one is forgotten."""
+        return self._change(name, actor, lambda old, now: closed(old, now, "the key was replaced", forgiven=True))
+
     def reset(self, name: str, by: By) -> Breaker | None:
         """An operator has it closed, whatever was seen; None: it was never open. One that is closed stays as it is."""
         with self._database.transaction() as connection:

@@ -84,7 +84,8 @@ def read_budgets(
     connection: sa.Connection, ids: Sequence[str] | None = None, scope: Scope = EVERYTHING
 ) -> tuple[Budget, ...]:
     """The budgets of these ids (None: all) within the scope, oldest first."""
-    query = sa.select(id_text(budgets.c.id), *(column for column in budgets.c if column.name != "id"))
+    ids_of = (id_text(budgets.c.id), id_text(budgets.c.api_key_id))
+    query = sa.select(*ids_of, *(column for column in budgets.c if column.name not in ("id", "api_key_id")))
     query = query.where(*within(scope, budgets)).order_by(budgets.c.id)
     if ids is not None:
         query = query.where(budgets.c.id.in_(ids))
@@ -107,6 +108,7 @@ def _budget(row: Any) -> Budget:
         row.user_id,
         tuple(row.alerts),
         raised,
+        row.api_key_id,
     )
 
 
@@ -117,6 +119,7 @@ def _columns(budget: Budget, by: By) -> dict[str, Any]:
         "organization": budget.organization,
         "workspace": budget.workspace,
         "user_id": budget.user,
+        "api_key_id": budget.api_key,
         "per": str(budget.per),
         "period": str(budget.period),
         "limit_picousd": budget.limit,

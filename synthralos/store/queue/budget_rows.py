@@ -1,6 +1,7 @@
 """The rows of budgets: what was used of them, and what is held for calls; and the statements that write them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -17,6 +18,21 @@ Key = tuple[str, str, datetime]
 _KEY = {"budget_id": Id, "subject": sa.Text(), "since": UtcTime()}
 _USE = {**_KEY, "held": Money(), "maybe": Money(), "spent": Money(), "alerted": sa.Integer()}
 _HOLD = {**_KEY, "job_id": Id, "attempt_no": sa.Integer(), "amount": Money(), "fate": sa.Text()}
+
+
+@dataclass(slots=True)
+class Used:
+    """A locked row of what was used, in USD. `alerted`: the highest percentage that was told."""
+
+    held: Decimal
+    maybe: Decimal
+    spent: Decimal
+    alerted: int
+
+    @property
+    def gone(self) -> Decimal:
+        """What is not to be had back: spent, or perhaps so."""
+        return self.spent + self.maybe
 
 
 class Hold(NamedTuple):

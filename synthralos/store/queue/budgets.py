@@ -5,7 +5,6 @@ Who locks, locks jobs first, then attempts, then what is held for them, then wha
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,13 +13,13 @@ import sqlalchemy as sa
 
 from synthralos.domain.attempts import Billed
 from synthralos.domain.budgets import Budget
-from synthralos.domain.events import BudgetAlert, Event
 from synthralos.domain.writes import Refused, Start
 from synthralos.store.admin.budgets import read_budgets
-from synthralos.store.queue.appended import EVENTS, event_row
+from synthralos.store.queue.budget_alerts import Alerts
 from synthralos.store.queue.budget_rows import (
     Hold,
     Key,
+    Used,
     drop_holds,
     hold_row,
     holds_of,
@@ -34,7 +33,7 @@ from synthralos.store.queue.budget_rows import (
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.types import encode_money, id_text, utcnow, word
-from synthralos.store.tables import attempts, budget_holds, jobs, open_jobs
+from synthralos.store.tables import attempts, budget_holds, open_jobs
 
 OPEN, MAYBE = "open", "maybe"
 ZERO = Decimal(0)
@@ -49,27 +48,12 @@ class End(NamedTuple):
     cost: Decimal | None
 
 
-@dataclass(slots=True)
-class _Use:
-    """A locked row of what was used."""
-
-    held: Decimal
-    maybe: Decimal
-    spent: Decimal
-    alerted: int
-
-    @property
-    def gone(self) -> Decimal:
-        """What is not to be had back: spent, or perhaps so."""
-        return self.spent + self.maybe
-
-
 class Reservation(NamedTuple):
     """Which starts have room, by number; the others' refusals; and what is to be written for those that do start."""
 
     refused: dict[int, Refused]
     holds: dict[int, list[Hold]]
-    uses: dict[Key, _Use]
+    uses: dict[Key, Used]
 
 
 class HeldMoney:
@@ -81,7 +65,7 @@ class HeldMoney:
         self._lock = lock_uses(dialect)
         self._write = write_uses(dialect)
         self._drop, self._keep = drop_holds(dialect), keep_holds(dialect)
-        self._insert_events = EVENTS.insert(dialect)
+        self._alerts = Alerts(dialect)
 
     def reserve(self, connection: sa.Connection, starts: Sequence[tuple[int, Start]]) -> Reservation:
         """Look which of the starts have room, in their order; their jobs are locked. `hold` writes it down.
@@ -120,13 +104,16 @@ class HeldMoney:
             connection.execute(self._new_holds, {"rows": encode_rows(hold_row(hold) for hold in kept)})
             self._store(connection, reservation.uses)
 
-    def settle(self, connection: sa.Connection, ends: Iterable[End]) -> None:
-        """Calls have ended: what was held for them is spent, freed, or stays as perhaps spent."""
+    def settle(self, connection: sa.Connection, ends: Iterable[End]) -> list[int]:
+        """Calls have ended: what was held for them is spent, freed, or stays as perhaps spent.
+
+        Thresholds that were passed by it are told as events; their percentages.
+        """
         by_attempt = {(end.job_id, end.attempt_no): end for end in ends}
         found = holds_of(connection, sorted({job_id for job_id, _ in by_attempt}), lock=True)
         holds = [hold for hold in found if (hold.job_id, hold.attempt_no) in by_attempt]
         if not holds:
-            return
+            return []
         uses = self._locked(connection, {hold.key for hold in holds})
         holds = [hold for hold in holds if hold.key in uses]
         over: list[Hold] = []
@@ -137,22 +124,23 @@ class HeldMoney:
         for statement, changed in ((self._drop, over), (self._keep, unsure)):
             if changed:
                 connection.execute(statement, {"rows": encode_rows(hold_row(hold) for hold in changed)})
-        self._alert(connection, uses, holds)
+        told = self._alerts.tell(connection, uses, holds)
         self._store(connection, uses)
+        return told
 
     def lose(self, connection: sa.Connection, job_ids: Sequence[str]) -> None:
         """Calls of these jobs were written off: what is held for them is perhaps spent."""
         found = [hold for hold in holds_of(connection, job_ids) if hold.fate == OPEN]
         self.settle(connection, [End(hold.job_id, hold.attempt_no, Billed.MAYBE, None) for hold in found])
 
-    def _locked(self, connection: sa.Connection, keys: set[Key], *, create: bool = False) -> dict[Key, _Use]:
+    def _locked(self, connection: sa.Connection, keys: set[Key], *, create: bool = False) -> dict[Key, Used]:
         rows = {"rows": encode_rows(key_row(key) for key in sorted(keys))}
         if create and keys:
             connection.execute(self._new_uses, rows)
         found = connection.execute(self._lock, rows).all() if keys else []
-        return {(r.budget_id, r.subject, r.since): _Use(r.held, r.maybe, r.spent, r.alerted) for r in found}
+        return {(r.budget_id, r.subject, r.since): Used(r.held, r.maybe, r.spent, r.alerted) for r in found}
 
-    def _store(self, connection: sa.Connection, uses: Mapping[Key, _Use]) -> None:
+    def _store(self, connection: sa.Connection, uses: Mapping[Key, Used]) -> None:
         rows = [
             {
                 **key_row(key),
@@ -164,22 +152,6 @@ class HeldMoney:
             for key, use in sorted(uses.items(), key=lambda item: item[0])
         ]
         connection.execute(self._write, {"rows": encode_rows(rows)})
-
-    def _alert(self, connection: sa.Connection, uses: Mapping[Key, _Use], holds: Sequence[Hold]) -> None:
-        """Tell of thresholds that were passed, with the job by which they were."""
-        budgets = {b.id: b for b in read_budgets(connection, sorted({hold.key[0] for hold in holds}))}
-        now = connection.execute(sa.select(utcnow())).scalar_one()
-        rows = []
-        for hold in holds:
-            use, budget = uses[hold.key], budgets.get(hold.key[0])
-            percent = 0 if budget is None else _passed(budget, use, now)
-            if budget is not None and percent > use.alerted:
-                use.alerted = percent
-                rows.append((hold, _alert_event(budget, hold, use, percent, now)))
-        if rows:
-            owners = _organizations(connection, sorted({hold.job_id for hold, _ in rows}))
-            events = [event_row(h.job_id, owners[h.job_id], event) for h, event in rows if h.job_id in owners]
-            connection.execute(self._insert_events, {"rows": encode_rows(events)})
 
 
 class OrphanedHolds:
@@ -220,7 +192,7 @@ def _wanted(start: Start, budgets: Mapping[str, Budget], now: datetime) -> list[
 
 
 def _no_room(
-    amount: Decimal | None, keys: Sequence[Key], uses: Mapping[Key, _Use], budgets: Mapping[str, Budget], now: datetime
+    amount: Decimal | None, keys: Sequence[Key], uses: Mapping[Key, Used], budgets: Mapping[str, Budget], now: datetime
 ) -> Refused | None:
     """The first budget without room for that amount; of a cost that nobody knows none can be sure."""
     for key in keys:
@@ -237,7 +209,7 @@ def _no_room(
     return None
 
 
-def _settled(use: _Use, hold: Hold, end: End) -> Hold | None:
+def _settled(use: Used, hold: Hold, end: End) -> Hold | None:
     """Change what is used by the end of the call; what is still held for it."""
     if hold.fate == OPEN:
         use.held -= hold.amount
@@ -251,25 +223,3 @@ def _settled(use: _Use, hold: Hold, end: End) -> Hold | None:
     amount = hold.amount if end.cost is None else end.cost
     use.maybe += amount
     return hold._replace(amount=amount, fate=MAYBE)
-
-
-def _passed(budget: Budget, use: _Use, now: datetime) -> int:
-    limit = budget.limit_at(now)
-    return max((each for each in budget.alerts if use.gone * 100 >= limit * each), default=0)
-
-
-def _alert_event(budget: Budget, hold: Hold, use: _Use, percent: int, now: datetime) -> Event:
-    told = BudgetAlert(
-        budget=budget.name,
-        budget_id=budget.id,
-        subject=hold.key[1],
-        percent=percent,
-        limit_usd=format(budget.limit_at(now), "f"),
-        spent_usd=format(use.gone, "f"),
-    )
-    return Event.of(told, "budgets")
-
-
-def _organizations(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, str]:
-    query = sa.select(id_text(jobs.c.id), jobs.c.organization).where(jobs.c.id.in_(job_ids))
-    return {row.id: row.organization for row in connection.execute(query)}

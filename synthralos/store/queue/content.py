@@ -2,7 +2,8 @@
 
 A routing plan explains itself (every deployment that was excluded, and why), so it is the largest thing that routing
 writes; but jobs that are alike share it, and keep its key and their cursor in it. An attempt keeps the key of the
-catalog's entry, with the price and the residency, that it was called under, and of the grounds that it was called on.
+catalog's entry, with the price and the residency, that it was called under, of the grounds that it was called on, and
+of the name of the credential that it was called with.
 """
 
 import threading
@@ -83,11 +84,11 @@ class CatalogEntries:
 
     def __init__(self, database: Database) -> None:
         self._contents = Contents(database, catalog_entries, _entry)
-        self._keys: dict[tuple[str, Grounds | None], tuple[Deployment, str]] = {}
+        self._keys: dict[tuple[str, Grounds | None, str | None], tuple[Deployment, str]] = {}
 
     def key(self, start: Start) -> str:
         """The key of the call's entry."""
-        deployment, alike = start.deployment, (start.deployment.id, start.grounds)
+        deployment, alike = start.deployment, (start.deployment.id, start.grounds, start.credential)
         known = self._keys.get(alike)
         if known is None or known[0] is not deployment:
             if len(self._keys) >= _REMEMBERED:
@@ -113,6 +114,7 @@ def _entry(start: Start) -> dict[str, Any]:
         "residency": deployment.residency,
         "zero_retention": deployment.zero_retention,
         "grounds": None if grounds is None else encode_json(grounds.to_json()),
+        "credential": start.credential,
     }
     return {"key": blake2b(orjson.dumps(row), digest_size=8).hexdigest(), **row}
 

@@ -61,10 +61,19 @@ class Writes(Protocol):
 class Settlements:
     """Writes starts and settlements. Safe to repeat as they are."""
 
-    def __init__(self, database: Database, destinations: Sequence[str] = ()) -> None:
-        """`destinations`: the exporters that finished jobs are put on the backlog of."""
+    def __init__(
+        self,
+        database: Database,
+        destinations: Sequence[str] = (),
+        alerted: Callable[[Sequence[int]], None] = lambda _: None,
+    ) -> None:
+        """`destinations`: the exporters that finished jobs are put on the backlog of.
+
+        `alerted` is called with the percentages of budgets that were told of, once their events are durable.
+        """
         self._database = database
         self._destinations = destinations
+        self._alerted = alerted
         self._plans = StoredPlans(database)
         self._entries = CatalogEntries(database)
         self._writes: Writes = PostgresWrites(database) if database.dialect == "postgresql" else SqliteWrites(database)
@@ -143,7 +152,9 @@ class Settlements:
         with self._database.transaction() as connection:
             mine = [rows[no] for no, _ in charged]
             won = self._writes.settle_within(connection, mine, self._beside(charged, notices), last=last)
-            self._money.settle(connection, [_end(s) for no, s in charged if no in won and s.attempt is not None])
+            ended = [_end(s) for no, s in charged if no in won and s.attempt is not None]
+            told = self._money.settle(connection, ended)
+        self._alerted(told)
         return won
 
     def _beside(self, numbered: Sequence[tuple[int, Settlement]], notices: Sequence[Notice]) -> dict[str, list[Row]]:

@@ -33,6 +33,7 @@ _JOB_COLUMNS: Columns = {
     "constraints": sa.Text(),
     "metadata": sa.Text(),
     "deadline": UtcTime(),
+    "api_key_id": Id,
 }
 _OPENED: Columns = {
     "id": Id,
@@ -207,6 +208,8 @@ def _job_row(job: NewJob) -> dict[str, Any]:
         row["metadata"] = encode_json(job.metadata)
     if job.deadline is not None:
         row["deadline"] = encode_time(job.deadline)
+    if job.api_key_id is not None:
+        row["api_key_id"] = job.api_key_id
     if job.line_tokens is not None:
         row |= {"line": tenant.organization, "line_tokens": job.line_tokens}
     return row

@@ -32,7 +32,8 @@ _COLUMNS = (
     _text(open_jobs.c.failure).label("failure"), _text(open_jobs.c.verdict).label("verdict"),
     open_jobs.c.notified_at, open_jobs.c.deadline, jobs.c.organization,
     jobs.c.workspace, jobs.c.user_id, jobs.c.account_plan, jobs.c.trace_id, jobs.c.parent_span_id, jobs.c.model,
-    _text(jobs.c.request).label("request"), jobs.c.created_at, jobs.c.run_id, _text(jobs.c.metadata).label("metadata"),
+    _text(jobs.c.request).label("request"), jobs.c.created_at, jobs.c.run_id, id_text(jobs.c.api_key_id),
+    _text(jobs.c.metadata).label("metadata"),
     _text(sa.func.coalesce(open_jobs.c.constraints, jobs.c.constraints)).label("constraints"),
 )  # fmt: skip
 _NAMES = [column.name for column in _COLUMNS]
@@ -97,5 +98,6 @@ def _job(row: OpenRow, claim: Claim, plans: dict[str, RoutingPlan]) -> Job:
         queued_at=row["notified_at"],
         size=len(row["request"]),
         run_id=row["run_id"],
+        api_key_id=row["api_key_id"],
         metadata={} if row["metadata"] is None else orjson.loads(row["metadata"]),
     )

@@ -26,7 +26,8 @@ _EMPTY = sa.literal_column("''", sa.Text())
 _NULL = sa.cast(sa.null(), sa.Text)
 
 Part = Any
-"""A SELECT with the columns `at`, those of `SUMMED`, `stage`, `run_id`, `metadata`, those of `COUNTS` and `AMOUNTS`."""
+"""A SELECT with the columns `at`, those of `SUMMED`, `stage`, `run_id`, `api_key_id`, `metadata`, those of `COUNTS` and
+`AMOUNTS`."""
 
 
 def calls() -> Part:
@@ -55,6 +56,7 @@ def calls() -> Part:
             "basis": basis,
             "stage": word(Stage.EXECUTE),
             "run_id": j.run_id,
+            "api_key_id": sa.cast(j.api_key_id, sa.Text),
             "metadata": sa.type_coerce(j.metadata, sa.Text()),
         },
         counts,
@@ -74,6 +76,7 @@ def reused() -> Part:
                 "basis": word(Basis.EXACT),
                 "stage": word(Stage.GUARD),
                 "run_id": j.run_id,
+                "api_key_id": sa.cast(j.api_key_id, sa.Text),
                 "metadata": sa.type_coerce(j.metadata, sa.Text()),
             },
             {"reused": _ONE},
@@ -109,7 +112,7 @@ def _tenant(job: Any) -> dict[str, Any]:
 
 def _part(said: dict[str, Any], counted: dict[str, Any]) -> Part:
     named = {name: said.get(name, _EMPTY) for name in ("at", *SUMMED, "stage")}
-    of_jobs = {name: said.get(name, _NULL) for name in ("run_id", "metadata")}
+    of_jobs = {name: said.get(name, _NULL) for name in ("run_id", "api_key_id", "metadata")}
     counts = {name: counted.get(name, _NONE) for name in COUNTS}
     amounts = {name: counted.get(name, _NO_MONEY) for name in AMOUNTS}
     columns = {**named, **of_jobs, **counts, **amounts}

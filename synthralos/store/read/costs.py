@@ -30,6 +30,7 @@ _COLUMNS = {
     Dimension.PROVIDER: "provider",
     Dimension.STAGE: "stage",
     Dimension.RUN: "run_id",
+    Dimension.API_KEY: "api_key_id",
     Dimension.KIND: "kind",
     Dimension.BASIS: "basis",
 }
@@ -91,7 +92,8 @@ class Costs:
         if group.dimension is Dimension.TAG:
             return sa.func.coalesce(self._member(rows.c.metadata, group.tag or ""), "")
         column = rows.c[_COLUMNS[group.dimension]]
-        return sa.func.coalesce(column, "") if group.dimension in (Dimension.USER, Dimension.RUN) else column
+        may_miss = group.dimension in (Dimension.USER, Dimension.RUN, Dimension.API_KEY)
+        return sa.func.coalesce(column, "") if may_miss else column
 
     def _truncated(self, at: Any, unit: str, length: int, rest: str) -> sa.ColumnElement[datetime]:
         if self._dialect == "postgresql":

@@ -52,7 +52,7 @@ def spending_columns() -> "tuple[sa.Label[Any], sa.Label[Any], sa.Label[Any]]":
 
 _SUMMARY = (
     id_text(job.id), job.organization, job.workspace, job.user_id, job.lane, job.state, job.stage,
-    job.trace_id, job.parent_span_id, job.run_id, job.model, job.metadata, job.attempts,
+    job.trace_id, job.parent_span_id, job.run_id, id_text(job.api_key_id), job.model, job.metadata, job.attempts,
     job.failure, job.created_at, job.run_at, job.deadline, job.finished_at,
     *spending_columns(),
 )  # fmt: skip
@@ -74,6 +74,7 @@ class Filters:
     user: str | None = None
     run_id: str | None = None
     trace_id: str | None = None
+    api_key_id: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     before: str | None = None
@@ -275,6 +276,7 @@ def _conditions(filters: Filters, table: sa.FromClause = all_jobs) -> list[sa.Co
         "workspace": filters.workspace,
         "user_id": filters.user,
         "run_id": filters.run_id,
+        "api_key_id": filters.api_key_id,
     }
     conditions: list[sa.ColumnElement[bool]] = [
         table.c[name] == value for name, value in equal.items() if value is not None

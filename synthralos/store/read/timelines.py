@@ -59,7 +59,9 @@ class Timelines:
         with self._database.snapshot() as connection:
             for row in connection.execute(query):
                 failure = None if row.failure is None else Failure.from_json(row.failure)
-                past = PastAttempt(row.attempt_no, row.deployment, Outcome(row.outcome), failure, row.started_at)
+                past = PastAttempt(
+                    row.attempt_no, row.deployment, Outcome(row.outcome), failure, row.started_at, row.credential
+                )
                 histories[row.job_id].append(past)
         return histories
 

@@ -30,8 +30,8 @@ _SPENT = (
 )
 _COLUMNS = (
     id_text(job.id), job.organization, job.workspace, job.user_id, job.lane, job.state, job.stage, job.trace_id,
-    job.run_id, job.model, job.metadata, job.attempts, job.failure, job.created_at, job.run_at, job.deadline,
-    job.finished_at, job.request, job.constraints, job.verdict, job.result, job.plan_cursor,
+    job.run_id, id_text(job.api_key_id), job.model, job.metadata, job.attempts, job.failure, job.created_at,
+    job.run_at, job.deadline, job.finished_at, job.request, job.constraints, job.verdict, job.result, job.plan_cursor,
     routing_plans.c.body.label("plan_body"), _SPENT.c.cost, _SPENT.c.cost_unknown, _SPENT.c.maybe_billed,
 )  # fmt: skip
 _NAMES = [column.name for column in _COLUMNS]

@@ -24,6 +24,7 @@ budgets = sa.Table(
     text("raised_reason", null=True),
     sa.Column("changed_at", UtcTime, nullable=False),
     text("changed_by"),
+    sa.Column("api_key_id", Id),
     sa.Index("budgets_by_organization", "organization", "id"),
 )
 

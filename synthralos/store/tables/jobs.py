@@ -27,13 +27,16 @@ jobs = sa.Table(
     sa.Column("metadata", JsonText),
     sa.Column("deadline", UtcTime),
     sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("api_key_id", Id),
     sa.Index("jobs_by_workspace", "organization", "workspace", "id"),
     sa.Index("jobs_by_organization", "organization", "id"),
     sa.Index("jobs_by_user", "user_id", "id", **where("user_id IS NOT NULL")),
     sa.Index("jobs_by_trace", "trace_id", "id", **where("trace_id IS NOT NULL")),
     sa.Index("jobs_by_run", "run_id", "id", **where("run_id IS NOT NULL")),
+    sa.Index("jobs_by_api_key", "api_key_id", "id", **where("api_key_id IS NOT NULL")),
 )
-"""`trace_id` is NULL where it is the job's own, derived from its id."""
+"""`trace_id` is NULL where it is the job's own, derived from its id. `api_key_id` is the key that submitted the job;
+NULL where a schedule did, and for jobs from before it was kept."""
 
 open_jobs = sa.Table(
     "open_jobs",

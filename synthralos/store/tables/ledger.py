@@ -19,9 +19,10 @@ catalog_entries = sa.Table(
     sa.Column("zero_retention", sa.Boolean),
     sa.Column("grounds", JsonText),
     sa.Column("created_at", UtcTime, nullable=False),
+    text("credential", null=True),
 )
 """Deployments as the catalog described and priced them when they were called, and the grounds of the calls, named by
-their content. Without grounds: the call was made before they were kept."""
+their content. Without grounds: the call was made before they were kept. `credential` names the key of the calls."""
 
 attempts = sa.Table(
     "attempts",

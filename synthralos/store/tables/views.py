@@ -56,6 +56,7 @@ all_jobs = _view(
     deadline=UtcTime,
     finished_at=UtcTime,
     analyzed_at=UtcTime,
+    api_key_id=Id,
 )
 
 all_attempts = _view(
@@ -81,6 +82,7 @@ all_attempts = _view(
     seconds=sa.Float,
     started_at=UtcTime,
     ended_at=UtcTime,
+    credential=sa.Text,
 )
 
 model_cost_logs = _view(

@@ -1,0 +1,280 @@
+"""Provider keys on real workers: a dead one is passed over, a replaced one is used, and none is ever written."""
+
+import io
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import sqlalchemy as sa
+
+from pipelines.providers.table import check_deployment
+from synthralos.core import Core
+from synthralos.domain.breakers import BreakerState, credential_breaker
+from synthralos.domain.jobs import Constraints, NewJob
+from synthralos.domain.permissions import Role
+from synthralos.domain.scope import EVERYTHING
+from synthralos.domain.states import State
+from synthralos.live_config import KeptConfig
+from synthralos.logs import FRANK
+from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.admin.configuration import Configuration
+from synthralos.telemetry.logs import set_up_logging
+from synthralos_client import Client
+from tests.fakes.commands import in_process
+from tests.fakes.jobs import new_job
+from tests.fakes.scripted_server import DROPPED, Answer, Asked, ScriptedServer, scripted_server
+from tests.fakes.stores import Store
+from tests.integration.api_place import api_over
+from tests.integration.worker_place import WorkerPlace, worker_place
+
+DEAD, GOOD, FRESH = "canary-dead-71ab", "canary-good-82bc", "canary-fresh-93cd"
+CANARIES = (DEAD, GOOD, FRESH)
+FIRST, JOBS = "fake/first@us", 6
+CATALOG = """
+[providers.fake]
+adapter = "openai"
+base_url = "{url}/v1"
+credential = "fake"
+[[deployment]]
+id = "fake/first@us"
+context_window = 100000
+max_output = 1000
+price = {{ input = "1", output = "2", as_of = "2026-01-01" }}
+[[deployment]]
+id = "fake/slow@us"
+context_window = 100000
+max_output = 1000
+timeout = 0.2
+price = {{ input = "3", output = "4", as_of = "2026-01-01" }}
+"""
+
+
+@pytest.fixture
+def place(store: Store) -> Iterator[WorkerPlace]:
+    with worker_place(store) as place:
+        yield place
+
+
+class Provider:
+    """Takes some keys and refuses the others, repeating them as providers do."""
+
+    def __init__(self, server: ScriptedServer) -> None:
+        self.server, self.taken, self.status = server, {GOOD}, 401
+        self.goes_on = threading.Event()
+        server.script = self.said
+
+    def said(self, asked: Asked) -> Answer:
+        key = asked.headers["authorization"].removeprefix("Bearer ")
+        if key not in self.taken:
+            return Answer(self.status, {"error": {"message": f"Incorrect API key {key}", "code": "invalid_api_key"}})
+        if asked.json()["model"] == "slow":
+            self.goes_on.wait(60)
+        prompt = asked.json()["messages"][-1]["content"]
+        if prompt == "fail":
+            return Answer(400, {"error": {"message": f"no good: {key}"}})
+        if prompt == "drop":
+            return DROPPED
+        message = {"role": "assistant", "content": "Paris"}
+        usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+        return Answer(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
+
+    def sent(self) -> Counter[str]:
+        return Counter(asked.headers["authorization"].removeprefix("Bearer ") for asked in self.server.asked)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with scripted_server() as server:
+        provider = Provider(server)
+        yield provider
+        provider.goes_on.set()
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "fake").write_text(DEAD)
+    (tmp_path / "secrets" / "fake.2").write_text(GOOD)
+    return tmp_path / "secrets"
+
+
+def kept_core(place: WorkerPlace, provider: Provider, secrets: Path) -> Core:
+    """A core whose configuration is read from the catalog and the secrets."""
+    catalog = secrets.parent / "catalog.toml"
+    catalog.write_text(CATALOG.format(url=provider.server.url))
+    core = place.core(catalog_file=catalog, secrets_dir=secrets)
+    live = KeptConfig(core.settings, {}, Configuration(place.store.database), check_deployment, 0.05)
+    place.at_end(live.close)
+    return replace(core, live=live)
+
+
+def short(prompt: str = "Hi", **more: Any) -> NewJob:
+    return new_job(prompt, **{"model": "fake/first", **more})
+
+
+def test_a_job_goes_on_with_the_next_key_at_once_and_the_dead_one_is_taken_out(
+    place: WorkerPlace, provider: Provider, secrets: Path
+) -> None:
+    place.start(kept_core(place, provider, secrets))
+    jobs = [short(constraints=Constraints(max_attempts=1)) for _ in range(JOBS)]
+    job_ids = place.submit(*jobs)
+    assert set(place.finished(*job_ids)) == {State.SUCCEEDED}
+    attempts = [row for job_id in job_ids for row in place.store.attempts(job_id)]
+    by_key = Counter((row["credential"], row["outcome"]) for row in attempts)
+    assert by_key["fake.2", "succeeded"] == JOBS
+    assert by_key["fake", "failed"] == provider.sent()[DEAD] >= 1
+    assert {row["billed"] for row in attempts if row["credential"] == "fake"} == {"no"}
+    breakers = BreakerStore(place.store.database)
+    place.heard.until(lambda: breakers.get(credential_breaker("fake")) is not None)
+    assert breakers.get(FIRST) is None
+    dead = provider.sent()[DEAD]
+    assert place.run(short())["state"] == State.SUCCEEDED
+    assert provider.sent()[DEAD] == dead
+
+
+def test_a_replaced_key_is_used_without_a_restart_and_its_breaker_closes(
+    place: WorkerPlace, provider: Provider, secrets: Path
+) -> None:
+    (secrets / "fake.2").unlink()
+    core = kept_core(place, provider, secrets)
+    breakers = BreakerStore(place.store.database)
+    breakers.broken(credential_breaker("fake"), "401", "worker")
+    place.start(core)
+    [job_id] = place.submit(short())
+    place.reaches(job_id, State.PARKED)
+    (secrets / "next").write_text(FRESH)
+    provider.taken = {FRESH}
+    (secrets / "next").replace(secrets / "fake")
+
+    def closed() -> bool:
+        found = breakers.get(credential_breaker("fake"))
+        return found is not None and found.state is BreakerState.CLOSED
+
+    place.heard.until(closed)
+
+    def done() -> bool:
+        if place.store.state(job_id) == State.PARKED:
+            place.wake(job_id)
+        return place.store.state(job_id) == State.SUCCEEDED
+
+    place.heard.until(done)
+    assert provider.sent() == {FRESH: 1}
+    assert breakers.changes(credential_breaker("fake"), 1)[0].reason == "the key was replaced"
+
+
+def test_a_job_whose_every_key_is_refused_fails_and_says_why(
+    place: WorkerPlace, provider: Provider, secrets: Path
+) -> None:
+    provider.taken = set()
+    place.start(kept_core(place, provider, secrets))
+    job = place.run(short())
+    assert (job["state"], job["failure"]["class"]) == (State.FAILED, "credential")
+    assert sorted(row["credential"] for row in place.store.attempts(job["id"])) == ["fake", "fake.2"]
+
+
+def test_a_file_that_becomes_wrong_leaves_the_last_keys_in_force(
+    place: WorkerPlace, provider: Provider, secrets: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    live = kept_core(place, provider, secrets).live
+    (secrets / "fake.2").write_text(f"{GOOD} \n {FRESH}")
+    live.read()
+    key = live.current.credentials.key("fake.2")
+    assert key is not None
+    assert key.value.get_secret_value() == GOOD
+    assert "fake.2" in caplog.text
+    assert not any(canary in caplog.text for canary in CANARIES)
+    (secrets / "fake.2").write_text(FRESH)
+    live.read()
+    key = live.current.credentials.key("fake.2")
+    assert key is not None
+    assert key.value.get_secret_value() == FRESH
+
+
+def test_no_key_is_ever_written_or_told(
+    place: WorkerPlace,
+    provider: Provider,
+    secrets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stderr", written)
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    core = kept_core(place, provider, secrets)
+    set_up_logging("worker", "DEBUG", "json", frank=FRANK)
+    core.live.read()
+    worker = place.start(core)
+    once, stream = Constraints(max_attempts=1), Constraints(stream=True, max_attempts=1)
+    outcomes = [short(prompt, constraints=once) for prompt in ("Hi", "fail", "drop")] + [
+        short("Hi", constraints=stream)
+    ]
+    slow = short(model="fake/slow", constraints=once)
+    ends = place.finished(*place.submit(*outcomes, slow, *(short() for _ in range(3))))
+    provider.taken, provider.status = set(), 403
+    place.finished(*place.submit(short(), short(constraints=stream)))
+    (secrets / "fake").write_text(f"{FRESH}\n")
+    core.live.read()
+    logging.getLogger("test").error("a key by mistake: %s %s", GOOD, FRESH)
+    with api_over(core) as api:
+        root = api.client(Role.OPERATOR, EVERYTHING)
+        paths = ["credentials", "breakers", "breaker-changes", "deployments", "jobs", "observability/traces", "audit"]
+        told = [root.get(f"/api/v1/{path}") for path in paths]
+        told.append(httpx.get(f"{api.url}/metrics"))
+        told += [root.get(f"/api/v1/jobs/{row['id']}/evidence") for row in told[4].json()["jobs"]]
+        assert {answer.status_code for answer in told} <= {200, 401, 403}
+        states = {each["name"]: each["state"] for each in told[0].json()["credentials"]}
+        assert states == {"fake": "refused", "fake.2": "alive"}
+        assert api.client(Role.OPERATOR).get("/api/v1/credentials").status_code == 403
+        with Client(api.url, api.key(Role.OPERATOR, EVERYTHING)) as client:
+            assert {each["name"] for each in client.healing.credentials()} == {"fake", "fake.2"}
+    environ = {
+        "CATALOG_FILE": str(core.settings.catalog_file),
+        "SECRETS_DIR": str(secrets),
+        "DATABASE_URL": core.settings.database_url,
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    command = in_process(monkeypatch, capsys)
+    commands = [command(*words) for words in (["doctor"], ["credentials", "list"], ["models"], ["breakers", "list"])]
+    assert "refused" in commands[1].out
+    place.stop(worker)
+    for handler in logging.getLogger().handlers[:]:
+        if handler not in handlers:
+            logging.getLogger().removeHandler(handler)
+    logging.getLogger().setLevel(level)
+    everything = "".join(
+        (
+            written.getvalue(),
+            *(answer.text for answer in told),
+            *(f"{each.out}{each.err}" for each in commands),
+            core.metrics.render()[0].decode(),
+            repr(core.live.current),
+            repr(core.live.current.credentials.keys),
+            repr(core.settings),
+            repr(vars(core.live.current.credentials)),
+            *_dumped(place.store),
+        )
+    )
+    assert "a key by mistake" in everything
+    assert "fake.2" in everything
+    assert {State.SUCCEEDED, State.FAILED} <= {State(state) for state in ends}
+    assert set(provider.sent()) == {DEAD, GOOD}
+    assert [canary for canary in CANARIES if canary in everything] == []
+    assert [canary[-6:] for canary in CANARIES if canary[-6:] in everything] == []
+
+
+def _dumped(store: Store) -> Iterator[str]:
+    """Every row of every table."""
+    with store.database.snapshot() as connection:
+        names = sa.inspect(connection).get_table_names()
+        assert {"attempts", "event_logs", "breaker_changes", "catalog_entries"} <= set(names)
+        for name in names:
+            rows = connection.execute(sa.text(f'SELECT * FROM "{name}"')).all()
+            yield orjson.dumps([[str(value) for value in row] for row in rows]).decode()
