@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from synthralos_client import configuring
 from synthralos_client.config import Config
 from synthralos_client.models import Json
+from synthralos_client.paging import async_pages, pages
 from synthralos_client.sending import Operation
 
 if TYPE_CHECKING:
@@ -52,25 +53,23 @@ class Healing:
 
     def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> Iterator[Json]:
         """When breakers opened, were probed and closed, and why; newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            params = {"name": name, "limit": page_size, "cursor": cursor}
-            page = self._run(configuring.read(self._config, ("breaker-changes",), params))
-            yield from page["changes"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(
+            lambda cursor: self._run(
+                configuring.read(
+                    self._config, ("breaker-changes",), {"name": name, "limit": page_size, "cursor": cursor}
+                )
+            ),
+            "changes",
+        )
 
     def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> Iterator[Json]:
         """Jobs that failed for good, newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            params = {**filters, "limit": page_size, "cursor": cursor}
-            page = self._run(configuring.read(self._config, ("dead-letters",), params))
-            yield from page["jobs"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(
+            lambda cursor: self._run(
+                configuring.read(self._config, ("dead-letters",), {**filters, "limit": page_size, "cursor": cursor})
+            ),
+            "jobs",
+        )
 
     def dead_letter_causes(self, **filters: Unpack[DeadLetterFilter]) -> list[Json]:
         """What the newest 50,000 dead letters failed of, the most frequent cause first."""
@@ -140,29 +139,25 @@ class AsyncHealing:
         """See `Healing.reset_breaker`."""
         return await self._run(configuring.post(self._config, ("breakers", name, "reset"), {"reason": reason}))
 
-    async def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> AsyncIterator[Json]:
+    def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> AsyncIterator[Json]:
         """See `Healing.breaker_changes`."""
-        cursor: str | None = None
-        while True:
-            params = {"name": name, "limit": page_size, "cursor": cursor}
-            page = await self._run(configuring.read(self._config, ("breaker-changes",), params))
-            for change in page["changes"]:
-                yield change
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(
+            lambda cursor: self._run(
+                configuring.read(
+                    self._config, ("breaker-changes",), {"name": name, "limit": page_size, "cursor": cursor}
+                )
+            ),
+            "changes",
+        )
 
-    async def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
+    def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
         """See `Healing.dead_letters`."""
-        cursor: str | None = None
-        while True:
-            params = {**filters, "limit": page_size, "cursor": cursor}
-            page = await self._run(configuring.read(self._config, ("dead-letters",), params))
-            for job in page["jobs"]:
-                yield job
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(
+            lambda cursor: self._run(
+                configuring.read(self._config, ("dead-letters",), {**filters, "limit": page_size, "cursor": cursor})
+            ),
+            "jobs",
+        )
 
     async def dead_letter_causes(self, **filters: Unpack[DeadLetterFilter]) -> list[Json]:
         """See `Healing.dead_letter_causes`."""
