@@ -25,6 +25,7 @@ from synthralos.store.tables.logs import event_logs, export_backlog, prompt_simi
 from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
+from synthralos.store.tables.waits import waits
 
 __all__ = [
     "CARRIED",
@@ -71,4 +72,5 @@ __all__ = [
     "routing_plans",
     "schedules",
     "stream_chunks",
+    "waits",
 ]
