@@ -11,6 +11,7 @@ from api.http.paths import JOBS_PATH
 from api.v1.aliases import AliasIn
 from api.v1.budgets import BudgetIn, RaiseIn
 from api.v1.configuration_views import FlagIn, LimitsIn
+from api.v1.dead_letter_files import ExportedLine
 from api.v1.dead_letter_views import OperationIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
@@ -30,7 +31,7 @@ _TAKEN = (
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
     BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn,
 )  # fmt: skip
-_ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView)
+_ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView, ExportedLine)
 
 _SUBMISSION = (
     "Accept one job (an object) or up to 1,000 (an array): all of them or none. Answers when they are durable; "

@@ -46,6 +46,7 @@ from synthralos.store.admin.schedules import Schedules
 from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.firings import Firings
+from synthralos.store.queue.imports import Imports
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
 from synthralos.store.queue.waits import Waits
@@ -108,6 +109,7 @@ class Room:
         self.budgets = BudgetStore(core.database)
         self.costs = Costs(core.database)
         self.dead_letters = DeadLetters(core.database)
+        self.imports = Imports(core.database)
         self.runs = Runs(core.database)
         self.evidence = Evidence(core.database)
         self._checks = CatalogChecks(core.catalog)

@@ -103,6 +103,12 @@ def takes(model: type[BaseModel], *, required: bool, keyed: bool = False) -> dic
     return {**body, "parameters": [idempotency_key()]} if keyed else body
 
 
+def takes_lines(model: str) -> dict[str, Any]:
+    """The description of a body of one JSON object a line, each being that model."""
+    line = {"schema": {"type": "string"}, "itemSchema": {"$ref": REF.format(model=model)}}
+    return {"requestBody": {"required": True, "content": {"application/x-ndjson": line}}}
+
+
 def idempotency_key() -> dict[str, Any]:
     """The description of the header."""
     said = "the same key with the same body gets the same answer"

@@ -60,7 +60,7 @@ class AsyncClient:
     ) -> None:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
-        self.healing = AsyncHealing(self._config, self._run)
+        self.healing = AsyncHealing(self._config, self._run, self._stream)
         self.configuration = AsyncConfiguration(self._config, self._run, self._stream)
         self.spending = AsyncSpending(self._config, self._run)
         self.schedules = AsyncSchedules(self._config, self._run)

@@ -68,7 +68,7 @@ class Client:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._verify = verify
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
-        self.healing = Healing(self._config, self._run)
+        self.healing = Healing(self._config, self._run, self._stream)
         self.configuration = Configuration(self._config, self._run, self._stream)
         self.spending = Spending(self._config, self._run)
         self.schedules = Schedules(self._config, self._run)

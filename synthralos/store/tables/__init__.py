@@ -19,6 +19,7 @@ from synthralos.store.tables.configuration import (
     policy_versions,
 )
 from synthralos.store.tables.costs import COUNTS, cost_adjustments, cost_periods, cost_sums
+from synthralos.store.tables.imports import imported_jobs
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
@@ -54,6 +55,7 @@ __all__ = [
     "feature_flags",
     "firings",
     "idempotency_keys",
+    "imported_jobs",
     "jobs",
     "leaders",
     "metadata",
