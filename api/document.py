@@ -6,11 +6,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from api.http.openapi import REF, problem
+from api.http.openapi import REF, header, idempotency_key, problem
 from api.http.paths import JOBS_PATH
 from api.v1.aliases import AliasIn
 from api.v1.budgets import BudgetIn, RaiseIn
 from api.v1.configuration_views import FlagIn, LimitsIn
+from api.v1.dead_letter_files import ExportedLine
 from api.v1.dead_letter_views import OperationIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
@@ -19,6 +20,7 @@ from api.v1.runs import RecoverIn
 from api.v1.schedule_views import BackfillIn, PauseIn
 from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
 from api.v1.views import ProblemDocument, Receipt, Receipts
+from api.v1.wait_views import AnswerIn, RunWaitIn
 from pipelines.intake.schedules import ScheduleIn
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
 from synthralos.config.catalog import DeploymentEntry
@@ -27,9 +29,9 @@ _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
-    BudgetIn, RaiseIn, AliasIn, ExplainIn,
+    BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn,
 )  # fmt: skip
-_ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView)
+_ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView, ExportedLine)
 
 _SUBMISSION = (
     "Accept one job (an object) or up to 1,000 (an array): all of them or none. Answers when they are durable; "
@@ -85,8 +87,8 @@ def _submission() -> dict[str, Any]:
         "description": _SUBMISSION,
         "operationId": "submit_jobs",
         "parameters": [
-            _header("Idempotency-Key", "the same key with the same body gets the same answer", r"^[\x20-\x7e]{1,255}$"),
-            _header("traceparent", "W3C trace context: the jobs join that trace; an invalid one is ignored", None),
+            idempotency_key(),
+            header("traceparent", "W3C trace context: the jobs join that trace; an invalid one is ignored"),
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": [one, many]}}}},
         "responses": {
@@ -94,8 +96,3 @@ def _submission() -> dict[str, Any]:
             **{str(status): problem(status) for status in (400, 401, 403, 408, 413, 415, 422, 429, 500, 503)},
         },
     }
-
-
-def _header(name: str, description: str, pattern: str | None) -> dict[str, Any]:
-    schema = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
-    return {"name": name, "in": "header", "description": description, "schema": schema}

@@ -26,6 +26,7 @@ from pipelines.flow.explaining import Explainer
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.route.stage import build_route_stage
 from synthralos.bus.protocol import POLL_SECONDS, Topic
+from synthralos.control.answering import Answering
 from synthralos.control.crowding import Crowding
 from synthralos.control.operator import Operator
 from synthralos.core import Core
@@ -45,8 +46,10 @@ from synthralos.store.admin.schedules import Schedules
 from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.firings import Firings
+from synthralos.store.queue.imports import Imports
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
+from synthralos.store.queue.waits import Waits
 from synthralos.store.read.costs import Costs
 from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.read.evidence import Evidence
@@ -106,6 +109,7 @@ class Room:
         self.budgets = BudgetStore(core.database)
         self.costs = Costs(core.database)
         self.dead_letters = DeadLetters(core.database)
+        self.imports = Imports(core.database)
         self.runs = Runs(core.database)
         self.evidence = Evidence(core.database)
         self._checks = CatalogChecks(core.catalog)
@@ -136,6 +140,8 @@ class Room:
         self._crowding = Crowding(core.bus)
         arrivals = Arrivals(self.submissions, self.announcer, self._crowding, self.counts)
         self.operator = Operator(Operations(core.database), core.doorbell, core.bus, self.counts.ended)
+        self.wait_points = Waits(core.database)
+        self.answering = Answering(self.wait_points, core.doorbell, core.bus, self.counts.ended)
         core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)
         self._acceptance = Acceptance(core, arrivals)
 

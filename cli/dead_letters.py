@@ -2,14 +2,17 @@
 
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from cli import job_views as views
+from cli.exits import Exit
 from cli.job_files import given
 from cli.jobs import client_of
+from cli.line_files import read_lines, write_lines
 from cli.options import Json, output
 from cli.output import Output, local
 from cli.tables import Column, Listing
@@ -139,6 +142,51 @@ def reroute(
             "reroute", filters, changes=changes, per_second=per_second, reason=reason
         )
     _show(output(context, as_json), made)
+
+
+@app.command("export")
+def export_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to, as JSON lines; - is standard output.")],
+    failure_class: Class = None,
+    model: Model = None,
+    workspace: Workspace = None,
+    user: User = None,
+    run_id: RunId = None,
+    failed_after: After = None,
+    failed_before: Before = None,
+) -> None:
+    """Export dead letters with what was asked, a JSON object a line; without a condition all that the key may see.
+
+    Example: `synthralos dead-letters export letters.jsonl --class overloaded`
+    """
+    filters = _filter(failure_class, model, workspace, user, run_id, failed_after, failed_before)
+    with client_of(context) as client:
+        count = write_lines(file, client.healing.export_dead_letters(**filters))
+    typer.echo(f"{count} dead letters", err=True)
+
+
+@app.command("import")
+def import_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What was exported; - is standard input.")],
+    as_json: Json = False,
+) -> None:
+    """Make new jobs of exported dead letters, here or elsewhere. What was imported before does nothing.
+
+    Example: `synthralos dead-letters import letters.jsonl`
+    """
+    counts = {"imported": 0, "repeated": 0, "invalid": 0}
+    with client_of(context) as client:
+        for number, line in enumerate(client.healing.import_dead_letters(read_lines(file)), 1):
+            counts[line["outcome"]] += 1
+            for error in line["errors"]:
+                told = f"line {number}: {error['field']} {error['problem']}: {error['remedy']}"
+                typer.echo(f"synthralos: {printable(told)}", err=True)
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    output(context, as_json).show(counts, lambda: Text(told))
+    if counts["invalid"]:
+        raise typer.Exit(Exit.REFUSED)
 
 
 @app.command()

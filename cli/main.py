@@ -34,6 +34,7 @@ from cli import (
     schedules,
     status,
     up,
+    waits,
 )  # fmt: skip
 from cli.exits import epilog
 from cli.options import Json
@@ -66,6 +67,7 @@ app.add_typer(credentials.app, name="credentials")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")
+app.add_typer(waits.app, name="waits")
 app.add_typer(policies.app, name="policies")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(ledger.app, name="ledger")

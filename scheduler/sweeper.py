@@ -7,6 +7,7 @@ the work is not done twice. Cron schedules get a file of their own beside this o
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from scheduler.entrance import Entrance, Weight
 from synthralos.broker.protocol import Doorbell
@@ -21,6 +22,8 @@ from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import is_contention, is_transient
 from synthralos.telemetry import families
 from synthralos.telemetry.metrics import Metrics
+
+Moved = TypeVar("Moved")
 
 BATCH = 1000
 """Jobs that one transaction moves."""
@@ -111,7 +114,8 @@ class Sweeper:
             now = self._clock()
             self._silence.see(now)
             due = self._due()
-            for step in (self._wake, self._expire) * (due <= 0) + (self._call, self._free, self._ring_again):
+            always = (self._time_out, self._call, self._free, self._ring_again)
+            for step in (self._wake, self._expire) * (due <= 0) + always:
                 self._attempt(step, now, errors)
             pause = self._due() if due <= 0 else due
         except Exception:
@@ -140,7 +144,13 @@ class Sweeper:
     def _wake(self, now: datetime) -> None:
         for woken in self._batches(self._sweeps.wake_due):
             self._moved.labels("woken").inc(len(woken))
-            self._ring(woken)
+            self._count_ends(State.DENIED, woken)
+            self._tell_and_ring(woken)
+
+    def _time_out(self, now: datetime) -> None:
+        """Let the defaults of waits hold that no job is parked for: those who ask for their answer are told."""
+        for answered in self._batches(self._sweeps.time_out_waits):
+            self._bus.publish(Topic.CHANGED, answered)
 
     def _call(self, now: datetime) -> None:
         """Let bulk jobs in whose turn it is."""
@@ -211,7 +221,7 @@ class Sweeper:
         self._bus.publish(Topic.FINISHED, [step.id for step in items if step.stage is Stage.ANALYZE])
         self._ring(items)
 
-    def _batches(self, sweep: Callable[[int], list[WorkItem]]) -> Iterator[list[WorkItem]]:
+    def _batches(self, sweep: Callable[[int], list[Moved]]) -> Iterator[list[Moved]]:
         """Batch after batch, within bounds: what is left has its turn in the next round, which then comes at once."""
         for _ in range(BATCHES_A_ROUND):
             moved = sweep(BATCH)

@@ -96,7 +96,26 @@ def line_stream(*models: str) -> dict[str, Any]:
     return {"responses": responses, "response_model": None}
 
 
-def takes(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
-    """The description of a JSON body."""
+def takes(model: type[BaseModel], *, required: bool, keyed: bool = False) -> dict[str, Any]:
+    """The description of a JSON body. `keyed`: an Idempotency-Key is heeded."""
     schema = {"$ref": REF.format(model=model.__name__)}
-    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+    body = {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+    return {**body, "parameters": [idempotency_key()]} if keyed else body
+
+
+def takes_lines(model: str) -> dict[str, Any]:
+    """The description of a body of one JSON object a line, each being that model."""
+    line = {"schema": {"type": "string"}, "itemSchema": {"$ref": REF.format(model=model)}}
+    return {"requestBody": {"required": True, "content": {"application/x-ndjson": line}}}
+
+
+def idempotency_key() -> dict[str, Any]:
+    """The description of the header."""
+    said = "the same key with the same body gets the same answer"
+    return header("Idempotency-Key", said, r"^[\x20-\x7e]{1,255}$")
+
+
+def header(name: str, description: str, pattern: str | None = None) -> dict[str, Any]:
+    """The description of a header of requests."""
+    schema = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
+    return {"name": name, "in": "header", "description": description, "schema": schema}

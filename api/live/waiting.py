@@ -30,6 +30,10 @@ Found = TypeVar("Found")
 _MOST_AT_ONCE = 1_000
 
 
+_UNSEEN: JobState = ("", "", None)
+"""The state of what is no job: whatever is said of it wakes those who watch it."""
+
+
 @dataclass(eq=False, slots=True)
 class _Waiter:
     """Somebody who waits. `seen`: wake on any state but this one; None: wake when the job is over.
@@ -104,6 +108,15 @@ class Waiters(Generic[Found]):
             yield lambda seconds: self._until(waiter, seconds)
         finally:
             self._forget(job_id, waiter)
+
+    @contextlib.contextmanager
+    def watching(self, what: str) -> Iterator[Callable[[float], Awaitable[Found | None]]]:
+        """Listen for whatever the bus says of that id, before looking; gives what waits for so many seconds."""
+        waiter = self._register(what, _UNSEEN)
+        try:
+            yield lambda seconds: self._until(waiter, seconds)
+        finally:
+            self._forget(what, waiter)
 
     async def moved(self, job_id: str, seen: JobState, seconds: float) -> None:
         """Return when the bus speaks of the job or its state is not `seen` any more, as `over` does otherwise."""

@@ -24,6 +24,7 @@ from api.v1.dead_letter_views import (
     cause_view,
     operation_view,
 )
+from api.v1.idempotency import fingerprint, own_key, reused
 from api.v1.operations import constraint_changes
 from api.v1.queries import encode_cursor
 from api.v1.views import JobPage
@@ -35,6 +36,7 @@ from synthralos.domain.bulk import BulkAct, BulkOperation, BulkState
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
 from synthralos.store.admin.audit import By
+from synthralos.store.queue.submissions import Idempotency, KeyReused
 
 router = APIRouter(prefix="/api/v1/dead-letters", tags=["healing"])
 
@@ -71,15 +73,20 @@ async def list_operations(request: Request, query: Annotated[OperationsQuery, Qu
     return answer({"operations": [operation_view(each) for each in shown], "next": following})
 
 
-@router.post("/operations", **_MADE, openapi_extra=takes(OperationIn, required=True))
+@router.post("/operations", **_MADE, openapi_extra=takes(OperationIn, required=True, keyed=True))
 async def operate(request: Request) -> Response:
-    """Retry or reroute all dead letters that fit a filter, in the background. It goes on whatever process dies."""
+    """Retry or reroute all dead letters that fit a filter, in the background. It goes on whatever process dies.
+
+    With an Idempotency-Key, the same call again gives the same operation.
+    """
     room, caller = await admit(request, Permission.RETRY_JOBS)
+    key = own_key(request, caller.scope, "operation")
     wanted = await read_document(request, room, OperationIn)
     if wanted.act is BulkAct.REROUTE:
         await admit(request, Permission.REROUTE_JOBS)
     changes = _changes(room, wanted)
     by = By(caller.actor, wanted.reason)
+    used = None if key is None else Idempotency(key, fingerprint(wanted.model_dump(mode="json")))
     made = await _announced(
         room,
         lambda: room.bulk.create(
@@ -90,9 +97,10 @@ async def operate(request: Request) -> Response:
             name=wanted.name,
             changes=changes,
             per_second=wanted.per_second,
+            used=used,
         ),
     )
-    return answer(operation_view(made), 202)
+    return _made(made)
 
 
 @router.get("/operations/{operation_id}", **documented(OperationView, "It", found=True))
@@ -102,10 +110,11 @@ async def get_operation(request: Request, operation_id: str) -> Response:
     return answer(operation_view(await _found(room, caller, operation_id)))
 
 
-@router.post("/operations/{operation_id}/repeat", **_MADE, openapi_extra=takes(ReasonIn, required=False))
+@router.post("/operations/{operation_id}/repeat", **_MADE, openapi_extra=takes(ReasonIn, required=False, keyed=True))
 async def repeat_operation(request: Request, operation_id: str) -> Response:
     """Do the same to the dead letters that there are now."""
     room, caller = await admit(request, Permission.RETRY_JOBS)
+    key = own_key(request, caller.scope, "operation")
     body = await read_document(request, room, ReasonIn, optional=True)
     old = await _found(room, caller, operation_id)
     if old.act is BulkAct.REROUTE:
@@ -116,9 +125,10 @@ async def repeat_operation(request: Request, operation_id: str) -> Response:
         lambda: room.bulk.create(
             old.act, old.filter, old.scope, by,
             name=old.name, changes=old.changes, per_second=old.per_second, repeats=old.id,
+            used=None if key is None else Idempotency(key, fingerprint([old.id, body.reason])),
         )
     )  # fmt: skip
-    return answer(operation_view(made), 202)
+    return _made(made)
 
 
 @router.post(
@@ -139,6 +149,12 @@ async def change_operation(request: Request, operation_id: str, change: Change) 
     return answer(operation_view(after or found))
 
 
+def _made(made: BulkOperation | KeyReused) -> Response:
+    if isinstance(made, KeyReused):
+        raise reused()
+    return answer(operation_view(made), 202)
+
+
 def _changes(room: Room, wanted: OperationIn) -> dict[str, Any]:
     if wanted.changes is None:
         return {}
@@ -150,12 +166,13 @@ def _changes(room: Room, wanted: OperationIn) -> dict[str, Any]:
     return constraint_changes(wanted.changes)
 
 
-async def _announced(room: Room, make: Callable[[], BulkOperation]) -> BulkOperation:
+async def _announced(room: Room, make: Callable[[], BulkOperation | KeyReused]) -> BulkOperation | KeyReused:
     """What was made; the leader hears of it."""
 
-    def telling() -> BulkOperation:
+    def telling() -> BulkOperation | KeyReused:
         made = make()
-        room.core.bus.publish(Topic.OPERATIONS, [made.id])
+        if not isinstance(made, KeyReused):
+            room.core.bus.publish(Topic.OPERATIONS, [made.id])
         return made
 
     return await room.write(telling)

@@ -1,8 +1,6 @@
 """`POST /api/v1/jobs`: the hot path. Durable first, then made known (`arrivals`), then 202."""
 
 import asyncio
-import hashlib
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
@@ -17,8 +15,9 @@ from api.http.answers import JsonAnswer
 from api.http.auth import Caller
 from api.http.bodies import parse_json, read_body, require_json, without_mark
 from api.http.paths import JOBS_PATH
-from api.http.problems import Problem, invalid, invalid_field, of_document, unavailable
+from api.http.problems import Problem, invalid, of_document, unavailable
 from api.room import Room
+from api.v1.idempotency import checked_key, fingerprint, reused
 from pipelines.intake.errors import FieldError, ForeignTenant, InvalidJob
 from pipelines.intake.parse import DEFAULT_ORGANIZATION, DEFAULT_WORKSPACE, Parsed, build, parse, utc_now
 from synthralos.domain.ids import trace_id_of
@@ -29,9 +28,6 @@ from synthralos.domain.spans import parse_traceparent
 from synthralos.store.queue.submissions import Idempotency, KeyReused, Submission
 from synthralos.store.sql.errors import StoreBusy, StoreUnavailable
 from synthralos.telemetry.context import note
-
-_KEY = re.compile(r"[\x20-\x7e]{1,255}")
-_KEY_FIELD = "header.Idempotency-Key"
 
 Result = TypeVar("Result")
 
@@ -44,7 +40,7 @@ async def submit(request: Request) -> Response:
 async def submit_jobs(call: Call) -> Response:
     """Accept one job, or an array of them: all or none."""
     room, caller = call.room, await call.admit(Permission.SUBMIT_JOBS)
-    key = _idempotency_key(call)
+    key = checked_key(call.header(b"idempotency-key"))
     require_json(call)
     with room.bodies.place() as place:
         raw = await read_body(call, room.core.settings.max_body_bytes, room.bodies, place)
@@ -96,7 +92,7 @@ async def _earlier(room: Room, key: str, scope: Scope, document: Any) -> list[st
     workspace = scope.workspace or first.get("workspace") or DEFAULT_WORKSPACE
     if not isinstance(organization, str) or not isinstance(workspace, str):
         return None
-    used = Idempotency(_own(key, scope), _fingerprint(document))
+    used = Idempotency(_own(key, scope), fingerprint(document))
     return await room.read(lambda: room.submissions.earlier(organization, workspace, used))
 
 
@@ -125,7 +121,7 @@ async def _store(room: Room, submission: Submission, size: int, *, many: bool) -
     except StoreUnavailable:
         raise _not_accepted(submission.idempotency is not None) from None
     if isinstance(answer, KeyReused):
-        raise invalid_field(_KEY_FIELD, "was used before with another body", "use a new key for a new request")
+        raise reused()
     if answer.replayed:
         return await _replay(room, answer.job_ids, many=many)
     return _accepted([_receipt(job.id, job.trace_id, "queued") for job in submission.jobs], [], many=many)
@@ -152,13 +148,6 @@ def _accepted(receipts: list[dict[str, str | None]], headers: list[tuple[bytes, 
     return JsonAnswer(orjson.dumps(receipt), 202, [*headers, (b"location", f"{receipt['url']}".encode())])
 
 
-def _idempotency_key(call: Call) -> str | None:
-    key = call.header(b"idempotency-key")
-    if key is not None and not _KEY.fullmatch(key):
-        raise invalid_field(_KEY_FIELD, "must be 1 to 255 printable ASCII characters", "send a UUID, for example")
-    return key
-
-
 def _idempotency(key: str, scope: Scope, document: Any, jobs: list[NewJob]) -> Idempotency:
     """The key is the tenant's own: that of a user where the caller is bound to one, else of the workspace."""
     first = jobs[0].tenant
@@ -169,16 +158,12 @@ def _idempotency(key: str, scope: Scope, document: Any, jobs: list[NewJob]) -> I
     ]
     if errors:
         raise invalid(errors)
-    return Idempotency(_own(key, scope), _fingerprint(document))
+    return Idempotency(_own(key, scope), fingerprint(document))
 
 
 def _own(key: str, scope: Scope) -> str:
     """The key as it is stored. No key holds a line feed, so that the two forms cannot be mistaken for each other."""
     return key if scope.user is None else f"{scope.user}\n{key}"
-
-
-def _fingerprint(document: Any) -> str:
-    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _not_accepted(repeatable: bool) -> Problem:

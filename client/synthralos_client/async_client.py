@@ -31,10 +31,12 @@ from synthralos_client.models import (
     Organization,
     RerouteOptions,
 )
+from synthralos_client.paging import async_pages
 from synthralos_client.schedules import AsyncSchedules
 from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
 from synthralos_client.spending import AsyncSpending
 from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
+from synthralos_client.waits import AsyncWaits
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,10 +60,11 @@ class AsyncClient:
     ) -> None:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
-        self.healing = AsyncHealing(self._config, self._run)
+        self.healing = AsyncHealing(self._config, self._run, self._stream)
         self.configuration = AsyncConfiguration(self._config, self._run, self._stream)
         self.spending = AsyncSpending(self._config, self._run)
         self.schedules = AsyncSchedules(self._config, self._run)
+        self.waits = AsyncWaits(self._config, self._run)
 
     async def submit(
         self,
@@ -136,14 +139,9 @@ class AsyncClient:
 
     async def jobs(self, *, page_size: int = 200, **filters: Unpack[JobFilters]) -> AsyncIterator[Job]:
         """All jobs that fit the filters, newest first; see `Client.jobs`."""
-        cursor: str | None = None
-        while True:
-            page = await self._run(operations.page(self._config, filters, cursor, page_size))
-            for job in page.jobs:
-                yield job
-            if page.next is None:
-                return
-            cursor = page.next
+        read = lambda cursor: self._run(operations.page(self._config, filters, cursor, page_size))  # noqa: E731
+        async for job in async_pages(read, "jobs"):
+            yield Job.from_json(job)
 
     async def events(self, job_id: str, *, last_event_id: str | None = None) -> AsyncIterator[Event]:
         """What happens to a job, while it happens; see `Client.events`."""

@@ -34,10 +34,12 @@ from synthralos_client.models import (
     Organization,
     RerouteOptions,
 )
+from synthralos_client.paging import pages
 from synthralos_client.schedules import Schedules
 from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
 from synthralos_client.spending import Spending
 from synthralos_client.waiting import OnProgress
+from synthralos_client.waits import Waits
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -66,10 +68,11 @@ class Client:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._verify = verify
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
-        self.healing = Healing(self._config, self._run)
+        self.healing = Healing(self._config, self._run, self._stream)
         self.configuration = Configuration(self._config, self._run, self._stream)
         self.spending = Spending(self._config, self._run)
         self.schedules = Schedules(self._config, self._run)
+        self.waits = Waits(self._config, self._run)
 
     def submit(
         self,
@@ -143,13 +146,8 @@ class Client:
 
     def jobs(self, *, page_size: int = 200, **filters: Unpack[JobFilters]) -> Iterator[Job]:
         """All jobs that fit the filters, newest first, page by page, without their requests and results."""
-        cursor: str | None = None
-        while True:
-            page = self._run(operations.page(self._config, filters, cursor, page_size))
-            yield from page.jobs
-            if page.next is None:
-                return
-            cursor = page.next
+        found = pages(lambda cursor: self._run(operations.page(self._config, filters, cursor, page_size)), "jobs")
+        return map(Job.from_json, found)
 
     def events(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Event]:
         """What happens to a job, while it happens, up to `done`. A broken stream is resumed where it broke."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from synthralos_client.models import Json
+from synthralos_client.paging import async_pages, pages
 from synthralos_client.policies import AsyncPolicySets, PolicySets
 
 if TYPE_CHECKING:
@@ -135,13 +136,7 @@ class Configuration(PolicySets):
 
     def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> Iterator[Json]:
         """Changes by people and programs that fit the filters, newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = self._read(("audit",), **filters, limit=page_size, cursor=cursor)
-            yield from page["changes"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(lambda cursor: self._read(("audit",), **filters, limit=page_size, cursor=cursor), "changes")
 
 
 class AsyncConfiguration(AsyncPolicySets):
@@ -228,13 +223,6 @@ class AsyncConfiguration(AsyncPolicySets):
         found: list[Json] = (await self._remove(("aliases", name), reason, version))["aliases"]
         return found
 
-    async def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> AsyncIterator[Json]:
+    def audit(self, *, page_size: int = 200, **filters: Unpack[AuditFilters]) -> AsyncIterator[Json]:
         """See `Configuration.audit`."""
-        cursor: str | None = None
-        while True:
-            page = await self._read(("audit",), **filters, limit=page_size, cursor=cursor)
-            for change in page["changes"]:
-                yield change
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(lambda cursor: self._read(("audit",), **filters, limit=page_size, cursor=cursor), "changes")

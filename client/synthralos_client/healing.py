@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from synthralos_client import configuring
+from synthralos_client import dead_letters as letters
 from synthralos_client.config import Config
 from synthralos_client.models import Json
-from synthralos_client.sending import Operation
+from synthralos_client.paging import async_pages, pages
+from synthralos_client.sending import Call, Operation
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Run = Callable[[Operation[Json]], Json]
 AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
+Stream = Callable[[Call], Generator[bytes, None, None]]
+AsyncStream = Callable[[Call], AsyncGenerator[bytes, None]]
 
 
 class DeadLetterFilter(TypedDict, total=False):
@@ -33,9 +48,10 @@ class DeadLetterFilter(TypedDict, total=False):
 class Healing:
     """Circuit breakers and dead letters. The answers are the server's JSON objects."""
 
-    def __init__(self, config: Config, run: Run) -> None:
+    def __init__(self, config: Config, run: Run, stream: Stream) -> None:
         self._config = config
         self._run = run
+        self._stream = stream
 
     def breakers(self) -> list[Json]:
         """All circuit breakers, with their state."""
@@ -52,14 +68,14 @@ class Healing:
 
     def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> Iterator[Json]:
         """When breakers opened, were probed and closed, and why; newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            params = {"name": name, "limit": page_size, "cursor": cursor}
-            page = self._run(configuring.read(self._config, ("breaker-changes",), params))
-            yield from page["changes"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(
+            lambda cursor: self._run(
+                configuring.read(
+                    self._config, ("breaker-changes",), {"name": name, "limit": page_size, "cursor": cursor}
+                )
+            ),
+            "changes",
+        )
 
     def credentials(self) -> list[Json]:
         """The provider keys by name, and which of them providers refuse. Values are never told."""
@@ -68,14 +84,12 @@ class Healing:
 
     def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> Iterator[Json]:
         """Jobs that failed for good, newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            params = {**filters, "limit": page_size, "cursor": cursor}
-            page = self._run(configuring.read(self._config, ("dead-letters",), params))
-            yield from page["jobs"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(
+            lambda cursor: self._run(
+                configuring.read(self._config, ("dead-letters",), {**filters, "limit": page_size, "cursor": cursor})
+            ),
+            "jobs",
+        )
 
     def dead_letter_causes(self, **filters: Unpack[DeadLetterFilter]) -> list[Json]:
         """What the newest 50,000 dead letters failed of, the most frequent cause first."""
@@ -91,14 +105,32 @@ class Healing:
         changes: Mapping[str, Any] | None = None,
         per_second: float | None = None,
         reason: str = "",
+        idempotency_key: str | None = None,
     ) -> Json:
         """Retry or reroute all that fit, in the background. `filter`: as `DeadLetterFilter`, or `{"jobs": [...]}`.
 
-        Not repeated where the answer is lost: look at `dead_letter_operations` whether it is there.
+        The same call with the same `idempotency_key` gives the operation that the first one made.
         """
-        return self._run(
-            configuring.post(self._config, _OPERATIONS, _wanted(act, filter, name, changes, per_second, reason))
-        )
+        wanted = _wanted(act, filter, name, changes, per_second, reason)
+        return self._run(letters.operate(self._config, wanted, idempotency_key))
+
+    def export_dead_letters(self, **filters: Unpack[DeadLetterFilter]) -> Iterator[Json]:
+        """Dead letters, newest first, with what was asked: as `import_dead_letters` takes them. Read as they come.
+
+        Raises `ConnectError` where the export breaks off.
+        """
+        reader = letters.Lines()
+        with closing(self._stream(letters.export(filters))) as chunks:
+            for chunk in chunks:
+                yield from reader.feed(chunk)
+
+    def import_dead_letters(self, lines: Iterable[Mapping[str, Any]]) -> Iterator[Json]:
+        """Make new jobs of exported lines; what became of each, in order. A line that was imported before does nothing.
+
+        So after an error the whole import can be repeated.
+        """
+        for part in letters.parts(lines):
+            yield from self._run(letters.importing(self._config, part))["lines"]
 
     def dead_letter_operations(self) -> list[Json]:
         """The newest operations."""
@@ -128,9 +160,10 @@ class Healing:
 class AsyncHealing:
     """`Healing` documents the methods, which are the same."""
 
-    def __init__(self, config: Config, run: AsyncRun) -> None:
+    def __init__(self, config: Config, run: AsyncRun, stream: AsyncStream) -> None:
         self._config = config
         self._run = run
+        self._stream = stream
 
     async def breakers(self) -> list[Json]:
         """See `Healing.breakers`."""
@@ -145,34 +178,30 @@ class AsyncHealing:
         """See `Healing.reset_breaker`."""
         return await self._run(configuring.post(self._config, ("breakers", name, "reset"), {"reason": reason}))
 
-    async def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> AsyncIterator[Json]:
+    def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> AsyncIterator[Json]:
         """See `Healing.breaker_changes`."""
-        cursor: str | None = None
-        while True:
-            params = {"name": name, "limit": page_size, "cursor": cursor}
-            page = await self._run(configuring.read(self._config, ("breaker-changes",), params))
-            for change in page["changes"]:
-                yield change
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(
+            lambda cursor: self._run(
+                configuring.read(
+                    self._config, ("breaker-changes",), {"name": name, "limit": page_size, "cursor": cursor}
+                )
+            ),
+            "changes",
+        )
 
     async def credentials(self) -> list[Json]:
         """See `Healing.credentials`."""
         found: list[Json] = (await self._run(configuring.read(self._config, ("credentials",), {})))["credentials"]
         return found
 
-    async def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
+    def dead_letters(self, *, page_size: int = 200, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
         """See `Healing.dead_letters`."""
-        cursor: str | None = None
-        while True:
-            params = {**filters, "limit": page_size, "cursor": cursor}
-            page = await self._run(configuring.read(self._config, ("dead-letters",), params))
-            for job in page["jobs"]:
-                yield job
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(
+            lambda cursor: self._run(
+                configuring.read(self._config, ("dead-letters",), {**filters, "limit": page_size, "cursor": cursor})
+            ),
+            "jobs",
+        )
 
     async def dead_letter_causes(self, **filters: Unpack[DeadLetterFilter]) -> list[Json]:
         """See `Healing.dead_letter_causes`."""
@@ -190,11 +219,25 @@ class AsyncHealing:
         changes: Mapping[str, Any] | None = None,
         per_second: float | None = None,
         reason: str = "",
+        idempotency_key: str | None = None,
     ) -> Json:
         """See `Healing.operate_on_dead_letters`."""
-        return await self._run(
-            configuring.post(self._config, _OPERATIONS, _wanted(act, filter, name, changes, per_second, reason))
-        )
+        wanted = _wanted(act, filter, name, changes, per_second, reason)
+        return await self._run(letters.operate(self._config, wanted, idempotency_key))
+
+    async def export_dead_letters(self, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
+        """See `Healing.export_dead_letters`."""
+        reader = letters.Lines()
+        async with aclosing(self._stream(letters.export(filters))) as chunks:
+            async for chunk in chunks:
+                for line in reader.feed(chunk):
+                    yield line
+
+    async def import_dead_letters(self, lines: Iterable[Mapping[str, Any]]) -> AsyncIterator[Json]:
+        """See `Healing.import_dead_letters`."""
+        for part in letters.parts(lines):
+            for line in (await self._run(letters.importing(self._config, part)))["lines"]:
+                yield line
 
     async def dead_letter_operations(self) -> list[Json]:
         """See `Healing.dead_letter_operations`."""

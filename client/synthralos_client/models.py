@@ -21,7 +21,8 @@ class Constraints(TypedDict, total=False):
     `private_data`: what is at least to be done about secrets and personal data; `restore_private_data` puts back into
     the answer what was replaced. With `reuse="allow"` the result of an earlier, equal request may answer it.
     With `zero_retention` it goes only where the provider is declared to keep nothing. `service_tier` is the provider's,
-    where it has one: `auto` takes flex for what can wait, and then standard.
+    where it has one: `auto` takes flex for what can wait, and then standard. `wait_for` holds the job until a signal
+    comes: `{"signal": name, "within_seconds": seconds, "default": "deny" or "continue"}`.
     """
 
     region: str | None
@@ -40,6 +41,7 @@ class Constraints(TypedDict, total=False):
     zero_retention: bool
     on_cut: Literal["restart", "fail"]
     service_tier: Literal["auto", "standard", "flex", "priority"] | None
+    wait_for: Mapping[str, Any] | None
 
 
 class JobOptions(TypedDict, total=False):
@@ -282,14 +284,6 @@ class Health:
     ready: bool
     status: str
     raw: Json = field(default_factory=dict, compare=False)
-
-
-@dataclass(frozen=True)
-class Page:
-    """A part of a listing; `next` is the cursor of the following part, None at the end."""
-
-    jobs: tuple[Job, ...]
-    next: str | None
 
 
 def parse_time(text: object) -> datetime | None:

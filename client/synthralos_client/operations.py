@@ -11,7 +11,7 @@ import httpx
 
 from synthralos_client.config import Config
 from synthralos_client.errors import ApiError, ConnectError, SynthralosError, WaitTimeout
-from synthralos_client.models import BulkResult, Health, Job, Json, Page
+from synthralos_client.models import BulkResult, Health, Job, Json
 from synthralos_client.sending import Call, Operation, Pause, encode, no_answer, now, parameter, sending
 
 JOBS = "/api/v1/jobs"
@@ -89,12 +89,12 @@ def wait(config: Config, job_id: str, timeout: float | None) -> Operation[Job]:
             raise WaitTimeout({job_id: job}, timeout)
 
 
-def page(config: Config, filters: Mapping[str, Any], cursor: str | None, limit: int) -> Operation[Page]:
+def page(config: Config, filters: Mapping[str, Any], cursor: str | None, limit: int) -> Operation[Json]:
     """A part of a listing, newest first."""
     params = [(name, parameter(value)) for name, values in filters.items() for value in _each(values)]
     params += [("limit", str(limit))] + ([] if cursor is None else [("cursor", cursor)])
-    answer = (yield from sending(Call("GET", JOBS, params=tuple(params)), config)).json()
-    return Page(tuple(map(Job.from_json, answer["jobs"])), answer.get("next"))
+    answer: Json = (yield from sending(Call("GET", JOBS, params=tuple(params)), config)).json()
+    return answer
 
 
 def act(config: Config, job_id: str, verb: str, options: Mapping[str, Any]) -> Operation[Job]:

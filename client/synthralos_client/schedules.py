@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from synthralos_client.config import Config
 from synthralos_client.models import Json
+from synthralos_client.paging import async_pages, pages
 from synthralos_client.scheduling import act, read, remove, replace
 from synthralos_client.sending import Operation
 
@@ -52,13 +53,7 @@ class Schedules:
 
     def list(self, *, page_size: int = 200) -> Iterator[Json]:
         """The schedules that the key may see, oldest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = self._read((), limit=page_size, cursor=cursor)
-            yield from page["schedules"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(lambda cursor: self._read((), limit=page_size, cursor=cursor), "schedules")
 
     def get(self, schedule_id: str) -> Json:
         """One schedule and how it stands; its `version` is for `replace`."""
@@ -96,13 +91,10 @@ class Schedules:
 
     def firings(self, schedule_id: str, *, outcome: Outcome | None = None, page_size: int = 200) -> Iterator[Json]:
         """What became of its ticks, newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = self._read((schedule_id, "firings"), outcome=outcome, limit=page_size, cursor=cursor)
-            yield from page["firings"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(
+            lambda cursor: self._read((schedule_id, "firings"), outcome=outcome, limit=page_size, cursor=cursor),
+            "firings",
+        )
 
     def backfill(
         self,
@@ -135,16 +127,9 @@ class AsyncSchedules:
         self._config = config
         self._run = run
 
-    async def list(self, *, page_size: int = 200) -> AsyncIterator[Json]:
+    def list(self, *, page_size: int = 200) -> AsyncIterator[Json]:
         """See `Schedules.list`."""
-        cursor: str | None = None
-        while True:
-            page = await self._read((), limit=page_size, cursor=cursor)
-            for each in page["schedules"]:
-                yield each
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(lambda cursor: self._read((), limit=page_size, cursor=cursor), "schedules")
 
     async def get(self, schedule_id: str) -> Json:
         """See `Schedules.get`."""
@@ -180,18 +165,12 @@ class AsyncSchedules:
         """See `Schedules.next`."""
         return (await self._read((schedule_id, "next"), count=count))["ticks"]
 
-    async def firings(
-        self, schedule_id: str, *, outcome: Outcome | None = None, page_size: int = 200
-    ) -> AsyncIterator[Json]:
+    def firings(self, schedule_id: str, *, outcome: Outcome | None = None, page_size: int = 200) -> AsyncIterator[Json]:
         """See `Schedules.firings`."""
-        cursor: str | None = None
-        while True:
-            page = await self._read((schedule_id, "firings"), outcome=outcome, limit=page_size, cursor=cursor)
-            for each in page["firings"]:
-                yield each
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(
+            lambda cursor: self._read((schedule_id, "firings"), outcome=outcome, limit=page_size, cursor=cursor),
+            "firings",
+        )
 
     async def backfill(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from synthralos_client import configuring
 from synthralos_client.config import Config
 from synthralos_client.models import Json
+from synthralos_client.paging import async_pages, pages
 from synthralos_client.sending import Operation, parameter
 
 if TYPE_CHECKING:
@@ -63,13 +64,7 @@ class Spending:
 
         Without a time: of the last 30 days.
         """
-        cursor: str | None = None
-        while True:
-            page = self._run(_costs(self._config, group_by, filters, page_size, cursor))
-            yield from page["costs"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(lambda cursor: self._run(_costs(self._config, group_by, filters, page_size, cursor)), "costs")
 
     def budgets(self) -> list[Json]:
         """The budgets that this key may see, without what was used of them."""
@@ -111,18 +106,13 @@ class AsyncSpending:
         self._config = config
         self._run = run
 
-    async def costs(
+    def costs(
         self, group_by: Sequence[str] = (), *, page_size: int = 1000, **filters: Unpack[CostFilters]
     ) -> AsyncIterator[Json]:
         """What calls took and cost; see `Spending.costs`."""
-        cursor: str | None = None
-        while True:
-            page = await self._run(_costs(self._config, group_by, filters, page_size, cursor))
-            for group in page["costs"]:
-                yield group
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(
+            lambda cursor: self._run(_costs(self._config, group_by, filters, page_size, cursor)), "costs"
+        )
 
     async def budgets(self) -> list[Json]:
         """The budgets that this key may see, without what was used of them."""

@@ -14,6 +14,7 @@ from pipelines.flow.registry import Registry
 from pipelines.flow.ruling import denied_for_good
 from pipelines.flow.slots import Lease, Slots
 from pipelines.flow.stages import Stages, StagesNow
+from pipelines.flow.waiting import opened_event, wait_of, waiting
 from pipelines.flow.work import Ending, Work
 from pipelines.repeats.memory import PromptMemory
 from pipelines.route.stage import RouteStage
@@ -201,16 +202,24 @@ class Conveyor:
         jobs = [work.job for work in works]
         verdicts = stages.guard.inspect(jobs)
         now = self._now()
-        verdicts = stages.rulings.rule(jobs, verdicts, now)
+        verdicts = list(map(waiting, jobs, stages.rulings.rule(jobs, verdicts, now)))
         for work, verdict in zip(works, verdicts, strict=True):
             work.job.verdict = verdict
             passed = verdict.goes_on
             told = {} if passed else {"reason": verdict.reason}
             work.span("guard", now, ok=passed, decision=verdict.decision, findings=len(verdict.findings), **told)
-            work.ending = None if passed else _stopped(verdict)
+            work.ending = None if passed else self._stop(work, verdict, now)
             if stages.memory is not None:
                 _remember(stages.memory, work, verdict)
         return [work for work in works if work.ending is None]
+
+    @staticmethod
+    def _stop(work: Work, verdict: Verdict, now: datetime) -> Ending:
+        wait = wait_of(verdict, now)
+        if wait is None:
+            return _stopped(verdict)
+        work.events.append(opened_event(wait))
+        return Ending(Transition.PARK, Stage.GUARD, delay=wait.seconds, wait=wait)
 
     def _through_route(self, route: RouteStage, works: list[Work]) -> list[Work]:
         outcomes = route.plan([work.job for work in works])

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pipelines.flow.rule_counts import RuleCounts
+from pipelines.flow.waiting import APPROVAL
 from pipelines.guard.private_data import redaction_finding
 from pipelines.policies.actions import NARROWING
 from pipelines.policies.evaluate import CompiledPolicies
@@ -60,7 +61,8 @@ class Rulings:
         if not asked or not self._flags.on(Flag.ENABLE_POLICY_ENGINE, job.tenant.organization):
             return verdict
         try:
-            ruling = self._policies.decide(Facts(now, Source(job, verdict, lambda: self._costs(job))))
+            granted = {grant.what: grant.by for grant in job.constraints.granted}
+            ruling = self._policies.decide(Facts(now, Source(job, verdict, lambda: self._costs(job))), granted)
             if ruling is not UNRULED:
                 self._counts.note(ruling)
             findings = [*_findings(ruling), *self._demanded(job, verdict, ruling)]
@@ -144,6 +146,8 @@ def _signals(reason: Reason, *, shadow: bool = False) -> dict[str, Any]:
     }
     if reason.error is not None:
         signals["error"] = reason.error
+    if reason.approval is not None:
+        signals[APPROVAL] = reason.approval.to_json()
     return signals | ({"shadow": str(reason.decision)} if shadow else {})
 
 

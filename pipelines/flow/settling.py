@@ -110,6 +110,7 @@ class Settling:
             events=tuple(work.events),
             compared=work.compared,
             charged=attempt is not None and attempt.charged,
+            wait=ending.wait,
         )
 
     async def bury(self, work: Work, error: Exception) -> None:

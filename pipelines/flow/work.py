@@ -20,6 +20,7 @@ from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.prompts import ComparedPrompt
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Lane, Stage, Transition
+from synthralos.domain.waits import NewWait
 
 
 class Next(Enum):
@@ -31,7 +32,10 @@ class Next(Enum):
 
 @dataclass(slots=True)
 class Ending:
-    """How the job leaves this process: the transition, and the stage where it has work next."""
+    """How the job leaves this process: the transition, and the stage where it has work next.
+
+    `wait`: what it is parked for.
+    """
 
     transition: Transition
     stage: Stage
@@ -39,6 +43,7 @@ class Ending:
     failure: Failure | None = None
     result: dict[str, Any] | None = None
     constraints: dict[str, Any] | None = None
+    wait: NewWait | None = None
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from pipelines.intake.schema import (
     OtherPart,
     SchemaFormat,
     TextPart,
+    WaitForIn,
 )
 from pipelines.intake.unknown_fields import remedy_for
 from pipelines.intake.validation import field_errors
@@ -33,6 +34,7 @@ from synthralos.domain.jobs import UNCONSTRAINED, Constraints, NewJob, Request, 
 from synthralos.domain.limits import MOST_CHARACTERS
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Lane
+from synthralos.domain.waits import WaitFor
 
 DEFAULT_ORGANIZATION = DEFAULT_WORKSPACE = "default"
 
@@ -250,7 +252,12 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         zero_retention=wanted.zero_retention,
         on_cut=wanted.on_cut,
         service_tier=wanted.service_tier,
+        wait_for=None if wanted.wait_for is None else _wait_for(wanted.wait_for),
     )
+
+
+def _wait_for(wanted: WaitForIn) -> WaitFor:
+    return WaitFor(wanted.signal, wanted.within_seconds, wanted.default)
 
 
 def utc_now() -> datetime:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, WithJsonSchema
 
 from synthralos.domain.limits import LONGEST_WAIT
+from synthralos.domain.waits import LONGEST_WAIT_POINT
 
 MOST_JOBS = 1_000
 """Jobs that one request may hand in."""
@@ -219,6 +220,16 @@ class SchemaFormat(Closed):
     json_schema: NamedSchema
 
 
+class WaitForIn(Closed):
+    """A signal that the job waits for before it is routed: it is sent by answering the job's wait point."""
+
+    signal: Annotated[Name, Field(description="its name")]
+    within_seconds: Annotated[float, Field(ge=1, le=LONGEST_WAIT_POINT, description="then `default` holds")]
+    default: Annotated[
+        Literal["continue", "deny"], Field(description="what becomes of the job when the signal did not come in time")
+    ] = "deny"  # fmt: skip
+
+
 class ConstraintsIn(Closed):
     """What the sender demands of the way the job is done."""
 
@@ -249,6 +260,7 @@ class ConstraintsIn(Closed):
         Literal["never", "allow"], Field(description="whether the result of an earlier, equal request may answer it")
     ] = "never"  # fmt: skip
     zero_retention: Annotated[bool, Field(description="only go where the provider is declared to keep nothing")] = False
+    wait_for: Annotated[WaitForIn, Field(description="hold the job until a signal comes")] | None = None
     on_cut: Annotated[
         Literal["restart", "fail"],
         Field(description="when a stream breaks off after something was told: begin again, or fail the job"),

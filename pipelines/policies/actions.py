@@ -11,9 +11,11 @@ from pipelines.privacy.kinds import Kind
 from synthralos.domain.deployments import Tier
 from synthralos.domain.findings import Decision
 from synthralos.domain.overlays import NO_DEMANDS, Overlay, Priority
+from synthralos.domain.policies import Approval
+from synthralos.domain.waits import LONGEST_WAIT_POINT
 
-APPROVAL_SECONDS = 300.0
-"""For so long a job waits that needs an approval, before it is asked about again."""
+APPROVAL_SECONDS = 7 * 86_400.0
+"""For so long a job waits for an approval where the rule does not say otherwise; then it is denied."""
 
 LONGEST_DEFER = 31 * 86_400.0
 MOST_NAMES = 200
@@ -35,7 +37,7 @@ class Action:
     overlay: Overlay = NO_DEMANDS
     seconds: float = 0.0
     text: str = ""
-    approval: str | None = None
+    approval: Approval | None = None
     applies: Callable[[Facts], bool] | None = None
 
 
@@ -92,8 +94,14 @@ def _approval(data: Mapping[str, Any]) -> Action:
     by = data.get("by", "an operator")
     if not isinstance(by, str) or not by or len(by) > 200:
         raise Unfit(f"{shown(by)} names nobody", "say who has to approve it")
-    text = _reason(data, f"it waits for an approval by {by}")
-    return Action("require_approval", Decision.DEFER, seconds=APPROVAL_SECONDS, text=text, approval=by)
+    seconds, on_silence = data.get("within_seconds", APPROVAL_SECONDS), data.get("default", "deny")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= LONGEST_WAIT_POINT:
+        remedy = f"give 1 to {LONGEST_WAIT_POINT:,.0f}, or leave it out for seven days"
+        raise Unfit(f"{shown(seconds)} are no seconds to wait", remedy, "within_seconds")
+    if on_silence not in ("approve", "deny"):
+        raise Unfit(f"{shown(on_silence)} is neither", "give approve or deny: it holds when nobody answers", "default")
+    text, asked = _reason(data, f"it waits for an approval by {by}"), Approval(by, float(seconds), on_silence)
+    return Action("require_approval", Decision.DEFER, seconds=asked.seconds, text=text, approval=asked)
 
 
 def _region(data: Mapping[str, Any]) -> Action:
@@ -182,7 +190,7 @@ _ACTIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Acti
     "deny": (("reason",), _deny),
     "flag": (("reason",), _flag),
     "defer": (("seconds", "reason"), _defer),
-    "require_approval": (("by", "reason"), _approval),
+    "require_approval": (("by", "within_seconds", "default", "reason"), _approval),
     "require_region": (("regions",), _region),
     "allow_models": (("models",), _allow),
     "forbid_models": (("models",), _forbid),

@@ -20,8 +20,11 @@ from synthralos.domain.findings import Decision
 from synthralos.domain.flags import place
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.policies import UNRULED, PolicySet, Reason, Ruling
+from synthralos.domain.waits import approval_of
 
 log = logging.getLogger(__name__)
+
+NOTHING_GRANTED: Mapping[str, str] = {}
 
 _SEVERITY = {decision: number for number, decision in enumerate(Decision)}
 _TENANTS_KEPT = 4_096
@@ -66,8 +69,8 @@ class CompiledPolicies:
         """Whether there is anything to ask."""
         return bool(self._sets)
 
-    def decide(self, facts: Facts) -> Ruling:
-        """What all rules that match decide together."""
+    def decide(self, facts: Facts, granted: Mapping[str, str] = NOTHING_GRANTED) -> Ruling:
+        """What all rules that match decide together. `granted`: what was approved (`approval_of`), and by whom."""
         found: list[_Matched] = []
         shadows: list[Ruling] = []
         for compiled in self._of(facts["organization"], facts["workspace"]):
@@ -75,12 +78,12 @@ class CompiledPolicies:
                 continue
             matched = _matched(compiled, facts)
             if compiled.policy.shadow:
-                shadows += [self._ruling(matched, facts)] if matched else []
+                shadows += [self._ruling(matched, facts, granted)] if matched else []
             else:
                 found += matched
         if not found and not shadows:
             return UNRULED
-        return self._ruling(found, facts, tuple(shadows))
+        return self._ruling(found, facts, granted, tuple(shadows))
 
     def explain(self, facts: Facts) -> list[dict[str, Any]]:
         """Each rule of each set that is meant for the job: whether it matched, and what was seen."""
@@ -98,7 +101,9 @@ class CompiledPolicies:
             for rule in compiled.rules
         ]
 
-    def _ruling(self, found: Sequence[_Matched], facts: Facts, shadows: tuple[Ruling, ...] = ()) -> Ruling:
+    def _ruling(
+        self, found: Sequence[_Matched], facts: Facts, granted: Mapping[str, str], shadows: tuple[Ruling, ...] = ()
+    ) -> Ruling:
         """What the rules decide together. The one after which nothing is left that all of them allow denies the job."""
         overlay, last, why = self._demands(tuple(rule for _, rule, error in found if error is None))
         reasons, seconds, approvals = list[Reason](), 0.0, list[str]()
@@ -106,17 +111,25 @@ class CompiledPolicies:
             if error is not None:
                 reasons.append(_unasked(compiled.policy, rule, error))
                 continue
-            decided = rule.decided(facts)
+            decided = _decided(compiled.policy, rule, facts, granted)
             if rule is last:
                 decided = replace(decided, decision=Decision.DENY, text=f"{_CONTRADICTION}: {why}{_with(reasons)}")
             seconds = max(seconds, decided.seconds)
-            approvals += decided.approvals
+            approvals += [] if decided.approval is None else [decided.approval.by]
             reasons.append(_reason(compiled, rule, decided, facts))
         decision = max((reason.decision for reason in reasons), key=_SEVERITY.__getitem__, default=Decision.ALLOW)
         return Ruling(decision, tuple(reasons), overlay, seconds, tuple(dict.fromkeys(approvals)), shadows)
 
     def _applicable(self, organization: str, workspace: str) -> tuple[_Compiled, ...]:
         return tuple(each for each in self._sets if _is_meant_for(each.policy, organization, workspace))
+
+
+def _decided(policy: PolicySet, rule: Rule, facts: Facts, granted: Mapping[str, str]) -> Decided:
+    decided = rule.decided(facts)
+    if decided.approval is None or not granted:
+        return decided
+    by = granted.get(approval_of(policy.id, policy.version, rule.id))
+    return decided if by is None else rule.approved(facts, by)
 
 
 def _is_meant_for(policy: PolicySet, organization: str, workspace: str) -> bool:
@@ -170,7 +183,8 @@ def _reason(compiled: _Compiled, rule: Rule, decided: Decided, facts: Facts) -> 
 
 def _plain(policy: PolicySet, rule: Rule, decided: Decided) -> Reason:
     actions = tuple(action.name for action in rule.actions)
-    return Reason(policy.id, policy.name, policy.version, rule.id, decided.decision, decided.text, actions)
+    said = (policy.id, policy.name, policy.version, rule.id, decided.decision, decided.text, actions)
+    return Reason(*said, approval=decided.approval)
 
 
 def _with(reasons: Sequence[Reason]) -> str:

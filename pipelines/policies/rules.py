@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from typing import Any, Literal
 
 from pipelines.policies.actions import Action, read_action
@@ -11,6 +12,7 @@ from pipelines.policies.facts import Facts
 from pipelines.policies.problems import Problems, shown
 from synthralos.domain.findings import Decision
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
+from synthralos.domain.policies import Approval
 
 MOST_RULES = 1_000
 MOST_DESCRIPTION = 2_000
@@ -22,12 +24,12 @@ OnError = Literal["skip", "deny"]
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a rule decides about a job that it matches: what it says, how long the job waits, who has to approve it."""
+    """What a rule decides about a job that it matches: what it says, how long the job waits, what is to be approved."""
 
     decision: Decision
     text: str
     seconds: float
-    approvals: tuple[str, ...]
+    approval: Approval | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +57,13 @@ class Rule:
             return self.always
         return _decided(self.id, [each for each in self.actions if each.applies is None or each.applies(facts)])
 
+    def approved(self, facts: Facts, by: str) -> Decided:
+        """What it decides about a job that `by` has approved: the same, without asking for that."""
+        left = [a for a in self.actions if a.approval is None and (a.applies is None or a.applies(facts))]
+        rest = _decided(self.id, left) if left else None
+        text = f"it was approved by {by}{'; ' if rest else ''}{rest.text if rest else ''}"
+        return Decided(rest.decision if rest else Decision.ALLOW, text, rest.seconds if rest else 0.0, None)
+
 
 def _decided(rule: str, actions: Sequence[Action]) -> Decided:
     return Decided(
@@ -62,8 +71,12 @@ def _decided(rule: str, actions: Sequence[Action]) -> Decided:
         "; ".join(action.text for action in actions if action.text)
         or f"the rule {rule} applies: {', '.join(action.name for action in actions)}",
         max((action.seconds for action in actions), default=0.0),
-        tuple(action.approval for action in actions if action.approval is not None),
+        _together([action.approval for action in actions if action.approval is not None]),
     )
+
+
+def _together(approvals: Sequence[Approval]) -> Approval | None:
+    return reduce(Approval.merged, approvals) if approvals else None
 
 
 def read_document(document: Any) -> tuple[Rule, ...]:

@@ -40,3 +40,5 @@ class Act(StrEnum):
     CANCEL_JOB = "jobs.cancel"
     RETRY_JOB = "jobs.retry"
     REROUTE_JOB = "jobs.reroute"
+    OPEN_WAIT = "waits.open"
+    ANSWER_WAIT = "waits.answer"

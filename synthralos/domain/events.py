@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.ids import new_id
 from synthralos.domain.states import State
+from synthralos.domain.waits import WaitKind, WaitState
 
 
 class FailureFields(BaseModel):
@@ -98,6 +100,31 @@ class Buried(Lost):
     kind = "buried"
 
 
+class WaitOpened(Payload):
+    """The job waits for an approval or a signal."""
+
+    kind = "wait.opened"
+
+    wait_id: str
+    wait_kind: WaitKind
+    name: Annotated[str, Field(description="who has to approve, or which signal has to come")]
+    prompt: str
+    deadline: datetime
+
+
+class WaitAnswered(Payload):
+    """What the job waited for was answered, or its deadline passed and the default holds."""
+
+    kind = "wait.answered"
+
+    wait_id: str
+    wait_kind: WaitKind
+    name: str
+    state: WaitState
+    answer: Annotated[dict[str, Any] | None, Field(description='`{"answer": "approve"}`, or a payload; null: none')]
+    comment: str = ""
+
+
 class BudgetAlert(Payload):
     """With this job's call, a budget has come to one of its thresholds; told once a period."""
 
@@ -113,8 +140,11 @@ class BudgetAlert(Payload):
 
 EVENTS: Mapping[str, type[Payload]] = {
     model.kind: model
-    for model in (Healed, Cancelled, Retried, Rerouted, SchedulePaused, Lost, Isolated, Buried, BudgetAlert)
-}
+    for model in (
+        Healed, Cancelled, Retried, Rerouted, SchedulePaused, Lost, Isolated, Buried, BudgetAlert, WaitOpened,
+        WaitAnswered,
+    )
+}  # fmt: skip
 """Every kind of event, with what it says."""
 
 

@@ -10,6 +10,7 @@ from synthralos.domain.findings import Verdict
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Lane, Stage
+from synthralos.domain.waits import Grant, WaitFor
 
 PrivateData = Literal["flag", "redact", "refuse"]
 """What a job may demand to be done about private data."""
@@ -44,6 +45,9 @@ class Constraints:
 
     `service_tier` is the provider's to ask for; with `auto` it is flex where the job can wait. None: the standard one,
     as the provider's account has it.
+
+    `wait_for`: before it is routed it waits for a signal. `granted` is not the sender's: what was approved of this job,
+    and which signals came, so that nothing is asked twice.
     """
 
     region: str | None = None
@@ -63,6 +67,8 @@ class Constraints:
     stream: bool = False
     on_cut: OnCut = "restart"
     service_tier: WantedTier | None = None
+    wait_for: WaitFor | None = None
+    granted: tuple[Grant, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -83,6 +89,8 @@ class Constraints:
             "zero_retention": self.zero_retention,
             **({"stream": True, "on_cut": self.on_cut} if self.stream else {}),
             "service_tier": self.service_tier,
+            **({} if self.wait_for is None else {"wait_for": self.wait_for.to_json()}),
+            **({"granted": [grant.to_json() for grant in self.granted]} if self.granted else {}),
         }
 
     @classmethod
@@ -107,6 +115,8 @@ class Constraints:
             stream=data.get("stream", False),
             on_cut=data.get("on_cut", "restart"),
             service_tier=data.get("service_tier"),
+            wait_for=WaitFor.from_json(data["wait_for"]) if "wait_for" in data else None,
+            granted=tuple(map(Grant.from_json, data["granted"])) if "granted" in data else (),
         )
 
 

@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from synthralos.domain.findings import Decision
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
+from synthralos.domain.waits import APPROVE, DENY, Answer
 
 POLICIES = "policies"
 """The name that findings of policies carry, in the place of a guard's."""
@@ -90,11 +91,41 @@ class PolicySet:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """Who has to approve a job, within how many seconds, and whether it goes on where nobody does (`on_silence`)."""
+
+    by: str
+    seconds: float
+    on_silence: Literal["approve", "deny"] = "deny"
+
+    @property
+    def default(self) -> Answer:
+        """The answer that holds when the deadline passes."""
+        return APPROVE if self.on_silence == "approve" else DENY
+
+    def merged(self, other: "Approval") -> "Approval":
+        """One approval for both: by either's names, within the shorter time, and denied where either would be."""
+        names = dict.fromkeys([*self.by.split(", "), *other.by.split(", ")])
+        denied = "deny" in (self.on_silence, other.on_silence)
+        return Approval(", ".join(names), min(self.seconds, other.seconds), "deny" if denied else "approve")
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored and published form."""
+        return {"by": self.by, "within_seconds": self.seconds, "default": self.on_silence}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Approval":
+        """The inverse of `to_json`."""
+        return cls(data["by"], data["within_seconds"], data["default"])
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """One rule that matched, and what it said: `decision`, and `text` for the one who sent the job.
 
     `actions` are the names of what the rule does. `error`: the rule could not be evaluated, and why. `condition`: what
     decided, in words, where it is more than allowed; without the values of a set that is the installation's own.
+    `approval`: what it waits for, where that is asked and was not given yet.
     """
 
     set_id: str
@@ -106,6 +137,7 @@ class Reason:
     actions: tuple[str, ...] = ()
     error: str | None = None
     condition: str = ""
+    approval: Approval | None = None
 
     @property
     def label(self) -> str:
@@ -119,12 +151,23 @@ class Reason:
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
-        return {**dataclasses.asdict(self), "decision": str(self.decision), "actions": list(self.actions)}
+        return {
+            **dataclasses.asdict(self),
+            "decision": str(self.decision),
+            "actions": list(self.actions),
+            "approval": None if self.approval is None else self.approval.to_json(),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Reason":
         """The inverse of `to_json`."""
-        return cls(**{**data, "decision": Decision(data["decision"]), "actions": tuple(data["actions"])})
+        asked = data.get("approval")
+        read = {
+            "decision": Decision(data["decision"]),
+            "actions": tuple(data["actions"]),
+            "approval": None if asked is None else Approval.from_json(asked),
+        }
+        return cls(**{**data, **read})
 
 
 @dataclass(frozen=True, slots=True)

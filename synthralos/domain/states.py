@@ -59,6 +59,7 @@ class Transition(StrEnum):
     SUCCEED = "succeed"
     REUSE = "reuse"
     DENY = "deny"
+    DECLINE = "decline"
     FAIL = "fail"
     CANCEL = "cancel"
     EXPIRE = "expire"
@@ -99,12 +100,15 @@ TRANSITIONS: Mapping[Transition, Rule] = {
         State.PARKED, State.ACTIVE, fenced=False, meaning="too many workers are lost with it and with others like it"
     ),
     Transition.BURY: _rule(State.FAILED, State.ACTIVE, fenced=False, meaning="it took too many workers down with it"),
-    Transition.WAKE: _rule(State.QUEUED, State.PARKED, fenced=False, meaning="its run_at has come"),
+    Transition.WAKE: _rule(State.QUEUED, State.PARKED, fenced=False, meaning="its run_at has come, or an answer"),
     Transition.SUCCEED: _rule(State.SUCCEEDED, State.ACTIVE, fenced=True, meaning="a result arrived"),
     Transition.REUSE: _rule(
         State.SUCCEEDED, *_IN_HAND, fenced=True, meaning="the result of an earlier, equal job answers it"
     ),
     Transition.DENY: _rule(State.DENIED, *_IN_HAND, fenced=True, meaning="a guard or a policy refused it"),
+    Transition.DECLINE: _rule(
+        State.DENIED, State.PARKED, fenced=False, meaning="what it waited for was denied, or did not come in time"
+    ),
     Transition.FAIL: _rule(State.FAILED, *_IN_HAND, fenced=True, meaning="no remedy is left: a dead letter"),
     Transition.CANCEL: Rule(OPEN, State.CANCELLED, False, "somebody called it off"),
     Transition.EXPIRE: Rule(OPEN, State.EXPIRED, False, "its deadline passed"),

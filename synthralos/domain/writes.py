@@ -17,6 +17,7 @@ from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.prompts import ComparedPrompt
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Stage, State, Transition, target
+from synthralos.domain.waits import NewWait
 
 
 class Written(StrEnum):
@@ -69,7 +70,7 @@ class Settlement:
     `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt`, a call to
     `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is. `exported`: the
     trace of a job that is analyzed is owed to the exporters. `compared`: its prompt was, and this is kept of it.
-    `charged`: budgets hold something for the attempt.
+    `charged`: budgets hold something for the attempt. `wait`: what the job is parked for.
     """
 
     job: Job
@@ -89,6 +90,7 @@ class Settlement:
     events: Sequence[Event] = ()
     compared: ComparedPrompt | None = None
     charged: bool = False
+    wait: NewWait | None = None
 
     @property
     def state(self) -> State:

@@ -1,5 +1,7 @@
 """Dead letters in the store, and operations on many of them: each job once, and none of another tenant."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -7,14 +9,17 @@ import sqlalchemy as sa
 
 from synthralos.domain.bulk import BulkAct, BulkOperation, BulkState, DeadLetterFilter
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob, Tenant
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Stage, State, Transition
 from synthralos.store.admin.audit import Audit, AuditFilter, By
 from synthralos.store.queue.bulk import BulkOperations
+from synthralos.store.queue.imports import Exported, Imports
+from synthralos.store.queue.submissions import Idempotency, KeyReused
 from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.sql.types import utc_in
-from synthralos.store.tables import event_logs, results
+from synthralos.store.tables import event_logs, jobs, results
 from tests.fakes.jobs import new_job, settlement
 from tests.fakes.stores import Store
 
@@ -27,6 +32,12 @@ def _dead(store: Store, *jobs: NewJob, failure: Failure = AWAY) -> list[str]:
     for job in store.claim(ids):
         assert store.settle(settlement(job, Transition.FAIL, failure=failure.to_json()))
     return ids
+
+
+def _created(operations: BulkOperations, *wanted: Any, **more: Any) -> BulkOperation:
+    made = operations.create(*wanted, **more)
+    assert isinstance(made, BulkOperation)
+    return made
 
 
 def _all(operations: BulkOperations, operation: BulkOperation, piece: int = 500) -> list[str]:
@@ -64,7 +75,7 @@ def test_others_dead_letters_do_not_exist(store: Store) -> None:
     acme = Scope("acme")
     assert DeadLetters(store.database).page(DeadLetterFilter(), acme, 10) == mine
     operations = BulkOperations(store.database)
-    made = operations.create(BulkAct.RETRY, DeadLetterFilter(jobs=tuple(mine + theirs)), acme, ANN)
+    made = _created(operations, BulkAct.RETRY, DeadLetterFilter(jobs=tuple(mine + theirs)), acme, ANN)
     assert _all(operations, made) == mine
     assert operations.get(made.id, Scope("other")) is None
     assert operations.page(Scope("other"), 10) == []
@@ -76,7 +87,7 @@ def test_every_job_that_fits_has_a_new_life_once(store: Store) -> None:
     ids = sorted(_dead(store, *(new_job() for _ in range(7))))
     others = _dead(store, failure=Failure(FailureClass.CONTENT_FILTERED, "no"))
     operations = BulkOperations(store.database)
-    made = operations.create(BulkAct.RETRY, DeadLetterFilter(FailureClass.OVERLOADED), EVERYTHING, ANN, name="back")
+    made = _created(operations, BulkAct.RETRY, DeadLetterFilter(FailureClass.OVERLOADED), EVERYTHING, ANN, name="back")
     first = operations.step(made.id, 3)
     assert [item.id for item in first.moved] == ids[:3]
     # One of them fails again in the meantime: it lies behind the place, and is not retried again and again.
@@ -102,7 +113,7 @@ def test_every_job_that_fits_has_a_new_life_once(store: Store) -> None:
 def test_what_fails_after_it_was_made_is_none_of_its_own(store: Store) -> None:
     early = _dead(store)
     operations = BulkOperations(store.database)
-    made = operations.create(BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
+    made = _created(operations, BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
     late = _dead(store)
     with store.database.transaction() as connection:
         connection.execute(
@@ -115,7 +126,7 @@ def test_a_reroute_changes_constraints_and_keeps_the_others(store: Store) -> Non
     ids = sorted(_dead(store, *(new_job() for _ in range(2))))
     operations = BulkOperations(store.database)
     changes: dict[str, Any] = {"exclude": ["a/b@us"]}
-    made = operations.create(BulkAct.REROUTE, DeadLetterFilter(), EVERYTHING, ANN, changes=changes)
+    made = _created(operations, BulkAct.REROUTE, DeadLetterFilter(), EVERYTHING, ANN, changes=changes)
     # They have no plan: no guard has let them through yet.
     assert {(item.id, item.stage) for item in operations.step(made.id, 10).moved} == {(i, Stage.GUARD) for i in ids}
     assert store.job(ids[0])["constraints"]["exclude"] == ["a/b@us"]
@@ -125,7 +136,7 @@ def test_a_reroute_changes_constraints_and_keeps_the_others(store: Store) -> Non
 def test_it_is_paused_resumed_cancelled_and_says_what_it_does_not_allow(store: Store) -> None:
     ids = _dead(store, *(new_job() for _ in range(3)))
     operations = BulkOperations(store.database)
-    made = operations.create(BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
+    made = _created(operations, BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
     assert len(operations.step(made.id, 1).moved) == 1
     paused = operations.change(made.id, "pause", EVERYTHING, ANN)
     assert isinstance(paused, BulkOperation)
@@ -147,8 +158,54 @@ def test_a_filter_comes_back_as_it_was(store: Store) -> None:
         FailureClass.OVERLOADED, "fake/small", run_id="nightly",
         failed_after=ended, failed_before=ended + timedelta(seconds=1), jobs=(job_id,),
     )  # fmt: skip
-    made = BulkOperations(store.database).create(BulkAct.RETRY, wanted, EVERYTHING, ANN, per_second=2.5)
+    made = _created(BulkOperations(store.database), BulkAct.RETRY, wanted, EVERYTHING, ANN, per_second=2.5)
     assert made.filter == wanted
     assert made.per_second == 2.5
     assert DeadLetters(store.database).page(wanted, EVERYTHING, 10) == [job_id]
     assert DeadLetters(store.database).page(DeadLetterFilter(failed_before=ended), EVERYTHING, 10) == []
+
+
+def test_the_same_key_makes_one_operation(store: Store) -> None:
+    operations, used = BulkOperations(store.database), Idempotency("k", "same")
+    acme = Scope("acme")
+    first = _created(operations, BulkAct.RETRY, DeadLetterFilter(), acme, ANN, used=used)
+    assert _created(operations, BulkAct.RETRY, DeadLetterFilter(), acme, ANN, used=used) == first
+    other = operations.create(BulkAct.RETRY, DeadLetterFilter(), acme, ANN, used=Idempotency("k", "other"))
+    assert isinstance(other, KeyReused)
+    _created(operations, BulkAct.RETRY, DeadLetterFilter(), Scope("other"), ANN, used=Idempotency("k", "other"))
+    assert operations.page(acme, 10) == [first]
+
+
+def test_an_exported_job_is_imported_once_however_often_it_comes(store: Store) -> None:
+    exported, imports = [new_id() for _ in range(3)], Imports(store.database)
+
+    def lines(*ids: str, workspace: str = "main") -> list[Exported]:
+        return [Exported(i, new_job(tenant=Tenant("acme", workspace))) for i in ids]
+
+    first = lines(*exported[:2])
+    made = imports.accept(first)
+    assert made == [each.job.id for each in first]
+    again = lines(*exported)
+    assert imports.accept(again) == [*made, again[2].job.id]
+    assert [store.state(job_id) for job_id in (*made, again[2].job.id)] == [State.QUEUED] * 3
+    twice = lines(exported[0], exported[0], workspace="other")
+    [one, same] = imports.accept(twice)
+    assert one == same == twice[0].job.id
+    with store.database.snapshot() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar_one() == 4
+
+
+def test_of_two_imports_at_the_same_moment_each_line_becomes_one_job(store: Store) -> None:
+    exported = [new_id() for _ in range(20)]
+    gate = threading.Barrier(2)
+
+    def run(order: list[str]) -> dict[str, str]:
+        lines = [Exported(i, new_job()) for i in order]
+        gate.wait()
+        return dict(zip(order, Imports(store.database).accept(lines), strict=True))
+
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(run, [exported, exported[::-1]])
+    assert one == other
+    with store.database.snapshot() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar_one() == 20

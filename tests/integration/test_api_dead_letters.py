@@ -1,22 +1,28 @@
 """Dead letters over HTTP and through the client, and the leader that carries operations out."""
 
+import asyncio
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from api.v1.dead_letter_files import ExportedLine, ImportedView
 from api.v1.dead_letter_views import CauseList, OperationList, OperationView
 from scheduler.bulk import BulkRunner
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import State, Transition
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.sql.database import Database
-from synthralos_client import Client
+from synthralos_client import AsyncClient, Client
+from tests.fakes.commands import in_process
 from tests.fakes.jobs import new_job, settlement
-from tests.integration.api_place import ACME, Place, api_over, core_over, fields_of
+from tests.integration.api_place import ACME, JOBS, Place, api_over, core_over, fields_of
 
 LETTERS = "/api/v1/dead-letters"
 OPERATIONS = f"{LETTERS}/operations"
@@ -141,3 +147,92 @@ def test_the_client_does_the_same(place: Place) -> None:
         assert healing.dead_letter_operation(made["id"])["done"] == 1
         assert healing.change_dead_letter_operation(made["id"], "repeat")["repeats"] == made["id"]
         assert len(healing.dead_letter_operations()) == 2
+
+
+def test_the_same_key_begins_one_operation(place: Place, operator: httpx.Client) -> None:
+    headers, wanted = {"Idempotency-Key": "k-1"}, {"act": "retry", "filter": {}}
+    first = operator.post(OPERATIONS, json=wanted, headers=headers)
+    assert operator.post(OPERATIONS, json=wanted, headers=headers).json() == first.json()
+    other = operator.post(OPERATIONS, json={**wanted, "name": "other"}, headers=headers)
+    assert fields_of(other) == ["header.Idempotency-Key"]
+    stranger = place.client(Role.OPERATOR, Scope("other")).post(OPERATIONS, json=wanted, headers=headers)
+    assert stranger.json()["id"] != first.json()["id"]
+    repeated = [
+        operator.post(f"{OPERATIONS}/{first.json()['id']}/repeat", headers={"Idempotency-Key": "k-2"}) for _ in "ab"
+    ]
+    assert repeated[0].json() == repeated[1].json()
+    assert operator.get(OPERATIONS).json()["next"] is None
+    assert len(operator.get(OPERATIONS).json()["operations"]) == 2
+
+
+def test_what_is_exported_is_imported_as_new_jobs_once(place: Place, operator: httpx.Client) -> None:
+    asked = {
+        "messages": [{"role": "user", "content": "Hello"}], "max_output_tokens": 7, "run_id": "night-1",
+        "constraints": {"region": "eu", "max_cost_usd": "0.05"}, "metadata": {"step": "plan"}, "stream": True,
+    }  # fmt: skip
+    ids = [operator.post(JOBS, json=asked).json()["id"] for _ in range(25)]
+    failure = Failure(FailureClass.OVERLOADED, "try later").to_json()
+    for job in place.store.claim(ids):
+        assert place.store.settle(settlement(job, Transition.FAIL, failure=failure))
+    _dead(place, 1, "other")
+    exported = operator.get(f"{LETTERS}/export", params={"failure_class": "overloaded"})
+    lines = [json.loads(line) for line in exported.text.splitlines()]
+    assert [line["id"] for line in lines] == sorted(ids, reverse=True)
+    for line in lines:
+        ExportedLine.model_validate_json(json.dumps(line))
+    wanted = {**asked, "model": "auto", "organization": "acme", "workspace": "default"}
+    del wanted["stream"]
+    assert wanted.items() <= {**lines[0]["job"], "constraints": asked["constraints"]}.items()
+    assert asked["constraints"].items() <= lines[0]["job"]["constraints"].items()  # type: ignore[attr-defined]
+    report = operator.post(f"{LETTERS}/import", content=exported.content)
+    ImportedView.model_validate_json(report.content)
+    assert (report.json()["imported"], report.json()["repeated"]) == (25, 0)
+    again = operator.post(f"{LETTERS}/import", content=exported.content).json()
+    assert (again["imported"], again["repeated"]) == (0, 25)
+    made = [line["job_id"] for line in again["lines"]]
+    assert made == [line["job_id"] for line in report.json()["lines"]]
+    new = operator.get(f"{JOBS}/{made[0]}").json()
+    assert (new["state"], new["run_id"], new["request"]["max_output_tokens"]) == (State.QUEUED, "night-1", 7)
+    assert new["constraints"]["region"] == "eu"
+    assert place.store.job(made[0])["lane"] == "bulk"
+
+
+def test_each_bad_line_is_told_and_the_others_are_imported(place: Place, operator: httpx.Client) -> None:
+    good = {"id": new_id(), "job": {"prompt": "Hello"}}
+    lines = [
+        "{", json.dumps({"id": "x", "job": 1}), json.dumps({"id": new_id(), "job": {"prompt": "Hi", "modell": "x"}}),
+        json.dumps({"id": new_id(), "job": {"prompt": "Hi", "organization": "other"}}), json.dumps(good),
+    ]  # fmt: skip
+    report = operator.post(f"{LETTERS}/import", content="\n".join(lines)).json()
+    assert (report["imported"], report["invalid"]) == (1, 4)
+    assert [[error["field"] for error in line["errors"]] for line in report["lines"]] == [
+        ["line"], ["id", "job"], ["modell"], ["organization"], [],
+    ]  # fmt: skip
+    assert fields_of(operator.post(f"{LETTERS}/import", content="")) == ["body"]
+    assert place.client(Role.VIEWER).post(f"{LETTERS}/import", content=json.dumps(good)).status_code == 403
+
+
+def test_the_clients_and_the_command_line_export_and_import(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = _dead(place, 3)
+    key = place.key(Role.ADMIN, ACME)
+    with Client(place.url, key) as client:
+        lines = list(client.healing.export_dead_letters())
+        assert sorted(line["id"] for line in lines) == ids
+        assert [line["outcome"] for line in client.healing.import_dead_letters(lines)] == ["imported"] * 3
+
+    async def again() -> list[str]:
+        async with AsyncClient(place.url, key) as client:
+            lines = [line async for line in client.healing.export_dead_letters()]
+            return [line["outcome"] async for line in client.healing.import_dead_letters(lines)]
+
+    assert asyncio.run(again()) == ["repeated"] * 3
+    monkeypatch.setenv("SYNTHRALOS_URL", place.url)
+    monkeypatch.setenv("SYNTHRALOS_API_KEY", place.key(Role.OPERATOR))
+    run, file = in_process(monkeypatch, capsys), tmp_path / "letters.jsonl"
+    assert run("dead-letters", "export", str(file)).code == 0
+    assert len(file.read_text().splitlines()) == 3
+    assert run("dead-letters", "import", str(file), "--json").json == {"imported": 0, "repeated": 3, "invalid": 0}
+    file.write_text('{"id": 1}\n')
+    assert run("dead-letters", "import", str(file)).code == 5

@@ -1,5 +1,6 @@
 """The contracts that are committed are those of this code, and what is written keeps to them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema_rs
@@ -20,9 +21,12 @@ from synthralos.domain.events import (
     Rerouted,
     Retried,
     SchedulePaused,
+    WaitAnswered,
+    WaitOpened,
 )
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.states import State
+from synthralos.domain.waits import WaitKind, WaitState
 
 FAILURE = FailureFields(**Failure(FailureClass.RATE_LIMITED, "slow down", 1.5, 429, "rate_limit").to_json())
 EXAMPLES: list[Payload] = [
@@ -35,8 +39,17 @@ EXAMPLES: list[Payload] = [
     Lost(losses=1),
     Isolated(losses=2),
     Buried(losses=3),
+    WaitOpened(
+        wait_id="0198", wait_kind=WaitKind.APPROVAL, name="legal", prompt="may it go?",
+        deadline=datetime(2026, 1, 31, tzinfo=UTC),
+    ),
+    WaitAnswered(
+        wait_id="0198", wait_kind=WaitKind.SIGNAL, name="paid", state=WaitState.ANSWERED,
+        answer={"payload": {"invoice": 7}}, comment="",
+    ),
+    WaitAnswered(wait_id="0198", wait_kind=WaitKind.SIGNAL, name="paid", state=WaitState.TIMED_OUT, answer=None),
     BudgetAlert(budget="small", budget_id="b", subject="acme", percent=80, limit_usd="10", spent_usd="8.1"),
-]
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.events import Event
+from synthralos.domain.waits import WaitState
 from synthralos.domain.writes import Settlement
 from synthralos.store.sql.recordset import Columns, Row, RowFilter, insert_ignoring, recordset
-from synthralos.store.sql.types import Id, Json, utcnow
-from synthralos.store.tables import event_logs, export_backlog, prompt_similarity_logs
+from synthralos.store.sql.types import Id, Json, UtcTime, encode_time, utcnow
+from synthralos.store.tables import event_logs, export_backlog, prompt_similarity_logs, waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,30 @@ def _prompts(settlement: Settlement, _: Sequence[str]) -> Iterable[Row]:
     ]
 
 
+def _waits(settlement: Settlement, _: Sequence[str]) -> Iterable[Row]:
+    job, wait = settlement.job, settlement.wait
+    if wait is None:
+        return []
+    return [
+        {
+            "id": wait.id,
+            "organization": job.tenant.organization,
+            "workspace": job.tenant.workspace,
+            "user_id": job.tenant.user,
+            "job_id": job.id,
+            "run_id": job.run_id,
+            "kind": wait.kind,
+            "name": wait.name,
+            "prompt": wait.prompt,
+            "state": WaitState.OPEN,
+            "default_answer": wait.default,
+            "grants": wait.grants,
+            "comment": "",
+            "deadline": encode_time(wait.deadline),
+        }
+    ]
+
+
 EVENTS = Appended(
     event_logs,
     {"id": Id, "job_id": Id, "organization": sa.Text(), "kind": sa.Text(), "actor": sa.Text(), "data": Json},
@@ -101,5 +126,17 @@ PROMPTS = Appended(
     _prompts,
 )  # fmt: skip
 
-APPENDED = {"events": EVENTS, "owed": BACKLOG, "prompts": PROMPTS}
+WAITS = Appended(
+    waits,
+    {
+        "id": Id, "organization": sa.Text(), "workspace": sa.Text(), "user_id": sa.Text(), "job_id": Id,
+        "run_id": sa.Text(), "kind": sa.Text(), "name": sa.Text(), "prompt": sa.Text(), "state": sa.Text(),
+        "default_answer": Json, "grants": Json, "comment": sa.Text(), "deadline": UtcTime(),
+    },
+    "opened_at",
+    _waits,
+)  # fmt: skip
+"""A job that has an open one already keeps that."""
+
+APPENDED = {"events": EVENTS, "owed": BACKLOG, "prompts": PROMPTS, "waits": WAITS}
 """By the name of the parameter that holds the rows."""

@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.states import Stage, State
-from synthralos.store.sql.types import utcnow
-from synthralos.store.tables import CARRIED, jobs, open_jobs, results
+from synthralos.domain.waits import WaitState
+from synthralos.store.sql.types import utcnow, word
+from synthralos.store.tables import CARRIED, jobs, open_jobs, results, waits
 
 _SHARED = ("claim_no", "attempts", *CARRIED)
 
@@ -18,7 +19,10 @@ _SHARED = ("claim_no", "attempts", *CARRIED)
 def end_jobs(
     connection: sa.Connection, job_ids: Sequence[str], state: State, failure: dict[str, Any] | None = None
 ) -> None:
-    """Jobs whose rows are locked, and whose attempts are written off, end now; `failure` replaces what they have."""
+    """Jobs whose rows are locked, and whose attempts are written off, end now; `failure` replaces what they have.
+
+    What they waited for is withdrawn.
+    """
     values: dict[str, Any] = {
         "job_id": open_jobs.c.id,
         **{name: open_jobs.c[name] for name in _SHARED},
@@ -30,6 +34,14 @@ def end_jobs(
     chosen = open_jobs.c.id.in_(job_ids)
     connection.execute(sa.insert(results).from_select(list(values), sa.select(*values.values()).where(chosen)))
     connection.execute(sa.delete(open_jobs).where(chosen))
+    withdraw_waits(connection, job_ids)
+
+
+def withdraw_waits(connection: sa.Connection, job_ids: Sequence[str]) -> None:
+    """Nobody has to answer any more what these jobs waited for; their rows are locked."""
+    is_open = waits.c.state == word(WaitState.OPEN)
+    values = {"state": str(WaitState.WITHDRAWN), "answered_at": utcnow()}
+    connection.execute(sa.update(waits).where(waits.c.job_id.in_(job_ids), is_open).values(values))
 
 
 def reopen_jobs(connection: sa.Connection, job_ids: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, s
 from synthralos.domain.work_items import WorkItem
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.queue.appended import EVENTS, event_row
-from synthralos.store.queue.ending import end_jobs, reopen_jobs
+from synthralos.store.queue.ending import end_jobs, reopen_jobs, withdraw_waits
 from synthralos.store.queue.ledger import Ledger
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
@@ -99,6 +99,7 @@ class Operations:
                 said["failure"] = found.row.failure
             else:
                 self._ledger.write_off(connection, [job_id])
+                withdraw_waits(connection, [job_id])
             values = {**afresh(), "stage": stage, "state": target(transition)}
             if stage is Stage.GUARD:
                 values["verdict"] = None

@@ -17,6 +17,7 @@ from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import end_jobs
 from synthralos.store.queue.ledger import Ledger
 from synthralos.store.queue.suspects import fates_of
+from synthralos.store.queue.wait_answers import WaitAnswers
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import Id, asked_at, id_text, one_of, utc_in, utcnow, word
@@ -92,6 +93,7 @@ class Sweeps:
         self._insert_events = EVENTS.insert(database.dialect)
         self._ledger = Ledger(database.dialect)
         self._free = _free(database.dialect)
+        self._answers = WaitAnswers(database.dialect)
 
     def due(self) -> float | None:
         """Seconds until the next parked job is to be woken or a waiting one expires; negative: it was to be by now.
@@ -103,10 +105,21 @@ class Sweeps:
         return min(((time - now).total_seconds() for time in times if time is not None), default=None)
 
     def wake_due(self, limit: int = 1000) -> list[WorkItem]:
-        """Queue parked jobs whose `run_at` has come."""
+        """Queue parked jobs whose `run_at` has come; of those that waited for an answer, the default holds.
+
+        One that is denied by that is over: it is at analyze.
+        """
         due = sa.select(open_jobs.c.id).where(open_jobs.c.run_at <= asked_at(sa.literal(0.0)), _PARKED)
         values = {"state": target(Transition.WAKE), "run_at": None, "notified_at": utcnow()}
-        return self._move(due.order_by(open_jobs.c.run_at), limit, values)
+        with self._database.transaction() as connection:
+            woken = self._moved(connection, due.order_by(open_jobs.c.run_at), limit, values)
+            denied = self._answers.time_out(connection, [item.id for item in woken])
+        return [WorkItem(i.id, Stage.ANALYZE, i.lane) if i.id in denied else i for i in woken]
+
+    def time_out_waits(self, limit: int = 1000) -> list[str]:
+        """Let the default hold where the deadline of a wait without a job has passed; the ids of those."""
+        with self._database.transaction() as connection:
+            return self._answers.time_out_jobless(connection, limit)
 
     def expire(self, limit: int = 1000) -> list[WorkItem]:
         """End jobs that wait while their deadline has passed. Active ones are ended by their worker."""
@@ -259,11 +272,16 @@ class Sweeps:
 
     def _move(self, query: sa.Select[tuple[str]], limit: int, values: Mapping[str, object]) -> list[WorkItem]:
         """Update the first `limit` rows of `query` that nobody else has locked."""
+        with self._database.transaction() as connection:
+            return self._moved(connection, query, limit, values)
+
+    @staticmethod
+    def _moved(
+        connection: sa.Connection, query: sa.Select[tuple[str]], limit: int, values: Mapping[str, object]
+    ) -> list[WorkItem]:
         picked = query.limit(limit).with_for_update(skip_locked=True).cte("picked")
         statement = sa.update(open_jobs).where(open_jobs.c.id == picked.c.id).values(values).returning(*_MOVED)
-        with self._database.transaction() as connection:
-            rows = connection.execute(statement).all()
-        return [WorkItem(r.id, Stage(r.stage), Lane(r.lane)) for r in rows]
+        return [WorkItem(r.id, Stage(r.stage), Lane(r.lane)) for r in connection.execute(statement)]
 
 
 def _free(dialect: str) -> Any:

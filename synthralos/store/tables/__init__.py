@@ -19,12 +19,14 @@ from synthralos.store.tables.configuration import (
     policy_versions,
 )
 from synthralos.store.tables.costs import COUNTS, cost_adjustments, cost_periods, cost_sums
+from synthralos.store.tables.imports import imported_jobs
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
 from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
+from synthralos.store.tables.waits import waits
 
 __all__ = [
     "CARRIED",
@@ -53,6 +55,7 @@ __all__ = [
     "feature_flags",
     "firings",
     "idempotency_keys",
+    "imported_jobs",
     "jobs",
     "leaders",
     "metadata",
@@ -71,4 +74,5 @@ __all__ = [
     "routing_plans",
     "schedules",
     "stream_chunks",
+    "waits",
 ]
