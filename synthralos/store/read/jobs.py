@@ -177,6 +177,11 @@ class Reader(Timelines):
             page = connection.execute(query.order_by(job.id.desc()).limit(filters.limit)).all()
             return [_trace_row(connection, row.trace_id, row.id, scope) for row in page]
 
+    def trace_rows(self, found: Sequence[tuple[str, str]], scope: Scope) -> list[TraceRow]:
+        """The traces of these jobs, given as (trace id, job id), in their order."""
+        with self._database.snapshot() as connection:
+            return [_trace_row(connection, trace_id, job_id, scope) for trace_id, job_id in found]
+
 
 def _length(text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
     return sa.func.length(sa.type_coerce(text, sa.Text()))
