@@ -33,6 +33,7 @@ from api.v1 import (
     jobs,
     keys,
     limits,
+    observability,
     operations,
     policies,
     policy_checks,
@@ -79,7 +80,8 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     rooms = (
         jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, budgets, costs,
         dead_letters,
-        runs, policies, policy_checks, simulate, schedules, schedule_acts, audit, traces, routing, health, metrics,
+        runs, policies, policy_checks, simulate, schedules, schedule_acts, audit, traces, observability,
+        routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)
