@@ -23,7 +23,7 @@ from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission, Role
 from synthralos.domain.states import OPEN, State
 from synthralos.store.admin.processes import release
-from synthralos.store.read.jobs import TraceRow
+from synthralos.store.read.trace_rows import TraceRow
 
 router = APIRouter(prefix="/api/v1/observability/traces", tags=["observability"])
 

@@ -155,6 +155,10 @@ class Period(NamedTuple):
     since: datetime
 
 
+SumKey = tuple[Period, tuple[str, ...]]
+"""What sums are kept by: a period, and values of `DIMENSIONS`."""
+
+
 class ErrorKey(NamedTuple):
     """What errors are grouped by, within an hour."""
 
@@ -181,12 +185,17 @@ def begin_of(span: str, moment: datetime) -> datetime:
     return whole.replace(minute=0) if span == "hour" else whole.replace(hour=0, minute=0)
 
 
-def sums_of(facts: Iterable[Fact]) -> dict[tuple[Period, tuple[str, ...]], Sums]:
-    """The sums of the facts for each period and key; those of all organizations have the organization ""."""
-    found: dict[tuple[Period, tuple[str, ...]], Sums] = {}
+def sums_of(facts: Iterable[Fact], minutes_since: datetime) -> dict[SumKey, Sums]:
+    """The sums of the facts for each period and key; those of all organizations have the organization "".
+
+    Minutes before that time are left out: nobody asks for them.
+    """
+    found: dict[SumKey, Sums] = {}
     for fact in facts:
         whole = ("", "", *fact.key[2:])
         for span in SPANS:
+            if span == "minute" and fact.finished_at < minutes_since:
+                continue
             period = Period(span, begin_of(span, fact.finished_at))
             for key in (fact.key, whole):
                 found.setdefault((period, key), Sums()).add(fact)

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from synthralos.domain.observing import FINISHED, LATE, Fact, sums_of
 from synthralos.store.queue.leading import STATEMENT_SECONDS
 from synthralos.store.read.finished import Finished
-from synthralos.store.retention.finished_sums import add_errors, add_sums
+from synthralos.store.retention.finished_sums import FinishedSums
+from synthralos.store.retention.observed import KEPT
 from synthralos.store.retention.places import move, place_of
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
@@ -42,6 +43,7 @@ class Digest:
         self._finished = Finished(database.dialect)
         self._stretch = dict.fromkeys(BEHIND, timedelta(minutes=1))
         self._insert = _insert(database.dialect)
+        self._sums = FinishedSums(database.dialect)
 
     def round(self, name: str = FINISHED, most: int = MOST_JOBS) -> bool:
         """Digest what comes next of one pass; whether there may be more at once."""
@@ -66,7 +68,7 @@ class Digest:
                 self._stretch[name] = max(_SHORTEST, self._stretch[name] / 2)
             elif len(facts) < most / 4:
                 self._stretch[name] = min(_LONGEST, self._stretch[name] * 2)
-            self._take(connection, facts, digested.seq)
+            self._take(connection, facts, digested.seq, now)
             move(connection, name, at=until)
             return bool(until < end)
 
@@ -85,13 +87,13 @@ class Digest:
         while self.round():
             pass
 
-    def _take(self, connection: sa.Connection, facts: Sequence[Fact], seq: int) -> None:
+    def _take(self, connection: sa.Connection, facts: Sequence[Fact], seq: int, now: datetime) -> None:
         if facts:
             self._forget(connection, facts)
             rows = [_row(fact, seq + number) for number, fact in enumerate(facts, 1)]
             connection.execute(self._insert, {"rows": encode_rows(rows)})
-            add_sums(connection, sums_of(facts))
-            add_errors(connection, facts)
+            self._sums.add_jobs(connection, sums_of(facts, now - KEPT["minute"]))
+            self._sums.add_errors(connection, facts)
             move(connection, FINISHED, seq=seq + len(facts))
 
     def _forget(self, connection: sa.Connection, facts: Sequence[Fact]) -> None:

@@ -1,22 +1,20 @@
-"""Adds finished jobs to the sums that are kept of them: read, added to, and written back by one writer."""
+"""Adds finished jobs to the sums that are kept of them: read, added to, and written back by one writer.
 
-from collections.abc import Iterable, Mapping
+Each is one statement for a whole batch: of a history that is digested late, every job may touch rows of its own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from synthralos.domain.observing import (
-    ErrorKey,
-    Fact,
-    Period,
-    Sums,
-    begin_of,
-    fingerprint,
-    normalized,
-)
-from synthralos.store.admin.changing import upsert
+from synthralos.domain.observing import ErrorKey, Fact, Period, SumKey, Sums, begin_of, fingerprint, normalized
 from synthralos.store.read.observed import sums_from
+from synthralos.store.sql.recordset import encode_rows, recordset
+from synthralos.store.sql.types import UtcTime, encode_money, encode_time
 from synthralos.store.tables import SUMS, error_sums, job_sums
 
 MOST_ERRORS_AN_HOUR = 200
@@ -28,53 +26,93 @@ SAMPLES = 5
 _KEY = ("organization", "workspace", "model", "deployment", "state", "failure_class")
 _OTHER = "(other messages)"
 
-SumKey = tuple[Period, tuple[str, ...]]
+
+class FinishedSums:
+    """Adds to the sums. The caller's transaction holds the row of the digest, so that nobody else writes there."""
+
+    def __init__(self, dialect: str) -> None:
+        self._jobs, self._errors = _Kept(dialect, job_sums), _Kept(dialect, error_sums)
+
+    def add_jobs(self, connection: sa.Connection, added: Mapping[SumKey, Sums]) -> None:
+        """Add the sums of some jobs."""
+        keys = {key: {**key[0]._asdict(), **dict(zip(_KEY, key[1], strict=True))} for key in sorted(added)}
+        for row in self._jobs.read(connection, keys.values()):
+            added[_sum_key(row)].take(sums_from(row))
+        self._jobs.write(connection, [{**named, **_sums_row(added[key])} for key, named in keys.items()])
+
+    def add_errors(self, connection: sa.Connection, facts: Iterable[Fact]) -> None:
+        """Add the failures of some jobs to the groups of errors."""
+        found: dict[ErrorKey, dict[str, Any]] = {}
+        room: dict[tuple[datetime, str], set[str]] = {}
+        for fact in facts:
+            for failure in fact.failures:
+                since, message = begin_of("hour", fact.finished_at), normalized(failure.message)
+                for organization, workspace in ((fact.organization, fact.workspace), ("", "")):
+                    named = _bounded(connection, room, since, organization, message)
+                    tenant = since, organization, workspace
+                    key = ErrorKey(*tenant, failure.failure_class, failure.deployment, fingerprint(named))
+                    _count(found.setdefault(key, _group(named, fact)), fact)
+        keys = {key: key._asdict() for key in sorted(found)}
+        for row in self._errors.read(connection, keys.values()):
+            _add_before(found[ErrorKey(*(getattr(row, name) for name in ErrorKey._fields))], row._mapping)
+        self._errors.write(connection, [{**named, **_errors_row(found[key])} for key, named in keys.items()])
 
 
-def add_sums(connection: sa.Connection, added: Mapping[SumKey, Sums]) -> None:
-    """Add to the sums. The caller's transaction holds the row of the digest, so that nobody else writes here."""
-    periods = {period for period, _ in added}
-    known = {key: sums for period in periods for key, sums in _stored(connection, period, added)}
-    for key in sorted(added):
-        sums = added[key]
-        if key in known:
-            sums.take(known[key])
-        (span, since), names = key
-        values = {
-            **{name: getattr(sums, name) for name in SUMS},
-            "cost_picousd": sums.cost,
-            "seconds": sums.seconds.to_json(),
-            "waits": sums.waits.to_json(),
-        }
-        row = {"span": span, "since": since, **dict(zip(_KEY, names, strict=True)), **values}
-        connection.execute(upsert(connection, job_sums, row, values))
+class _Kept:
+    """A table of sums, read and written by the keys of many rows at once."""
+
+    def __init__(self, dialect: str, table: sa.Table) -> None:
+        def kind(column: sa.Column[Any]) -> Any:
+            if isinstance(column.type, sa.JSON):
+                return sa.Text()
+            return sa.Text() if isinstance(column.type, UtcTime) and dialect == "sqlite" else column.type
+
+        keys = [column.name for column in table.primary_key.columns]
+        columns = {column.name: kind(column) for column in table.c}
+        wanted = recordset(dialect, "keys", {name: columns[name] for name in keys})
+        same = sa.and_(*(table.c[name] == wanted.c[name] for name in keys))
+        self._read = sa.select(table).select_from(wanted.join(table, same))
+        rows = recordset(dialect, "rows", columns)
+        values = [_as_json(rows.c[name], table.c[name], dialect) for name in columns]
+        insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        statement = insert(table).from_select(list(columns), sa.select(*values).where(sa.true()))
+        changed = {name: statement.excluded[name] for name in columns if name not in keys}
+        self._write = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+    def read(self, connection: sa.Connection, keys: Iterable[Mapping[str, Any]]) -> Sequence[Any]:
+        """The rows of these keys that there are."""
+        encoded = encode_rows(_encoded(key) for key in keys)
+        return connection.execute(self._read, {"keys": encoded}).all() if encoded != "[]" else []
+
+    def write(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Have the rows be as they are given."""
+        if rows:
+            connection.execute(self._write, {"rows": encode_rows(map(_encoded, rows))})
 
 
-def add_errors(connection: sa.Connection, facts: Iterable[Fact]) -> None:
-    """Add the failures of the jobs to the groups of errors; under the same condition."""
-    found: dict[ErrorKey, dict[str, Any]] = {}
-    room: dict[tuple[datetime, str], set[str]] = {}
-    for fact in facts:
-        for failure in fact.failures:
-            since, message = begin_of("hour", fact.finished_at), normalized(failure.message)
-            for organization, workspace in ((fact.organization, fact.workspace), ("", "")):
-                named = _bounded(connection, room, since, organization, message)
-                tenant = since, organization, workspace
-                key = ErrorKey(*tenant, failure.failure_class, failure.deployment, fingerprint(named))
-                _count(found.setdefault(key, _group(named, fact)), fact)
-    for key in sorted(found):
-        _write_errors(connection, key, found[key])
+def _as_json(value: Any, column: sa.Column[Any], dialect: str) -> Any:
+    return sa.cast(value, sa.JSON) if isinstance(column.type, sa.JSON) and dialect == "postgresql" else value
 
 
-def _stored(connection: sa.Connection, period: Period, wanted: Mapping[SumKey, Sums]) -> Iterable[tuple[SumKey, Sums]]:
-    organizations = sorted({names[0] for other, names in wanted if other == period})
-    query = sa.select(job_sums).where(
-        job_sums.c.span == period.span, job_sums.c.since == period.since, job_sums.c.organization.in_(organizations)
-    )
-    for row in connection.execute(query):
-        key = (period, tuple(getattr(row, name) for name in _KEY))
-        if key in wanted:
-            yield key, sums_from(row)
+def _encoded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: encode_time(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _sum_key(row: Any) -> SumKey:
+    return Period(row.span, row.since), tuple(getattr(row, name) for name in _KEY)
+
+
+def _sums_row(sums: Sums) -> dict[str, Any]:
+    return {
+        **{name: getattr(sums, name) for name in SUMS},
+        "cost_picousd": encode_money(sums.cost),
+        "seconds": orjson.dumps(sums.seconds.to_json()).decode(),
+        "waits": orjson.dumps(sums.waits.to_json()).decode(),
+    }
+
+
+def _errors_row(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {**group, "jobs": orjson.dumps(group["jobs"]).decode()}
 
 
 def _bounded(
@@ -110,13 +148,8 @@ def _count(group: dict[str, Any], fact: Fact) -> None:
         group["jobs"] = [*group["jobs"], fact.job_id][-SAMPLES:]
 
 
-def _write_errors(connection: sa.Connection, key: ErrorKey, group: dict[str, Any]) -> None:
-    named = key._asdict()
-    same = [error_sums.c[name] == value for name, value in named.items()]
-    before = connection.execute(sa.select(error_sums).where(*same)).one_or_none()
-    if before is not None:
-        group["count"] += before._mapping["count"]
-        group["first_at"] = min(group["first_at"], before.first_at)
-        group["last_at"] = max(group["last_at"], before.last_at)
-        group["jobs"] = [*(each for each in before.jobs if each not in group["jobs"]), *group["jobs"]][-SAMPLES:]
-    connection.execute(upsert(connection, error_sums, {**named, **group}, group))
+def _add_before(group: dict[str, Any], before: Mapping[str, Any]) -> None:
+    group["count"] += before["count"]
+    group["first_at"] = min(group["first_at"], before["first_at"])
+    group["last_at"] = max(group["last_at"], before["last_at"])
+    group["jobs"] = [*(each for each in before["jobs"] if each not in group["jobs"]), *group["jobs"]][-SAMPLES:]
