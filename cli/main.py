@@ -23,6 +23,7 @@ from cli import (
     keys,
     ledger,
     limits,
+    metrics,
     migrate,
     models,
     organizations,
@@ -32,6 +33,7 @@ from cli import (
     runs,
     schedules,
     status,
+    traces,
     up,
 )  # fmt: skip
 from cli.exits import epilog
@@ -64,6 +66,7 @@ app.add_typer(breakers.app, name="breakers")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")
+app.add_typer(traces.app, name="traces")
 app.add_typer(policies.app, name="policies")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(ledger.app, name="ledger")
@@ -76,6 +79,9 @@ app.command()(check.check)
 app.command()(status.status)
 app.command()(models.models)
 app.command()(costs.costs)
+app.command()(metrics.metrics)
+app.command()(metrics.errors)
+app.command()(metrics.demand)
 app.command()(audit.audit)
 app.command()(doctor.doctor)
 

@@ -1,18 +1,23 @@
 """Metrics, errors and demand over HTTP: the same figures, whether they were summed or not."""
 
+import asyncio
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from api.v1.observability_views import Demand, ErrorGroups, Metrics
+from cli.main import app
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
 from synthralos.store.retention.digest import Digest
 from synthralos.store.sql.database import Database
+from synthralos_client import AsyncClient, Client
 from tests.fakes.jobs import failure, new_job
 from tests.integration.api_place import ACME, Place, api_over, core_over, fields_of, submitted
 
@@ -153,3 +158,32 @@ def test_demand_tells_what_is_open(place: Place) -> None:
     assert (guard["queued"], [window["jobs"] for window in guard["due"]]) == (2, [0, 2, 0, 0])
     assert admin.get(DEMAND, params={"lane": "bulk"}).json()["queued"] == 0
     assert place.client(scope=ACME).get(DEMAND).status_code == 403
+
+
+def test_clients_and_the_commands_tell_the_same(place: Place, client: httpx.Client) -> None:
+    ended(place, client)
+    ended(place, client, Transition.FAIL)
+    secret = place.key(scope=EVERYTHING)
+    with Client(place.url, secret) as ours:
+        metrics, errors = (
+            ours.observability.metrics(["state"]),
+            ours.observability.errors(failure_class="server_error"),
+        )
+        demand = ours.observability.demand(lane="bulk")
+    assert [each["jobs"] for each in metrics["groups"]] == [1, 1]
+    assert [each["count"] for each in errors["errors"]] == [1]
+
+    async def asking() -> list[Any]:
+        async with AsyncClient(place.url, secret) as theirs:
+            room = theirs.observability
+            return [await room.metrics(["state"]), await room.errors(), await room.demand("guard")]
+
+    asked = asyncio.run(asking())
+    assert [each["jobs"] for each in asked[0]["groups"]] == [1, 1]
+    assert asked[2]["queued"] == demand["queued"] == 0
+    run = CliRunner(env={"SYNTHRALOS_URL": place.url, "SYNTHRALOS_API_KEY": secret})
+    done = run.invoke(app, ["metrics", "--by", "state,hour", "--json"])
+    assert sum(each["jobs"] for each in json.loads(done.stdout)["groups"]) == 2
+    for arguments, word in ((["metrics"], "succeeded"), (["errors"], "server_error"), (["demand"], "guard")):
+        shown = run.invoke(app, arguments)
+        assert (shown.exit_code, word in shown.stdout) == (0, True)

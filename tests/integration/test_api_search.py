@@ -1,18 +1,24 @@
 """Search and exports of traces over HTTP."""
 
+import asyncio
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from api.v1.views import Trace, TracePage
+from cli.main import app
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
 from synthralos.store.retention.digest import Digest
 from synthralos.store.retention.text_index import TextIndex
 from synthralos.store.sql.database import Database
+from synthralos_client import AsyncClient, Client
 from tests.fakes.jobs import failure
 from tests.integration.api_place import ACME, TRACES, Place, api_over, core_over, fields_of, submitted
 
@@ -141,3 +147,29 @@ def test_a_trace_is_exported_for_collectors(place: Place, client: httpx.Client) 
     assert (said["gen_ai.usage.input_tokens"], said["gen_ai.usage.output_tokens"]) == ("1000", "500")
     assert int(call["endTimeUnixNano"]) > int(call["startTimeUnixNano"]) > 1_600_000_000 * 10**9
     assert "capital of France" not in answer.text
+
+
+def test_clients_and_the_command_search(place: Place, client: httpx.Client, tmp_path: Path) -> None:
+    job_ids = [submitted(client, prompt=f"penguin number {number}") for number in range(3)]
+    place.finish(job_ids[0])
+    indexed(place, job_ids[0])
+    secret = place.key()
+    with Client(place.url, secret) as ours:
+        found = list(ours.observability.traces(q="penguin", page_size=1, state=["queued", "succeeded"]))
+        exported = ours.observability.export(job_ids[0], "otlp")
+    assert [trace["matched_job"] for trace in found] == job_ids[::-1]
+    assert exported["resourceSpans"]
+
+    async def asking() -> list[Any]:
+        async with AsyncClient(place.url, secret) as theirs:
+            return [trace async for trace in theirs.observability.traces(q="penguin", state="succeeded")]
+
+    assert [trace["matched_job"] for trace in asyncio.run(asking())] == job_ids[:1]
+    env = {"SYNTHRALOS_URL": place.url, "SYNTHRALOS_API_KEY": secret}
+    run = CliRunner(env=env)
+    done = run.invoke(app, ["traces", "search", "penguin", "number 1", "--json"])
+    assert [trace["matched_job"] for trace in json.loads(done.stdout)["traces"]] == [job_ids[1]]
+    assert job_ids[1] in run.invoke(app, ["traces", "search", "penguin", "--without", "2"]).stdout
+    file = tmp_path / "trace.json"
+    assert run.invoke(app, ["traces", "export", job_ids[0], str(file)]).exit_code == 0
+    assert json.loads(file.read_text())["jobs"][0]["job"]["id"] == job_ids[0]
