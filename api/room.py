@@ -20,6 +20,7 @@ from api.key_use import KeyUse
 from api.live.deltas import Deltas
 from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
+from api.searching import Searching
 from api.simulations import Simulations
 from pipelines.analyze.trace import job_view
 from pipelines.flow.explaining import Explainer
@@ -111,6 +112,7 @@ class Room:
         self.dead_letters = DeadLetters(core.database)
         self.imports = Imports(core.database)
         self.runs = Runs(core.database)
+        self.searching = Searching(core.database)
         self.evidence = Evidence(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)
@@ -183,6 +185,7 @@ class Room:
         await loop.run_in_executor(self.threads, self.announcer.close)
         await loop.run_in_executor(self.threads, self.looks.close)
         await loop.run_in_executor(self.threads, self.follows.close)
+        await loop.run_in_executor(self.threads, self.searching.close)
         self.threads.shutdown(wait=True)
 
     async def accept(self, submission: Submission, body_bytes: int) -> Accepted | KeyReused:

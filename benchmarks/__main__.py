@@ -23,6 +23,7 @@ BENCHMARKS = {
     "growth": "throughput with 1,000,000 finished jobs in the tables beside empty tables",
     "backlog": "1,000,000 open jobs: what they cost while nothing happens, and throughput beside them",
     "config": "seconds until a change of flag, limit or catalog is in force in every process, under load",
+    "search": "p95 of searches and metrics over 1,000,000 finished jobs, and what their index costs",
     "simulate": "seconds to try a draft of a policy set on 100,000 recorded jobs",
     "golden_prices": "what calls cost by the catalog, against vendors' lists and another calculator",
     "route_plan": "what a plan costs a job: 100 deployments and 50 rules, 1,000 of both, and 50 rules in CEL",

@@ -24,6 +24,7 @@ from cli import (
     keys,
     ledger,
     limits,
+    metrics,
     migrate,
     models,
     organizations,
@@ -33,6 +34,7 @@ from cli import (
     runs,
     schedules,
     status,
+    traces,
     up,
     waits,
 )  # fmt: skip
@@ -68,6 +70,7 @@ app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")
 app.add_typer(waits.app, name="waits")
+app.add_typer(traces.app, name="traces")
 app.add_typer(policies.app, name="policies")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(ledger.app, name="ledger")
@@ -80,6 +83,9 @@ app.command()(check.check)
 app.command()(status.status)
 app.command()(models.models)
 app.command()(costs.costs)
+app.command()(metrics.metrics)
+app.command()(metrics.errors)
+app.command()(metrics.demand)
 app.command()(audit.audit)
 app.command()(doctor.doctor)
 

@@ -10,6 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 
 from pipelines.providers.table import check_deployment
 from scheduler.bulk import BULK_EVERY, BulkRunner
+from scheduler.digesting import DIGEST_EVERY, Digesting
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
@@ -86,6 +87,7 @@ class SchedulerProcess:
         self._fire_safely = ResilientTask("the scheduler's firing", self._fire, core.outages)
         self._next_tick = 0.0
         self._ticking: Rounds | None = None
+        self._digesting = Digesting(core.database, core.settings.observe_share, lambda: self.leads)
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
         self._bulk = Watched(bulk.round, lambda: bulk.busy)
@@ -118,6 +120,7 @@ class SchedulerProcess:
         self._add(scheduler, "firing_ends", self._looks, LOOK_EVERY)
         self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
         self._add(scheduler, "budgets", self._settle_budgets, SETTLE_BUDGETS_EVERY)
+        self._add(scheduler, "digest", self._digesting.round, DIGEST_EVERY)
         self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
         scheduler.start()
         self._scheduler = scheduler

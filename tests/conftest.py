@@ -19,7 +19,7 @@ from psycopg import sql
 
 from migrations.runner import upgrade
 from synthralos.store.sql.database import Database
-from synthralos.store.tables import metadata
+from synthralos.store.tables import metadata, trace_texts
 from tests.fakes.stores import Store
 from tests.servers import POSTGRESQL, RABBITMQ, REDIS, Server, embedded_only
 
@@ -105,7 +105,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     migrated: Database = request.getfixturevalue("_migrated_postgres")
     with closing(Database(migrated.url.render_as_string(hide_password=False))) as database:
         with migrated.transaction() as connection:
-            for table in metadata.tables.values():
+            for table in (*metadata.tables.values(), trace_texts):
                 connection.execute(table.delete())
         yield database
 

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -74,6 +74,14 @@ class TraceQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     cursor: Annotated[str | None, Field(max_length=64, description="`next` of the part before")] = None
+
+
+class ExportQuery(TraceQuery):
+    """Which part of a trace to show, and how."""
+
+    format: Annotated[
+        Literal["json", "otlp"], Field(description="`otlp`: as OpenTelemetry's collectors take it, without content")
+    ] = "json"
 
 
 class WaitQuery(BaseModel):

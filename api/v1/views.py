@@ -203,6 +203,7 @@ class TraceSummary(View):
     """A trace at a glance. `jobs` are the ids of its newest jobs, oldest first; `states` counts all of them."""
 
     trace_id: TraceId
+    matched_job: Annotated[JobId, Field(description="the one of its jobs that was found")]
     jobs: list[JobId]
     job_count: int
     states: dict[State, int]
@@ -213,10 +214,17 @@ class TraceSummary(View):
 
 
 class TracePage(View):
-    """A page of traces, newest first."""
+    """A page of traces, newest first, or as `sort` says."""
 
     traces: list[TraceSummary]
     next: str | None
+    complete: Annotated[
+        bool, Field(description="false: there is more in no index yet than was looked at directly; ask again later")
+    ]
+    indexed_until: Annotated[
+        AwareDatetime | None,
+        Field(description="of a search: when the newest job finished whose words are in the index"),
+    ]
 
 
 class Live(View):

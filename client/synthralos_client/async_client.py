@@ -31,6 +31,7 @@ from synthralos_client.models import (
     Organization,
     RerouteOptions,
 )
+from synthralos_client.observing import AsyncObservability
 from synthralos_client.paging import async_pages
 from synthralos_client.schedules import AsyncSchedules
 from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
@@ -63,6 +64,7 @@ class AsyncClient:
         self.healing = AsyncHealing(self._config, self._run, self._stream)
         self.configuration = AsyncConfiguration(self._config, self._run, self._stream)
         self.spending = AsyncSpending(self._config, self._run)
+        self.observability = AsyncObservability(self._config, self._run)
         self.schedules = AsyncSchedules(self._config, self._run)
         self.waits = AsyncWaits(self._config, self._run)
 

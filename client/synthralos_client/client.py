@@ -34,6 +34,7 @@ from synthralos_client.models import (
     Organization,
     RerouteOptions,
 )
+from synthralos_client.observing import Observability
 from synthralos_client.paging import pages
 from synthralos_client.schedules import Schedules
 from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
@@ -71,6 +72,7 @@ class Client:
         self.healing = Healing(self._config, self._run, self._stream)
         self.configuration = Configuration(self._config, self._run, self._stream)
         self.spending = Spending(self._config, self._run)
+        self.observability = Observability(self._config, self._run)
         self.schedules = Schedules(self._config, self._run)
         self.waits = Waits(self._config, self._run)
 

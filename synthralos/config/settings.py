@@ -66,6 +66,12 @@ class Settings(GuardSettings):
         10.0, description="seconds after which a queued job that nobody came for is rung again"
     )
     idempotency_days: Positive = Field(30.0, description="days for which an Idempotency-Key answers a repeat")
+    observe_share: float = Field(
+        0.02,
+        gt=0,
+        le=1,
+        description="share of its time that the leading scheduler spends on figures and full-text search",
+    )
     leader_term: Positive = Field(6.0, description="seconds a scheduler leads before it must renew")
 
     trace_export_file: Path | None = Field(None, description="JSON-lines file that finished traces are appended to")

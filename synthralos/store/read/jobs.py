@@ -8,17 +8,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.attempts import Billed
 from synthralos.domain.findings import PASSED
-from synthralos.domain.ids import id_at, job_id_of
+from synthralos.domain.ids import id_at
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.scope import Scope
-from synthralos.domain.states import OPEN, State
+from synthralos.domain.states import State
 from synthralos.store.read.timelines import Timelines
+from synthralos.store.read.trace_rows import COST_MISSING, MAYBE_BILLED, TraceRow, of_trace, trace_rows
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.scoping import within
-from synthralos.store.sql.types import Id, id_text, word
+from synthralos.store.sql.types import Id, id_text
 from synthralos.store.tables import all_jobs, attempts, open_jobs, routing_plans
 
 Row = dict[str, Any]
@@ -28,17 +28,10 @@ job = all_jobs.c
 CLOCKS = timedelta(minutes=10)
 """So far the clock of an API process may be from the database's, for lists by time to miss none of its jobs."""
 
-MOST_TRACE_IDS = 100
-"""Job ids that are listed with a trace."""
-
 
 def _spent(label: str, amount: sa.ColumnElement[Any]) -> sa.Label[Any]:
     """A sum over a job's attempts, as a column of the job."""
     return sa.select(sa.func.sum(amount)).where(attempts.c.job_id == job.id).scalar_subquery().label(label)
-
-
-COST_MISSING = sa.and_(attempts.c.billed != word(Billed.NO), attempts.c.cost_picousd.is_(None))
-MAYBE_BILLED = attempts.c.billed == word(Billed.MAYBE)
 
 
 def spending_columns() -> "tuple[sa.Label[Any], sa.Label[Any], sa.Label[Any]]":
@@ -79,25 +72,6 @@ class Filters:
     created_before: datetime | None = None
     before: str | None = None
     limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class TraceRow:
-    """A trace at a glance. `newest_match` is the newest of its jobs that the filters let through.
-
-    `job_ids` are its newest jobs, oldest first, `MOST_TRACE_IDS` at most; `states` counts all its jobs by state.
-    `ended_at` is None while a job is open. `cost` is in USD, the known part.
-    """
-
-    trace_id: str
-    newest_match: str
-    job_ids: list[str]
-    states: dict[str, int]
-    started_at: datetime
-    ended_at: datetime | None
-    cost: Decimal
-    cost_known: bool
-    maybe_billed: int
 
 
 class Reader(Timelines):
@@ -176,7 +150,12 @@ class Reader(Timelines):
         query = sa.select(job.trace_id, job.id).where(*_conditions(filters), *within(scope, all_jobs), ~newer)
         with self._database.snapshot() as connection:
             page = connection.execute(query.order_by(job.id.desc()).limit(filters.limit)).all()
-            return [_trace_row(connection, row.trace_id, row.id, scope) for row in page]
+            return trace_rows(connection, [(row.trace_id, row.id) for row in page], scope)
+
+    def trace_rows(self, found: Sequence[tuple[str, str]], scope: Scope) -> list[TraceRow]:
+        """The traces of these jobs, given as (trace id, job id), in their order."""
+        with self._database.snapshot() as connection:
+            return trace_rows(connection, found, scope)
 
 
 def _length(text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
@@ -224,48 +203,6 @@ def set_plan(found: Row, body: dict[str, Any] | None) -> None:
     found["plan"] = None if body is None else {"cursor": cursor or 0, **body}
     if found["verdict"] is None and body is not None:
         found["verdict"] = PASSED.to_json()
-
-
-def _trace_row(connection: sa.Connection, trace_id: str, newest_match: str, scope: Scope) -> TraceRow:
-    mine = (of_trace(trace_id), *within(scope, all_jobs))
-    by_state = sa.select(
-        job.state, sa.func.count().label("jobs"), sa.func.min(job.created_at).label("started"),
-        sa.func.max(job.finished_at).label("ended"),
-    ).where(*mine).group_by(job.state)  # fmt: skip
-    states = connection.execute(by_state).all()
-    newest = sa.select(job.id).where(*mine).order_by(job.id.desc()).limit(MOST_TRACE_IDS)
-    spent = connection.execute(
-        _spending().select_from(attempts).join(all_jobs, job.id == attempts.c.job_id).where(*mine)
-    )
-    cost = spent.one()
-    is_open = any(row.state in OPEN for row in states)
-    return TraceRow(
-        trace_id=trace_id,
-        newest_match=newest_match,
-        job_ids=list(connection.execute(newest).scalars())[::-1],
-        states={row.state: row.jobs for row in states},
-        started_at=min(row.started for row in states),
-        ended_at=None if is_open else max(row.ended for row in states),
-        cost=cost.cost or Decimal(0),
-        cost_known=not cost.unknown,
-        maybe_billed=int(cost.maybe or 0),
-    )
-
-
-def _spending() -> "sa.Select[*tuple[Any, ...]]":
-    """Sums over attempts: `cost` (the known part), how many of `unknown` cost, how many `maybe` billed."""
-    return sa.select(
-        sa.func.sum(attempts.c.cost_picousd).label("cost"),
-        sa.func.sum(sa.case((COST_MISSING, 1), else_=0)).label("unknown"),
-        sa.func.sum(sa.case((MAYBE_BILLED, 1), else_=0)).label("maybe"),
-    )
-
-
-def of_trace(trace_id: str, table: sa.FromClause = all_jobs) -> sa.ColumnElement[bool]:
-    """The jobs of a trace: it was given to them, or is the job's own. Each half has its index."""
-    own = job_id_of(trace_id)
-    given: sa.ColumnElement[bool] = table.c.given_trace_id == trace_id
-    return given if own is None else sa.or_(given, sa.and_(table.c.given_trace_id.is_(None), table.c.id == own))
 
 
 def _conditions(filters: Filters, table: sa.FromClause = all_jobs) -> list[sa.ColumnElement[bool]]:

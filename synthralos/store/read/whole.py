@@ -11,7 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.scope import EVERYTHING
-from synthralos.store.read.jobs import COST_MISSING, MAYBE_BILLED, Reader, Row, set_plan
+from synthralos.store.read.jobs import Reader, Row, set_plan
+from synthralos.store.read.trace_rows import COST_MISSING, MAYBE_BILLED
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
 from synthralos.store.sql.types import Id, decode_money, id_text

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -23,7 +23,7 @@ PostgreSQL would keep that plan until the table is analyzed, which on a new one 
 _READ_ONLY = "25006"
 """PostgreSQL, while another server takes over: this one takes no writes (any more)."""
 
-POOLS = {"write": (2, 2), "read": (4, 0), "quick": (6, 0)}
+POOLS = {"write": (2, 2), "read": (4, 0), "quick": (6, 0), "search": (2, 0)}
 """Connections that each pool keeps, and how many more it opens for as long as they are needed."""
 
 
@@ -35,6 +35,9 @@ _REPORTS = {
     "statement_timeout": "30s",
 }
 """What is otherwise for statements that go through many rows."""
+
+_SEARCHES = {**_REPORTS, "statement_timeout": "5s"}
+"""What is otherwise for questions that people and programs ask as they like: they are given up sooner."""
 
 
 class Database:
@@ -53,6 +56,7 @@ class Database:
         self.write = self._engine("write")
         self.read = self._engine("read", isolation_level="AUTOCOMMIT")
         self.quick = self._engine("quick", isolation_level="AUTOCOMMIT")
+        self.search = self._engine("search", isolation_level="AUTOCOMMIT")
         # SQLite has one writer at a time: within a process they queue here, which is fairer and quicker than
         # trying again and again as its busy handler does.
         self._turn = threading.Lock() if self.dialect == "sqlite" else nullcontext()
@@ -88,7 +92,7 @@ class Database:
 
     def pools(self) -> list[WatchedPool]:
         """The pools of connections to PostgreSQL, for metrics."""
-        engines = (self.write, self.read, self.quick)
+        engines = (self.write, self.read, self.quick, self.search)
         return [engine.pool for engine in engines if isinstance(engine.pool, WatchedPool)]
 
     def connect(self, suffix: str) -> "psycopg.Connection[Any]":
@@ -143,16 +147,34 @@ class Database:
                 let_plan(reading)
                 yield reading
 
+    @contextmanager
+    def searching(self) -> Iterator[sa.Connection]:
+        """As `report`, for what anybody may ask: on two connections of its own, with a shorter time limit."""
+        if self.dialect == "sqlite":
+            with self.snapshot() as connection:
+                yield connection
+            return
+        with OwnErrors(), self.search.connect() as connection:
+            reading = connection.execution_options(isolation_level="REPEATABLE READ")
+            with reading.begin():
+                _choose(reading, _SEARCHES)
+                yield reading
+
     def close(self) -> None:
         """Close all pooled connections."""
         self.write.dispose()
         self.read.dispose()
         self.quick.dispose()
+        self.search.dispose()
 
 
 def let_plan(connection: sa.Connection) -> None:
     """For the rest of this transaction, let PostgreSQL's planner join many rows in any way, with time for it."""
-    chosen = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _REPORTS.items())
+    _choose(connection, _REPORTS)
+
+
+def _choose(connection: sa.Connection, settings: Mapping[str, str]) -> None:
+    chosen = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     connection.exec_driver_sql(f"SELECT {chosen}")
 
 

@@ -23,6 +23,7 @@ from synthralos.store.tables.imports import imported_jobs
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
+from synthralos.store.tables.observing import SUMS, digests, error_sums, job_sums, trace_facts, trace_texts
 from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
@@ -31,6 +32,7 @@ from synthralos.store.tables.waits import waits
 __all__ = [
     "CARRIED",
     "COUNTS",
+    "SUMS",
     "aliases",
     "all_attempts",
     "all_jobs",
@@ -50,12 +52,15 @@ __all__ = [
     "cost_periods",
     "cost_sums",
     "deployments",
+    "digests",
+    "error_sums",
     "event_logs",
     "export_backlog",
     "feature_flags",
     "firings",
     "idempotency_keys",
     "imported_jobs",
+    "job_sums",
     "jobs",
     "leaders",
     "metadata",
@@ -74,5 +79,7 @@ __all__ = [
     "routing_plans",
     "schedules",
     "stream_chunks",
+    "trace_facts",
+    "trace_texts",
     "waits",
 ]
