@@ -48,7 +48,7 @@ class Engine:
         self._process = process
 
     def conduct(self, workflow: str, inputs: dict[str, Any], **answers: list[Any]) -> dict[str, Any]:
-        """What becomes of a workflow by its text; `answers`: (succeeded, result) each time, by action without its pack."""
+        """What becomes of a workflow by its text; `answers` by action: (succeeded, result), each time that it runs."""
         by_ref = {
             f"{'core' if name == 'announcement' else 'synthralos'}.{name}": given for name, given in answers.items()
         }

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 PACK = Path(__file__).resolve().parents[2] / "stackstorm"
+EXECUTION = "6500aaaa0000bbbb1111cccc"
+"""The id of an execution."""
+
 _PROCESS = Path(__file__).with_name("stackstorm_process.py")
 
 
@@ -32,19 +35,23 @@ class StackStorm:
         self.values: dict[str, str] = {}
         """What the sensor keeps."""
 
-    def run(self, action: str, execution: str = "6500aaaa0000bbbb1111cccc", **parameters: Any) -> dict[str, Any]:
+    def run(self, action: str, **parameters: Any) -> dict[str, Any]:
         """The result of an action that succeeds."""
-        answer = self._ask({"action": action, "config": self.config, "execution": execution, "parameters": parameters})
+        answer = self.answer(action, **parameters)
         assert answer["status"] is True, answer["result"]
         result: dict[str, Any] = answer["result"]
         return result
 
-    def fails(self, action: str, execution: str = "6500aaaa0000bbbb1111cccc", **parameters: Any) -> dict[str, Any]:
+    def fails(self, action: str, **parameters: Any) -> dict[str, Any]:
         """The error of an action that fails."""
-        answer = self._ask({"action": action, "config": self.config, "execution": execution, "parameters": parameters})
+        answer = self.answer(action, **parameters)
         assert answer["status"] is False, answer["result"]
         error: dict[str, Any] = answer["result"]["error"]
         return error
+
+    def answer(self, action: str, execution: str = EXECUTION, **parameters: Any) -> dict[str, Any]:
+        """The `status` and the `result` of an action."""
+        return self._ask({"action": action, "config": self.config, "execution": execution, "parameters": parameters})
 
     def poll(self, failing: str = "") -> list[dict[str, Any]]:
         """The triggers that a sensor dispatches in its first poll; `failing`: the datastore's `reads` or `writes`."""

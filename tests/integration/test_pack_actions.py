@@ -13,10 +13,9 @@ from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
 from synthralos.store.admin.breakers import BreakerStore
 from tests.fakes.jobs import attempt_end, new_job, settlement
-from tests.fakes.stackstorm_pack import StackStorm, stackstorm
+from tests.fakes.stackstorm_pack import EXECUTION, StackStorm, stackstorm
 from tests.integration.api_place import Place, submitted
 
-EXECUTION = "6500aaaa0000bbbb1111cccc"
 SCHEDULE = {"name": "nightly", "cron": "0 3 * * *", "time_zone": "UTC", "job": {"prompt": "Hello"}}
 
 
