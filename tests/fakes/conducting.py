@@ -53,6 +53,14 @@ class Engine:
             f"{'core' if name == 'announcement' else 'synthralos'}.{name}": given for name, given in answers.items()
         }
         wanted = {"workflow": workflow, "inputs": inputs, "answers": by_ref}
+        return self._ask(wanted)
+
+    def render(self, template: str, **values: Any) -> tuple[str, list[str]]:
+        """A chat message, and the variables that its template names."""
+        found = self._ask({"template": template, "values": values})
+        return found["text"], found["names"]
+
+    def _ask(self, wanted: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(wanted) + "\n")

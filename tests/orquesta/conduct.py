@@ -2,7 +2,8 @@
 
 Reads a JSON document a line: `{"workflow": its text, "inputs", "answers": {action: [[succeeded, result] …]}}`; the last
 answer of an action is given again and again. Answers with what the engine finds wrong in the workflow, the status, the
-output, the errors, and every action that was asked for with its input. `conducting.py` beside this starts it.
+output, the errors, and every action that was asked for with its input. `{"template", "values"}` is rendered instead,
+with the variables that it names. `tests/fakes/conducting.py` starts it.
 """
 
 import collections
@@ -66,11 +67,23 @@ def conducted(wanted):
     }
 
 
+def rendered(wanted):
+    """A chat message as StackStorm writes it, and the variables that its template names."""
+    import jinja2
+    from jinja2 import meta
+
+    environment = jinja2.Environment()
+    names = meta.find_undeclared_variables(environment.parse(wanted["template"]))
+    return {"text": environment.from_string(wanted["template"]).render(**wanted["values"]), "names": sorted(names)}
+
+
 def main():
     """Serve until the input ends."""
     stand_in()
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(conducted(json.loads(line))) + "\n")
+        wanted = json.loads(line)
+        answer = rendered(wanted) if "template" in wanted else conducted(wanted)
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
