@@ -65,6 +65,8 @@ def test_a_dead_letter_is_retried_once_and_the_execution_is_on_record(
     again = pack.run("job_retry", job_id=job_id, reason=None, if_finished_at=before["finished_at"])
     assert (again["changed"], again["job"]["state"]) == (False, "queued")
     assert _newest(root, f"job:{job_id}")["reason"] == f"StackStorm execution {EXECUTION}: it works again"
+    acts = root.get(f"/api/v1/jobs/{job_id}/evidence").json()["acts"]
+    assert [act["by"] for act in acts if act["kind"] == "retry"] == ["stackstorm"]
 
 
 def test_a_job_that_failed_again_meanwhile_is_not_retried_for_the_earlier_failure(
