@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml client/pyproject.toml scripts/install
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
-.PHONY: help demo up test test-embedded check bench migrate contracts reference lock clean ci
+.PHONY: help demo up test test-embedded check bench migrate contracts pack deploy-pack reference lock clean ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,9 +38,16 @@ migrate: $(RUNTIME) ## bring the database of DATABASE_URL to the newest schema
 contracts: $(DEV) ## write contracts/: the OpenAPI document and the schemas of events
 	@$(BIN)/python -m scripts.contracts
 
+pack: $(DEV) ## write the StackStorm pack's triggers from contracts/, and check the pack
+	@$(BIN)/python -m scripts.pack_triggers
+	@scripts/check-pack
+
 reference: $(DEV) ## write docs/reference/ and the tables of the documentation from the code
 	@$(BIN)/python -m scripts.doc_tables --write
 	@$(BIN)/python -m scripts.reference --write
+
+deploy-pack: ## install the StackStorm pack; scripts/deploy-pack --help tells what it needs
+	@scripts/deploy-pack $(ARGS)
 
 lock: ## resolve the lock files again, keeping what still fits; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)
@@ -49,7 +56,7 @@ ci: ## run what CI runs (PostgreSQL, RabbitMQ and Redis have to answer)
 	@.ci/run
 
 clean: ## remove .venv, build output and caches; databases stay
-	@rm -rf .venv build dist *.egg-info client/build client/dist client/*.egg-info
+	@rm -rf .venv .venv-orquesta build dist *.egg-info client/build client/dist client/*.egg-info
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

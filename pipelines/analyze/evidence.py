@@ -48,20 +48,24 @@ def evidence_view(job: Row, found: EvidenceRows) -> dict[str, Any]:
     }
 
 
-def who(actor: str) -> str:
-    """What kind of actor it is: `heal`, `system`, `stackstorm` or `operator`."""
+def who(actor: str, reason: str | None = None) -> str:
+    """What kind of actor it is: `heal`, `system`, `stackstorm` or `operator`.
+
+    The StackStorm pack acts with a key as operators do; its reasons begin with the execution.
+    """
     if actor in ("heal", "system"):
         return actor
     if actor in ("sweeper", "scheduler"):
         return "system"
-    return "stackstorm" if "stackstorm" in actor.lower() else "operator"
+    by_pack = (reason or "").startswith("StackStorm execution ")
+    return "stackstorm" if by_pack or "stackstorm" in actor.lower() else "operator"
 
 
 def _act(event: Row) -> dict[str, Any]:
     data = event["data"]
     return {
         "kind": event["kind"],
-        "by": who(event["actor"]),
+        "by": who(event["actor"], data.get("reason")),
         "actor": event["actor"],
         "at": rfc3339(event["at"]),
         "after_calls": data.get("attempts"),

@@ -21,7 +21,12 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "synthralos"}
 LASTING = {name: service for name, service in SERVICES.items() if name != "migrate"}
-LOCKS = ("requirements.lock", "requirements-dev.lock", "guardrails_sidecar/requirements.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "guardrails_sidecar/requirements.lock",
+    "tests/orquesta/requirements.lock",
+)
 KEYS = {deployment.api_key_env for deployment in load_catalog(None) if deployment.api_key_env}
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
@@ -208,6 +213,7 @@ def test_everything_that_the_project_asks_for_is_locked() -> None:
     assert runtime - {CLIENT["project"]["name"]} <= pins("requirements.lock").keys()
     assert {package(line) for line in (*groups["dev"], *CLIENT["project"]["dependencies"])} <= pins(LOCKS[1]).keys()
     assert {package(line) for line in groups["guardrails"]} <= pins(LOCKS[2]).keys()
+    assert {package(line) for line in groups["orquesta"]} <= pins(LOCKS[3]).keys()
 
 
 def test_the_client_needs_httpx_alone() -> None:

@@ -1,0 +1,77 @@
+"""Many dead letters are retried, in the background of SynthralOS."""
+
+import time
+
+from lib.base import SynthralosAction, given, path_id, told
+from lib.synthralos_api import ApiError
+
+OPERATIONS = "/api/v1/dead-letters/operations"
+OVER = frozenset({"done", "cancelled"})
+LOOK_EVERY = 2.0
+"""Seconds between two looks at an operation."""
+
+
+class DeadLettersRetry(SynthralosAction):
+    """Starts one operation, or finds the one that this execution, or this key, started before."""
+
+    @told
+    def run(
+        self,
+        failure_class=None,
+        model=None,
+        workspace=None,
+        user=None,
+        run_id=None,
+        failed_after=None,
+        failed_before=None,
+        jobs=None,
+        everything=False,
+        per_second=None,
+        reason=None,
+        key=None,
+        wait=0,
+    ):
+        """The operation; with `wait`, when it is over or so many seconds are."""
+        wanted = given(
+            failure_class=failure_class,
+            model=model,
+            workspace=workspace,
+            user=user,
+            run_id=run_id,
+            failed_after=failed_after,
+            failed_before=failed_before,
+            jobs=jobs or None,
+        )
+        if not wanted and not everything:
+            raise ApiError("invalid", "say which dead letters, or set everything to true")
+        name = "stackstorm:{}".format(key or self.execution)[:200]
+        body = given(act="retry", filter=wanted, name=name, per_second=per_second)
+        body["reason"] = self.reason(reason)
+        started, operation = self._started(name, body, repeatable=bool(key or self.execution))
+        return {"changed": started, "operation": self._followed(operation, wait or 0)}
+
+    def _started(self, name, body, repeatable):
+        found = self._named(name) if repeatable else None
+        if found is not None:
+            return False, found
+        try:
+            return True, self.api.post(OPERATIONS, body).data
+        except ApiError as error:
+            if error.kind not in ("ambiguous", "unavailable", "server_error"):
+                raise
+            found = self._named(name) if repeatable else None
+            if found is None:
+                raise
+            return True, found
+
+    def _named(self, name):
+        """The operation of that name among the newest."""
+        newest = self.api.get(OPERATIONS, {"limit": 200}).data["operations"]
+        return next((each for each in newest if each["name"] == name), None)
+
+    def _followed(self, operation, wait):
+        until = time.monotonic() + wait
+        while operation["state"] not in OVER and time.monotonic() < until:
+            time.sleep(min(LOOK_EVERY, max(0.0, until - time.monotonic())))
+            operation = self.api.get(OPERATIONS + "/" + path_id(operation["id"])).data
+        return operation

@@ -1,0 +1,146 @@
+"""The StackStorm pack's workflows, conducted by StackStorm's own engine: every branch tells how it came out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.fakes.conducting import MAKING_TIMES_OUT, Engine, engine
+from tests.fakes.stackstorm_schemas import PACK, documents
+
+pytestmark = MAKING_TIMES_OUT
+
+WORKFLOWS = {path.stem: path.read_text("utf-8") for path in sorted((PACK / "actions" / "workflows").glob("*.yaml"))}
+JOBS = ("llm_retry", "reroute_request")
+ACTS = {"llm_retry": "job_retry", "reroute_request": "job_reroute", "agent_recovery": "run_recover"}
+LOOKS = {"llm_retry": "job_get", "reroute_request": "job_get", "agent_recovery": "run_get"}
+
+KILLED = (False, {"stdout": "", "stderr": "", "exit_code": -9, "result": "None"})
+REFUSED = (False, {"result": {"error": {"kind": "forbidden", "detail": "no"}}})
+DONE = (True, {"result": {"changed": True, "retried_in_all": 2, "missing": ["check"]}})
+
+
+def job(state: str, attempts: int = 2) -> tuple[bool, dict[str, Any]]:
+    """What job_get answers."""
+    succeeded, terminal = state == "succeeded", state in ("succeeded", "failed", "cancelled")
+    return True, {
+        "result": {
+            "state": state, "attempts": attempts, "finished_at": "2026-01-31T12:00:00.000000Z" if terminal else None,
+            "succeeded": succeeded, "terminal": terminal, "revivable": terminal and not succeeded,
+        }
+    }  # fmt: skip
+
+
+def run(state: str, recoverable: int = 0, attempts: int = 2) -> tuple[bool, dict[str, Any]]:
+    """What run_get answers."""
+    return True, {
+        "result": {
+            "state": state, "succeeded": state == "succeeded", "finished": state != "running",
+            "recoverable": recoverable, "most_attempts": attempts,
+        }
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def conductor() -> Iterator[Engine]:
+    with engine() as started:
+        yield started
+
+
+def _conducted(conductor: Engine, name: str, **answers: list[Any]) -> tuple[str, str, list[str]]:
+    """The status, the outcome, and the actions that were asked for."""
+    [metadata] = documents(f"actions/{name}.yaml").values()
+    inputs = {key: parameter.get("default") for key, parameter in metadata["parameters"].items()}
+    inputs |= {key: "x" for key, parameter in metadata["parameters"].items() if parameter.get("required")}
+    found = conductor.conduct(WORKFLOWS[name], {**inputs, "checks": 3}, **answers)
+    assert found["inspected"] == {}
+    expressions = [each for each in found["errors"] if each["message"] != "Execution failed. See result for details."]
+    assert expressions == []
+    asked = [each["action"].removeprefix("synthralos.") for each in found["asked"]]
+    for each in found["asked"]:
+        # What is told is what came out.
+        if each["action"] == "core.announcement":
+            assert each["input"]["message"]["outcome"] == found["output"]["outcome"]
+    return found["status"], found["output"]["outcome"], asked
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_has_no_undefined_variable_and_takes_what_its_action_declares(name: str, conductor: Engine) -> None:
+    [metadata] = documents(f"actions/{name}.yaml").values()
+    found = conductor.conduct(WORKFLOWS[name], dict.fromkeys(metadata["parameters"], 1), **{LOOKS[name]: [KILLED]})
+    assert found["inspected"] == {}
+    broken = WORKFLOWS[name].replace("<% ctx().outcome %>", "<% ctx().outcmoe %>", 1)
+    assert conductor.conduct(broken, {}, **{LOOKS[name]: [KILLED]})["inspected"] != {}
+
+
+@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize(
+    ("looks", "status", "outcome"),
+    [
+        ([job("failed"), job("queued"), job("succeeded")], "succeeded", "recovered"),
+        ([job("failed"), KILLED, job("succeeded")], "succeeded", "recovered"),
+        ([job("failed"), job("active"), job("failed", 3)], "failed", "not_recovered"),
+        ([job("failed"), job("active")], "failed", "still_open"),
+        ([job("failed"), KILLED], "failed", "error"),
+        ([job("succeeded")], "succeeded", "already_succeeded"),
+        ([job("failed", 9)], "failed", "too_many_attempts"),
+        ([REFUSED], "failed", "error"),
+        ([KILLED, KILLED, job("succeeded")], "succeeded", "already_succeeded"),
+    ],
+)
+def test_a_job_is_looked_at_acted_on_once_and_followed_to_its_end(
+    name: str, looks: list[Any], status: str, outcome: str, conductor: Engine
+) -> None:
+    ended, told, asked = _conducted(conductor, name, job_get=looks, **{ACTS[name]: [DONE]})
+    assert (ended, told) == (status, outcome)
+    assert asked.count(ACTS[name]) == (outcome in ("recovered", "not_recovered", "still_open") or looks[1:] == [KILLED])
+    assert asked[-1] == "core.announcement"
+    # The first look and its three tries again, then the watch with its three.
+    assert asked.count("job_get") <= 8
+
+
+def test_a_job_under_way_is_not_retried_but_followed(conductor: Engine) -> None:
+    answers = {"job_get": [job("active"), job("succeeded")]}
+    assert _conducted(conductor, "llm_retry", **answers)[2] == ["job_get", "job_get", "core.announcement"]
+    assert "job_reroute" in _conducted(conductor, "reroute_request", **answers)[2]
+
+
+@pytest.mark.parametrize(
+    ("looks", "status", "outcome"),
+    [
+        ([run("failed", 2), run("running"), run("succeeded")], "succeeded", "recovered"),
+        ([run("running", 1), run("running"), run("succeeded")], "succeeded", "recovered"),
+        ([run("failed", 2), run("failed", 1)], "failed", "not_recovered"),
+        ([run("failed", 2), run("running")], "failed", "still_open"),
+        ([run("running"), run("succeeded")], "succeeded", "recovered"),
+        ([run("failed", 0)], "failed", "not_recoverable"),
+        ([run("failed", 2, 9)], "failed", "too_many_attempts"),
+        ([run("succeeded")], "succeeded", "already_succeeded"),
+        ([REFUSED], "failed", "error"),
+    ],
+)
+def test_a_run_is_looked_at_recovered_once_and_followed_to_its_end(
+    looks: list[Any], status: str, outcome: str, conductor: Engine
+) -> None:
+    ended, told, asked = _conducted(conductor, "agent_recovery", run_get=looks, run_recover=[DONE])
+    assert (ended, told) == (status, outcome)
+    assert asked.count("run_recover") == (
+        looks[0][0] and looks[0][1]["result"]["recoverable"] > 0 and "many" not in told
+    )
+    assert asked[-1] == "core.announcement"
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_what_cannot_be_done_is_a_failure_and_is_told(name: str, conductor: Engine) -> None:
+    looks = [run("failed", 1)] if name == "agent_recovery" else [job("failed")]
+    for failure in (REFUSED, KILLED):
+        ended, told, asked = _conducted(conductor, name, **{LOOKS[name]: looks, ACTS[name]: [failure]})
+        assert (ended, told, asked[-1]) == ("failed", "error", "core.announcement")
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_an_announcement_that_fails_changes_no_outcome(name: str, conductor: Engine) -> None:
+    for looks, status in (([run("succeeded")], "succeeded"), ([REFUSED], "failed")):
+        look = looks if name == "agent_recovery" or looks == [REFUSED] else [job("succeeded")]
+        found = _conducted(conductor, name, **{LOOKS[name]: look, "announcement": [KILLED]})
+        assert found[0] == status
