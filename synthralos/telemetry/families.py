@@ -112,7 +112,7 @@ EMBEDDED = _counter(
     "embedded_prompts",
     "how",
     "worker",
-    "prompts placed with SIMILARITY_URL set: by the endpoint; here, since it was unanswered, or since they are kept",
+    "prompts placed by an endpoint or an encoder; here, since it was unanswered, or since they are kept",
 )
 EXPORTED = _counter(
     "exported_traces", "destination outcome", "worker", "traces in shipments: accepted, refused (they come again), gone"
