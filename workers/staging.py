@@ -10,6 +10,7 @@ from pipelines.embedders.local import EncoderLikeness
 from pipelines.encoders.build import Encoders
 from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.stages import BuildStages, stage_builder
+from pipelines.guard.second_look.build import build_second_look
 from pipelines.guard.table import Remote
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.likeness import NgramLikeness
@@ -43,8 +44,9 @@ def worker_stages(
         clock=clock,
         stored=_stored(core),
     )
+    second_look = build_second_look(core.settings, encoders)
     remote = None if servers.validator is None else Remote(servers.validator, thread.result)
-    return stage_builder(random.Random(), limiter, memory, core.metrics, remote, counts)
+    return stage_builder(random.Random(), limiter, memory, core.metrics, remote, counts, second_look)
 
 
 def _likeness(core: Core, endpoint: EmbeddingsEndpoint | None, thread: EventLoopThread, encoders: Encoders) -> Likeness:

@@ -27,6 +27,20 @@ class GuardSettings(ConnectionSettings):
         None, description="TOML file of texts that abuse reads like, beside the built-in ones"
     )
 
+    abuse_second_look: Literal["off", "transformer"] = Field(
+        "off",
+        description="who looks again at prompts that the abuse model is not sure of: nobody, or a sentence encoder",
+    )
+    abuse_second_look_model: str | None = Field(
+        None, description="all-MiniLM-L6-v2 for the second look: its folder, or an installed package that carries it"
+    )
+    abuse_second_look_timeout: Positive = Field(
+        1.0, description="seconds that the second look may take for a batch of prompts"
+    )
+    abuse_second_look_failure: Literal["open", "closed"] = Field(
+        "open", description="what there was no time to look at again: open goes by the abuse model alone; closed waits"
+    )
+
     secrets_guard: Literal["off", "flag", "redact", "refuse"] = Field(
         "flag",
         description="keys, tokens and passwords in requests: flag them, replace them before they are sent, refuse",
@@ -83,6 +97,17 @@ class GuardSettings(ConnectionSettings):
     )
     similarity_timeout: Positive = Field(1.0, description="seconds that the embedder may take for a batch of prompts")
     similarity_days: Positive = Field(30.0, description="days for which prompt_similarity_logs are kept")
+
+    @model_validator(mode="after")
+    def _second_look_is_whole(self) -> Self:
+        if self.abuse_second_look == "off":
+            if self.abuse_second_look_model:
+                raise ValueError("ABUSE_SECOND_LOOK: set it to transformer, or unset ABUSE_SECOND_LOOK_MODEL")
+        elif not self.abuse_second_look_model:
+            raise ValueError("ABUSE_SECOND_LOOK_MODEL: has to be set where ABUSE_SECOND_LOOK is transformer")
+        elif self.abuse_guard == "off":
+            raise ValueError("ABUSE_SECOND_LOOK: follows the abuse guard: set ABUSE_GUARD to flag or deny")
+        return self
 
     @field_validator("guardrails_url")
     @classmethod

@@ -114,6 +114,12 @@ EMBEDDED = _counter(
     "worker",
     "prompts placed by an endpoint or an encoder; here, since it was unanswered, or since they are kept",
 )
+SECOND_LOOKS = _counter(
+    "second_looks",
+    "outcome",
+    "worker",
+    "prompts that the abuse model was not sure of, by a second look: agreed, raised, cleared, unseen (no time)",
+)
 EXPORTED = _counter(
     "exported_traces", "destination outcome", "worker", "traces in shipments: accepted, refused (they come again), gone"
 )
