@@ -3,10 +3,14 @@
 import random
 from collections.abc import Callable
 
+from pipelines.embedders.build import build_encoder
 from pipelines.embedders.endpoint import EmbeddingsEndpoint
 from pipelines.embedders.likeness import EndpointLikeness
+from pipelines.embedders.local import EncoderLikeness
+from pipelines.encoders.build import Encoders
 from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.stages import BuildStages, stage_builder
+from pipelines.guard.second_look.build import build_second_look
 from pipelines.guard.table import Remote
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.likeness import NgramLikeness
@@ -30,24 +34,29 @@ def worker_stages(
     counts: RuleCounts,
 ) -> BuildStages:
     """What builds a worker's stages. `clock`: the database's, in seconds; `servers` live on the loop of `thread`."""
+    encoders = Encoders()
     memory = PromptMemory(
         Prompts(core.database),
-        _likeness(core, servers.embeddings, thread),
+        _likeness(core, servers.embeddings, thread, encoders),
         core.outages,
         seconds=core.settings.similarity_window,
         most=core.settings.similarity_prompts,
         clock=clock,
         stored=_stored(core),
     )
+    second_look = build_second_look(core.settings, encoders)
     remote = None if servers.validator is None else Remote(servers.validator, thread.result)
-    return stage_builder(random.Random(), limiter, memory, core.metrics, remote, counts)
+    return stage_builder(random.Random(), limiter, memory, core.metrics, remote, counts, second_look)
 
 
-def _likeness(core: Core, endpoint: EmbeddingsEndpoint | None, thread: EventLoopThread) -> Likeness:
-    built_in = NgramLikeness()
-    if endpoint is None:
-        return built_in
-    return EndpointLikeness(built_in, endpoint, core.settings.similarity_residency, thread.result, core.metrics)
+def _likeness(core: Core, endpoint: EmbeddingsEndpoint | None, thread: EventLoopThread, encoders: Encoders) -> Likeness:
+    built_in, settings = NgramLikeness(), core.settings
+    if endpoint is not None:
+        return EndpointLikeness(built_in, endpoint, settings.similarity_residency, thread.result, core.metrics)
+    encoder = build_encoder(settings, encoders)
+    if encoder is not None:
+        return EncoderLikeness(built_in, encoder, settings.similarity_timeout, core.metrics)
+    return built_in
 
 
 def _stored(core: Core) -> Callable[[tuple[str, str]], Neighbors] | None:

@@ -1,1 +1,4 @@
-"""Embedders of prompts other than the built-in one: an endpoint that speaks OpenAI's API, and who may be sent there."""
+"""What places prompts beside the built-in embedder: a sentence encoder that runs here, or an endpoint.
+
+An endpoint is shown only what may leave (`leaving`).
+"""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipelines.flow.grounds import CallGrounds
 from pipelines.flow.rule_counts import RuleCounts
 from pipelines.flow.ruling import Rulings
+from pipelines.guard.second_look.protocol import SecondLook
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Remote, Tools, build_guard_stage
 from pipelines.heal.budget import RetryBudget
@@ -51,10 +52,11 @@ def stage_builder(
     metrics: Metrics | None = None,
     remote: Remote | None = None,
     counts: RuleCounts | None = None,
+    second_look: SecondLook | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter, retries, latencies = TokenCounter(), RetryBudget(), Latencies()
-    tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote)
+    tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote, second_look=second_look)
 
     def build(config: Config) -> Stages:
         route, guard = build_route_stage(config, counter, latencies.now), build_guard_stage(config, tools)

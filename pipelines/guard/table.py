@@ -12,13 +12,15 @@ from pipelines.guard.prompt_size import PromptSizeGuard
 from pipelines.guard.protocol import Guard
 from pipelines.guard.rate_limits import RateLimitGuard
 from pipelines.guard.remote import OnLoop, RemoteGuard, RemoteGuards
+from pipelines.guard.second_look.asking import SecondLooks
+from pipelines.guard.second_look.protocol import SecondLook
 from pipelines.guard.similar_prompts import SimilarPromptsGuard
 from pipelines.guard.stage import Counted, GuardStage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
 from pipelines.tokens import TokenCounter
 from pipelines.validation.protocol import Validator
-from synthralos.config.config import Config
+from synthralos.config.config import AbuseAction, Config
 from synthralos.telemetry.families import FINDINGS
 from synthralos.telemetry.metrics import Metrics
 
@@ -35,7 +37,8 @@ class Remote:
 class Tools:
     """What guards share, and what outlives a configuration.
 
-    Without a `memory` no prompts are compared, and without `remote` no guard uses the network.
+    Without a `memory` no prompts are compared, without `remote` no guard uses the network, and without a `second_look`
+    the abuse model decides alone.
     """
 
     counter: TokenCounter
@@ -44,12 +47,18 @@ class Tools:
     metrics: Metrics = field(default_factory=Metrics)
     reader: Reader = field(default_factory=Reader)
     remote: Remote | None = None
+    second_look: SecondLook | None = None
+
+    def abuse_guard(self, action: AbuseAction) -> AbuseGuard:
+        """The abuse guard, with its second look where there is one."""
+        second = None if self.second_look is None else SecondLooks(self.second_look, self.metrics)
+        return AbuseGuard(action, reader=self.reader, second=second)
 
 
 GuardFactory = Callable[[Config, Tools], Guard]
 
 GUARDS: Mapping[str, GuardFactory] = {
-    "abuse": lambda config, tools: AbuseGuard(config.guards.abuse, reader=tools.reader),
+    "abuse": lambda config, tools: tools.abuse_guard(config.guards.abuse),
     "abuse_patterns": lambda config, tools: AbusePatternsGuard(config, tools.reader),
     "private_data": lambda config, _: PrivateDataGuard(config.guards.secrets, config.guards.personal_data),
     "prompt_size": lambda config, tools: PromptSizeGuard(config.catalog, tools.counter, config.limits_for),

@@ -91,7 +91,7 @@ def _linear_heads(examples: Sequence[Example], kinds: Array, labels: Array, sour
     for head in COLUMNS:
         wanted = labels == 1 if head == "all" else np.isin(kinds, sorted(KINDS[head]))
         use = np.flatnonzero(~noise if head == "all" else (labels == 0) | wanted)
-        weights, offset = _logistic(matrix[use], wanted[use], _balance(sources[use], wanted[use]))
+        weights, offset = _logistic(matrix[use], wanted[use], balance(sources[use], wanted[use]))
         columns.append(weights)
         bias.append(offset)
     stacked = np.stack(columns, 1)
@@ -123,7 +123,7 @@ def _rarity(rows: Any) -> npt.NDArray[np.int8]:
     return np.round(RARITY_STEP * np.log((rows.shape[0] + 1) / (having + 1))).clip(0, 127).astype(np.int8)
 
 
-def _balance(sources: Array, wanted: Array) -> Floats:
+def balance(sources: Array, wanted: Array) -> Floats:
     """A row weighs the square root of 1/(rows of its source and label); both labels weigh the same together."""
     pairs = list(zip(sources.tolist(), wanted.tolist(), strict=True))
     counts = Counter(pairs)
@@ -167,7 +167,7 @@ def _noise_head(examples: Sequence[Example], kinds: Array, sources: Array) -> di
             each = mine[begin : begin + _BATCH]
             rows[each] = statistics([examples[i].text for i in each], model)
     keep = kinds != "adv_suffix"
-    trees = _boosted(rows[keep], noisy[keep], _balance(sources[keep], noisy[keep]))
+    trees = _boosted(rows[keep], noisy[keep], balance(sources[keep], noisy[keep]))
     return {**characters, **trees}
 
 
@@ -234,11 +234,16 @@ def scores_of(model: AbuseModel, texts: Sequence[str]) -> Floats:
     return np.column_stack([np.concatenate([p.heads for p in parts]), np.concatenate([p.overall for p in parts])])
 
 
-def left_out(examples: Sequence[Example], folds: int) -> Floats:
-    """The scores of each example by a model that has seen nothing of its source."""
+def fold_of_source(examples: Sequence[Example], folds: int) -> dict[str, int]:
+    """The fold in which each source is left out."""
     sources = sorted({e.source for e in examples})
     random.Random(3).shuffle(sources)
-    fold_of = {source: number % folds for number, source in enumerate(sources)}
+    return {source: number % folds for number, source in enumerate(sources)}
+
+
+def left_out(examples: Sequence[Example], folds: int) -> Floats:
+    """The scores of each example by a model that has seen nothing of its source."""
+    fold_of = fold_of_source(examples, folds)
     found = np.zeros((len(examples), len(HEADS) + 1))
     for fold in range(folds):
         mine = [i for i, e in enumerate(examples) if fold_of[e.source] == fold]
@@ -254,7 +259,7 @@ def thresholds(examples: Sequence[Example], scores: Floats) -> Floats:
     A source counts as its square root: large ones say no more of others.
     """
     harmless = np.array([e.label == 0 for e in examples])
-    weights = _balance(np.array([e.source for e in examples]), ~harmless)[harmless]
+    weights = balance(np.array([e.source for e in examples]), ~harmless)[harmless]
     shares = [NOISE_SHARE if head == "noise" else HEAD_SHARE for head in HEADS] + [ALL_SHARE]
     return np.array([_quantile(scores[harmless, i], weights, 1 - share) for i, share in enumerate(shares)])
 

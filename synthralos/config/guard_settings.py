@@ -9,6 +9,12 @@ from synthralos.config.connection_settings import ConnectionSettings, Count, Pos
 from synthralos.config.setting_urls import checked_url
 
 _HTTP = ("http", "https")
+_NEEDED = {
+    "builtin": (),
+    "sentence-transformers": ("SIMILARITY_MODEL",),
+    "openai": ("SIMILARITY_URL", "SIMILARITY_MODEL"),
+}
+"""What each embedder has to be told."""
 
 
 class GuardSettings(ConnectionSettings):
@@ -19,6 +25,20 @@ class GuardSettings(ConnectionSettings):
     )
     abuse_patterns: Path | None = Field(
         None, description="TOML file of texts that abuse reads like, beside the built-in ones"
+    )
+
+    abuse_second_look: Literal["off", "transformer"] = Field(
+        "off",
+        description="who looks again at prompts that the abuse model is not sure of: nobody, or a sentence encoder",
+    )
+    abuse_second_look_model: str | None = Field(
+        None, description="all-MiniLM-L6-v2 for the second look: its folder, or an installed package that carries it"
+    )
+    abuse_second_look_timeout: Positive = Field(
+        1.0, description="seconds that the second look may take for a batch of prompts"
+    )
+    abuse_second_look_failure: Literal["open", "closed"] = Field(
+        "open", description="what there was no time to look at again: open goes by the abuse model alone; closed waits"
     )
 
     secrets_guard: Literal["off", "flag", "redact", "refuse"] = Field(
@@ -54,8 +74,10 @@ class GuardSettings(ConnectionSettings):
     similarity_prompts: Annotated[int, Field(ge=1, le=100_000)] = Field(
         5_000, description="newest prompts of a workspace that each worker compares with"
     )
-    similarity_embedder: Literal["builtin", "openai"] = Field(
-        "builtin", description="what finds prompts that are near: hashed n-grams, or an endpoint of OpenAI's API"
+    similarity_embedder: Literal["builtin", "sentence-transformers", "openai"] = Field(
+        "builtin",
+        description="what finds near prompts: hashed n-grams, a sentence encoder within the worker, or an endpoint of "
+        "OpenAI's API",
     )
     similarity_search: Literal["memory", "pgvector"] = Field(
         "memory",
@@ -64,13 +86,28 @@ class GuardSettings(ConnectionSettings):
     similarity_url: str | None = Field(
         None, description="https://… that /embeddings is put behind, such as https://api.openai.com/v1"
     )
-    similarity_model: str | None = Field(None, description="the model of embeddings to ask for")
+    similarity_model: str | None = Field(
+        None,
+        description="the model of embeddings to ask for; for sentence-transformers its folder, or an installed package "
+        "that carries it",
+    )
     similarity_key: SecretStr | None = Field(None, description="the key of SIMILARITY_URL, where it wants one")
     similarity_residency: str | None = Field(
         None, description="where SIMILARITY_URL is declared to process data: eu lets it see prompts classified eu"
     )
-    similarity_timeout: Positive = Field(1.0, description="seconds that SIMILARITY_URL may take for a batch of prompts")
+    similarity_timeout: Positive = Field(1.0, description="seconds that the embedder may take for a batch of prompts")
     similarity_days: Positive = Field(30.0, description="days for which prompt_similarity_logs are kept")
+
+    @model_validator(mode="after")
+    def _second_look_is_whole(self) -> Self:
+        if self.abuse_second_look == "off":
+            if self.abuse_second_look_model:
+                raise ValueError("ABUSE_SECOND_LOOK: set it to transformer, or unset ABUSE_SECOND_LOOK_MODEL")
+        elif not self.abuse_second_look_model:
+            raise ValueError("ABUSE_SECOND_LOOK_MODEL: has to be set where ABUSE_SECOND_LOOK is transformer")
+        elif self.abuse_guard == "off":
+            raise ValueError("ABUSE_SECOND_LOOK: follows the abuse guard: set ABUSE_GUARD to flag or deny")
+        return self
 
     @field_validator("guardrails_url")
     @classmethod
@@ -107,9 +144,11 @@ class GuardSettings(ConnectionSettings):
     @model_validator(mode="after")
     def _endpoint_is_whole(self) -> Self:
         given = {"SIMILARITY_URL": self.similarity_url, "SIMILARITY_MODEL": self.similarity_model}
-        missing = [name for name, value in given.items() if not value]
-        if self.similarity_embedder == "openai" and missing:
-            raise ValueError(f"{missing[0]}: has to be set where SIMILARITY_EMBEDDER is openai")
-        if self.similarity_embedder == "builtin" and len(missing) < len(given):
-            raise ValueError("SIMILARITY_EMBEDDER: set it to openai, or unset SIMILARITY_URL and SIMILARITY_MODEL")
+        missing = [name for name in _NEEDED[self.similarity_embedder] if not given[name]]
+        if missing:
+            raise ValueError(f"{missing[0]}: has to be set where SIMILARITY_EMBEDDER is {self.similarity_embedder}")
+        idle = [name for name, value in given.items() if value and name not in _NEEDED[self.similarity_embedder]]
+        if idle:
+            other = "openai or unset it" if "SIMILARITY_URL" in idle else "openai or sentence-transformers, or unset it"
+            raise ValueError(f"SIMILARITY_EMBEDDER: is not one that uses {idle[0]}: set {other}")
         return self

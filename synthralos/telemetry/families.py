@@ -118,7 +118,13 @@ EMBEDDED = _counter(
     "embedded_prompts",
     "how",
     "worker",
-    "prompts placed with SIMILARITY_URL set: by the endpoint; here, since it was unanswered, or since they are kept",
+    "prompts placed by an endpoint or an encoder; here, since it was unanswered, or since they are kept",
+)
+SECOND_LOOKS = _counter(
+    "second_looks",
+    "outcome",
+    "worker",
+    "prompts that the abuse model was not sure of, by a second look: agreed, raised, cleared, unseen (no time)",
 )
 EXPORTED = _counter(
     "exported_traces", "destination outcome", "worker", "traces in shipments: accepted, refused (they come again), gone"

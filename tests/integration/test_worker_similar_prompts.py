@@ -1,6 +1,7 @@
 """Similar prompts on real workers: what is logged, what other processes find, and results that are reused."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from synthralos.domain.states import State
 from synthralos.store.tables import prompt_similarity_logs
 from tests.fakes.jobs import new_job
 from tests.fakes.scripted_server import Answer, Asked, scripted_server
+from tests.fakes.sentence_encoders import encoder_folder
 from tests.fakes.stores import Store
 from tests.integration.worker_place import WorkerPlace, worker_place
 
@@ -122,6 +124,24 @@ def test_a_worker_places_prompts_with_an_endpoint_and_says_so_beside_each_vector
     assert [logged(place, job["id"]).embedder for job in (first, near, kept)] == ["openai/small/8"] * 2 + ["ngrams-1"]
     assert logged(place, near["id"]).matched_job_id == first["id"]
     assert all("jo@" not in text for asked in server.asked for text in asked.json()["input"])
+
+
+def test_a_worker_places_prompts_with_an_encoder_of_its_own_those_of_the_eu_too(
+    place: WorkerPlace, tmp_path: Path
+) -> None:
+    folder = encoder_folder(tmp_path / "small", {"rivers": [1.0, *[0.0] * 7]})
+    place.worker(similarity_embedder="sentence-transformers", similarity_model=str(folder))
+    first = place.run(new_job(PROMPT))
+    near = place.run(new_job(NEAR))
+    bound = place.run(new_job(PROMPT + " I am jo@example.com.", constraints=Constraints(classification="eu")))
+    made_by = [logged(place, job["id"]).embedder for job in (first, near, bound)]
+    assert made_by == ["sentence-transformers/small/8"] * 3
+    assert logged(place, near["id"]).matched_job_id == first["id"]
+
+
+def test_a_worker_that_is_to_use_a_model_that_is_not_there_says_so(place: WorkerPlace) -> None:
+    with pytest.raises(SettingsError, match="SIMILARITY_MODEL: 'no-model'"):
+        place.worker(similarity_embedder="sentence-transformers", similarity_model="no-model")
 
 
 def embeddings(asked: Asked) -> Answer:

@@ -57,6 +57,11 @@ def test_an_endpoint_of_embeddings_is_given_as_a_whole_or_not_at_all() -> None:
     for missing, named in (("similarity_url", "SIMILARITY_URL"), ("similarity_embedder", "SIMILARITY_EMBEDDER")):
         with pytest.raises(ValueError, match=named):
             Settings(**{name: value for name, value in ENDPOINT.items() if name != missing})  # type: ignore[arg-type]
+    here = {"similarity_embedder": "sentence-transformers", "similarity_model": "/models/m"}
+    assert Settings(**here).similarity_model == "/models/m"  # type: ignore[arg-type]
+    for wrong in ({**here, "similarity_model": None}, {**here, "similarity_url": "https://h/v1"}):
+        with pytest.raises(ValueError, match=r"SIMILARITY_(MODEL|EMBEDDER)"):
+            Settings(**wrong)  # type: ignore[arg-type]
     for wrong in ({"similarity_key": "a b"}, {"similarity_url": "ftp://h"}, {"similarity_url": "https://u:p@h"}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Settings(**{**ENDPOINT, **wrong})  # type: ignore[arg-type]
