@@ -9,7 +9,7 @@ from migrations.trace_texts import create, drop
 from migrations.versions.m0001_spine import ID, TIME
 
 revision = "0027"
-down_revision = "0019"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
