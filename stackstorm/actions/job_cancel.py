@@ -19,5 +19,6 @@ class JobCancel(SynthralosAction):
             job = self.job(job_id)
             if not shown(job)["terminal"]:
                 raise
-            return {"changed": error.kind == "ambiguous", "job": shown(job)}
+            cancelled = error.kind == "ambiguous" and job["state"] == "cancelled"
+            return {"changed": cancelled, "job": shown(job)}
         return {"changed": True, "job": shown(job)}
