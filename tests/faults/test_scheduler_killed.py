@@ -10,27 +10,10 @@ import sqlalchemy as sa
 from synthralos.domain.schedules import Overlap
 from synthralos.domain.scope import EVERYTHING
 from synthralos.store.admin.schedules import Schedules
-from synthralos.store.sql.types import utcnow
-from synthralos.store.tables import firings, jobs, leaders, processes
+from synthralos.store.tables import firings, jobs
 from tests.fakes.schedules import ANN, schedule
 from tests.faults.harness import Site
-from tests.faults.harness_processes import Scheduler
-
-
-def leading(site: Site) -> int | None:
-    """The pid of the scheduler that leads now."""
-    held = sa.select(processes.c.pid).join(leaders, leaders.c.holder == processes.c.id)
-    found = site.query(held.where(leaders.c.until > utcnow()))
-    return found[0].pid if found else None
-
-
-def the_leader(site: Site, everybody: list[Scheduler]) -> Scheduler:
-    def found() -> Scheduler | None:
-        pid = leading(site)
-        return next((each for each in everybody if each.runs() and each.pid == pid), None)
-
-    led: Scheduler = site.eventually(found, "one of the schedulers leads")
-    return led
+from tests.faults.harness_leading import the_leader
 
 
 @pytest.mark.timeout(180)
