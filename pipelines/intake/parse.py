@@ -11,20 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.intake.catalog_checks import CatalogChecks
+from pipelines.intake.chat import PART_TYPES, ImagePart, Message, OtherPart, SchemaFormat, TextPart
 from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob, invalid_field, join
 from pipelines.intake.image_addresses import problem_with
-from pipelines.intake.schema import (
-    MOST_JOBS,
-    MOST_SECONDS,
-    PART_TYPES,
-    ConstraintsIn,
-    ImagePart,
-    JobIn,
-    Message,
-    OtherPart,
-    SchemaFormat,
-    TextPart,
-)
+from pipelines.intake.schema import MOST_JOBS, MOST_SECONDS, ConstraintsIn, JobIn
 from pipelines.intake.unknown_fields import remedy_for
 from pipelines.intake.validation import field_errors
 from pipelines.output_schema import SchemaProblem, check_schema
