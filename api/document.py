@@ -19,12 +19,13 @@ from api.v1.runs import RecoverIn
 from api.v1.schedule_views import BackfillIn, PauseIn
 from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
 from api.v1.views import ProblemDocument, Receipt, Receipts
+from pipelines.intake.embedding import EmbeddingIn
 from pipelines.intake.schedules import ScheduleIn
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
 from synthralos.config.catalog import DeploymentEntry
 
 _TAKEN = (
-    JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
+    JobIn, EmbeddingIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
     BudgetIn, RaiseIn, AliasIn, ExplainIn,
@@ -68,8 +69,8 @@ def _drop_the_frameworks_own(paths: dict[str, Any], schemas: dict[str, Any]) -> 
 
 
 def _submission() -> dict[str, Any]:
-    one = {"$ref": REF.format(model="JobIn")}
-    many = {"type": "array", "items": one, "minItems": 1, "maxItems": MOST_JOBS}
+    one = [{"$ref": REF.format(model=name)} for name in ("JobIn", "EmbeddingIn")]
+    many = {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": MOST_JOBS}
     receipts = [{"$ref": REF.format(model=name)} for name in ("Receipt", "Receipts")]
     accepted = {
         "description": "Accepted: the jobs are durable. One receipt for an object, an array of them for an array",
@@ -88,7 +89,7 @@ def _submission() -> dict[str, Any]:
             _header("Idempotency-Key", "the same key with the same body gets the same answer", r"^[\x20-\x7e]{1,255}$"),
             _header("traceparent", "W3C trace context: the jobs join that trace; an invalid one is ignored", None),
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": [one, many]}}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": [*one, many]}}}},
         "responses": {
             "202": accepted,
             **{str(status): problem(status) for status in (400, 401, 403, 408, 413, 415, 422, 429, 500, 503)},

@@ -107,20 +107,16 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)] | bool | int | FiniteFloat
 
 
-class JobIn(Closed):
-    """One job: a prompt or messages, and how to go about it."""
+def _kind(value: object) -> object:
+    if value != "chat":
+        raise ValueError("must be chat or embedding: send one of these, or leave it out for a chat")
+    return value
+
+
+class AnyJobIn(Closed):
+    """What a job of any kind may say of itself, and of how to go about it."""
 
     model: Annotated[ModelName, Field(description="`auto`, `provider/model`, a deployment's id or an alias")] = "auto"
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
-    prompt: Annotated[str, Field(min_length=1, description="instead of messages: one user message")] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
-    response_format: Annotated[PlainFormat | SchemaFormat, Field(discriminator="type")] | None = None
     constraints: ConstraintsIn | None = None
     deadline: Annotated[Time, Field(description="when the result is of no use any more; in the future")] | None = None
     deadline_seconds: Annotated[float, Field(gt=0, le=MOST_SECONDS, description="instead of deadline")] | None = None
@@ -141,10 +137,26 @@ class JobIn(Closed):
     organization: Annotated[Name, Field(description="only with a key of the whole installation")] | None = None
     workspace: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
     user: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
+    provider_options: Annotated[dict[str, dict[str, Any]], Field(max_length=16)] | None = None
+
+
+class JobIn(AnyJobIn):
+    """One job: a prompt or messages, and how to go about it."""
+
+    kind: Annotated[Literal["chat"], BeforeValidator(_kind)] = "chat"
+    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
+    prompt: Annotated[str, Field(min_length=1, description="instead of messages: one user message")] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    response_format: Annotated[PlainFormat | SchemaFormat, Field(discriminator="type")] | None = None
     stream: Annotated[bool, Field(description="tell the answer while it is written, as `delta` events of the job")] = (
         False
     )
-    provider_options: Annotated[dict[str, dict[str, Any]], Field(max_length=16)] | None = None
 
 
 class ReasonIn(Closed):

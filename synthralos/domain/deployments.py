@@ -15,6 +15,8 @@ class Capability(StrEnum):
     JSON_MODE = "json_mode"
     TOOLS = "tools"
     VISION = "vision"
+    EMBEDDINGS = "embeddings"
+    """It makes vectors of texts, and no answers."""
 
 
 class Tier(StrEnum):
@@ -63,6 +65,11 @@ class Deployment:
     def __post_init__(self) -> None:
         if self.residency is None:
             object.__setattr__(self, "residency", declared_by(self.region))
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes vectors. Such a deployment takes no chats, and no other one takes embeddings."""
+        return Capability.EMBEDDINGS in self.capabilities
 
     @property
     def model_name(self) -> str:
