@@ -21,12 +21,13 @@ from api.v1.schedule_views import BackfillIn, PauseIn
 from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
 from api.v1.views import ProblemDocument, Receipt, Receipts
 from api.v1.wait_views import AnswerIn, RunWaitIn
+from pipelines.intake.embedding import EmbeddingIn
 from pipelines.intake.schedules import ScheduleIn
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
 from synthralos.config.catalog import DeploymentEntry
 
 _TAKEN = (
-    JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
+    JobIn, EmbeddingIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
     BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn,
@@ -70,8 +71,8 @@ def _drop_the_frameworks_own(paths: dict[str, Any], schemas: dict[str, Any]) -> 
 
 
 def _submission() -> dict[str, Any]:
-    one = {"$ref": REF.format(model="JobIn")}
-    many = {"type": "array", "items": one, "minItems": 1, "maxItems": MOST_JOBS}
+    one = [{"$ref": REF.format(model=name)} for name in ("JobIn", "EmbeddingIn")]
+    many = {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": MOST_JOBS}
     receipts = [{"$ref": REF.format(model=name)} for name in ("Receipt", "Receipts")]
     accepted = {
         "description": "Accepted: the jobs are durable. One receipt for an object, an array of them for an array",
@@ -90,7 +91,7 @@ def _submission() -> dict[str, Any]:
             idempotency_key(),
             header("traceparent", "W3C trace context: the jobs join that trace; an invalid one is ignored"),
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": [one, many]}}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": [*one, many]}}}},
         "responses": {
             "202": accepted,
             **{str(status): problem(status) for status in (400, 401, 403, 408, 413, 415, 422, 429, 500, 503)},

@@ -24,6 +24,16 @@ def read_requests(prompt: str | None, file: Path | None, common: Request) -> lis
     return [{**common, "prompt": sys.stdin.read() if prompt == "-" else prompt}]
 
 
+def as_embeddings(requests: list[Request]) -> list[Request]:
+    """The same prompts as embedding jobs; what is one already, or has no prompt, stays as it is."""
+    return [
+        {"kind": "embedding", "input": request["prompt"], **{n: v for n, v in request.items() if n != "prompt"}}
+        if "prompt" in request
+        else request
+        for request in requests
+    ]
+
+
 def _requests(file: Path) -> list[Request]:
     """A `.txt` file holds a prompt a line; any other holds JSON: one request, an array, or one value a line."""
     text = sys.stdin.read() if str(file) == "-" else _text(file)

@@ -127,7 +127,16 @@ def details(job: Job) -> RenderableType:
         if value:
             facts.add_row(Text(name, "dim"), value if isinstance(value, Text) else Text(printable(value)))
     answer = [] if job.text is None else [Text(), Text(printable(job.text))]
-    return Group(facts, *answer)
+    return Group(facts, *answer, *_vectors(job))
+
+
+def _vectors(job: Job) -> list[Text]:
+    """How many vectors there are, and how large; they themselves are in the JSON."""
+    if not job.embeddings:
+        return []
+    first = job.embeddings[0]
+    numbers = len(first) * 3 // 16 if isinstance(first, str) else len(first)
+    return [Text(), Text(f"{len(job.embeddings)} x {numbers} numbers (--json shows them)")]
 
 
 def _maybe_billed(raw: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from rich.console import Group
 from cli import job_views as views
 from cli.evidence import evidence_parts
 from cli.exits import Exit
-from cli.job_files import Request, given, read_requests
+from cli.job_files import Request, as_embeddings, given, read_requests
 from cli.job_moves import ids_of, in_bulk, one_by_one
 from cli.job_streaming import tail
 from cli.job_waiting import wait_through
@@ -88,6 +88,12 @@ def submit(
     ] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never submits twice.")] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Show the answer while it is written.")] = False,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Make a vector of each prompt instead of an answer; needs --model.")
+    ] = False,
+    dimensions: Annotated[
+        int | None, typer.Option(min=1, help="Numbers of a vector, where the model can choose.", show_default=False)
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until done, and show the result.")] = False,
     timeout: Timeout = None,
     as_json: Json = False,
@@ -95,7 +101,8 @@ def submit(
     """Submit a job, or a file of them.
 
     Examples: `synthralos jobs submit "Name three rivers" --wait`;
-    `synthralos jobs submit -f prompts.jsonl --model sandbox/small --run-id nightly --wait`
+    `synthralos jobs submit -f prompts.jsonl --model sandbox/small --run-id nightly --wait`;
+    `synthralos --json jobs submit "Three rivers" --embed --model sandbox/embedding --wait`
     """
     limits: dict[str, Any] = {
         "classification": classification,
@@ -118,10 +125,13 @@ def submit(
         "deadline_seconds": deadline,
         "run_id": run_id,
         "stream": stream or None,
+        "dimensions": dimensions,
         "metadata": _metadata(metadata or []) or None,
         "constraints": given(limits) or None,
     }
     requests = read_requests(prompt, file, given(fields))
+    if embed:
+        requests = as_embeddings(requests)
     out = output(context, as_json)
     with client_of(context) as client:
         jobs = _submitted(client, requests, file is not None, idempotency_key)
@@ -138,7 +148,14 @@ def submit(
 def _submitted(client: Client, requests: list[Request], many: bool, key: str | None) -> list[Job]:
     if many:
         return client.submit_many(requests, idempotency_key=key)
-    return [client.submit(idempotency_key=key, **request) for request in requests]
+    return [_submit(client, request, key) for request in requests]
+
+
+def _submit(client: Client, request: Request, key: str | None) -> Job:
+    if request.get("kind") != "embedding":
+        return client.submit(idempotency_key=key, **request)
+    options = {"model": "auto", **{name: value for name, value in request.items() if name not in ("kind", "input")}}
+    return client.submit_embedding(request["input"], idempotency_key=key, **options)
 
 
 @app.command("list")

@@ -59,7 +59,7 @@ def capped(
     tokens = billed_at_most(request, counter, deployment.model)
     output = affordable_output(dearest(deployment, price, tokens, tier), tokens, max_cost)
     wanted = request.max_output_tokens
-    if output < (wanted or 1):
+    if output < (1 if wanted is None else wanted):
         return None
     if wanted is not None:
         return request
@@ -77,7 +77,8 @@ def most_of_call(
     """USD that the call may cost at most by the `price` in force; None where that is unknown."""
     if price is None:
         return None
-    answer = min(request.max_output_tokens or deployment.max_output, deployment.max_output)
+    wanted = request.max_output_tokens
+    answer = deployment.max_output if wanted is None else min(wanted, deployment.max_output)
     prompt = min(billed_at_most(request, counter, deployment.model), deployment.context_window)
     bound = dearest(deployment, price, prompt, tier)
     return (prompt * bound.input + answer * bound.output) / MILLION

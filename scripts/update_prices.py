@@ -59,11 +59,11 @@ def published(deployment: Deployment, day: date) -> Price:
     )
     factor = uplift(deployment)
     later = [
-        Price(as_of=day.isoformat(), valid_from=start.isoformat(), **_terms(model, start, factor))
+        Price(as_of=day.isoformat(), valid_from=start.isoformat(), **_terms(model, start, factor, deployment))
         for start in _starts(model)
         if start > day
     ]
-    return Price(as_of=day.isoformat(), later=tuple(later), **_terms(model, day, factor))
+    return Price(as_of=day.isoformat(), later=tuple(later), **_terms(model, day, factor, deployment))
 
 
 def uplift(deployment: Deployment) -> Decimal:
@@ -79,11 +79,11 @@ def _starts(model: ModelInfo) -> list[date]:
     return sorted({each.constraint.start_date for each in dated if isinstance(each.constraint, StartDateConstraint)})
 
 
-def _terms(model: ModelInfo, day: date, factor: Decimal) -> dict[str, Any]:
+def _terms(model: ModelInfo, day: date, factor: Decimal, deployment: Deployment) -> dict[str, Any]:
     noon = datetime.combine(day, time(12), UTC)
-    standard = _tariff(model.get_prices(noon), factor)
+    standard = _tariff(model.get_prices(noon), factor, deployment)
     tiers = {
-        tier: _tariff(model.get_prices(noon, context), factor)
+        tier: _tariff(model.get_prices(noon, context), factor, deployment)
         for tier, context in CONTEXTS.items()
         if _has_variant(model, context, noon)
     }
@@ -99,8 +99,10 @@ def _has_variant(model: ModelInfo, context: dict[str, str], moment: datetime) ->
     return any(each.constraint is None or each.constraint.active(moment) for each in variants)
 
 
-def _tariff(prices: ModelPrice, factor: Decimal) -> Tariff:
+def _tariff(prices: ModelPrice, factor: Decimal, deployment: Deployment) -> Tariff:
     values = {name: getattr(prices, key, None) for name, key in _KEYS.items()}
+    if deployment.embeds and values["output"] is None:
+        values["output"] = Decimal(0)  # vectors are no tokens
     starts = {tier.start for value in values.values() if isinstance(value, TieredPrices) for tier in value.tiers}
     return Tariff(
         _rates(values, 0, factor), tuple((start, _rates(values, start + 1, factor)) for start in sorted(starts))

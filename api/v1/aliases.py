@@ -18,7 +18,8 @@ from api.room import Room, admit
 from api.v1.configuration_views import ChangedAt, ChangedBy, ReasonQuery, changed
 from api.v1.views import View
 from pipelines.intake.alias_errors import alias_error, left_without
-from pipelines.intake.schema import Closed, Reason
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import Reason
 from synthralos.domain.aliases import AliasError
 from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING, Scope

@@ -17,8 +17,9 @@ from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
 from api.v1.queries import KeyId
 from api.v1.views import View
+from pipelines.intake.closed import Closed
 from pipelines.intake.parse import utc_now
-from pipelines.intake.schema import Closed, Name, Reason, Time, Usd
+from pipelines.intake.schema import Name, Reason, Time, Usd
 from synthralos.domain.budgets import DEFAULT_ALERTS, MOST_USD, AtLimit, Budget, Per, Period, Raised, Use
 from synthralos.domain.ids import is_id, new_id
 from synthralos.domain.permissions import Permission

@@ -7,7 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.v1.queries import Text
 from api.v1.views import View
 from pipelines.analyze.trace import rfc3339
-from pipelines.intake.schema import Closed, Name, Reason, Time
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import Name, Reason, Time
 from synthralos.domain.audit import Act
 from synthralos.domain.flags import EVERYBODY, Flag
 from synthralos.domain.limits import LONGEST_WAIT, MOST_CHARACTERS, MOST_OF_A_RATE, MOST_RATES, MOST_TOKENS, MOST_WEIGHT

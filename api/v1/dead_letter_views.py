@@ -7,7 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.v1.queries import Text, decode_cursor
 from api.v1.views import View
 from pipelines.analyze.trace import rfc3339
-from pipelines.intake.schema import Closed, ReasonIn, RerouteIn, Time
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import ReasonIn, RerouteIn, Time
 from synthralos.domain.bulk import MOST_NAMED, BulkAct, BulkOperation, BulkState, DeadLetterFilter
 from synthralos.domain.failures import FailureClass
 from synthralos.store.read.dead_letters import Cause

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from api.v1.views import View
-from pipelines.intake.schema import MOST_SECONDS, Closed, Name, Time
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import MOST_SECONDS, Name, Time
 from synthralos.domain.permissions import Role
 
 RoleName = Literal["viewer", "service", "operator", "admin"]

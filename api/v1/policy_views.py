@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field, JsonValue
 
 from api.v1.views import View
-from pipelines.intake.schema import Closed, Name, Reason, Time
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import Name, Reason, Time
 from pipelines.policies.lint import Kind
 
 Rule = dict[str, JsonValue]

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue
 
 from api.v1.views import FailureView, Usd, View
-from pipelines.intake.schema import Closed, JobIn
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import JobIn
 from synthralos.domain.findings import Decision
 
 

@@ -9,7 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.http.problems import invalid_field
 from api.v1.views import JobId, View
-from pipelines.intake.schema import Closed, Reason, Time
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import Reason, Time
 from synthralos.domain.firings import Ended, Outcome
 from synthralos.domain.schedules import Misfire, Overlap
 from synthralos.domain.zone_time import ClockChange

@@ -18,7 +18,8 @@ from api.simulations import Run, TurnLost
 from api.v1.policy_documents import draft_set, found_set, found_version
 from api.v1.views import View
 from pipelines.analyze.trace import rfc3339
-from pipelines.intake.schema import Closed, Name, Time
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import Name, Time
 from synthralos.domain.permissions import Permission
 from synthralos.domain.policies import PolicySet
 from synthralos.store.read.recorded import Recorded

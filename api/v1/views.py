@@ -135,6 +135,10 @@ class ResultView(View):
     ] = None
     tool_calls: list[dict[str, Any]]
     finish_reason: str | None
+    embeddings: Annotated[
+        list[list[float]] | list[str] | None,
+        Field(description="of an embedding job: a vector for each input, as numbers or as Base64 of 32-bit floats"),
+    ] = None
     model: str | None
     deployment: str
     usage: UsageView | None

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from api.v1.queries import LONGEST_WAIT, Text, decode_cursor
 from api.v1.views import View
 from pipelines.analyze.trace import rfc3339
-from pipelines.intake.schema import Closed, Name
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import Name
 from synthralos.domain.ids import is_id
 from synthralos.domain.waits import LONGEST_WAIT_POINT, MOST_PAYLOAD_BYTES, Answer, Wait, WaitKind, WaitState
 from synthralos.store.queue.waits import WaitFilter

@@ -14,6 +14,7 @@ from synthralos_client import administration, operations
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import AsyncConfiguration
 from synthralos_client.deltas import Delta, delta_of
+from synthralos_client.embeddings import EmbeddingOptions, embedding_of
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
 from synthralos_client.healing import AsyncHealing
@@ -83,6 +84,19 @@ class AsyncClient:
         return await self._run(
             operations.submit(self._config, request, operations.submit_headers(idempotency_key, traceparent))
         )
+
+    async def submit_embedding(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        **options: Unpack[EmbeddingOptions],
+    ) -> Job:
+        """Hand in one embedding job; see `Client.submit_embedding`."""
+        headers = operations.submit_headers(idempotency_key, traceparent)
+        return await self._run(operations.submit(self._config, embedding_of(texts, model, options), headers))
 
     async def explain_route(
         self,

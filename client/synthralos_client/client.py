@@ -17,6 +17,7 @@ from synthralos_client.background import Background
 from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import Configuration
 from synthralos_client.deltas import Delta, delta_of
+from synthralos_client.embeddings import EmbeddingOptions, embedding_of
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
 from synthralos_client.healing import Healing
@@ -91,6 +92,19 @@ class Client:
         return self._run(
             operations.submit(self._config, request, operations.submit_headers(idempotency_key, traceparent))
         )
+
+    def submit_embedding(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        **options: Unpack[EmbeddingOptions],
+    ) -> Job:
+        """Hand in one embedding job: up to 256 texts, of which `model` makes a vector each (`Job.embeddings`)."""
+        headers = operations.submit_headers(idempotency_key, traceparent)
+        return self._run(operations.submit(self._config, embedding_of(texts, model, options), headers))
 
     def explain_route(
         self,

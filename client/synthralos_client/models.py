@@ -133,13 +133,15 @@ class Job:
     `state` is empty where a submission was repeated and its job is no longer kept.
 
     `cost` is in USD, exact: the sum of what is known. `cost_known` is false while a part of it is not.
-    `text` is the answer: None before the job succeeded, and in listings. `attempts` counts provider calls.
+    `text` is the answer: None before the job succeeded, and in listings. `embeddings` are the vectors of an embedding
+    job, one for each input. `attempts` counts provider calls.
     """
 
     id: str
     state: str
     trace_id: str
     text: str | None = None
+    embeddings: list[list[float]] | list[str] | None = None
     cost: Decimal = Decimal(0)
     cost_known: bool = True
     attempts: int = 0
@@ -176,6 +178,7 @@ class Job:
             state=data["state"] or "",
             trace_id=data.get("trace_id") or "",
             text=result.get("text"),
+            embeddings=result.get("embeddings"),
             cost=Decimal(str(cost.get("usd") or 0)),
             cost_known=bool(cost.get("known", True)),
             attempts=int(data.get("attempts") or 0),

@@ -45,6 +45,9 @@ class ExecuteStage:
         if provider is None:
             missing = f"this worker has no adapter {call.deployment.adapter!r}"
             return end_soon(Failure(FailureClass.INTERNAL, missing), done)
+        if call.request.embeds is not call.deployment.embeds:  # the plan may be older than what the catalog says now
+            other = f"{call.deployment.id} {'takes no chats' if call.deployment.embeds else 'makes no embeddings'}"
+            return end_soon(Failure(FailureClass.UNSUPPORTED, other), done)
         if self._validation is not None and call.validated:
             return _Validated(call, self._validation, done).begin(partial(self._begin_in_form, provider))
         return self._begin_in_form(provider, call, done)
@@ -186,12 +189,13 @@ def _failure_cost(tariff: _Tariff, failure: Failure) -> tuple[Billed, Decimal | 
 
 
 def result_json(deployment: Deployment, reply: Reply) -> dict[str, Any]:
-    """A job's result as it is stored and published. `reasoning` and `thinking` are there where the provider has any."""
+    """A job's result as it is stored and published. Parts that not every answer has are there where it has them."""
     usage = reply.usage
     return {
         "text": reply.text,
         **({} if reply.reasoning is None else {"reasoning": reply.reasoning}),
         **({"thinking": reply.thinking} if reply.thinking else {}),
+        **({} if reply.embeddings is None else {"embeddings": reply.embeddings}),
         "tool_calls": reply.tool_calls,
         "finish_reason": reply.finish_reason,
         "model": reply.model or deployment.upstream_model,

@@ -240,7 +240,7 @@ class Calls:
 
     def _validated(self, job: Job) -> bool:
         """Whether guardrails-ai looks at the answer."""
-        if not self._execute.validates:
+        if not self._execute.validates or job.request.embeds:
             return False
         return self._stages().config.flags.on(Flag.ENABLE_GUARDRAILS_AI, job.tenant.organization)
 

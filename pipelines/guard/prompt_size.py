@@ -44,7 +44,8 @@ class PromptSizeGuard:
     def _inspect(self, job: Job) -> Finding | None:
         size = prompt_size(job.request)
         limits = self._limits_for(job.tenant.organization, job.tenant.account_plan)
-        window = self._windows.get(job.request.model)
+        # An embedding's texts have a window each, which routing looks at.
+        window = None if job.request.embeds else self._windows.get(job.request.model)
         room = limits.prompt_tokens if window is None else window - (job.request.max_output_tokens or 0)
         most = min(limits.prompt_tokens, room)
         if size.upper_bound < NEAR * most and size.characters < NEAR * limits.prompt_characters:
@@ -68,7 +69,7 @@ class PromptSizeGuard:
         signals = {"tokens": tokens, "token_limit": limit.tokens, "limited_by": limit.owner}
         images = f" ({size.images} of them for images)" if size.images else ""
         return _deny(
-            f"messages has {tokens} tokens{images}, {limit.owner} allows {limit.tokens}: {remedy}",
+            f"{job.request.prompt_field} has {tokens} tokens{images}, {limit.owner} allows {limit.tokens}: {remedy}",
             "messages",
             {**signals, "image_tokens": size.images} if size.images else signals,
         )
@@ -83,7 +84,7 @@ def _largest_windows(catalog: Catalog) -> dict[str, int]:
 
 def _token_limit(job: Job, plan_tokens: int, room: int) -> _TokenLimit:
     if plan_tokens <= room:
-        remedy = "shorten the messages, or move the organization to a larger plan"
+        remedy = f"shorten the {job.request.prompt_field}, or move the organization to a larger plan"
         return _TokenLimit(plan_tokens, f"the {job.tenant.account_plan} plan", remedy)
     output = job.request.max_output_tokens
     owner = f"the context window of {job.request.model}" + (f" less {output} of max_output_tokens" if output else "")
@@ -93,9 +94,9 @@ def _token_limit(job: Job, plan_tokens: int, room: int) -> _TokenLimit:
 
 
 def _too_many_characters(job: Job, size: TextSize, limits: PlanLimits) -> Finding:
-    owner = f"the {job.tenant.account_plan} plan"
-    remedy = "shorten the messages, or move the organization to a larger plan"
-    reason = f"messages has {size.characters} characters, {owner} allows {limits.prompt_characters}: {remedy}"
+    owner, field = f"the {job.tenant.account_plan} plan", job.request.prompt_field
+    remedy = f"shorten the {field}, or move the organization to a larger plan"
+    reason = f"{field} has {size.characters} characters, {owner} allows {limits.prompt_characters}: {remedy}"
     signals = {"characters": size.characters, "character_limit": limits.prompt_characters, "limited_by": owner}
     return _deny(reason, "messages", signals)
 
@@ -112,7 +113,8 @@ def _no_room(job: Job, window: int) -> Finding:
 def _nearly(job: Job, unit: str, measured: int, limit: int) -> Finding | None:
     if measured < NEAR * limit:
         return None
-    reason = f"messages has {measured} {unit} of at most {limit}: shorten the messages before they are refused"
+    field = job.request.prompt_field
+    reason = f"{field} has {measured} {unit} of at most {limit}: shorten it before it is refused"
     signals = {unit: measured, f"{unit.removesuffix('s')}_limit": limit, "plan": job.tenant.account_plan}
     return Finding(PromptSizeGuard.name, Decision.FLAG, reason, "messages", signals=signals)
 

@@ -55,7 +55,7 @@ class RateLimitGuard:
         prompt, rates, charges = self._limiter.charges(job, limits)
         for rate in rates:
             if rate.unit is Unit.TOKENS and prompt > rate.limit:
-                return _never(rate, prompt)
+                return _never(rate, prompt, job.request.prompt_field)
         wanted = job.constraints
         most = limits.max_wait_seconds if wanted.max_wait is None else min(wanted.max_wait, limits.max_wait_seconds)
         return _Asked(place, rates, Ask(job.id, 0.0 if wanted.on_limit == "reject" else most, charges))
@@ -86,7 +86,7 @@ class RateLimitGuard:
         return Finding(self.name, Decision.DEFER, reason, defer_seconds=UNASKED_SECONDS, signals=signals)
 
 
-def _never(rate: Rate, prompt: float) -> Finding:
-    reason = f"messages has about {prompt:,.0f} tokens, more than the limit of {rate} ever allows: shorten the messages"
+def _never(rate: Rate, prompt: float, field: str) -> Finding:
+    reason = f"{field} has about {prompt:,.0f} tokens, more than the limit of {rate} ever allows: shorten the {field}"
     signals = {**rate.to_json(), "tokens": int(prompt)}
     return Finding(RateLimitGuard.name, Decision.DENY, reason, "messages", signals=signals)

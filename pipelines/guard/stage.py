@@ -78,7 +78,7 @@ def _pass_remotes(remotes: RemoteGuards, jobs: Sequence[Job], verdicts: list[Ver
     going = [place for place, verdict in enumerate(verdicts) if verdict.goes_on]
     for place, findings in zip(going, remotes.inspect([jobs[place] for place in going]), strict=True):
         if findings:
-            verdicts[place] = verdict_of([*verdicts[place].findings, *map(_plain, findings)])
+            verdicts[place] = verdict_of([*verdicts[place].findings, *(_plain(each, jobs[place]) for each in findings)])
 
 
 def _ask(guard: Guard, jobs: Sequence[Job]) -> Findings:
@@ -86,20 +86,25 @@ def _ask(guard: Guard, jobs: Sequence[Job]) -> Findings:
         findings = guard.inspect(jobs)
         if len(findings) != len(jobs):
             raise ValueError(f"{len(findings)} findings for {len(jobs)} jobs")
-        return [None if finding is None else _plain(finding) for finding in findings]
+        return [None if found is None else _plain(found, job) for found, job in zip(findings, jobs, strict=True)]
     except Exception as error:  # noqa: BLE001 - the edge to pluggable code: its bug must not lose the batch
         return _ask_one_by_one(guard, jobs, error)
 
 
-def _plain(finding: Finding) -> Finding:
-    """The finding with plain JSON values; raises `TypeError` or `ValueError` where it has none."""
-    seconds = finding.defer_seconds
+def _plain(finding: Finding, job: Job) -> Finding:
+    """The finding with plain JSON values; raises `TypeError` or `ValueError` where it has none.
+
+    Guards call what they read `messages`; the job's request may have another name for it.
+    """
+    seconds, field = finding.defer_seconds, finding.field
+    if field == "messages":
+        field = job.request.prompt_field
     return replace(
         finding,
         guard=str(finding.guard),
         decision=Decision(finding.decision),
         reason=str(finding.reason),
-        field=None if finding.field is None else str(finding.field),
+        field=None if field is None else str(field),
         defer_seconds=None if seconds is None else _seconds(seconds),
         signals=plain(finding.signals),
     )

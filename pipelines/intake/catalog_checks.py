@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pipelines.intake.errors import MOST_ERRORS, FieldError
-from pipelines.intake.schema import ConstraintsIn, JobIn, RerouteIn
+from pipelines.intake.schema import AnyJobIn, ConstraintsIn, RerouteIn
 from pipelines.providers.table import check_provider_options
 from pipelines.route.strategies import STRATEGIES
 from pipelines.suggestions import Names
@@ -22,7 +22,7 @@ class CatalogChecks:
         self._regions = Names(d.region for d in catalog)
         self._strategies = Names(STRATEGIES)
 
-    def check_job(self, job: JobIn, path: str) -> Iterator[FieldError]:
+    def check_job(self, job: AnyJobIn, path: str) -> Iterator[FieldError]:
         """What is wrong with a job's names; `path` is where the job is in the body."""
         if job.model not in self._models:
             yield _unknown(f"{path}model", "is a model that the catalog does not have", job.model, self._models)

@@ -11,22 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.intake.catalog_checks import CatalogChecks
+from pipelines.intake.chat import PART_TYPES, ImagePart, Message, OtherPart, SchemaFormat, TextPart
+from pipelines.intake.embedding import EmbeddingIn, check_embedding, embedding_body, is_embedding
 from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob, invalid_field, join
 from pipelines.intake.image_addresses import problem_with
-from pipelines.intake.schema import (
-    MOST_JOBS,
-    MOST_SECONDS,
-    PART_TYPES,
-    ConstraintsIn,
-    ImagePart,
-    JobIn,
-    Message,
-    OtherPart,
-    SchemaFormat,
-    TextPart,
-    WaitForIn,
-)
-from pipelines.intake.unknown_fields import remedy_for
+from pipelines.intake.schema import MOST_JOBS, MOST_SECONDS, AnyJobIn, ConstraintsIn, JobIn, WaitForIn
+from pipelines.intake.unknown_fields import remedy_for, remedy_in_embedding
 from pipelines.intake.validation import field_errors
 from pipelines.output_schema import SchemaProblem, check_schema
 from synthralos.domain.ids import new_id, trace_id_of
@@ -41,7 +31,10 @@ DEFAULT_ORGANIZATION = DEFAULT_WORKSPACE = "default"
 _PARAMETERS = (
     "max_output_tokens", "temperature", "top_p", "stop", "seed", "tools", "tool_choice", "response_format",
 )  # fmt: skip
-_validate = JobIn.__pydantic_validator__.validate_python
+_validate_chat = JobIn.__pydantic_validator__.validate_python
+_validate_embedding = EmbeddingIn.__pydantic_validator__.validate_python
+
+Understood = JobIn | EmbeddingIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +42,7 @@ class Parsed:
     """The jobs of a body: as they were sent, and as they were understood."""
 
     sent: list[dict[str, Any]]
-    understood: list[JobIn]
+    understood: list[Understood]
     many: bool
 
     def organizations(self, scope: Scope) -> set[str]:
@@ -63,15 +56,14 @@ def parse(document: Any, checks: CatalogChecks, now: datetime) -> Parsed:
     sent = document if many else [document]
     if not 1 <= len(sent) <= MOST_JOBS:
         raise invalid_field("jobs", f"must have 1 to {MOST_JOBS} jobs", "split it into several requests")
-    understood: list[JobIn] = []
+    understood: list[Understood] = []
     errors: list[FieldError] = []
     for number, data in enumerate(sent):
         root = f"jobs[{number}]" if many else ""
         try:
             job = _validate(data)
         except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)
-            errors += [_rooted(e) for e in field_errors(details, data, root, remedy_for)]
+            errors += [_rooted(e) for e in _errors(error, data, root)]
         else:
             understood.append(job)
             errors += _check(job, checks, now, f"{root}." if many else "")
@@ -106,20 +98,27 @@ def build_again(data: dict[str, Any], tenant: Tenant, now: datetime) -> NewJob:
     try:
         job = _validate(data)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        raise InvalidJob(field_errors(details, data, "", remedy_for)) from None
+        raise InvalidJob(_errors(error, data, "")) from None
     return _new_job(data, job, tenant, Lane.BULK, None, now)
+
+
+def _validate(data: Any) -> Understood:
+    """The job as its kind's model understands it; raises `ValidationError`."""
+    understood: Understood = _validate_embedding(data) if is_embedding(data) else _validate_chat(data)
+    return understood
+
+
+def _errors(error: ValidationError, data: Any, root: str) -> list[FieldError]:
+    details = error.errors(include_url=False, include_input=False)
+    return field_errors(details, data, root, remedy_in_embedding if is_embedding(data) else remedy_for)
 
 
 def _rooted(error: FieldError) -> FieldError:
     return error if error.field else FieldError("body", error.problem, error.remedy)
 
 
-def _check(job: JobIn, checks: CatalogChecks, now: datetime, path: str) -> Iterator[FieldError]:
-    if (job.prompt is None) == (job.messages is None):
-        problem = "is missing" if job.prompt is None else "is given beside messages"
-        yield FieldError(f"{path}prompt", problem, "send either prompt or messages")
-    yield from _check_texts(job, path)
+def _check(job: Understood, checks: CatalogChecks, now: datetime, path: str) -> Iterator[FieldError]:
+    yield from check_embedding(job, path) if isinstance(job, EmbeddingIn) else _check_chat(job, path)
     if job.deadline is not None:
         if job.deadline_seconds is not None:
             yield FieldError(f"{path}deadline_seconds", "is given beside deadline", "send one of the two")
@@ -133,9 +132,16 @@ def _check(job: JobIn, checks: CatalogChecks, now: datetime, path: str) -> Itera
             for name, value in job.metadata.items()
             if type(value) is int and not -(2**63) <= value < 2**63
         )
+    yield from checks.check_job(job, path)
+
+
+def _check_chat(job: JobIn, path: str) -> Iterator[FieldError]:
+    if (job.prompt is None) == (job.messages is None):
+        problem = "is missing" if job.prompt is None else "is given beside messages"
+        yield FieldError(f"{path}prompt", problem, "send either prompt or messages")
+    yield from _check_texts(job, path)
     if isinstance(job.response_format, SchemaFormat) and job.response_format.json_schema.schema_ is not None:
         yield from _check_schema(job.response_format.json_schema.schema_, f"{path}response_format.json_schema.schema")
-    yield from checks.check_job(job, path)
 
 
 def _check_schema(schema: dict[str, Any], path: str) -> Iterator[FieldError]:
@@ -184,7 +190,7 @@ def _check_message(message: Message, path: str) -> Iterator[FieldError]:
             yield FieldError(f"{path}.content[{number}].image_url.url", problem, "send another address, or the image")
 
 
-def _tenant(job: JobIn, scope: Scope, plans: Mapping[str, str], path: str) -> Tenant:
+def _tenant(job: AnyJobIn, scope: Scope, plans: Mapping[str, str], path: str) -> Tenant:
     organization = _bound("organization", job.organization, scope.organization, path) or DEFAULT_ORGANIZATION
     workspace = _bound("workspace", job.workspace, scope.workspace, path) or DEFAULT_WORKSPACE
     user = _bound("user", job.user, scope.user, path)
@@ -198,7 +204,7 @@ def _bound(name: str, wanted: str | None, bound: str | None, path: str) -> str |
 
 
 def _new_job(
-    data: dict[str, Any], job: JobIn, tenant: Tenant, lane: Lane, trace: tuple[str, str] | None, now: datetime
+    data: dict[str, Any], job: Understood, tenant: Tenant, lane: Lane, trace: tuple[str, str] | None, now: datetime
 ) -> NewJob:
     job_id = new_id()
     trace_id, parent_span_id = (trace_id_of(job_id), None) if trace is None else trace
@@ -210,7 +216,7 @@ def _new_job(
         tenant=tenant,
         lane=lane if job.lane is None else Lane(job.lane),
         trace_id=trace_id,
-        request=Request(job.model, _body(data), data.get("provider_options") or {}),
+        request=Request(job.model, _body(job, data), data.get("provider_options") or {}),
         constraints=_demanded(job),
         parent_span_id=parent_span_id,
         run_id=job.run_id,
@@ -219,7 +225,9 @@ def _new_job(
     )
 
 
-def _body(data: dict[str, Any]) -> dict[str, Any]:
+def _body(job: Understood, data: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(job, EmbeddingIn):
+        return embedding_body(data)
     messages = data.get("messages")
     body = {"messages": [{"role": "user", "content": data["prompt"]}] if messages is None else messages}
     for name in _PARAMETERS:
@@ -229,9 +237,9 @@ def _body(data: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _demanded(job: JobIn) -> Constraints:
+def _demanded(job: Understood) -> Constraints:
     wanted = UNCONSTRAINED if job.constraints is None else _constraints(job.constraints)
-    return replace(wanted, stream=True) if job.stream else wanted
+    return replace(wanted, stream=True) if isinstance(job, JobIn) and job.stream else wanted
 
 
 def _constraints(wanted: ConstraintsIn) -> Constraints:

@@ -9,9 +9,10 @@ import orjson
 from pydantic import Field, JsonValue, ValidationError
 
 from pipelines.intake.catalog_checks import CatalogChecks
+from pipelines.intake.closed import Closed
 from pipelines.intake.errors import FieldError, InvalidJob, invalid_field
 from pipelines.intake.parse import build_again, parse
-from pipelines.intake.schema import Closed, Name, Reason, Time
+from pipelines.intake.schema import Name, Reason, Time
 from pipelines.intake.validation import field_errors
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob, Tenant

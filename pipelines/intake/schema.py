@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema
 
+from pipelines.intake.chat import Message, NamedTool, PlainFormat, SchemaFormat, Tool
+from pipelines.intake.closed import Closed
 from synthralos.domain.limits import LONGEST_WAIT
 from synthralos.domain.waits import LONGEST_WAIT_POINT
 
@@ -60,164 +62,6 @@ Name = Annotated[str, Field(min_length=1, max_length=128, pattern=_NAME)]
 DeploymentId = Annotated[str, Field(min_length=1, max_length=200, description="the id of a deployment of the catalog")]
 Reason = Annotated[str, Field(max_length=500, description="why; it is recorded with the operation")]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Closed(BaseModel):
-    """Takes what it knows and nothing else; a value is never converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class Open(BaseModel):
-    """Takes what it does not know, too: it was made by others, an answer of some provider for instance."""
-
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
-
-
-class FunctionCall(Open):
-    """The function that a model called, with its arguments as JSON text."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(Open):
-    """A call that a model made in an earlier turn. What it holds beside this is kept for servers that know it."""
-
-    id: str
-    type: Literal["function"] = "function"
-    function: FunctionCall
-
-
-class TextPart(Closed):
-    """A piece of text."""
-
-    type: Literal["text"]
-    text: str
-
-
-class RefusalPart(Closed):
-    """A refusal of an earlier turn."""
-
-    type: Literal["refusal"]
-    refusal: str
-
-
-class ImageUrl(Closed):
-    """Where an image is: a web address or a `data:` URL."""
-
-    url: str
-    detail: Literal["auto", "low", "high"] = "auto"
-
-
-class ImagePart(Closed):
-    """An image."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-class InputAudio(Closed):
-    """Audio in Base64."""
-
-    data: str
-    format: Literal["wav", "mp3"]
-
-
-class AudioPart(Closed):
-    """A piece of audio."""
-
-    type: Literal["input_audio"]
-    input_audio: InputAudio
-
-
-class OtherPart(Open):
-    """A part of an earlier answer that only some servers know, such as `thinking`."""
-
-    type: str
-
-
-PART_TYPES = ("text", "image_url", "input_audio", "refusal")
-
-
-def _part_type(part: object) -> str:
-    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
-    return kind if kind in PART_TYPES else "other"
-
-
-Part = Annotated[
-    Annotated[TextPart, Tag("text")]
-    | Annotated[ImagePart, Tag("image_url")]
-    | Annotated[AudioPart, Tag("input_audio")]
-    | Annotated[RefusalPart, Tag("refusal")]
-    | Annotated[OtherPart, Tag("other")],
-    Discriminator(_part_type),
-]
-
-
-class Message(Open):
-    """An OpenAI chat message. `content` may be left out only beside `tool_calls`.
-
-    An assistant's message is an answer of some provider: what it holds beside this is kept for servers that know it.
-    """
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | Annotated[list[Part], Field(min_length=1, fail_fast=True)] | None = None
-    name: str | None = None
-    refusal: str | None = None
-    tool_calls: Annotated[list[ToolCall], Field(max_length=128, fail_fast=True)] | None = None
-    tool_call_id: str | None = None
-
-
-class FunctionDefinition(Closed):
-    """A function that a model may call; `parameters` is a JSON Schema."""
-
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class Tool(Closed):
-    """A tool that a model may use."""
-
-    type: Literal["function"]
-    function: FunctionDefinition
-
-
-class NamedFunction(Closed):
-    """A function by its name."""
-
-    name: str
-
-
-class NamedTool(Closed):
-    """The one tool that the model has to use."""
-
-    type: Literal["function"]
-    function: NamedFunction
-
-
-class PlainFormat(Closed):
-    """An answer in text, or in any JSON."""
-
-    type: Literal["text", "json_object"]
-
-
-class NamedSchema(Closed):
-    """A JSON Schema for the answer."""
-
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: str | None = None
-    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-    strict: bool | None = None
-
-
-class SchemaFormat(Closed):
-    """An answer in JSON that follows a schema."""
-
-    type: Literal["json_schema"]
-    json_schema: NamedSchema
 
 
 class WaitForIn(Closed):
@@ -275,20 +119,16 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)] | bool | int | FiniteFloat
 
 
-class JobIn(Closed):
-    """One job: a prompt or messages, and how to go about it."""
+def _kind(value: object) -> object:
+    if value != "chat":
+        raise ValueError("must be chat or embedding: send one of these, or leave it out for a chat")
+    return value
+
+
+class AnyJobIn(Closed):
+    """What a job of any kind may say of itself, and of how to go about it."""
 
     model: Annotated[ModelName, Field(description="`auto`, `provider/model`, a deployment's id or an alias")] = "auto"
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
-    prompt: Annotated[str, Field(min_length=1, description="instead of messages: one user message")] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
-    response_format: Annotated[PlainFormat | SchemaFormat, Field(discriminator="type")] | None = None
     constraints: ConstraintsIn | None = None
     deadline: Annotated[Time, Field(description="when the result is of no use any more; in the future")] | None = None
     deadline_seconds: Annotated[float, Field(gt=0, le=MOST_SECONDS, description="instead of deadline")] | None = None
@@ -309,10 +149,26 @@ class JobIn(Closed):
     organization: Annotated[Name, Field(description="only with a key of the whole installation")] | None = None
     workspace: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
     user: Annotated[Name, Field(description="where the key is not bound to one")] | None = None
+    provider_options: Annotated[dict[str, dict[str, Any]], Field(max_length=16)] | None = None
+
+
+class JobIn(AnyJobIn):
+    """One job: a prompt or messages, and how to go about it."""
+
+    kind: Annotated[Literal["chat"], BeforeValidator(_kind)] = "chat"
+    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
+    prompt: Annotated[str, Field(min_length=1, description="instead of messages: one user message")] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    response_format: Annotated[PlainFormat | SchemaFormat, Field(discriminator="type")] | None = None
     stream: Annotated[bool, Field(description="tell the answer while it is written, as `delta` events of the job")] = (
         False
     )
-    provider_options: Annotated[dict[str, dict[str, Any]], Field(max_length=16)] | None = None
 
 
 class ReasonIn(Closed):

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from pipelines.intake.embedding import EmbeddingIn
 from pipelines.intake.schema import ConstraintsIn, JobIn
 from pipelines.suggestions import Names
 
 _JOB = Names(JobIn.model_fields)
+_EMBEDDING = Names(EmbeddingIn.model_fields)
 _CONSTRAINTS = Names(ConstraintsIn.model_fields)
 
 _OF_OTHERS: Mapping[str, str] = {
@@ -13,7 +15,9 @@ _OF_OTHERS: Mapping[str, str] = {
     "max_completion_tokens": "send max_output_tokens",
     "stop_sequences": "send stop",
     "timeout": "send deadline_seconds",
-    "input": "send prompt or messages",
+    "input": "send prompt or messages, or kind: embedding for vectors",
+    "dimensions": "send kind: embedding for vectors",
+    "encoding_format": "send kind: embedding for vectors",
     "system": "send messages, the first with the role system",
     "n": "leave it out; send one job for each answer",
 }
@@ -27,6 +31,20 @@ def remedy_for(loc: Sequence[str | int]) -> str | None:
             return _OF_OTHERS.get(name) or _elsewhere(name, _CONSTRAINTS, "into constraints") or _near(name, _JOB)
         case ("constraints", str(name)):
             return _elsewhere(name, _JOB, "beside constraints") or _near(name, _CONSTRAINTS)
+    return None
+
+
+def remedy_in_embedding(loc: Sequence[str | int]) -> str | None:
+    """The remedy for the unknown field at `loc` in an embedding; None where nothing comes near."""
+    match loc:
+        case (str(name),) if name in ("prompt", "messages"):
+            return "send input"
+        case (str(name),) if name in _JOB:
+            return "leave it out: it is for chats"
+        case (str(name),):
+            return _elsewhere(name, _CONSTRAINTS, "into constraints") or _near(name, _EMBEDDING)
+        case ("constraints", str(name)):
+            return _elsewhere(name, _EMBEDDING, "beside constraints") or _near(name, _CONSTRAINTS)
     return None
 
 

@@ -11,6 +11,9 @@ FREE = frozenset({"content", "text", "refusal", "description", "reasoning", "rea
 """Members whose texts are read by the model alone. Names, enums, ids and addresses are not among them, nor are thoughts
 that a provider has signed."""
 
+INPUT = "input"
+"""The member of a body that holds the texts of an embedding."""
+
 _BINARY = frozenset({"data", "file_data"})
 
 
@@ -28,7 +31,7 @@ class Visitor(Protocol):
 
 def walk(request: Request, visitor: Visitor) -> Request:
     """Show every text that is sent to the visitor; the request with its changes, which is the same without any."""
-    body = {name: _member(value, name, visitor) for name, value in request.body.items()}
+    body = {name: _member(value, name, visitor, free=name == INPUT) for name, value in request.body.items()}
     options = {
         provider: _value(found, f"provider_options.{provider}", visitor, every=True, free=True)
         for provider, found in request.provider_options.items()
@@ -38,11 +41,11 @@ def walk(request: Request, visitor: Visitor) -> Request:
     return Request(request.model, body, options)
 
 
-def _member(value: Any, path: str, visitor: Visitor) -> Any:
-    """A member of the body; of a list, each item is named."""
+def _member(value: Any, path: str, visitor: Visitor, *, free: bool) -> Any:
+    """A member of the body; of a list, each item is named. `free`: see `_value`."""
     if type(value) is not list:
-        return _value(value, path, visitor)
-    return _kept(value, [_value(item, f"{path}[{n}]", visitor) for n, item in enumerate(value)])
+        return _value(value, path, visitor, free=free)
+    return _kept(value, [_value(item, f"{path}[{n}]", visitor, free=free) for n, item in enumerate(value)])
 
 
 def _value(value: Any, path: str, visitor: Visitor, *, every: bool = False, free: bool = False) -> Any:

@@ -58,6 +58,11 @@ def _unknown_end(problem: str, usage: Usage | None) -> Failure:
     return Failure(FailureClass.AMBIGUOUS, problem + billed, http_status=200, usage=usage)
 
 
+def misfit(problem: str, usage: Usage | None) -> Failure:
+    """An answer that is not what was asked for. It was paid for all the same."""
+    return Failure(FailureClass.SCHEMA_MISMATCH, shown(f"{problem}; it was billed"), None, 200, None, usage)
+
+
 def withheld(reason: str, usage: Usage | None) -> Failure:
     """The provider's filter stopped the prompt or the answer; what it reports as used was billed.
 

@@ -10,7 +10,7 @@ from pipelines.providers.anthropic_wire import NO_SEED, SCHEMA_ALONE, encode, no
 from pipelines.providers.http_provider import HttpProvider
 from pipelines.providers.options import streams
 from pipelines.providers.transport.client import Client
-from pipelines.providers.wire import StreamWire, Wire, asking_to_stream
+from pipelines.providers.wire import StreamWire, Wire, always, asking_to_stream
 from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.deployments import Deployment
 
@@ -34,6 +34,8 @@ class AnthropicProvider(HttpProvider):
 
 def check_deployment(deployment: Deployment) -> None:
     """Raise `ValueError` for a deployment that this adapter cannot call, naming the field."""
+    if deployment.embeds:
+        raise ValueError("capabilities: this adapter makes no embeddings")
     RULES.check_deployment(deployment, "sampling")
     _sampling(deployment)
 
@@ -62,7 +64,7 @@ def _wire(deployment: Deployment, key: str | None) -> Wire:
     encoded = partial(encode, deployment=deployment, sampling=sampling)
     address, widened = f"{deployment.base_url}/messages", RULES.widened_by(deployment.options)
     stream = StreamWire(address, asking_to_stream(encoded), AnthropicAssembly) if streams(deployment.options) else None
-    return Wire(address, headers, encoded, decode, stream, widened)
+    return Wire(address, headers, encoded, always(decode), stream, widened)
 
 
 def _sampling(deployment: Deployment) -> bool:

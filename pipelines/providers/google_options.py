@@ -20,6 +20,9 @@ from pipelines.providers.options import (
 OF_THE_REQUEST = frozenset({"safetySettings"})
 """Options that are members of the request; all others are of its `generationConfig`."""
 
+OF_EMBEDDINGS = frozenset({"taskType"})
+"""Options of embeddings; all others are of chats."""
+
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
@@ -61,6 +64,16 @@ RULES = OptionRules(
         "logprobs": integer(0, 20),
         "mediaResolution": one_of(*(f"MEDIA_RESOLUTION_{size}" for size in ("LOW", "MEDIUM", "HIGH"))),
         "safetySettings": _safety,
+        "taskType": one_of(
+            "RETRIEVAL_QUERY",
+            "RETRIEVAL_DOCUMENT",
+            "SEMANTIC_SIMILARITY",
+            "CLASSIFICATION",
+            "CLUSTERING",
+            "QUESTION_ANSWERING",
+            "FACT_VERIFICATION",
+            "CODE_RETRIEVAL_QUERY",
+        ),
     },
     BELONGS_ELSEWHERE,
 )

@@ -26,7 +26,7 @@ from pipelines.providers.conversation import (
     system_texts,
     talk,
 )
-from pipelines.providers.google_options import OF_THE_REQUEST
+from pipelines.providers.google_options import OF_EMBEDDINGS, OF_THE_REQUEST
 from pipelines.providers.wire import NotTaken
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.jobs import Request
@@ -44,6 +44,8 @@ def encode(request: Request, deployment: Deployment) -> bytes:
     """The JSON body of the call; raises `NotTaken` for what this API has no form for."""
     body = request.body
     options = request.provider_options.get(deployment.provider) or {}
+    if not OF_EMBEDDINGS.isdisjoint(options):
+        raise NotTaken(f"provider_options.{deployment.provider}.taskType: is for embeddings; leave it out")
     system = [{"text": text} for text in system_texts(body["messages"])]
     turns = merged(_turns(body["messages"]))
     found = {

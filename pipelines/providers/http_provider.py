@@ -16,7 +16,7 @@ from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_o
 from pipelines.providers.streamed_call import Patience, Reading, StreamedCall, in_one_piece
 from pipelines.providers.transport import protocol as http
 from pipelines.providers.transport.client import Client
-from pipelines.providers.wire import NotTaken, Wire
+from pipelines.providers.wire import Decode, NotTaken, Wire
 from synthralos.config.credentials import CredentialsNow
 from synthralos.config.key_sources import Key
 from synthralos.domain.attempts import Reply
@@ -79,7 +79,8 @@ class HttpProvider:
     def _begin_streamed(self, call: Call, endpoint: _Endpoint, request: http.Request, done: Done) -> Cancel:
         if endpoint.wire.stream is None:
             return self._client.begin(request, partial(_ended, call, endpoint, in_one_piece(call, done)))
-        reading = Reading(partial(_read, endpoint), endpoint.wire.decode, partial(_masked, endpoint))
+        decode = endpoint.wire.decode_for(call.request)
+        reading = Reading(partial(_read, endpoint, decode), decode, partial(_masked, endpoint))
         told = partial(_told, endpoint, done)
         streamed = StreamedCall(call, endpoint.wire.stream.assembly(), reading, told, _patience(call.deployment))
         request.on_piece = streamed.piece
@@ -162,21 +163,21 @@ def _told(endpoint: _Endpoint, done: Done, answer: Reply | Failure) -> None:
 
 def _ended(call: Call, endpoint: _Endpoint, done: Done, result: http.Result) -> None:
     try:
-        answer = _read(endpoint, result)
+        answer = _read(endpoint, endpoint.wire.decode_for(call.request), result)
     except Exception as error:  # noqa: BLE001 - the edge of the loop, where the call would have no end; it is logged
         answer = failure_of_bug(call, error)
     done(answer)
 
 
-def _read(endpoint: _Endpoint, result: http.Result) -> Reply | Failure:
+def _read(endpoint: _Endpoint, decode: Decode, result: http.Result) -> Reply | Failure:
     if isinstance(result, http.TransportFailure):
         return _failure(endpoint, result)
     if result.status != 200:
         return _refusal(endpoint, result.status, result.headers, result.body)
     headers = _named(result.headers)
-    answer = endpoint.wire.decode(result.body, headers)
+    answer = decode(result.body, headers)
     if isinstance(answer, Failure):
-        answer = endpoint.wire.decode(_masked(endpoint, result.body), headers)
+        answer = decode(_masked(endpoint, result.body), headers)
     return _discreet(endpoint, answer) if isinstance(answer, Failure) else answer
 
 

@@ -1,8 +1,10 @@
-"""The adapter for OpenAI's chat completions, and for every server that speaks them."""
+"""The adapter for OpenAI's chat completions and embeddings, and for every server that speaks them."""
 
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
+from pipelines.providers import openai_embeddings
 from pipelines.providers.http_provider import HttpProvider
 from pipelines.providers.openai_answer import decode
 from pipelines.providers.openai_options import RULES
@@ -10,7 +12,8 @@ from pipelines.providers.openai_stream import OpenAIAssembly
 from pipelines.providers.openai_wire import encode
 from pipelines.providers.options import streams
 from pipelines.providers.transport.client import Client
-from pipelines.providers.wire import StreamWire, Wire, asking_to_stream
+from pipelines.providers.transport.protocol import HeaderFields
+from pipelines.providers.wire import Decode, StreamWire, Wire, always, asking_to_stream
 from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
@@ -24,7 +27,7 @@ _THINKING_HOSTS = ("generativelanguage.googleapis.com",)
 
 
 class OpenAIProvider(HttpProvider):
-    """Speaks chat completions to any base URL.
+    """Speaks chat completions to any base URL, or embeddings where the deployment says that it makes them.
 
     A deployment's `options` may hold `max_tokens_field`: `max_completion_tokens` (OpenAI's and Azure's default
     here) or `max_tokens` (every other server's), and `allow_options`: names of provider options to pass on besides
@@ -38,6 +41,9 @@ class OpenAIProvider(HttpProvider):
 
 
 def _wire(deployment: Deployment, key: str | None) -> Wire:
+    headers = () if key is None else (("Authorization", f"Bearer {key}"),)
+    if deployment.embeds:
+        return _embeddings_wire(deployment, headers)
     limit, strict = _max_tokens_field(deployment), _is_openai(deployment)
     thoughts_beside = _host(deployment).endswith(_THINKING_HOSTS)
 
@@ -47,13 +53,22 @@ def _wire(deployment: Deployment, key: str | None) -> Wire:
     def decoded(body: bytes, headers: Mapping[str, str]) -> Reply | Failure:
         return decode(body, headers, thoughts_beside=thoughts_beside)
 
-    headers = () if key is None else (("Authorization", f"Bearer {key}"),)
     address = f"{deployment.base_url}/chat/completions"
     stream = None
     if streams(deployment.options):
         more = b',"stream_options":{"include_usage":true}' if _tells_usage(deployment) else b""
         stream = StreamWire(address, asking_to_stream(encoded, more), OpenAIAssembly)
-    return Wire(address, headers, encoded, decoded, stream, RULES.widened_by(deployment.options))
+    return Wire(address, headers, encoded, always(decoded), stream, RULES.widened_by(deployment.options))
+
+
+def _embeddings_wire(deployment: Deployment, headers: HeaderFields) -> Wire:
+    widened, compact = RULES.widened_by(deployment.options), _is_openai(deployment)
+
+    def decode_for(request: Request) -> Decode:
+        return partial(openai_embeddings.decode, request=request)
+
+    encoded = partial(openai_embeddings.encode, deployment=deployment, widened=widened, compact=compact)
+    return Wire(f"{deployment.base_url}/embeddings", headers, encoded, decode_for, widened=widened)
 
 
 def check_deployment(deployment: Deployment) -> None:

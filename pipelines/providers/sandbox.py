@@ -11,6 +11,8 @@ UTF-8, rounded up per text; a message costs three more. `request.provider_option
 - `text`: the answer itself.
 - `deltas_before_failure`: how many pieces of the answer a failing call tells first, where it is streamed.
 
+Vectors are made of the words of their texts; `text` and `output_tokens` change nothing of them.
+
 A streamed answer is told word by word, spread over the time that the call takes.
 
 A call that is told to fail with `timeout` hangs until the call's own timeout is over, and no longer. One that is told
@@ -36,6 +38,7 @@ import orjson
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon
 from pipelines.providers.sandbox_answers import answer, misfit_answer, tokens, wants_json
 from pipelines.providers.sandbox_telling import Told, in_pieces
+from pipelines.providers.sandbox_vectors import vectors
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import ANSWERED, MAYBE_BILLED, Failure, FailureClass
 from synthralos.domain.jobs import Request
@@ -191,7 +194,8 @@ def _course(call: Call, options: Mapping[str, Any]) -> _Course:
     reply, usage = _reply(call, {**options, "text": misfit_answer(call.request)} if misfit else options)
     if misfit:
         failure_class = None
-    if failure_class is None and usage.input > call.deployment.context_window:
+    longest = max(map(tokens, call.request.inputs)) if call.request.embeds else usage.input
+    if failure_class is None and longest > call.deployment.context_window:
         failure_class = FailureClass.CONTEXT_LENGTH
     delay = float(options.get("delay_seconds", 0.0))
     pieces = in_pieces(reply.text or "") if call.on_delta is not None else ()
@@ -203,7 +207,7 @@ def _course(call: Call, options: Mapping[str, Any]) -> _Course:
         return _Course(delay, reply, usage, pieces)
     message = f"the sandbox was told to fail with {failure_class}"
     if failure_class is FailureClass.CONTEXT_LENGTH:
-        message = f"{usage.input} tokens; {call.deployment.id} takes {call.deployment.context_window}"
+        message = f"{longest} tokens; {call.deployment.id} takes {call.deployment.context_window}"
     known = usage if failure_class in ANSWERED else None
     failure = Failure(failure_class, message, retry_after=options.get("retry_after_seconds"), usage=known)
     return _Course(delay, failure, usage, told)
@@ -218,6 +222,8 @@ def _told_to_fail(call: Call, options: Mapping[str, Any]) -> FailureClass | None
 
 def _reply(call: Call, options: Mapping[str, Any]) -> tuple[Reply, Usage]:
     request, deployment = call.request, call.deployment
+    if request.embeds:
+        return _embedded(call)
     limit = min(request.max_output_tokens or deployment.max_output, deployment.max_output)
     text = options.get("text")
     text = answer(request) if text is None else text
@@ -231,6 +237,18 @@ def _reply(call: Call, options: Mapping[str, Any]) -> tuple[Reply, Usage]:
         finish_reason="length" if wanted > limit else "stop",
         model=deployment.upstream_model,
         provider_request_id=f"sandbox-{call.job_id}-{call.attempt_no}",
+    )
+    return reply, usage
+
+
+def _embedded(call: Call) -> tuple[Reply, Usage]:
+    usage = Usage(_input_tokens(call.request), 0)
+    reply = Reply(
+        text=None,
+        usage=usage,
+        model=call.deployment.upstream_model,
+        provider_request_id=f"sandbox-{call.job_id}-{call.attempt_no}",
+        embeddings=vectors(call.request),
     )
     return reply, usage
 

@@ -29,19 +29,23 @@ class StreamWire:
     assembly: Callable[[], Assembly]
 
 
+Decode = Callable[[bytes, Mapping[str, str]], Reply | Failure]
+"""Reads the body and the headers (names in lower case) of an answer of status 200."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """One deployment's side of a wire protocol.
 
     `url` is what is posted to; `headers` are the protocol's own, with the key. `encode` gives the body of a call and
-    raises `NotTaken`, or `orjson.JSONEncodeError` for what JSON cannot hold. `decode` reads the body and the headers
-    (names in lower case) of an answer of status 200.
+    raises `NotTaken`, or `orjson.JSONEncodeError` for what JSON cannot hold. `decode_for` gives what reads the answer
+    to a request.
     """
 
     url: str
     headers: HeaderFields
     encode: Callable[[Request], bytes]
-    decode: Callable[[bytes, Mapping[str, str]], Reply | Failure]
+    decode_for: Callable[[Request], Decode]
     stream: StreamWire | None = None
     """None: this deployment gives whole answers only."""
     widened: tuple[str, ...] = ()
@@ -51,3 +55,8 @@ class Wire:
 def asking_to_stream(encode: Callable[[Request], bytes], more: bytes = b"") -> Callable[[Request], bytes]:
     """The bodies of `encode`, which are JSON objects that are not empty, with `stream` and `more` members."""
     return lambda request: encode(request)[:-1] + b',"stream":true' + more + b"}"
+
+
+def always(decode: Decode) -> Callable[[Request], Decode]:
+    """For answers that are read alike, whatever was asked."""
+    return lambda _: decode

@@ -17,7 +17,7 @@ from synthralos.config.credentials import SANDBOX
 from synthralos.config.deployment_view import SWITCHED_OFF
 from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
-from synthralos.domain.jobs import Constraints, Job
+from synthralos.domain.jobs import EMBEDDING, Constraints, Job
 from synthralos.domain.money import ServiceTier
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.residency import kept_from
@@ -38,6 +38,7 @@ JSON_FORMATS = frozenset({"json_object", "json_schema"})
 IMAGE_PARTS = frozenset({"image_url", "image", "input_image"})
 _NOTHING: frozenset[str] = frozenset()
 _NO_NEEDS: frozenset[Capability] = frozenset()
+_VECTORS = frozenset({Capability.EMBEDDINGS})
 
 
 class Demand(NamedTuple):
@@ -45,6 +46,7 @@ class Demand(NamedTuple):
 
     `tokens_billed`: what may be billed for the prompt at most; known where there is a `max_cost`.
     `asked`: see `asked_of`. `day` (an ISO date) is the one whose prices count; without one, the catalog's own do.
+    `longest_input`: tokens of an embedding's longest text; windows are for one text each.
     `service_tier` is asked for where a deployment has it. `slower` than the `seconds_left` until the deadline are these
     deployments, by id, in more than half of their calls.
     """
@@ -67,6 +69,12 @@ class Demand(NamedTuple):
     service_tier: ServiceTier = ServiceTier.STANDARD
     seconds_left: int = 0
     slower: frozenset[str] = _NOTHING
+    longest_input: int = 0
+
+    @property
+    def embeds(self) -> bool:
+        """Whether vectors are asked for."""
+        return Capability.EMBEDDINGS in self.needs
 
 
 Check = Callable[[Demand, Deployment], str | None]
@@ -126,6 +134,8 @@ def needs_of(body: Mapping[str, Any]) -> frozenset[Capability]:
         needs.add(Capability.TOOLS)
     if (body.get("response_format") or {}).get("type") in JSON_FORMATS:
         needs.add(Capability.JSON_MODE)
+    if body.get("kind") == EMBEDDING:
+        return _VECTORS
     if any(_has_image(message.get("content")) for message in body["messages"]):
         needs.add(Capability.VISION)
     return frozenset(needs) if needs else _NO_NEEDS
@@ -187,6 +197,13 @@ def _lacks_capability(demand: Demand, deployment: Deployment) -> str | None:
     return f"the request needs {', '.join(sorted(missing))}" if missing else None
 
 
+def _of_other_kind(demand: Demand, deployment: Deployment) -> str | None:
+    """Chats and embeddings never go to the same deployment."""
+    if demand.embeds is deployment.embeds:
+        return None
+    return "it makes no embeddings" if demand.embeds else "it makes embeddings alone"
+
+
 def _output_too_long(demand: Demand, deployment: Deployment) -> str | None:
     if demand.max_output is None or demand.max_output <= deployment.max_output:
         return None
@@ -194,10 +211,13 @@ def _output_too_long(demand: Demand, deployment: Deployment) -> str | None:
 
 
 def _window_too_small(demand: Demand, deployment: Deployment) -> str | None:
-    if demand.tokens_in <= room(demand, deployment.context_window):
+    tokens = demand.longest_input or demand.tokens_in
+    if tokens <= room(demand, deployment.context_window):
         return None
+    if demand.embeds:
+        return f"about {tokens} tokens of its longest input exceed its window of {deployment.context_window}"
     output = f" and {demand.max_output} of max_output_tokens" if demand.max_output else ""
-    return f"about {demand.tokens_in} tokens of messages{output} exceed its window of {deployment.context_window}"
+    return f"about {tokens} tokens of messages{output} exceed its window of {deployment.context_window}"
 
 
 def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
@@ -245,6 +265,7 @@ STANDING_RULES: tuple[Rule, ...] = (
         idle=lambda demand: demand.overlay is NO_DEMANDS or _names_models(demand.overlay),
     ),
     Rule(_tier_above_plan, lambda d: (d.adapter == SANDBOX, d.tier)),
+    Rule(_of_other_kind, lambda d: d.embeds),
     Rule(_lacks_capability, lambda d: d.capabilities, idle=lambda demand: not demand.needs),
     Rule(_refused_by_adapter, _adapter_of, idle=lambda demand: not demand.asked),
     Rule(_output_too_long, lambda d: d.max_output, idle=lambda demand: demand.max_output is None),

@@ -27,7 +27,7 @@ from synthralos.config.config import Config
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag, Flags
-from synthralos.domain.jobs import Job
+from synthralos.domain.jobs import Job, Request
 from synthralos.domain.money import Costs, ServiceTier
 from synthralos.domain.overlays import NO_DEMANDS
 from synthralos.domain.plans import Exclusion, Exclusions, RoutingPlan, Step, usd
@@ -181,7 +181,14 @@ class RouteStage:
         demand, tier = demand_of(job), wanted_tier(job, now)
         if tier is not ServiceTier.STANDARD:
             demand = demand._replace(service_tier=tier)
+        if job.request.embeds:
+            demand = demand._replace(longest_input=self._longest_input(job, demand))
         return demand if job.deadline is None else hurried(demand, job.deadline - now, self._observed())
+
+    def _longest_input(self, job: Job, demand: Demand) -> int:
+        request = job.request
+        longest = Request(request.model, {**request.body, "input": max(request.inputs, key=len)})
+        return prompt_tokens(longest, self._sifted(demand).rooms, self._counter)
 
     def _tokens_in(self, job: Job, sifted: _Sifted) -> int:
         return prompt_tokens(job.request, sifted.rooms, self._counter)
@@ -244,7 +251,8 @@ class RouteStage:
         if not demand.tokens_billed:
             return []
         prompt, answer = prices.worst(demand.tokens_billed)
-        longest = [demand.max_output or self._deployments[number].max_output for number in numbers]
+        known = demand.max_output
+        longest = [self._deployments[number].max_output if known is None else known for number in numbers]
         return [
             demand.tokens_billed * prompt[number] + output * answer[number]
             for number, output in zip(numbers, longest, strict=True)

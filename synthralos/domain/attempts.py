@@ -36,7 +36,8 @@ class Reply:
     `text` is the assistant's message; `tool_calls` and `finish_reason` are as OpenAI names them.
     `model` is the model that the provider says it used. `reasoning` is what it tells of its thoughts, where it does.
     `thinking` are thoughts that it signed: the next turn brings them back unchanged, as `thinking` of the message.
-    `finding` is what a guard on answers has to say of it.
+    `finding` is what a guard on answers has to say of it. `embeddings` are the vectors that were asked for, one for
+    each input: lists of numbers, or Base64 of little-endian 32-bit floats.
     """
 
     text: str | None
@@ -48,6 +49,7 @@ class Reply:
     reasoning: str | None = None
     thinking: list[dict[str, Any]] = field(default_factory=list)
     finding: Finding | None = None
+    embeddings: list[list[float]] | list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

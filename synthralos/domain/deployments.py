@@ -16,6 +16,8 @@ class Capability(StrEnum):
     JSON_MODE = "json_mode"
     TOOLS = "tools"
     VISION = "vision"
+    EMBEDDINGS = "embeddings"
+    """It makes vectors of texts, and no answers."""
 
 
 class Tier(StrEnum):
@@ -71,6 +73,11 @@ class Deployment:
     def wanted_credential(self) -> str | None:
         """The credential, or the group of credentials, that it is called with; None: it needs none."""
         return self.credential or (None if self.api_key_env is None else named_by(self.api_key_env))
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes vectors. Such a deployment takes no chats, and no other one takes embeddings."""
+        return Capability.EMBEDDINGS in self.capabilities
 
     @property
     def model_name(self) -> str:

@@ -124,17 +124,21 @@ UNCONSTRAINED = Constraints()
 """What most jobs are: one for all of them."""
 
 
+EMBEDDING = "embedding"
+"""The kind of a request for vectors."""
+
 MEMBERS = frozenset({"role", "content", "name", "refusal", "tool_calls", "tool_call_id"})
 """Members of a chat message that every server knows. Others come from answers, and go back to those who know them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the model is asked: OpenAI chat messages and parameters, in `body`.
+    """What the model is asked, in OpenAI's form, in `body`: a chat, or texts to be placed as vectors.
 
-    `body` holds `messages` and, where given, `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`,
-    `tools`, `tool_choice`, `response_format`; for one call also `service_tier`. `provider_options` holds one dict per
-    provider, passed on to its adapter alone.
+    A chat's `body` holds `messages` and, where given, `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`,
+    `tools`, `tool_choice`, `response_format`; for one call also `service_tier`. That of an embedding holds `kind`
+    (`embedding`), `input` (a text or a list of them) and, where given, `dimensions` and `encoding_format`.
+    `provider_options` holds one dict per provider, passed on to its adapter alone.
     """
 
     model: str
@@ -142,18 +146,38 @@ class Request:
     provider_options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
+    def embeds(self) -> bool:
+        """Whether vectors are asked for, and no answer."""
+        return self.body.get("kind") == EMBEDDING
+
+    @property
+    def inputs(self) -> list[str]:
+        """The texts of an embedding, one for each vector."""
+        given: str | list[str] = self.body["input"]
+        return [given] if isinstance(given, str) else given
+
+    @property
     def messages(self) -> list[dict[str, Any]]:
-        """The OpenAI chat messages."""
+        """The OpenAI chat messages; an embedding has none."""
+        if self.embeds:
+            return []
         messages: list[dict[str, Any]] = self.body["messages"]
         return messages
 
     @property
+    def prompt_field(self) -> str:
+        """The member of `body` that holds what the model would read."""
+        return "input" if self.embeds else "messages"
+
+    @property
     def max_output_tokens(self) -> int | None:
-        """The most tokens the answer may have, where the sender said so."""
-        return self.body.get("max_output_tokens")
+        """The most tokens the answer may have, where the sender said so; vectors have none."""
+        return 0 if self.embeds else self.body.get("max_output_tokens")
 
     def texts(self, without: Sequence[str] = ()) -> list[str]:
         """Every piece of text that the model would read, but for messages of some roles."""
+        if self.embeds:
+            return list(self.inputs)
         pieces: list[str] = []
         for message in self.messages:
             if message.get("role") in without:

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.execute.stage import attempt_end, result_json
-from pipelines.providers import anthropic_answer, google_answer, openai_answer
+from pipelines.providers import anthropic_answer, google_answer, google_embeddings, openai_answer, openai_embeddings
 from pipelines.providers.http_failures import failure_of, read_error
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import Failure
 from synthralos.domain.ids import new_id
+from synthralos.domain.jobs import Request
 from synthralos.domain.money import Usage
 from tests.fakes import calls
 from tests.fakes.behaviors import Behavior, completion, error
@@ -45,14 +47,31 @@ CANDIDATES["candidates"][0]["content"]["parts"] += [
 ]
 CANDIDATES["promptFeedback"] = {"blockReason": "OTHER"}
 
+TEXTS = Request("m", {"kind": "embedding", "input": ["a", "b"]})
+
 ANSWERS: dict[str, tuple[Decode, Any]] = {
     "openai": (openai_answer.decode, completion(ASKED, BEHAVIOR, 1)),
     "anthropic": (anthropic_answer.decode, MESSAGE),
     "google": (google_answer.decode, CANDIDATES),
+    "openai embeddings": (
+        partial(openai_embeddings.decode, request=TEXTS),
+        {
+            "object": "list",
+            "data": [{"index": 0, "embedding": [0.5, 1]}, {"index": 1, "embedding": "AAAAAAAAgD8="}],
+            "model": "m",
+            "usage": {"prompt_tokens": 3, "total_tokens": 3},
+        },
+    ),
+    "google embeddings": (
+        partial(google_embeddings.decode, request=TEXTS, model="m"),
+        {"embeddings": [{"values": [0.5, 1]}, {"values": [0.25, 2]}], "usageMetadata": {"promptTokenCount": 3}},
+    ),
 }
 COUNTS = {
     "openai": [("usage", name) for name in ("prompt_tokens", "completion_tokens")],
     "anthropic": [("usage", name) for name in ("input_tokens", "output_tokens")],
+    "openai embeddings": [("usage", "prompt_tokens")],
+    "google embeddings": [("usageMetadata", "promptTokenCount")],
     "google": [("usageMetadata", name) for name in ("promptTokenCount", "candidatesTokenCount", "totalTokenCount")],
 }
 WORDS = [

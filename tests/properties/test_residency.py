@@ -34,7 +34,7 @@ def random_deployment(rng: Random, name: str) -> Deployment:
         max_output=1_000,
         price=rng.choice([None, ("0", "0"), ("3", "15"), ("0.05", "0.4")]),
         tier=rng.choice(list(Tier)),
-        capabilities=rng.sample(list(Capability), 2),
+        capabilities=rng.sample([c for c in Capability if c is not Capability.EMBEDDINGS], 2),
         adapter="sandbox" if name.startswith("sandbox/") else "openai",
         residency=rng.choice(RESIDENCIES),
     )

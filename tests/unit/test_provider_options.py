@@ -29,6 +29,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "responseLogprobs": True,
         "logprobs": 3,
         "mediaResolution": "MEDIA_RESOLUTION_HIGH",
+        "taskType": "RETRIEVAL_QUERY",
         "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}],
     },
 }
