@@ -105,7 +105,7 @@ class FakeStackStorm:
 
     def _get_packs(self, ref: str, query: Any, body: Any) -> tuple[int, Any]:
         if ref not in self.packs:
-            raise Fault(404, f'Unable to identify resource with ref_or_id "{ref}".')
+            raise Fault(404, f'Resource with a ref or id "{ref}" not found')
         return 200, {"ref": ref, **_yaml(self.packs[ref] / "pack.yaml")}
 
     def _get_actions(self, rest: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
@@ -139,7 +139,7 @@ class FakeStackStorm:
 
     def _get_sensortypes(self, ref: str, query: Any, body: Any) -> tuple[int, Any]:
         if "synthralos" not in self.packs:
-            raise Fault(404, f'Unable to identify resource with ref_or_id "{ref}".')
+            raise Fault(404, f'Resource with a ref or id "{ref}" not found')
         enabled = self.sensor_switches[-1] if self.sensor_switches else True
         return 200, {"id": "2", "ref": ref, "pack": "synthralos", "enabled": enabled}
 

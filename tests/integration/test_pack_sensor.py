@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Tenant
@@ -12,6 +14,7 @@ from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
 from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.tables import results
 from tests.fakes.jobs import new_job, settlement
 from tests.fakes.stackstorm_pack import StackStorm, stackstorm
 from tests.fakes.stackstorm_schemas import payload_problems
@@ -71,12 +74,14 @@ def test_each_dead_letter_is_told_once_and_again_when_it_dies_again(
 
 
 def test_what_was_dead_before_the_first_look_is_not_told(place: Place, tenant: Tenant, pack: StackStorm) -> None:
-    _dead(place, tenant)
-    kept = place.core.database
-    with kept.transaction() as connection:
-        connection.exec_driver_sql("UPDATE results SET finished_at = finished_at - 5000000")
+    ids = _dead(place, tenant)
+    earlier = datetime.now(UTC) - timedelta(minutes=1)
+    with place.core.database.transaction() as connection:
+        connection.execute(sa.update(results).where(results.c.job_id.in_(ids)).values(finished_at=earlier))
     assert pack.poll() == []
     assert pack.poll() == []
+    later = _dead(place, tenant)
+    assert _told(pack.poll()) == later
 
 
 def test_a_datastore_that_cannot_be_read_is_not_taken_for_an_empty_one(

@@ -50,8 +50,10 @@ def conductor() -> Iterator[Engine]:
 def _conducted(conductor: Engine, name: str, **answers: list[Any]) -> tuple[str, str, list[str]]:
     """The status, the outcome, and the actions that were asked for."""
     [metadata] = documents(f"actions/{name}.yaml").values()
-    inputs = {key: parameter.get("default") for key, parameter in metadata["parameters"].items()}
-    inputs |= {key: "x" for key, parameter in metadata["parameters"].items() if parameter.get("required")}
+    known = metadata["parameters"]
+    # As StackStorm hands them over: what was left out and has no default is not there.
+    inputs = {key: parameter["default"] for key, parameter in known.items() if "default" in parameter}
+    inputs |= {key: "x" for key, parameter in known.items() if parameter.get("required")}
     found = conductor.conduct(WORKFLOWS[name], {**inputs, "checks": 3}, **answers)
     assert found["inspected"] == {}
     expressions = [each for each in found["errors"] if each["message"] != "Execution failed. See result for details."]
