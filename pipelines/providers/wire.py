@@ -1,7 +1,7 @@
 """What an adapter over HTTP adds to what all of them share: how one deployment is spoken to."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.providers.assembly import Assembly
 from pipelines.providers.transport.protocol import HeaderFields
@@ -39,7 +39,7 @@ class Wire:
     """
 
     url: str
-    headers: HeaderFields
+    headers: HeaderFields = field(repr=False)
     encode: Callable[[Request], bytes]
     decode: Callable[[bytes, Mapping[str, str]], Reply | Failure]
     stream: StreamWire | None = None

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from pipelines.flow.key_choice import in_turn
+from pipelines.providers.http_provider import HttpProvider
 from pipelines.providers.table import check_deployment
 from synthralos.core import Core
 from synthralos.domain.breakers import BreakerState, credential_breaker
@@ -27,7 +30,7 @@ from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.configuration import Configuration
 from synthralos.telemetry.logs import set_up_logging
 from synthralos_client import Client
-from tests.fakes.commands import in_process
+from tests.fakes.commands import Command, in_process
 from tests.fakes.jobs import new_job
 from tests.fakes.scripted_server import DROPPED, Answer, Asked, ScriptedServer, scripted_server
 from tests.fakes.stores import Store
@@ -105,6 +108,22 @@ def secrets(tmp_path: Path) -> Path:
     return tmp_path / "secrets"
 
 
+@contextmanager
+def logging_of(process: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Everything that is logged in the body, as a process of ours logs it."""
+    written, root = io.StringIO(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", written)
+        set_up_logging(process, "DEBUG", "json", frank=FRANK)
+        try:
+            yield written
+        finally:
+            for handler in [each for each in root.handlers if each not in handlers]:
+                root.removeHandler(handler)
+            root.setLevel(level)
+
+
 def kept_core(place: WorkerPlace, provider: Provider, secrets: Path) -> Core:
     """A core whose configuration is read from the catalog and the secrets."""
     catalog = secrets.parent / "catalog.toml"
@@ -119,11 +138,17 @@ def short(prompt: str = "Hi", **more: Any) -> NewJob:
     return new_job(prompt, **{"model": "fake/first", **more})
 
 
+def turning_to_the_dead_key(prompt: str = "Hi", **more: Any) -> NewJob:
+    """A job on whose first call it is that key's turn."""
+    jobs = iter(lambda: short(prompt, **more), None)
+    return next(job for job in jobs if in_turn(("fake", "fake.2"), job.id, 1)[0] == "fake")
+
+
 def test_a_job_goes_on_with_the_next_key_at_once_and_the_dead_one_is_taken_out(
     place: WorkerPlace, provider: Provider, secrets: Path
 ) -> None:
     place.start(kept_core(place, provider, secrets))
-    jobs = [short(constraints=Constraints(max_attempts=1)) for _ in range(JOBS)]
+    jobs = [turning_to_the_dead_key(constraints=Constraints(max_attempts=1)) for _ in range(JOBS)]
     job_ids = place.submit(*jobs)
     assert set(place.finished(*job_ids)) == {State.SUCCEEDED}
     attempts = [row for job_id in job_ids for row in place.store.attempts(job_id)]
@@ -204,24 +229,32 @@ def test_no_key_is_ever_written_or_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    written = io.StringIO()
-    monkeypatch.setattr("sys.stderr", written)
-    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    with logging_of("worker", monkeypatch) as logged:
+        everything = written_and_told(place, provider, secrets, in_process(monkeypatch, capsys), monkeypatch)
+        everything += logged.getvalue()
+    assert "a key by mistake" in everything
+    assert "fake.2" in everything
+    assert set(provider.sent()) == {DEAD, GOOD}
+    assert [canary for canary in CANARIES if canary in everything] == []
+    assert [canary[-6:] for canary in CANARIES if canary[-6:] in everything] == []
+
+
+def written_and_told(
+    place: WorkerPlace, provider: Provider, secrets: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """What is in the database, and what API, client, commands and metrics say, after all kinds of calls."""
     core = kept_core(place, provider, secrets)
-    set_up_logging("worker", "DEBUG", "json", frank=FRANK)
     core.live.read()
     worker = place.start(core)
     once, stream = Constraints(max_attempts=1), Constraints(stream=True, max_attempts=1)
-    outcomes = [short(prompt, constraints=once) for prompt in ("Hi", "fail", "drop")] + [
-        short("Hi", constraints=stream)
-    ]
+    outcomes = [turning_to_the_dead_key(prompt, constraints=once) for prompt in ("Hi", "fail", "drop")]
+    outcomes.append(short("Hi", constraints=stream))
     slow = short(model="fake/slow", constraints=once)
     ends = place.finished(*place.submit(*outcomes, slow, *(short() for _ in range(3))))
     provider.taken, provider.status = set(), 403
     place.finished(*place.submit(short(), short(constraints=stream)))
-    (secrets / "fake").write_text(f"{FRESH}\n")
-    core.live.read()
-    logging.getLogger("test").error("a key by mistake: %s %s", GOOD, FRESH)
+    breakers = BreakerStore(place.store.database)
+    place.heard.until(lambda: breakers.get(credential_breaker("fake")) is not None)
     with api_over(core) as api:
         root = api.client(Role.OPERATOR, EVERYTHING)
         paths = ["credentials", "breakers", "breaker-changes", "deployments", "jobs", "observability/traces", "audit"]
@@ -241,33 +274,31 @@ def test_no_key_is_ever_written_or_told(
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    command = in_process(monkeypatch, capsys)
     commands = [command(*words) for words in (["doctor"], ["credentials", "list"], ["models"], ["breakers", "list"])]
     assert "refused" in commands[1].out
+    (secrets / "fake").write_text(f"{FRESH}\n")
+    core.live.read()
+    logging.getLogger("test").error("a key by mistake: %s %s", GOOD, FRESH)
+    provider_of_calls = worker.runtime._execute._providers["openai"]
+    assert isinstance(provider_of_calls, HttpProvider)
+    endpoints = provider_of_calls._endpoints
+    assert len(endpoints) >= 2
     place.stop(worker)
-    for handler in logging.getLogger().handlers[:]:
-        if handler not in handlers:
-            logging.getLogger().removeHandler(handler)
-    logging.getLogger().setLevel(level)
-    everything = "".join(
+    told_all = "".join(
         (
-            written.getvalue(),
             *(answer.text for answer in told),
             *(f"{each.out}{each.err}" for each in commands),
             core.metrics.render()[0].decode(),
             repr(core.live.current),
             repr(core.live.current.credentials.keys),
             repr(core.settings),
+            repr(endpoints),
             repr(vars(core.live.current.credentials)),
             *_dumped(place.store),
         )
     )
-    assert "a key by mistake" in everything
-    assert "fake.2" in everything
     assert {State.SUCCEEDED, State.FAILED} <= {State(state) for state in ends}
-    assert set(provider.sent()) == {DEAD, GOOD}
-    assert [canary for canary in CANARIES if canary in everything] == []
-    assert [canary[-6:] for canary in CANARIES if canary[-6:] in everything] == []
+    return told_all
 
 
 def _dumped(store: Store) -> Iterator[str]:
