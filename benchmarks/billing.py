@@ -24,7 +24,7 @@ from benchmarks.system import ARRAY, Shape, System, process, running
 from benchmarks.workload import job
 
 JOBS, JOBS_SMOKE = 20_000, 300
-KILLS, KILLS_SMOKE = 4, 2
+KILLS, KILLS_SMOKE = 4, 1
 WORKERS = 2
 
 PRICES = {"first": (Decimal(1), Decimal(2)), "second": (Decimal(3), Decimal(4))}

@@ -2,94 +2,49 @@
 
 import io
 import logging
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import orjson
 import pytest
 import sqlalchemy as sa
 
-from pipelines.flow.key_choice import in_turn
 from pipelines.providers.http_provider import HttpProvider
-from pipelines.providers.table import check_deployment
-from synthralos.core import Core
 from synthralos.domain.breakers import BreakerState, credential_breaker
-from synthralos.domain.jobs import Constraints, NewJob
+from synthralos.domain.jobs import Constraints
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import State
-from synthralos.live_config import KeptConfig
 from synthralos.logs import FRANK
 from synthralos.store.admin.breakers import BreakerStore
-from synthralos.store.admin.configuration import Configuration
 from synthralos.telemetry.logs import set_up_logging
 from synthralos_client import Client
 from tests.fakes.commands import Command, in_process
-from tests.fakes.jobs import new_job
-from tests.fakes.scripted_server import DROPPED, Answer, Asked, ScriptedServer, scripted_server
+from tests.fakes.scripted_server import scripted_server
 from tests.fakes.stores import Store
 from tests.integration.api_place import api_over
+from tests.integration.credentials_place import (
+    CANARIES,
+    DEAD,
+    FIRST,
+    FRESH,
+    GOOD,
+    JOBS,
+    Provider,
+    kept_core,
+    short,
+    turning_to_the_dead_key,
+)
 from tests.integration.worker_place import WorkerPlace, worker_place
-
-DEAD, GOOD, FRESH = "canary-dead-71ab", "canary-good-82bc", "canary-fresh-93cd"
-CANARIES = (DEAD, GOOD, FRESH)
-FIRST, JOBS = "fake/first@us", 6
-CATALOG = """
-[providers.fake]
-adapter = "openai"
-base_url = "{url}/v1"
-credential = "fake"
-[[deployment]]
-id = "fake/first@us"
-context_window = 100000
-max_output = 1000
-price = {{ input = "1", output = "2", as_of = "2026-01-01" }}
-[[deployment]]
-id = "fake/slow@us"
-context_window = 100000
-max_output = 1000
-timeout = 0.2
-price = {{ input = "3", output = "4", as_of = "2026-01-01" }}
-"""
 
 
 @pytest.fixture
 def place(store: Store) -> Iterator[WorkerPlace]:
     with worker_place(store) as place:
         yield place
-
-
-class Provider:
-    """Takes some keys and refuses the others, repeating them as providers do."""
-
-    def __init__(self, server: ScriptedServer) -> None:
-        self.server, self.taken, self.status = server, {GOOD}, 401
-        self.goes_on = threading.Event()
-        server.script = self.said
-
-    def said(self, asked: Asked) -> Answer:
-        key = asked.headers["authorization"].removeprefix("Bearer ")
-        if key not in self.taken:
-            return Answer(self.status, {"error": {"message": f"Incorrect API key {key}", "code": "invalid_api_key"}})
-        if asked.json()["model"] == "slow":
-            self.goes_on.wait(60)
-        prompt = asked.json()["messages"][-1]["content"]
-        if prompt == "fail":
-            return Answer(400, {"error": {"message": f"no good: {key}"}})
-        if prompt == "drop":
-            return DROPPED
-        message = {"role": "assistant", "content": "Paris"}
-        usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
-        return Answer(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
-
-    def sent(self) -> Counter[str]:
-        return Counter(asked.headers["authorization"].removeprefix("Bearer ") for asked in self.server.asked)
 
 
 @pytest.fixture
@@ -122,26 +77,6 @@ def logging_of(process: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.Str
             for handler in [each for each in root.handlers if each not in handlers]:
                 root.removeHandler(handler)
             root.setLevel(level)
-
-
-def kept_core(place: WorkerPlace, provider: Provider, secrets: Path) -> Core:
-    """A core whose configuration is read from the catalog and the secrets."""
-    catalog = secrets.parent / "catalog.toml"
-    catalog.write_text(CATALOG.format(url=provider.server.url))
-    core = place.core(catalog_file=catalog, secrets_dir=secrets)
-    live = KeptConfig(core.settings, {}, Configuration(place.store.database), check_deployment, 0.05)
-    place.at_end(live.close)
-    return replace(core, live=live)
-
-
-def short(prompt: str = "Hi", **more: Any) -> NewJob:
-    return new_job(prompt, **{"model": "fake/first", **more})
-
-
-def turning_to_the_dead_key(prompt: str = "Hi", **more: Any) -> NewJob:
-    """A job on whose first call it is that key's turn."""
-    jobs = iter(lambda: short(prompt, **more), None)
-    return next(job for job in jobs if in_turn(("fake", "fake.2"), job.id, 1)[0] == "fake")
 
 
 def test_a_job_goes_on_with_the_next_key_at_once_and_the_dead_one_is_taken_out(
