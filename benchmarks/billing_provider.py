@@ -1,8 +1,8 @@
 """An OpenAI-compatible server that misbehaves and bills by its own count: `python -m benchmarks.billing_provider PORT`.
 
 What becomes of a call hangs on its idempotency key (`JOB/ATTEMPT`) alone, so that every run meets the same. `GET /bill`
-gives a line for each call that came: its job and attempt, the model, the tokens that are billed (0: none), and whether
-the whole answer was sent to somebody who was still there. The bill is written before anything is answered.
+gives a line for each call that came, `GET /count` their number: job and attempt, the model, the tokens that are billed
+(0: none), and whether the whole answer was sent to somebody who was still there. A line is written before its answer.
 """
 
 import asyncio
@@ -70,6 +70,9 @@ class Provider(Conversation):
 
     def asked(self, head: bytes, body: bytes) -> None:
         """Bill the call, and answer it after a while as its fate is."""
+        if head.startswith(b"GET /count"):
+            self._send(b"%d" % len(self._bill))
+            return
         if head.startswith(b"GET /bill"):
             self._send(json.dumps([asdict(line) for line in self._bill]).encode())
             return

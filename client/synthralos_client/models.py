@@ -131,7 +131,6 @@ class Job:
     """A job as the server showed it; `raw` is the whole answer.
 
     `state` is empty where a submission was repeated and its job is no longer kept.
-
     `cost` is in USD, exact: the sum of what is known. `cost_known` is false while a part of it is not.
     `text` is the answer: None before the job succeeded, and in listings. `embeddings` are the vectors of an embedding
     job, one for each input. `attempts` counts provider calls.

@@ -122,6 +122,10 @@ class Breakers:
         """Whether the deployment gets no ordinary calls now."""
         return bool(self._shut) and (deployment.id in self._shut or self._all_keys_shut(deployment))
 
+    def shut_keys(self, deployment: Deployment) -> frozenset[str]:
+        """The names of the keys with which the deployment gets no ordinary calls now."""
+        return frozenset(name for name in self._key_names(deployment) if self._is_shut(name, deployment))
+
     def soonest(self, plan: RoutingPlan) -> tuple[float, str]:
         """Seconds until one of the plan's steps may be worth a look, and why none may be called."""
         waits: list[float] = []

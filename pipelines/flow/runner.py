@@ -214,7 +214,8 @@ class JobRunner:
             return await self._leave(work, Ending(Transition.HAND_OVER, Stage.HEAL, failure=failure))
         history = await self._history(work, failure)
         now = self._now()
-        [(remedy, treatment)] = self._stages().heal.treat([Case(job, failure, history, now)])
+        shut = frozenset[str]() if work.attempt is None else self._breakers.shut_keys(work.attempt.deployment)
+        [(remedy, treatment)] = self._stages().heal.treat([Case(job, failure, history, now, shut)])
         named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
         work.span("heal", self._now(), failure=failure.failure_class, **named)
         work.events.append(

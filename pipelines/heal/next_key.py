@@ -21,7 +21,7 @@ def no_keys(_: Deployment) -> Sequence[str]:
 
 
 class NextKey:
-    """The same deployment at once, where it has a key with which this job was not refused there."""
+    """The same deployment at once, where it has a living key with which this job was not refused there."""
 
     name = "next_key"
 
@@ -43,7 +43,7 @@ class NextKey:
             and attempt.failure is not None
             and attempt.failure.failure_class is case.failure.failure_class
         ]
-        if set(names) <= set(refused) or len(refused) >= ROUNDS * len(names):
+        if not {*names} - {*refused} - case.shut_keys or len(refused) >= ROUNDS * len(names):
             return None
         reason = f"{case.failure.failure_class} with {failed.credential} at {failed.deployment}: go on with another key"
         return Next(reason)

@@ -12,12 +12,16 @@ from synthralos.domain.jobs import Job
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A failed job before heal: the failure, and all ended attempts (the failed one last, if there was one)."""
+    """A failed job before heal: the failure, and all ended attempts (the failed one last, if there was one).
+
+    `shut_keys` are the names of the keys with which the failed deployment gets no calls now, as far as is known.
+    """
 
     job: Job
     failure: Failure
     history: Sequence[PastAttempt]
     now: datetime
+    shut_keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What an adapter over HTTP adds to what all of them share: how one deployment is spoken to."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.providers.assembly import Assembly
 from pipelines.providers.transport.protocol import HeaderFields
@@ -43,7 +43,7 @@ class Wire:
     """
 
     url: str
-    headers: HeaderFields
+    headers: HeaderFields = field(repr=False)
     encode: Callable[[Request], bytes]
     decode_for: Callable[[Request], Decode]
     stream: StreamWire | None = None

@@ -2,91 +2,49 @@
 
 import io
 import logging
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import orjson
 import pytest
 import sqlalchemy as sa
 
-from pipelines.providers.table import check_deployment
-from synthralos.core import Core
+from pipelines.providers.http_provider import HttpProvider
 from synthralos.domain.breakers import BreakerState, credential_breaker
-from synthralos.domain.jobs import Constraints, NewJob
+from synthralos.domain.jobs import Constraints
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import State
-from synthralos.live_config import KeptConfig
 from synthralos.logs import FRANK
 from synthralos.store.admin.breakers import BreakerStore
-from synthralos.store.admin.configuration import Configuration
 from synthralos.telemetry.logs import set_up_logging
 from synthralos_client import Client
-from tests.fakes.commands import in_process
-from tests.fakes.jobs import new_job
-from tests.fakes.scripted_server import DROPPED, Answer, Asked, ScriptedServer, scripted_server
+from tests.fakes.commands import Command, in_process
+from tests.fakes.scripted_server import scripted_server
 from tests.fakes.stores import Store
 from tests.integration.api_place import api_over
+from tests.integration.credentials_place import (
+    CANARIES,
+    DEAD,
+    FIRST,
+    FRESH,
+    GOOD,
+    JOBS,
+    Provider,
+    kept_core,
+    short,
+    turning_to_the_dead_key,
+)
 from tests.integration.worker_place import WorkerPlace, worker_place
-
-DEAD, GOOD, FRESH = "canary-dead-71ab", "canary-good-82bc", "canary-fresh-93cd"
-CANARIES = (DEAD, GOOD, FRESH)
-FIRST, JOBS = "fake/first@us", 6
-CATALOG = """
-[providers.fake]
-adapter = "openai"
-base_url = "{url}/v1"
-credential = "fake"
-[[deployment]]
-id = "fake/first@us"
-context_window = 100000
-max_output = 1000
-price = {{ input = "1", output = "2", as_of = "2026-01-01" }}
-[[deployment]]
-id = "fake/slow@us"
-context_window = 100000
-max_output = 1000
-timeout = 0.2
-price = {{ input = "3", output = "4", as_of = "2026-01-01" }}
-"""
 
 
 @pytest.fixture
 def place(store: Store) -> Iterator[WorkerPlace]:
     with worker_place(store) as place:
         yield place
-
-
-class Provider:
-    """Takes some keys and refuses the others, repeating them as providers do."""
-
-    def __init__(self, server: ScriptedServer) -> None:
-        self.server, self.taken, self.status = server, {GOOD}, 401
-        self.goes_on = threading.Event()
-        server.script = self.said
-
-    def said(self, asked: Asked) -> Answer:
-        key = asked.headers["authorization"].removeprefix("Bearer ")
-        if key not in self.taken:
-            return Answer(self.status, {"error": {"message": f"Incorrect API key {key}", "code": "invalid_api_key"}})
-        if asked.json()["model"] == "slow":
-            self.goes_on.wait(60)
-        prompt = asked.json()["messages"][-1]["content"]
-        if prompt == "fail":
-            return Answer(400, {"error": {"message": f"no good: {key}"}})
-        if prompt == "drop":
-            return DROPPED
-        message = {"role": "assistant", "content": "Paris"}
-        usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
-        return Answer(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
-
-    def sent(self) -> Counter[str]:
-        return Counter(asked.headers["authorization"].removeprefix("Bearer ") for asked in self.server.asked)
 
 
 @pytest.fixture
@@ -105,25 +63,27 @@ def secrets(tmp_path: Path) -> Path:
     return tmp_path / "secrets"
 
 
-def kept_core(place: WorkerPlace, provider: Provider, secrets: Path) -> Core:
-    """A core whose configuration is read from the catalog and the secrets."""
-    catalog = secrets.parent / "catalog.toml"
-    catalog.write_text(CATALOG.format(url=provider.server.url))
-    core = place.core(catalog_file=catalog, secrets_dir=secrets)
-    live = KeptConfig(core.settings, {}, Configuration(place.store.database), check_deployment, 0.05)
-    place.at_end(live.close)
-    return replace(core, live=live)
-
-
-def short(prompt: str = "Hi", **more: Any) -> NewJob:
-    return new_job(prompt, **{"model": "fake/first", **more})
+@contextmanager
+def logging_of(process: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Everything that is logged in the body, as a process of ours logs it."""
+    written, root = io.StringIO(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", written)
+        set_up_logging(process, "DEBUG", "json", frank=FRANK)
+        try:
+            yield written
+        finally:
+            for handler in [each for each in root.handlers if each not in handlers]:
+                root.removeHandler(handler)
+            root.setLevel(level)
 
 
 def test_a_job_goes_on_with_the_next_key_at_once_and_the_dead_one_is_taken_out(
     place: WorkerPlace, provider: Provider, secrets: Path
 ) -> None:
     place.start(kept_core(place, provider, secrets))
-    jobs = [short(constraints=Constraints(max_attempts=1)) for _ in range(JOBS)]
+    jobs = [turning_to_the_dead_key(constraints=Constraints(max_attempts=1)) for _ in range(JOBS)]
     job_ids = place.submit(*jobs)
     assert set(place.finished(*job_ids)) == {State.SUCCEEDED}
     attempts = [row for job_id in job_ids for row in place.store.attempts(job_id)]
@@ -204,24 +164,32 @@ def test_no_key_is_ever_written_or_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    written = io.StringIO()
-    monkeypatch.setattr("sys.stderr", written)
-    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    with logging_of("worker", monkeypatch) as logged:
+        everything = written_and_told(place, provider, secrets, in_process(monkeypatch, capsys), monkeypatch)
+        everything += logged.getvalue()
+    assert "a key by mistake" in everything
+    assert "fake.2" in everything
+    assert set(provider.sent()) == {DEAD, GOOD}
+    assert [canary for canary in CANARIES if canary in everything] == []
+    assert [canary[-6:] for canary in CANARIES if canary[-6:] in everything] == []
+
+
+def written_and_told(
+    place: WorkerPlace, provider: Provider, secrets: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """What is in the database, and what API, client, commands and metrics say, after all kinds of calls."""
     core = kept_core(place, provider, secrets)
-    set_up_logging("worker", "DEBUG", "json", frank=FRANK)
     core.live.read()
     worker = place.start(core)
     once, stream = Constraints(max_attempts=1), Constraints(stream=True, max_attempts=1)
-    outcomes = [short(prompt, constraints=once) for prompt in ("Hi", "fail", "drop")] + [
-        short("Hi", constraints=stream)
-    ]
+    outcomes = [turning_to_the_dead_key(prompt, constraints=once) for prompt in ("Hi", "fail", "drop")]
+    outcomes.append(short("Hi", constraints=stream))
     slow = short(model="fake/slow", constraints=once)
     ends = place.finished(*place.submit(*outcomes, slow, *(short() for _ in range(3))))
     provider.taken, provider.status = set(), 403
     place.finished(*place.submit(short(), short(constraints=stream)))
-    (secrets / "fake").write_text(f"{FRESH}\n")
-    core.live.read()
-    logging.getLogger("test").error("a key by mistake: %s %s", GOOD, FRESH)
+    breakers = BreakerStore(place.store.database)
+    place.heard.until(lambda: breakers.get(credential_breaker("fake")) is not None)
     with api_over(core) as api:
         root = api.client(Role.OPERATOR, EVERYTHING)
         paths = ["credentials", "breakers", "breaker-changes", "deployments", "jobs", "observability/traces", "audit"]
@@ -241,33 +209,31 @@ def test_no_key_is_ever_written_or_told(
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    command = in_process(monkeypatch, capsys)
     commands = [command(*words) for words in (["doctor"], ["credentials", "list"], ["models"], ["breakers", "list"])]
     assert "refused" in commands[1].out
+    (secrets / "fake").write_text(f"{FRESH}\n")
+    core.live.read()
+    logging.getLogger("test").error("a key by mistake: %s %s", GOOD, FRESH)
+    provider_of_calls = worker.runtime._execute._providers["openai"]
+    assert isinstance(provider_of_calls, HttpProvider)
+    endpoints = provider_of_calls._endpoints
+    assert len(endpoints) >= 2
     place.stop(worker)
-    for handler in logging.getLogger().handlers[:]:
-        if handler not in handlers:
-            logging.getLogger().removeHandler(handler)
-    logging.getLogger().setLevel(level)
-    everything = "".join(
+    told_all = "".join(
         (
-            written.getvalue(),
             *(answer.text for answer in told),
             *(f"{each.out}{each.err}" for each in commands),
             core.metrics.render()[0].decode(),
             repr(core.live.current),
             repr(core.live.current.credentials.keys),
             repr(core.settings),
+            repr(endpoints),
             repr(vars(core.live.current.credentials)),
             *_dumped(place.store),
         )
     )
-    assert "a key by mistake" in everything
-    assert "fake.2" in everything
     assert {State.SUCCEEDED, State.FAILED} <= {State(state) for state in ends}
-    assert set(provider.sent()) == {DEAD, GOOD}
-    assert [canary for canary in CANARIES if canary in everything] == []
-    assert [canary[-6:] for canary in CANARIES if canary[-6:] in everything] == []
+    return told_all
 
 
 def _dumped(store: Store) -> Iterator[str]:

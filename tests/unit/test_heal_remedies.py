@@ -1,9 +1,11 @@
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from pipelines.heal import protocol
 from pipelines.heal.backoff import Backoff
+from pipelines.heal.next_key import NextKey
 from pipelines.heal.remedies import LONGEST_WAIT, GiveUp, LargerWindow, NextDeployment, RouteElsewhere, WaitAndRetry
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.deployments import Catalog
@@ -15,6 +17,32 @@ A, A2, B = "openai/a@us", "openai/a2@us", "google/b@us"
 WINDOWS = Catalog([a_deployment(A, window=8_000), a_deployment(A2, window=8_000), a_deployment(B, window=100_000)])
 LIMITED = FailureClass.RATE_LIMITED
 TOO_LONG = FailureClass.CONTEXT_LENGTH
+
+
+def refused(*keys: str) -> protocol.Case:
+    """A job that was refused with these keys, one after the other, at one deployment."""
+    case = a_case(FailureClass.CREDENTIAL, [A, B], [A] * len(keys))
+    return replace(case, history=[replace(past, credential=key) for past, key in zip(case.history, keys, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("keys", "goes_on"),
+    [
+        (("openai",), True),
+        (("openai", "openai:2"), False),
+        (("openai", "openai", "openai"), True),
+        (("openai", "openai", "openai", "openai"), False),
+    ],
+)
+def test_another_key_is_the_first_remedy_while_one_was_not_refused(keys: tuple[str, ...], goes_on: bool) -> None:
+    remedy = NextKey(WINDOWS, lambda _: ("openai", "openai:2"))
+    assert isinstance(remedy.treat(refused(*keys)), protocol.NextKey) is goes_on
+    assert remedy.treat(replace(refused(*keys), shut_keys=frozenset({"openai:2"}))) is None
+
+
+def test_a_deployment_with_one_key_has_no_other() -> None:
+    assert NextKey(WINDOWS, lambda _: ("openai",)).treat(refused("openai")) is None
+    assert NextKey(WINDOWS, lambda _: ()).treat(a_case(FailureClass.CREDENTIAL, [A, B], [A])) is None
 
 
 def wait(tries: int = 3, base: float = 1.0, cap: float = 60.0) -> WaitAndRetry:

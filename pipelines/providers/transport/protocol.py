@@ -40,10 +40,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What all requests to one address have in common: the way there, and the first lines of their head."""
+    """What all requests to one address have in common: the way there, and the first lines of their head.
+
+    The head may hold a key, and is not shown.
+    """
 
     route: "Route"
-    head: bytes
+    head: bytes = field(repr=False)
 
 
 @dataclass(slots=True)
