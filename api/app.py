@@ -44,6 +44,7 @@ from api.v1 import (
     schedule_acts,
     schedules,
     simulate,
+    thoughts,
     traces,
     waits,
 )
@@ -82,7 +83,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
         jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, budgets, costs,
-        credentials, dead_letter_files, dead_letters, runs, waits, policies, policy_checks, simulate,
+        credentials, dead_letter_files, dead_letters, runs, thoughts, waits, policies, policy_checks, simulate,
         schedules, schedule_acts, audit, traces, observability, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:

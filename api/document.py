@@ -19,6 +19,7 @@ from api.v1.route_views import ExplainIn
 from api.v1.runs import RecoverIn
 from api.v1.schedule_views import BackfillIn, PauseIn
 from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
+from api.v1.thoughts import ThoughtIn
 from api.v1.views import ProblemDocument, Receipt, Receipts
 from api.v1.wait_views import AnswerIn, RunWaitIn
 from pipelines.intake.embedding import EmbeddingIn
@@ -30,7 +31,7 @@ _TAKEN = (
     JobIn, EmbeddingIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
-    BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn,
+    BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn, ThoughtIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView, ExportedLine)
 

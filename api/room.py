@@ -50,6 +50,7 @@ from synthralos.store.queue.firings import Firings
 from synthralos.store.queue.imports import Imports
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
+from synthralos.store.queue.thoughts import Thoughts
 from synthralos.store.queue.waits import Waits
 from synthralos.store.read.costs import Costs
 from synthralos.store.read.dead_letters import DeadLetters
@@ -113,6 +114,7 @@ class Room:
         self.imports = Imports(core.database)
         self.runs = Runs(core.database)
         self.searching = Searching(core.database)
+        self.thoughts = Thoughts(core.database)
         self.evidence = Evidence(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)

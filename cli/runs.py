@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from cli.jobs import client_of
 from cli.options import Json, output
@@ -37,7 +38,25 @@ def show(context: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     out = output(context, as_json)
     out.show(run, lambda: _steps(run["steps"]))
     spent = f"{run['cost']['usd']} USD" + ("" if run["cost"]["known"] else " and what is not known")
+    for noted in run["thoughts"]:
+        out.warn(f"{local(parse_time(noted['at']))} {noted['job_id']} thought: {one_line(noted['text'])}")
     out.warn(f"{printable(run['id'])}: {run['state']}, {run['jobs']} jobs, {spent}")
+
+
+@app.command()
+def think(
+    context: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="JOB_ID", help="The job that it is about.")],
+    text: Annotated[str, typer.Argument(help="What is thought; at most 8,000 characters.")],
+    as_json: Json = False,
+) -> None:
+    """Note a thought about a job: `runs show` and the job's trace tell it.
+
+    Example: `synthralos runs think 019… 'two sources disagree; asking the third'`
+    """
+    with client_of(context) as client:
+        noted = client.healing.note_thought(job_id, text)
+    output(context, as_json).show(noted, lambda: Text(f"noted at {local(parse_time(noted['at']))}"))
 
 
 @app.command()

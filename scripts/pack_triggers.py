@@ -69,7 +69,7 @@ def files() -> dict[str, str]:
     found = {"sensors/failure_sensor.yaml": _yaml({**_SENSOR, "trigger_types": told})}
     for path in sorted(EVENTS.glob("*.schema.json")):
         event = json.loads(path.read_text("utf-8"))
-        name = f"job_{event['title']}"
+        name = f"job_{event['title'].replace('.', '_')}"  # the only other sign that names of StackStorm may have
         payload = _payload(_ENVELOPE, schemas)
         payload["properties"]["data"] = {**_converted(event, event.get("$defs", {})), "required": True}
         trigger = {"name": name, "description": event["description"], "payload_schema": payload}

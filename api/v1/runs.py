@@ -14,6 +14,7 @@ from api.http.auth import Caller
 from api.http.openapi import documented, takes
 from api.http.problems import not_found
 from api.room import Room, admit
+from api.v1.thoughts import ThoughtView, thought_view
 from api.v1.views import Cost, FailureView, View
 from pipelines.analyze.trace import cost_view, rfc3339
 from pipelines.intake.schema import ReasonIn
@@ -22,6 +23,7 @@ from synthralos.domain.permissions import Permission
 from synthralos.domain.runs import Run, RunJob, RunState, Step
 from synthralos.domain.states import State
 from synthralos.store.queue.operations import Changed
+from synthralos.store.queue.thoughts import Noted
 
 router = APIRouter(prefix="/api/v1/runs", tags=["healing"])
 
@@ -65,6 +67,7 @@ class RunView(View):
     cost: Cost
     started_at: AwareDatetime
     ended_at: Annotated[AwareDatetime | None, Field(description="null while a job is open")]
+    thoughts: Annotated[list[ThoughtView], Field(description="the newest 500 of its jobs, oldest first")]
     more: Annotated[bool, Field(description="it has more jobs than the 10,000 newest, which were looked at")]
 
 
@@ -93,7 +96,8 @@ class RecoveredView(View):
 async def get_run(request: Request, run_id: RunId) -> Response:
     """A run: its steps in order, their jobs, their states, and what it has cost."""
     room, caller = await admit(request, Permission.READ_JOBS)
-    return answer(_view(await _read(room, caller, run_id)))
+    run = await _read(room, caller, run_id)
+    return answer(_view(run, await _thoughts(room, caller, run_id)))
 
 
 @router.post(
@@ -124,7 +128,7 @@ async def recover_run(request: Request, run_id: RunId) -> Response:
             "retried": retried,
             "open": [job.id for job in counted if job.finished_at is None and job.id not in retried],
             "missing": after.missing(body.steps or ()),
-            "run": _view(after),
+            "run": _view(after, await _thoughts(room, caller, run_id)),
         }
     )
 
@@ -136,7 +140,11 @@ async def _read(room: Room, caller: Caller, run_id: str) -> Run:
     return found
 
 
-def _view(run: Run) -> dict[str, Any]:
+async def _thoughts(room: Room, caller: Caller, run_id: str) -> list[Noted]:
+    return await room.read(lambda: room.thoughts.of_run(run_id, caller.scope))
+
+
+def _view(run: Run, thoughts: list[Noted]) -> dict[str, Any]:
     jobs = run.jobs
     ended = [job.finished_at for job in jobs if job.finished_at is not None]
     known, cost = all(job.cost_known for job in jobs), sum((job.cost for job in jobs), start=Decimal(0))
@@ -148,6 +156,7 @@ def _view(run: Run) -> dict[str, Any]:
         "cost": cost_view(cost, known, sum(job.maybe_billed for job in jobs)),
         "started_at": rfc3339(min(job.created_at for job in jobs)),
         "ended_at": rfc3339(max(ended)) if len(ended) == len(jobs) else None,
+        "thoughts": [thought_view(noted) for noted in thoughts],
         "more": run.more,
     }
 

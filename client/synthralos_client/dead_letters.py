@@ -8,7 +8,6 @@ from typing import Any
 
 from synthralos_client.config import Config
 from synthralos_client.models import Json
-from synthralos_client.operations import new_key
 from synthralos_client.sending import Call, Operation, encode, parameter, sending
 
 LETTERS = "/api/v1/dead-letters"
@@ -18,14 +17,6 @@ _MOST_LINES, _MOST_BYTES = 500, 4_000_000
 
 _SILENCE = 60.0
 """Seconds that an export may be silent for while the server looks for what fits."""
-
-
-def operate(config: Config, wanted: Mapping[str, Any], key: str | None) -> Operation[Json]:
-    """Begin an operation on dead letters; repeated under the same key it begins once."""
-    headers = {"Idempotency-Key": key or new_key()}
-    call = Call("POST", f"{LETTERS}/operations", body=encode(wanted), headers=headers)
-    made: Json = (yield from sending(call, config)).json()
-    return made
 
 
 def export(filters: Mapping[str, Any]) -> Call:

@@ -21,6 +21,7 @@ from synthralos_client import configuring
 from synthralos_client import dead_letters as letters
 from synthralos_client.config import Config
 from synthralos_client.models import Json
+from synthralos_client.operations import job_path, keyed_post
 from synthralos_client.paging import async_pages, pages
 from synthralos_client.sending import Call, Operation
 
@@ -112,7 +113,7 @@ class Healing:
         The same call with the same `idempotency_key` gives the operation that the first one made.
         """
         wanted = _wanted(act, filter, name, changes, per_second, reason)
-        return self._run(letters.operate(self._config, wanted, idempotency_key))
+        return self._run(keyed_post(self._config, "/api/v1/dead-letters/operations", wanted, idempotency_key))
 
     def export_dead_letters(self, **filters: Unpack[DeadLetterFilter]) -> Iterator[Json]:
         """Dead letters, newest first, with what was asked: as `import_dead_letters` takes them. Read as they come.
@@ -150,6 +151,10 @@ class Healing:
     def run(self, run_id: str) -> Json:
         """An agent run: its steps in order, their jobs and states, and what it has cost."""
         return self._run(configuring.read(self._config, ("runs", run_id), {}))
+
+    def note_thought(self, job_id: str, text: str, *, idempotency_key: str | None = None) -> Json:
+        """Note what an agent thinks about a job: among its events, in its trace and with its run."""
+        return self._run(keyed_post(self._config, job_path(job_id, "thoughts"), {"text": text}, idempotency_key))
 
     def recover_run(self, run_id: str, *, steps: Sequence[str] | None = None, reason: str = "") -> Json:
         """Go on from the last good step: what ended badly is sent through again; of `steps`, missing ones are told."""
@@ -223,7 +228,7 @@ class AsyncHealing:
     ) -> Json:
         """See `Healing.operate_on_dead_letters`."""
         wanted = _wanted(act, filter, name, changes, per_second, reason)
-        return await self._run(letters.operate(self._config, wanted, idempotency_key))
+        return await self._run(keyed_post(self._config, "/api/v1/dead-letters/operations", wanted, idempotency_key))
 
     async def export_dead_letters(self, **filters: Unpack[DeadLetterFilter]) -> AsyncIterator[Json]:
         """See `Healing.export_dead_letters`."""
@@ -257,6 +262,10 @@ class AsyncHealing:
     async def run(self, run_id: str) -> Json:
         """See `Healing.run`."""
         return await self._run(configuring.read(self._config, ("runs", run_id), {}))
+
+    async def note_thought(self, job_id: str, text: str, *, idempotency_key: str | None = None) -> Json:
+        """See `Healing.note_thought`."""
+        return await self._run(keyed_post(self._config, job_path(job_id, "thoughts"), {"text": text}, idempotency_key))
 
     async def recover_run(self, run_id: str, *, steps: Sequence[str] | None = None, reason: str = "") -> Json:
         """See `Healing.recover_run`."""

@@ -162,6 +162,13 @@ def submit_headers(idempotency_key: str | None, traceparent: str | None) -> dict
     return headers if traceparent is None else {**headers, "traceparent": traceparent}
 
 
+def keyed_post(config: Config, path: str, body: Mapping[str, Any], key: str | None) -> Operation[Json]:
+    """Make something; repeated under the same key (one of this call's own, if none is given) it is made once."""
+    call = Call("POST", path, body=encode(body), headers={"Idempotency-Key": key or new_key()})
+    made: Json = (yield from sending(call, config)).json()
+    return made
+
+
 def new_key() -> str:
     """An idempotency key that nobody has used."""
     return uuid.uuid4().hex

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from synthralos_client import configuring
 from synthralos_client.config import Config
 from synthralos_client.models import Json
-from synthralos_client.operations import LONGEST_POLL, new_key
+from synthralos_client.operations import LONGEST_POLL, keyed_post
 from synthralos_client.paging import async_pages, pages
-from synthralos_client.sending import Call, Operation, encode, sending
+from synthralos_client.sending import Call, Operation, sending
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -135,6 +135,4 @@ def _answer(config: Config, wait_id: str, body: Mapping[str, Any]) -> Operation[
 
 def _ask(config: Config, run_id: str, name: str, options: Mapping[str, Any], key: str | None) -> Operation[Json]:
     path = f"/api/v1/runs/{quote(run_id, safe='')}/waits"
-    call = Call("POST", path, body=encode({"name": name, **options}), headers={"Idempotency-Key": key or new_key()})
-    opened: Json = (yield from sending(call, config)).json()
-    return opened
+    return keyed_post(config, path, {"name": name, **options}, key)

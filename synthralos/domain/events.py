@@ -125,6 +125,14 @@ class WaitAnswered(Payload):
     comment: str = ""
 
 
+class Thought(Payload):
+    """An agent noted what it thinks."""
+
+    kind = "thought"
+
+    text: str
+
+
 class BudgetAlert(Payload):
     """With this job's call, a budget has come to one of its thresholds; told once a period."""
 
@@ -142,7 +150,7 @@ EVENTS: Mapping[str, type[Payload]] = {
     model.kind: model
     for model in (
         Healed, Cancelled, Retried, Rerouted, SchedulePaused, Lost, Isolated, Buried, BudgetAlert, WaitOpened,
-        WaitAnswered,
+        WaitAnswered, Thought,
     )
 }  # fmt: skip
 """Every kind of event, with what it says."""

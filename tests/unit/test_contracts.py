@@ -21,6 +21,7 @@ from synthralos.domain.events import (
     Rerouted,
     Retried,
     SchedulePaused,
+    Thought,
     WaitAnswered,
     WaitOpened,
 )
@@ -48,6 +49,7 @@ EXAMPLES: list[Payload] = [
         answer={"payload": {"invoice": 7}}, comment="",
     ),
     WaitAnswered(wait_id="0198", wait_kind=WaitKind.SIGNAL, name="paid", state=WaitState.TIMED_OUT, answer=None),
+    Thought(text="two sources disagree"),
     BudgetAlert(budget="small", budget_id="b", subject="acme", percent=80, limit_usd="10", spent_usd="8.1"),
 ]  # fmt: skip
 

@@ -1,0 +1,70 @@
+"""Thoughts over HTTP: an agent's notes about its jobs. They are events of the job, and shown with its run."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import AwareDatetime, Field
+from starlette.responses import Response
+
+from api.documents import read_document
+from api.http.answers import answer
+from api.http.openapi import documented, takes
+from api.http.problems import conflict, not_found
+from api.room import admit
+from api.v1.idempotency import fingerprint, own_key, reused
+from api.v1.views import View
+from pipelines.analyze.trace import rfc3339
+from pipelines.intake.schema import Closed
+from synthralos.bus.protocol import Topic
+from synthralos.domain.ids import is_id
+from synthralos.domain.permissions import Permission
+from synthralos.store.queue.submissions import Idempotency, KeyReused
+from synthralos.store.queue.thoughts import MOST_THOUGHTS, Noted, TooMany
+
+router = APIRouter(tags=["jobs"])
+
+
+class ThoughtIn(Closed):
+    """What an agent thinks about a job."""
+
+    text: Annotated[str, Field(min_length=1, max_length=8_000, pattern=r"^[^\x00]*$")]
+
+
+class ThoughtView(View):
+    """A thought."""
+
+    id: str
+    job_id: str
+    actor: Annotated[str, Field(description="whose key it was noted with")]
+    text: str
+    at: AwareDatetime
+
+
+@router.post(
+    "/api/v1/jobs/{job_id}/thoughts",
+    **documented(ThoughtView, "It", found=True, validated=True, conflicting=True, body=True, status=201),
+    openapi_extra=takes(ThoughtIn, required=True, keyed=True),
+)
+async def add_thought(request: Request, job_id: str) -> Response:
+    """Note a thought about a job, open or finished: it is told in the job's events, in its trace and with its run."""
+    room, caller = await admit(request, Permission.SUBMIT_JOBS)
+    key = own_key(request, caller.scope, "thought")
+    wanted = await read_document(request, room, ThoughtIn)
+    used = None if key is None else Idempotency(key, fingerprint([job_id.lower(), wanted.text]))
+    noted = None
+    if is_id(job_id):
+        add = room.thoughts.add
+        noted = await room.write(lambda: add(job_id.lower(), caller.scope, caller.actor, wanted.text, used))
+    if noted is None:
+        raise not_found("There is no such job, or none that this key may see.")
+    if isinstance(noted, KeyReused):
+        raise reused()
+    if isinstance(noted, TooMany):
+        raise conflict(f"The job has {MOST_THOUGHTS:,} thoughts, and takes no more.")
+    room.core.bus.publish(Topic.CHANGED, [noted.job_id])
+    return answer(thought_view(noted), 201)
+
+
+def thought_view(noted: Noted) -> dict[str, Any]:
+    """As the API shows it."""
+    return {**noted._asdict(), "at": rfc3339(noted.at)}
