@@ -22,6 +22,7 @@ from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
 from api.searching import Searching
 from api.simulations import Simulations
+from api.standing import Standings
 from pipelines.analyze.trace import job_view
 from pipelines.flow.explaining import Explainer
 from pipelines.intake.catalog_checks import CatalogChecks
@@ -57,6 +58,7 @@ from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.read.evidence import Evidence
 from synthralos.store.read.jobs import Reader, Row
 from synthralos.store.read.runs import Runs
+from synthralos.store.read.standing import LinePlaces
 from synthralos.store.read.timelines import Timeline
 from synthralos.store.read.whole import WholeJobs
 from synthralos.store.sql.errors import StoreError, is_transient
@@ -142,6 +144,7 @@ class Room:
         self.submissions = Submissions(core.database)
         self.counts = JobCounts(core.metrics)
         self._crowding = Crowding(core.bus)
+        self._standings = Standings(LinePlaces(core.database), self._crowding)
         arrivals = Arrivals(self.submissions, self.announcer, self._crowding, self.counts)
         self.operator = Operator(Operations(core.database), core.doorbell, core.bus, self.counts.ended)
         self.wait_points = Waits(core.database)
@@ -272,12 +275,14 @@ class Room:
     def _follow(self, job_ids: Sequence[str]) -> dict[str, Followed]:
         """In a reading thread: all that are followed and have moved are read together."""
         jobs, timelines = self.reader.summaries(job_ids), self.reader.timelines(job_ids)
+        self._standings.add(jobs.values())
         self.core.outages.works(DATABASE)
         return {job_id: Followed(job, timelines[job_id]) for job_id, job in jobs.items()}
 
     def _see(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         """In the reading thread: the answers are written there, so that the loop only sends them."""
         rows = self.whole.read(job_ids)
+        self._standings.add(rows.values())
         self.core.outages.works(DATABASE)
         self.open_here.forget(job_id for job_id, row in rows.items() if row["state"] in TERMINAL)
         return {job_id: _seen(row) for job_id, row in rows.items()}

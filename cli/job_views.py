@@ -108,6 +108,7 @@ def details(job: Job) -> RenderableType:
         ("state", state(job)),
         ("stage", str(raw.get("stage") or "")),
         ("waits until", local(parse_time(raw.get("run_at")))),
+        ("its turn comes about", local(parse_time(raw.get("expected_at")))),
         ("waits for", str(raw.get("waits_for") or "")),
         ("trace", job.trace_id),
         ("model", str(raw.get("model") or "")),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
+from synthralos.domain.standing import Paces
 from synthralos.domain.states import Lane, Stage
 from synthralos.domain.turns import Line, Turn, Turns
 from synthralos.store.queue.lines import Crowd, InLine, Lines
@@ -48,6 +49,7 @@ class Entrance:
         self._weight = weight
         self._clock = clock
         self._turns = Turns()
+        self._paces = Paces()
         self._bound = LEAST_RUNG
         self._called = 0
         self._told = self._looked = float("-inf")
@@ -58,6 +60,7 @@ class Entrance:
         crowd = self._lines.crowd(max(self._bound, ALONE_RUNG))
         if not crowd.waiting and crowd.rung < LEAST_RUNG // 2:
             self._bound, self._called = LEAST_RUNG, 0
+            self._paces.keep(())
             return None
         now = self._clock()
         names = self._lines.organizations() if crowd.waiting else []
@@ -70,9 +73,10 @@ class Entrance:
         bound = self._bound if several else max(self._bound, ALONE_RUNG)
         if (crowd.waiting or crowd.rung >= bound // 2) and now - self._told >= TELL_EVERY:
             self._told = now
-            self._bus.publish(Topic.CROWDED, [Lane.BULK])
+            self._bus.publish(Topic.CROWDED, [Lane.BULK, *self._paces.told(now)])
         if several and crowd.rung > 2 * bound:
             self._lines.put_back(crowd.rung - bound)
+        self._paces.keep(names)
         self._called = self._call(names, min(bound - crowd.rung, CALLED_AT_ONCE))
         return self._called
 
@@ -90,6 +94,8 @@ class Entrance:
         turns = self._turns.next({name: self._line(name, head) for name, head in heads.items()}, room)
         moved = self._lines.call(turns)
         self._doorbell.ring(Stage.GUARD, Lane.BULK, [job_id for job_id in turns if job_id in moved])
+        whose = (name for name, head in heads.items() for each in head if each.job_id in moved)
+        self._paces.called(whose, heads, self._clock())
         return len(moved)
 
     def _line(self, name: str, head: list[InLine]) -> Line:

@@ -23,7 +23,7 @@ from api.http.openapi import event_stream
 from api.http.problems import Problem
 from api.live.deltas import Follower, rest_of
 from api.room import Room, admit
-from pipelines.analyze.trace import Row, attempt_span, event_view, job_view, stage_span
+from pipelines.analyze.trace import Row, attempt_span, event_view, expected_at, job_view, stage_span, waits_for
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.domain.deltas import Chunk, Place
 from synthralos.domain.permissions import Permission
@@ -89,6 +89,8 @@ def state_entry(job: Row, previous_id: str) -> Entry:
     data = {name: job[name] for name in ("state", "stage", "attempts")}
     view = job_view(job, detail=False)
     data |= {name: view[name] for name in ("run_at", "finished_at", "failure")}
+    if job.get("standing") is not None:
+        data |= {"waits_for": waits_for(job), "expected_at": expected_at(job)}
     return f"{previous_id or '-'}{_MARK}{job['state']}.{job['stage']}.{job['attempts']}", "state", data
 
 

@@ -151,7 +151,13 @@ class JobView(JobSummary):
     request: dict[str, Any]
     constraints: dict[str, Any]
     verdict: dict[str, Any] | None
-    waits_for: Annotated[str | None, Field(description="why a parked job waits until run_at, where a guard put it off")]
+    waits_for: Annotated[
+        str | None,
+        Field(
+            description="why a parked job waits until run_at, where a guard put it off; for what a job waits in line"
+        ),
+    ]
+    expected_at: Annotated[AwareDatetime | None, Field(description="about when a job that waits in line has its turn")]
     plan: dict[str, Any] | None
     result: ResultView | None
 

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.findings import Decision
 from synthralos.domain.spans import root_span_id
@@ -173,10 +175,21 @@ def plain(amount: Decimal | None) -> str | None:
     return None if amount is None else format(amount, "f")
 
 
-def _waits_for(job: Row) -> str | None:
-    """Why a job is parked, where a guard put it off."""
-    findings = (job["verdict"] or {}).get("findings", ()) if job["state"] == State.PARKED else ()
+def waits_for(job: Row) -> str | None:
+    """Why a job is parked, where a guard put it off; for what it waits in line."""
+    if (standing := job.get("standing")) is not None:
+        return str(standing.reason)
+    if job["state"] != State.PARKED or job["verdict"] is None:
+        return None
+    verdict = job["verdict"]
+    findings = (orjson.loads(orjson.dumps(verdict)) if isinstance(verdict, orjson.Fragment) else verdict)["findings"]
     return "; ".join(each["reason"] for each in findings if each["decision"] == Decision.DEFER) or None
+
+
+def expected_at(job: Row) -> str | None:
+    """About when a job that waits in line has its turn."""
+    standing = job.get("standing")
+    return None if standing is None else rfc3339(standing.expected_at)
 
 
 def _details(job: Row) -> dict[str, Any]:
@@ -185,7 +198,8 @@ def _details(job: Row) -> dict[str, Any]:
         "request": {"model": job["model"], **request["body"], "provider_options": request["provider_options"]},
         "constraints": job["constraints"],
         "verdict": job["verdict"],
-        "waits_for": _waits_for(job),
+        "waits_for": waits_for(job),
+        "expected_at": expected_at(job),
         "plan": job["plan"],
         "result": job["result"],
     }

@@ -19,7 +19,8 @@ class Topic(StrEnum):
 
     `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
     `schedules`: a schedule was written (its id stands in place of a job's).
-    `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
+    `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line;
+    after it stand the paces of the lines (`synthralos.domain.standing`).
     `breakers`: circuit breakers (their names stand in place of ids) have changed.
     `operations`: an operation on many jobs (its id stands in place of a job's) was made or goes on.
     `listening`: somebody wants to hear what the job's model says while it speaks.

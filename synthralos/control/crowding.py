@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from synthralos.bus.protocol import Bus, Topic
+from synthralos.domain.standing import heard, line_key
 from synthralos.domain.states import Lane
 
 CROWDED_SECONDS = 5.0
@@ -21,6 +22,7 @@ class Crowding:
         self._bus = bus
         self._clock = clock
         self._until = 0.0
+        self._paces: dict[str, float] = {}
         self._untold = 0
 
     def start(self) -> None:
@@ -32,6 +34,10 @@ class Crowding:
         """Whether bulk jobs that come now have to wait in line."""
         return self._clock() < self._until
 
+    def pace(self, organization: str) -> float | None:
+        """Jobs a second that are called from the organization's line; None: not known."""
+        return self._paces.get(line_key(organization)) if self.now else None
+
     def accepted(self, job_ids: Sequence[str]) -> None:
         """These bulk jobs were stored and rung for. May ask the leader to look."""
         self._untold += len(job_ids)
@@ -40,5 +46,9 @@ class Crowding:
             self._bus.publish(Topic.CHANGED, job_ids[-1:])
 
     def _hear(self, lanes: Sequence[str] | None) -> None:
-        if lanes is not None and Lane.BULK in lanes:
+        if lanes is None:
+            return
+        if Lane.BULK in lanes:
             self._until = self._clock() + CROWDED_SECONDS
+            self._paces = {}
+        self._paces = {**self._paces, **heard(lanes)}  # of many lines the paces come in several words

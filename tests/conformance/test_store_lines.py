@@ -2,12 +2,14 @@
 
 import pytest
 
+import synthralos.store.read.standing
 from synthralos.domain.jobs import NewJob, Tenant
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Lane, Stage, State, Transition
 from synthralos.domain.writes import Written
 from synthralos.store.queue.lines import Crowd, Lines
 from synthralos.store.queue.submissions import Idempotency, Submission
+from synthralos.store.read.standing import LinePlaces
 from tests.fakes.jobs import new_job, settlement, start
 from tests.fakes.stores import Store
 
@@ -37,6 +39,23 @@ def test_a_line_is_first_come_first_served_with_the_tokens_that_were_expected(st
         "b": [(first, 7), (second, 8)],
     }
     assert [each.job_id for each in lines.heads(["b"], 1)["b"]] == [first]
+
+
+def test_a_place_in_line_counts_those_of_the_organization_that_are_before_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthralos.store.read.standing, "MOST_COUNTED", 3)
+    places = LinePlaces(store.database)
+    mine = store.submit(*(lined("a") for _ in range(6)))
+    store.submit(lined("b"), lined("b"))
+    [rung] = store.submit(new_job(tenant=Tenant("a")))
+    found = places.of([*mine, rung])
+    assert [found[job_id].ahead for job_id in mine] == [0, 1, 2, 3, 3, 3]
+    assert {place.organization for place in found.values()} == {"a"}
+    assert rung not in found
+    Lines(store.database).call(mine[:2])
+    assert [place.ahead for place in places.of(mine[2:4]).values()] == [0, 1]
+    assert places.of([]) == {}
 
 
 def test_who_stands_in_line_is_queued_for_people_and_out_of_reach_for_workers(store: Store) -> None:

@@ -1,10 +1,12 @@
 """Submitting jobs: what is accepted is durable and rung for, and the same key never makes two."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime
 
 import httpx
 import orjson
@@ -12,17 +14,19 @@ import pytest
 
 from migrations.runner import upgrade
 from synthralos.bus.protocol import Topic
+from synthralos.domain.findings import Decision, Finding, verdict_of
 from synthralos.domain.ids import is_id, trace_id_of
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
-from synthralos.domain.states import Lane, Stage
+from synthralos.domain.standing import line_key
+from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.store.queue.lines import Lines
 from synthralos.store.queue.submissions import Idempotency, Submission
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreBusy
 from synthralos.store.tables import jobs
-from tests.fakes.jobs import new_job
+from tests.fakes.jobs import new_job, settlement
 from tests.fakes.tcp_proxy import TcpProxy
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of, submitted
 
@@ -239,9 +243,40 @@ def test_bulk_jobs_stand_in_line_while_it_is_crowded_and_interactive_ones_do_not
     person = submitted(client, lane="interactive")
     while not lines.organizations():  # the bus of PostgreSQL tells it in its own time
         job_id = submitted(client, lane="bulk", prompt="x" * 400, max_output_tokens=50)
+    place.core.bus.publish(Topic.CROWDED, [Lane.BULK])
     [waiting] = lines.heads(["acme"], 1)["acme"]
     assert waiting.job_id == job_id
     assert 100 <= waiting.tokens <= 200
     assert place.store.claim([person])
     assert job_id not in place.doorbell.rung(Stage.GUARD)
-    assert client.get(f"{JOBS}/{job_id}").json()["state"] == "queued"
+    first = client.get(f"{JOBS}/{job_id}").json()
+    assert (first["state"], first["expected_at"]) == ("queued", None)
+    assert "0 of its jobs are before it" in first["waits_for"]
+    place.core.bus.publish(Topic.CROWDED, [Lane.BULK, f"{line_key('acme')}:0.5"])
+    second = submitted(client, lane="bulk")
+    waits = client.get(f"{JOBS}/{second}").json()
+    while waits["expected_at"] is None:  # the bus again
+        waits = client.get(f"{JOBS}/{second}").json()
+    assert "its organization's turn: 1 of its jobs" in waits["waits_for"]
+    seconds = (
+        datetime.fromisoformat(waits["expected_at"]) - datetime.fromisoformat(waits["created_at"])
+    ).total_seconds()
+    assert 4 <= seconds < 30
+    with client.stream("GET", f"{JOBS}/{second}/events") as stream:
+        told = next(json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+    assert told["expected_at"] is not None
+    assert told["waits_for"] == waits["waits_for"]
+    lines.call([second])
+    called = client.get(f"{JOBS}/{second}").json()
+    assert (called["waits_for"], called["expected_at"]) == (None, None)
+
+
+def test_a_job_that_a_guard_puts_off_says_for_what_it_waits(place: Place, client: httpx.Client) -> None:
+    job_id = submitted(client)
+    job = place.started(job_id)
+    finding = Finding("rate_limits", Decision.DEFER, "the window is full", defer_seconds=60)
+    settled = settlement(job, Transition.PARK, verdict=verdict_of([finding]))
+    assert place.store.settle(settled)
+    shown = client.get(f"{JOBS}/{job_id}").json()
+    assert (shown["state"], shown["waits_for"]) == ("parked", "the window is full")
+    assert shown["run_at"] is not None

@@ -91,6 +91,26 @@ def test_lines_are_called_by_weight_until_all_are_through(scene: Scene) -> None:
     assert 28 <= sum(job_id in heavy for job_id in first) <= 32
 
 
+def test_who_accepts_jobs_hears_how_fast_each_line_moves(scene: Scene) -> None:
+    scene.weights = {"b": 3.0}
+    for name in ("a", "b"):
+        scene.sent(name, 100, lined=True)
+    assert scene.crowding.pace("a") is None
+    for _ in range(8):
+        scene.entrance.round()
+        scene.take_all()
+        scene.doorbell.rings.clear()
+        scene.now += 1
+    slow, fast = scene.crowding.pace("a"), scene.crowding.pace("b")
+    assert slow is not None
+    assert fast is not None
+    assert 2 <= fast / slow <= 4
+    assert LEAST / 2 <= slow + fast <= 4 * LEAST
+    assert scene.crowding.pace("c") is None
+    scene.now += CROWDED_SECONDS
+    assert scene.crowding.pace("a") is None
+
+
 def test_only_so_many_are_called_as_have_room(scene: Scene) -> None:
     scene.sent("a", 3, lined=False)
     scene.sent("b", 20, lined=True)
