@@ -25,6 +25,7 @@ from pipelines.spending import billed_at_most
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
 from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.exclusions import Cause
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.jobs import Job
@@ -212,18 +213,18 @@ class RouteStage:
         return tuple(self._deployments[number].id for number in self._numbers(which))
 
     def _exclusions(self, losses: Sequence[Loss]) -> Exclusions:
-        return Exclusions([(loss.reason, self._ids(loss.which)) for loss in losses])
+        return Exclusions([(loss.cause, self._ids(loss.which)) for loss in losses])
 
     def _sift(self, demand: Demand) -> _Sifted:
         meant = self._meant(demand.model)
         alive, losses = self._standing.sift(demand, meant)
         if meant != self._everything:
-            other = f"the request names {demand.model}"
+            other = Cause("model", {"model": demand.model})
             losses.insert(0, Loss(other, self._everything ^ meant, FailureClass.INVALID_REQUEST, unrelated=True))
-        for reason, which in self._not_offered.items():
-            if reason is not None and (hit := alive & which):
+        for why, which in self._not_offered.items():
+            if why is not None and (hit := alive & which):
                 alive ^= hit
-                losses.append(Loss(reason, hit, FailureClass.CREDENTIAL))
+                losses.append(Loss(Cause("not_offered", {"why": why}), hit, FailureClass.CREDENTIAL))
         windows = [window for window, which in self._windows.items() if alive & which]
         return _Sifted(alive, tuple(losses), tuple(sorted(room(demand, window) for window in windows)))
 
@@ -259,7 +260,7 @@ class RouteStage:
         classes = {loss.failure_class for loss in relevant} - {FailureClass.INVALID_REQUEST}
         by_reason: dict[str, list[str]] = {}
         for loss in relevant:
-            by_reason.setdefault(loss.reason, []).extend(self._ids(loss.which))
+            by_reason.setdefault(loss.cause.text, []).extend(self._ids(loss.which))
         listed = "; ".join(f"{reason} ({', '.join(deployments)})" for reason, deployments in by_reason.items())
         return Failure(
             classes.pop() if len(classes) == 1 else FailureClass.INVALID_REQUEST,

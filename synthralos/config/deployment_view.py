@@ -3,9 +3,10 @@
 from typing import Any
 
 from synthralos.domain.deployments import Deployment
+from synthralos.domain.exclusions import Cause
 from synthralos.domain.money import Price, Rates, Tariff
 
-SWITCHED_OFF = "it is switched off in the catalog (enabled is false)"
+SWITCHED_OFF = Cause("disabled").text
 
 
 def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, Any]:

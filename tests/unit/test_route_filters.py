@@ -23,8 +23,8 @@ ANY = Demand("auto", "pro")
 
 def reason(demand: Demand, deployment: Deployment) -> str | None:
     """The first reason of the whole table."""
-    reasons = (rule.check(demand, deployment) for rule in (*STANDING_RULES, *SIZED_RULES))
-    return next((found for found in reasons if found is not None), None)
+    causes = (rule.check(demand, deployment) for rule in (*STANDING_RULES, *SIZED_RULES))
+    return next((found.text for found in causes if found is not None), None)
 
 
 def test_a_job_without_demands_may_use_anything() -> None:
