@@ -106,6 +106,7 @@ class RouteStage:
         self._windows = grouped(deployment.context_window for deployment in deployments)
         self._meant = lru_cache(DEMANDS_KEPT)(self._named)
         self._numbers = lru_cache(CHOICES_KEPT)(numbers_in)
+        self._columns = lru_cache(CHOICES_KEPT)(self._columns_of)
         self._ids = lru_cache(CHOICES_KEPT)(self._ids_of)
         self._sifted = lru_cache(DEMANDS_KEPT)(self._sift)
         self._choice = lru_cache(CHOICES_KEPT)(self._choose)
@@ -212,6 +213,11 @@ class RouteStage:
     def _ids_of(self, which: int) -> tuple[str, ...]:
         return tuple(self._deployments[number].id for number in self._numbers(which))
 
+    def _columns_of(self, which: int) -> tuple[Sequence[Deployment], Sequence[int]]:
+        """The deployments, and the places of their ids in alphabetical order."""
+        numbers = self._numbers(which)
+        return [self._deployments[number] for number in numbers], [self._ranks[number] for number in numbers]
+
     def _exclusions(self, losses: Sequence[Loss]) -> Exclusions:
         return Exclusions([(loss.cause, self._ids(loss.which)) for loss in losses])
 
@@ -236,8 +242,8 @@ class RouteStage:
         prompt, answer = prices.estimated(tokens_in)
         output = assumed_output(sized)
         costs = [tokens_in * prompt[number] + output * answer[number] for number in numbers]
-        deployments, ranks = self._deployments, self._ranks
-        found = Candidates([deployments[n] for n in numbers], costs, [ranks[n] for n in numbers])
+        deployments, ranks = self._columns(alive)
+        found = Candidates(deployments, costs, ranks)
         return _Choice(found, (*sifted.losses, *losses), self._worst(sized, prices, numbers))
 
     def _worst(self, demand: Demand, prices: Prices, numbers: Sequence[int]) -> list[int]:
