@@ -8,9 +8,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipelines.providers.table import asked_of, not_taken
+from pipelines.route.needs import needs_of
 from pipelines.route.observed import Observed
 from pipelines.spending import LEAST_OUTPUT, affordable_output, dearest
 from synthralos.config.credentials import SANDBOX
@@ -34,8 +35,6 @@ PLAN_TIERS: Mapping[str, frozenset[Tier]] = {
 DEFAULT_PLAN = "free"
 """The tiers of a plan that the table does not have: a misspelt plan must not cost more than the smallest."""
 
-JSON_FORMATS = frozenset({"json_object", "json_schema"})
-IMAGE_PARTS = frozenset({"image_url", "image", "input_image"})
 _NOTHING: frozenset[str] = frozenset()
 _ZERO_RETENTION, _DISABLED, _EXCLUDED = Cause("zero_retention"), Cause("disabled"), Cause("exclude")
 _NO_NEEDS: frozenset[Capability] = frozenset()
@@ -102,7 +101,7 @@ def demand_of(job: Job) -> Demand:
         constraints.classification,
         constraints.pin,
         constraints.exclude,
-        needs_of(request.body),
+        needs_of(request.body, constraints),
         request.max_output_tokens,
         job.max_cost,
         job.overlay,
@@ -118,22 +117,6 @@ def hurried(demand: Demand, left: timedelta, observed: Observed) -> Demand:
     seconds = seconds >> shift << shift
     slower = [name for name, known in observed.seconds.items() if known.median > seconds]
     return demand._replace(seconds_left=seconds, slower=frozenset(slower)) if slower else demand
-
-
-def needs_of(body: Mapping[str, Any]) -> frozenset[Capability]:
-    """The capabilities that a request's body asks for."""
-    needs = set()
-    if body.get("tools"):
-        needs.add(Capability.TOOLS)
-    if (body.get("response_format") or {}).get("type") in JSON_FORMATS:
-        needs.add(Capability.JSON_MODE)
-    if any(_has_image(message.get("content")) for message in body["messages"]):
-        needs.add(Capability.VISION)
-    return frozenset(needs) if needs else _NO_NEEDS
-
-
-def _has_image(content: object) -> bool:
-    return isinstance(content, list) and any(part.get("type") in IMAGE_PARTS for part in content)
 
 
 def assumed_output(demand: Demand) -> int:
@@ -190,7 +173,7 @@ def _tier_above_plan(demand: Demand, deployment: Deployment) -> Cause | None:
 
 
 def _lacks_capability(demand: Demand, deployment: Deployment) -> Cause | None:
-    missing = demand.needs - deployment.capabilities
+    missing = demand.needs - deployment.abilities
     return Cause("capability", {"missing": sorted(missing)}) if missing else None
 
 
@@ -254,7 +237,7 @@ STANDING_RULES: tuple[Rule, ...] = (
         idle=lambda demand: demand.overlay is NO_DEMANDS or _names_models(demand.overlay),
     ),
     Rule(_tier_above_plan, lambda d: (d.adapter == SANDBOX, d.tier)),
-    Rule(_lacks_capability, lambda d: d.capabilities, idle=lambda demand: not demand.needs),
+    Rule(_lacks_capability, lambda d: d.abilities, idle=lambda demand: not demand.needs),
     Rule(_refused_by_adapter, _adapter_of, idle=lambda demand: not demand.asked),
     Rule(_output_too_long, lambda d: d.max_output, idle=lambda demand: demand.max_output is None),
 )

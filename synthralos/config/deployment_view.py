@@ -28,7 +28,7 @@ def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, An
         "rpm": deployment.rpm,
         "tpm": deployment.tpm,
         "timeout": deployment.timeout,
-        "capabilities": sorted(deployment.capabilities),
+        "capabilities": sorted(deployment.abilities),
         "price": None if price is None else price_view(price),
         "usable": why_not is None,
         "why_not": why_not,
