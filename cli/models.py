@@ -48,7 +48,7 @@ def _row(deployment: "Deployment", why_not: str | None) -> list[str | Text]:
     prices = ["?"] * 3 if price is None else [_dollars(price.input), _dollars(price.cached), _dollars(price.output)]
     limits = [f"{deployment.context_window:,}", f"{deployment.max_output:,}"]
     usable = Text("yes", "green") if why_not is None else Text(why_not, "yellow")
-    return [deployment.id, str(deployment.tier), *limits, *prices, " ".join(sorted(deployment.capabilities)), usable]
+    return [deployment.id, str(deployment.tier), *limits, *prices, " ".join(sorted(deployment.abilities)), usable]
 
 
 def _dollars(amount: object) -> str:

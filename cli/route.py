@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 _STEPS = (Column("try"), Column("deployment"), Column("about", right=True), Column("because", cut=True))
-_EXCLUSIONS = (Column("not"), Column("because", cut=True), Column("rule"))
+_EXCLUSIONS = (Column("not"), Column("rule"), Column("because", cut=True), Column("policies"))
 _MATCHED = (Column("rule"), Column("decides"), Column("says", cut=True), Column("demands"))
 
 
@@ -90,7 +90,7 @@ def _shown(found: dict[str, Any]) -> list[RenderableType | Listing]:
     head = f"{found['strategy']}, {counted}" if failure is None else f"would fail ({failure['class']}), {counted}"
     steps = [[str(number), *_step(step)] for number, step in enumerate(found["steps"], 1)]
     exclusions = [
-        [printable(each["deployment"]), printable(each["reason"]), printable(", ".join(map(_rule, each["rules"])))]
+        [printable(text) for text in (each["deployment"], each["rule"], each["reason"], _rules(each["rules"]))]
         for each in found["exclusions"]
     ]
     parts: list[RenderableType | Listing] = [Text(head, "red" if failure else "")]
@@ -112,6 +112,10 @@ def _policies(said: dict[str, Any]) -> list[RenderableType | Listing]:
         for each in said["matched"]
     ]
     return [Text(one_line(head), "red" if stopped else ""), Listing(_MATCHED, rows)]
+
+
+def _rules(rules: list[dict[str, Any]]) -> str:
+    return ", ".join(map(_rule, rules))
 
 
 def _rule(rule: dict[str, Any]) -> str:

@@ -183,7 +183,7 @@ class DeploymentView(View):
     rpm: Annotated[int | None, Field(description="requests a minute that the provider allows; null: not known")]
     tpm: Annotated[int | None, Field(description="tokens a minute that the provider allows; null: not known")]
     timeout: float
-    capabilities: list[str]
+    capabilities: Annotated[list[str], Field(description="declared ones and what goes without saying, save `lacks`")]
     price: PriceView | None
     usable: Annotated[bool, Field(description="whether this process could call it")]
     why_not: str | None

@@ -45,7 +45,9 @@ class ExclusionView(View):
     """A deployment that would not be tried."""
 
     deployment: str
-    reason: str
+    rule: Annotated[str, Field(description="what keeps it away, as a code: the table of docs/routing.md")]
+    details: Annotated[dict[str, Any], Field(description="what the rule compared, such as needed_tokens, limit_tokens")]
+    reason: Annotated[str, Field(description="the rule and its details as a sentence")]
     rules: Annotated[
         list[RuleName],
         Field(description="rules of policies that keep it away; without them it would be tried, or kept by another"),

@@ -25,7 +25,7 @@ from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Claim, Job, NewJob
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.permissions import PERMISSIONS, Permission
-from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.plans import RoutingPlan, published
 from synthralos.domain.policies import PolicySet, Reason
 from synthralos.domain.states import Stage
 
@@ -55,7 +55,7 @@ async def explain_route(request: Request) -> Response:
 def explanation_view(explained: Explained, hidden: frozenset[str] | None) -> dict[str, Any]:
     """An explanation as it is answered, without the rules of sets that are `hidden`; None: without any rules."""
     outcome = explained.explanation.outcome
-    body = outcome.body() if isinstance(outcome, RoutingPlan) else {"strategy": None, "steps": []}
+    body = published(outcome.body()) if isinstance(outcome, RoutingPlan) else {"strategy": None, "steps": []}
     return {
         **body,
         "steps": [{"service_tier": "standard", **step} for step in body["steps"]],
@@ -64,6 +64,8 @@ def explanation_view(explained: Explained, hidden: frozenset[str] | None) -> dic
         "exclusions": [
             {
                 "deployment": each.deployment,
+                "rule": each.cause.rule,
+                "details": each.cause.details,
                 "reason": each.reason,
                 "rules": [_name(reason) for reason in explained.kept_away.get(each.deployment, ())],
             }

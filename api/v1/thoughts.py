@@ -14,7 +14,7 @@ from api.room import admit
 from api.v1.idempotency import fingerprint, own_key, reused
 from api.v1.views import View
 from pipelines.analyze.trace import rfc3339
-from pipelines.intake.schema import Closed
+from pipelines.intake.closed import Closed
 from synthralos.bus.protocol import Topic
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission

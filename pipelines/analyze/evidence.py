@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.analyze.trace import rfc3339
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.evidence import Declared, EvidenceRows, broken
-from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.plans import published
 from synthralos.domain.residency import home_of
 
 Row = Mapping[str, Any]
@@ -33,7 +33,7 @@ _CALLED = (
 def evidence_view(job: Row, found: EvidenceRows) -> dict[str, Any]:
     """The evidence as it is answered. `job` is a row of `Reader.jobs`."""
     acts = [_act(event) for event in found.events]
-    plans = {key: RoutingPlan.from_json(dict(body)).body() for key, body in sorted(found.plans.items())}
+    plans = {key: published(body) for key, body in sorted(found.plans.items())}
     calls = [_call(call, _because(call, found.calls, acts), plans) for call in found.calls]
     return {
         "job_id": job["id"],

@@ -98,7 +98,7 @@ class Calls:
         # The plan may be older than what the catalog declares now.
         closed = closed_to(work.job.constraints, deployment)
         if closed is not None:
-            return Failure(FailureClass.UNSUPPORTED, f"{closed} ({deployment.id})")
+            return Failure(FailureClass.UNSUPPORTED, f"{closed.text} ({deployment.id})")
         if self._request(work, deployment, step.service_tier) is None:
             cost = work.job.max_cost
             return Failure(FailureClass.BUDGET, f"max_cost_usd of {cost} does not allow {deployment.id}")

@@ -69,11 +69,11 @@ class Explainer:
         self, plain: Explanation, ruled: Explanation, ruling: Ruling, demands: Mapping[tuple[str, str], Overlay]
     ) -> dict[str, Sequence[Reason]]:
         """Of the deployments that are excluded otherwise than without policies: the rules that do it."""
-        before = {each.deployment: each.reason for each in plain.exclusions}
+        before = {each.deployment: each.cause for each in plain.exclusions}
         found: dict[str, Sequence[Reason]] = {}
         for each in ruled.exclusions:
             deployment = self._config.catalog.get(each.deployment)
-            if deployment is not None and before.get(each.deployment) != each.reason:
+            if deployment is not None and before.get(each.deployment) != each.cause:
                 found[each.deployment] = [
                     reason
                     for reason in ruling.reasons

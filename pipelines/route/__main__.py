@@ -8,6 +8,7 @@ import argparse
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -18,6 +19,8 @@ from pipelines.route.quality.model import QualityModel, gain_per_cost, load_qual
 from pipelines.weights import WeightsError
 
 _BATCH = 64
+_MARK = "\ufeff"
+"""What some editors put before UTF-8 text."""
 
 
 def main() -> int:
@@ -33,7 +36,7 @@ def main() -> int:
         with _opened(arguments.file) as lines:
             for line in _answers(prompts(lines), answer):
                 sys.stdout.write(f"{line}\n")
-    except (OSError, EOFError, ValueError, WeightsError) as error:
+    except (OSError, EOFError, ValueError, WeightsError, zlib.error) as error:
         sys.stderr.write(f"pipelines.route: {error}\n")
         return 2
     return 0
@@ -56,10 +59,13 @@ def nine_models(model: QualityModel, texts: list[str]) -> list[str]:
 def prompts(lines: Iterable[str]) -> Iterator[str]:
     """The prompt of each line; empty lines are left out. Raises `ValueError` that names the line."""
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        text = line.removeprefix(_MARK) if number == 1 else line
+        if not text.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(text)
+        except RecursionError:
+            raise ValueError(f"line {number} is nested too deeply") from None
         except ValueError as error:
             raise ValueError(f"line {number} is no JSON: {error}") from None
         prompt = row.get("prompt") if isinstance(row, dict) else None

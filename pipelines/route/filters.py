@@ -8,19 +8,20 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipelines.providers.table import asked_of, not_taken
+from pipelines.route.needs import needs_of
 from pipelines.route.observed import Observed
 from pipelines.spending import LEAST_OUTPUT, affordable_output, dearest
 from synthralos.config.credentials import SANDBOX
-from synthralos.config.deployment_view import SWITCHED_OFF
 from synthralos.domain.deployments import Capability, Deployment, Tier
+from synthralos.domain.exclusions import Cause
 from synthralos.domain.failures import FailureClass
-from synthralos.domain.jobs import EMBEDDING, Constraints, Job
+from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import ServiceTier
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
-from synthralos.domain.residency import kept_from
+from synthralos.domain.residency import home_of, kept_from
 
 DEFAULT_OUTPUT = LEAST_OUTPUT
 """Output tokens to estimate a cost with when the request does not say how many it wants at most."""
@@ -34,11 +35,9 @@ PLAN_TIERS: Mapping[str, frozenset[Tier]] = {
 DEFAULT_PLAN = "free"
 """The tiers of a plan that the table does not have: a misspelt plan must not cost more than the smallest."""
 
-JSON_FORMATS = frozenset({"json_object", "json_schema"})
-IMAGE_PARTS = frozenset({"image_url", "image", "input_image"})
 _NOTHING: frozenset[str] = frozenset()
+_ZERO_RETENTION, _DISABLED, _EXCLUDED = Cause("zero_retention"), Cause("disabled"), Cause("exclude")
 _NO_NEEDS: frozenset[Capability] = frozenset()
-_VECTORS = frozenset({Capability.EMBEDDINGS})
 
 
 class Demand(NamedTuple):
@@ -77,8 +76,8 @@ class Demand(NamedTuple):
         return Capability.EMBEDDINGS in self.needs
 
 
-Check = Callable[[Demand, Deployment], str | None]
-"""The reason why the deployment may not be used, or None."""
+Check = Callable[[Demand, Deployment], Cause | None]
+"""Why the deployment may not be used, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def demand_of(job: Job) -> Demand:
         constraints.classification,
         constraints.pin,
         constraints.exclude,
-        needs_of(request.body),
+        needs_of(request.body, constraints),
         request.max_output_tokens,
         job.max_cost,
         job.overlay,
@@ -127,24 +126,6 @@ def hurried(demand: Demand, left: timedelta, observed: Observed) -> Demand:
     return demand._replace(seconds_left=seconds, slower=frozenset(slower)) if slower else demand
 
 
-def needs_of(body: Mapping[str, Any]) -> frozenset[Capability]:
-    """The capabilities that a request's body asks for."""
-    needs = set()
-    if body.get("tools"):
-        needs.add(Capability.TOOLS)
-    if (body.get("response_format") or {}).get("type") in JSON_FORMATS:
-        needs.add(Capability.JSON_MODE)
-    if body.get("kind") == EMBEDDING:
-        return _VECTORS
-    if any(_has_image(message.get("content")) for message in body["messages"]):
-        needs.add(Capability.VISION)
-    return frozenset(needs) if needs else _NO_NEEDS
-
-
-def _has_image(content: object) -> bool:
-    return isinstance(content, list) and any(part.get("type") in IMAGE_PARTS for part in content)
-
-
 def assumed_output(demand: Demand) -> int:
     """Tokens of answer that an estimated cost counts with."""
     return DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
@@ -155,84 +136,93 @@ def room(demand: Demand, window: int) -> int:
     return window - (demand.max_output or 0)
 
 
-def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> str | None:
-    return None if demand.pin in (None, deployment.id) else f"constraints.pin is {demand.pin}"
-
-
-def closed_to(wanted: Constraints | Demand, deployment: Deployment) -> str | None:
+def closed_to(wanted: Constraints | Demand, deployment: Deployment) -> Cause | None:
     """Why such a job may not go there, whatever was planned; None: it may. Asked again before each call."""
-    kept = kept_from(wanted.classification, deployment.residency)
-    if kept is None and wanted.zero_retention and not deployment.zero_retention:
-        kept = "constraints.zero_retention is true, and this deployment does not declare zero_retention"
-    return kept if kept is not None or deployment.enabled else SWITCHED_OFF
+    if kept_from(wanted.classification, deployment.residency) is not None:
+        said = {"classification": wanted.classification, "needed": home_of(wanted.classification)}
+        return Cause("classification", {**said, "residency": deployment.residency})
+    if wanted.zero_retention and not deployment.zero_retention:
+        return _ZERO_RETENTION
+    return None if deployment.enabled else _DISABLED
 
 
-def _refused_by_adapter(demand: Demand, deployment: Deployment) -> str | None:
-    return not_taken(demand.asked, deployment)
+def _refused_by_adapter(demand: Demand, deployment: Deployment) -> Cause | None:
+    why = not_taken(demand.asked, deployment)
+    return None if why is None else Cause("protocol", {"why": why})
 
 
-def _wrong_region(demand: Demand, deployment: Deployment) -> str | None:
-    return None if demand.region in (None, deployment.region) else f"constraints.region is {demand.region}"
+def _wrong_region(demand: Demand, deployment: Deployment) -> Cause | None:
+    if demand.region in (None, deployment.region):
+        return None
+    return Cause("region", {"needed": demand.region, "region": deployment.region})
 
 
-def _excluded(demand: Demand, deployment: Deployment) -> str | None:
-    return "listed in constraints.exclude" if deployment.id in demand.exclude else None
+def _pinned_elsewhere(demand: Demand, deployment: Deployment) -> Cause | None:
+    return None if demand.pin in (None, deployment.id) else Cause("pin", {"pin": demand.pin})
 
 
-def _against_policies(demand: Demand, deployment: Deployment) -> str | None:
+def _excluded(demand: Demand, deployment: Deployment) -> Cause | None:
+    return _EXCLUDED if deployment.id in demand.exclude else None
+
+
+def _against_policies(demand: Demand, deployment: Deployment) -> Cause | None:
     return None if demand.overlay is NO_DEMANDS else demand.overlay.refusal(deployment)
 
 
-def _tier_above_plan(demand: Demand, deployment: Deployment) -> str | None:
+def _tier_above_plan(demand: Demand, deployment: Deployment) -> Cause | None:
     if deployment.adapter == SANDBOX:
         return None
     tiers = PLAN_TIERS.get(demand.plan, PLAN_TIERS[DEFAULT_PLAN])
     if deployment.tier in tiers:
         return None
-    return f"the {demand.plan} plan is for {' and '.join(sorted(tiers))} models, this one is {deployment.tier}"
+    said = {"account_plan": demand.plan, "tiers": sorted(tiers), "tier": deployment.tier}
+    return Cause("account_plan", said)
 
 
-def _lacks_capability(demand: Demand, deployment: Deployment) -> str | None:
-    missing = demand.needs - deployment.capabilities
-    return f"the request needs {', '.join(sorted(missing))}" if missing else None
+def _lacks_capability(demand: Demand, deployment: Deployment) -> Cause | None:
+    missing = demand.needs - deployment.abilities
+    return Cause("capability", {"missing": sorted(missing)}) if missing else None
 
 
-def _of_other_kind(demand: Demand, deployment: Deployment) -> str | None:
+def _of_other_kind(demand: Demand, deployment: Deployment) -> Cause | None:
     """Chats and embeddings never go to the same deployment."""
     if demand.embeds is deployment.embeds:
         return None
-    return "it makes no embeddings" if demand.embeds else "it makes embeddings alone"
+    return Cause("kind", {"wanted": "embeddings" if demand.embeds else "chat"})
 
 
-def _output_too_long(demand: Demand, deployment: Deployment) -> str | None:
+def _output_too_long(demand: Demand, deployment: Deployment) -> Cause | None:
     if demand.max_output is None or demand.max_output <= deployment.max_output:
         return None
-    return f"max_output_tokens is {demand.max_output}, it gives at most {deployment.max_output}"
+    return Cause("max_output", {"needed_tokens": demand.max_output, "limit_tokens": deployment.max_output})
 
 
-def _window_too_small(demand: Demand, deployment: Deployment) -> str | None:
-    tokens = demand.longest_input or demand.tokens_in
-    if tokens <= room(demand, deployment.context_window):
+def _window_too_small(demand: Demand, deployment: Deployment) -> Cause | None:
+    window, tokens = deployment.context_window, demand.longest_input or demand.tokens_in
+    if tokens <= room(demand, window):
         return None
     if demand.embeds:
-        return f"about {tokens} tokens of its longest input exceed its window of {deployment.context_window}"
-    output = f" and {demand.max_output} of max_output_tokens" if demand.max_output else ""
-    return f"about {tokens} tokens of messages{output} exceed its window of {deployment.context_window}"
+        return Cause("input_window", {"needed_tokens": tokens, "limit_tokens": window})
+    output = demand.max_output or 0
+    said = {"needed_tokens": tokens + output, "output_tokens": output, "output": "asked"}
+    return Cause("context_window", {**said, "limit_tokens": window})
 
 
-def _too_expensive(demand: Demand, deployment: Deployment) -> str | None:
+def _too_expensive(demand: Demand, deployment: Deployment) -> Cause | None:
     if demand.max_cost is None:
         return None
+    limit = format(demand.max_cost, "f")
     if deployment.price is None:
-        return f"an attempt may cost {demand.max_cost:f} USD at most and its price is unknown"
+        return Cause("price_unknown", {"limit_usd": limit})
     wanted = min(LEAST_OUTPUT, deployment.max_output) if demand.max_output is None else demand.max_output
     price = deployment.price.on(demand.day) if demand.day else deployment.price
     bound = dearest(deployment, price, demand.tokens_billed, demand.service_tier)
     allowed = affordable_output(bound, demand.tokens_billed, demand.max_cost)
     if allowed >= wanted:
         return None
-    most = f"max_cost_usd of {demand.max_cost:f} allows {max(allowed, 0)} tokens of answer here"
-    return f"{most}, and {wanted} are {'assumed' if demand.max_output is None else 'asked for'}"
+    output = "assumed" if demand.max_output is None else "asked"
+    said = {"needed_tokens": wanted, "limit_tokens": max(allowed, 0), "limit_usd": limit, "output": output}
+    return Cause("max_cost", said)
 
 
 def _names_models(overlay: Overlay) -> bool:
@@ -243,10 +233,8 @@ def _adapter_of(deployment: Deployment) -> Hashable:
     return deployment.adapter, deployment.provider, str(sorted(deployment.options.items()))
 
 
-def _too_slow(demand: Demand, deployment: Deployment) -> str | None:
-    if deployment.id not in demand.slower:
-        return None
-    return f"more than half of its last answers took longer than the {demand.seconds_left} s until the deadline"
+def _too_slow(demand: Demand, deployment: Deployment) -> Cause | None:
+    return Cause("deadline", {"seconds_left": demand.seconds_left}) if deployment.id in demand.slower else None
 
 
 STANDING_RULES: tuple[Rule, ...] = (
@@ -266,7 +254,7 @@ STANDING_RULES: tuple[Rule, ...] = (
     ),
     Rule(_tier_above_plan, lambda d: (d.adapter == SANDBOX, d.tier)),
     Rule(_of_other_kind, lambda d: d.embeds),
-    Rule(_lacks_capability, lambda d: d.capabilities, idle=lambda demand: not demand.needs),
+    Rule(_lacks_capability, lambda d: d.abilities, idle=lambda demand: not demand.needs),
     Rule(_refused_by_adapter, _adapter_of, idle=lambda demand: not demand.asked),
     Rule(_output_too_long, lambda d: d.max_output, idle=lambda demand: demand.max_output is None),
 )

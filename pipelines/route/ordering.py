@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from synthralos.domain.exclusions import Cause
 from synthralos.domain.overlays import Overlay, model_covers
 from synthralos.domain.plans import Exclusions, RoutingPlan, Step
 
-NOT_FIRST = "constraints.fallback is false, so only the first choice is tried"
+NOT_FIRST = Cause("fallback")
 
 
 def preferred(steps: Sequence[Step], overlay: Overlay) -> Sequence[Step]:

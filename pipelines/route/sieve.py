@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from pipelines.route.filters import Demand, Rule
 from synthralos.domain.deployments import Deployment
+from synthralos.domain.exclusions import Cause
 from synthralos.domain.failures import FailureClass
 
 _Value = TypeVar("_Value")
@@ -17,9 +18,9 @@ _Group = tuple[Deployment, int]
 
 
 class Loss(NamedTuple):
-    """The deployments that one reason kept away. `unrelated`: they are not what was asked for at all."""
+    """The deployments that one cause kept away. `unrelated`: they are not what was asked for at all."""
 
-    reason: str
+    cause: Cause
     which: int
     failure_class: FailureClass
     unrelated: bool = False
@@ -43,9 +44,9 @@ class Sieve:
             asked = groups if rule.names is None else self._named(rule.names(demand), alive)
             for deployment, alike in asked:
                 hit = alive & alike
-                if hit and (reason := rule.check(demand, deployment)) is not None:
+                if hit and (cause := rule.check(demand, deployment)) is not None:
                     alive ^= hit
-                    losses.append(Loss(reason, hit, rule.failure_class))
+                    losses.append(Loss(cause, hit, rule.failure_class))
             if rule.soft and not alive:
                 alive = before[0]
                 del losses[before[1] :]

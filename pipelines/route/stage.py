@@ -25,6 +25,7 @@ from pipelines.spending import billed_at_most
 from pipelines.tokens import TokenCounter
 from synthralos.config.config import Config
 from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.exclusions import Cause
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.jobs import Job, Request
@@ -105,6 +106,7 @@ class RouteStage:
         self._windows = grouped(deployment.context_window for deployment in deployments)
         self._meant = lru_cache(DEMANDS_KEPT)(self._named)
         self._numbers = lru_cache(CHOICES_KEPT)(numbers_in)
+        self._columns = lru_cache(CHOICES_KEPT)(self._columns_of)
         self._ids = lru_cache(CHOICES_KEPT)(self._ids_of)
         self._sifted = lru_cache(DEMANDS_KEPT)(self._sift)
         self._choice = lru_cache(CHOICES_KEPT)(self._choose)
@@ -218,19 +220,24 @@ class RouteStage:
     def _ids_of(self, which: int) -> tuple[str, ...]:
         return tuple(self._deployments[number].id for number in self._numbers(which))
 
+    def _columns_of(self, which: int) -> tuple[Sequence[Deployment], Sequence[int]]:
+        """The deployments, and the places of their ids in alphabetical order."""
+        numbers = self._numbers(which)
+        return [self._deployments[number] for number in numbers], [self._ranks[number] for number in numbers]
+
     def _exclusions(self, losses: Sequence[Loss]) -> Exclusions:
-        return Exclusions([(loss.reason, self._ids(loss.which)) for loss in losses])
+        return Exclusions([(loss.cause, self._ids(loss.which)) for loss in losses])
 
     def _sift(self, demand: Demand) -> _Sifted:
         meant = self._meant(demand.model)
         alive, losses = self._standing.sift(demand, meant)
         if meant != self._everything:
-            other = f"the request names {demand.model}"
+            other = Cause("model", {"model": demand.model})
             losses.insert(0, Loss(other, self._everything ^ meant, FailureClass.INVALID_REQUEST, unrelated=True))
-        for reason, which in self._not_offered.items():
-            if reason is not None and (hit := alive & which):
+        for why, which in self._not_offered.items():
+            if why is not None and (hit := alive & which):
                 alive ^= hit
-                losses.append(Loss(reason, hit, FailureClass.CREDENTIAL))
+                losses.append(Loss(Cause("not_offered", {"why": why}), hit, FailureClass.CREDENTIAL))
         windows = [window for window, which in self._windows.items() if alive & which]
         return _Sifted(alive, tuple(losses), tuple(sorted(room(demand, window) for window in windows)))
 
@@ -242,8 +249,8 @@ class RouteStage:
         prompt, answer = prices.estimated(tokens_in)
         output = assumed_output(sized)
         costs = [tokens_in * prompt[number] + output * answer[number] for number in numbers]
-        deployments, ranks = self._deployments, self._ranks
-        found = Candidates([deployments[n] for n in numbers], costs, [ranks[n] for n in numbers])
+        deployments, ranks = self._columns(alive)
+        found = Candidates(deployments, costs, ranks)
         return _Choice(found, (*sifted.losses, *losses), self._worst(sized, prices, numbers))
 
     def _worst(self, demand: Demand, prices: Prices, numbers: Sequence[int]) -> list[int]:
@@ -267,7 +274,7 @@ class RouteStage:
         classes = {loss.failure_class for loss in relevant} - {FailureClass.INVALID_REQUEST}
         by_reason: dict[str, list[str]] = {}
         for loss in relevant:
-            by_reason.setdefault(loss.reason, []).extend(self._ids(loss.which))
+            by_reason.setdefault(loss.cause.text, []).extend(self._ids(loss.which))
         listed = "; ".join(f"{reason} ({', '.join(deployments)})" for reason, deployments in by_reason.items())
         return Failure(
             classes.pop() if len(classes) == 1 else FailureClass.INVALID_REQUEST,

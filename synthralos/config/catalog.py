@@ -80,6 +80,10 @@ class DeploymentEntry(Table):
     price: Annotated[PriceEntry | None, Field(description="US dollars per million tokens; null: unknown")] = None
     tier: Tier = Tier.STANDARD
     capabilities: Annotated[list[Capability], Field(default_factory=list)]
+    lacks: Annotated[
+        list[Capability],
+        Field(default_factory=list, description="what goes without saying and is missing: streaming, json_schema"),
+    ]
     upstream_model: Annotated[str | None, Field(description="the name that the server knows; else the model's")] = None
     adapter: Annotated[str | None, Field(description="the wire protocol; else the provider's")] = None
     base_url: Annotated[_Server | None, Field(description="the server; else the provider's")] = None
@@ -245,6 +249,8 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         raise _wrong(where, "id", f"there is no [providers.{parts['provider']}]")
     if entry.max_output > entry.context_window:
         raise _wrong(where, "max_output", "is larger than context_window")
+    if both := sorted({*entry.capabilities} & {*entry.lacks}):
+        raise _wrong(where, "lacks", f"names {both[0]}, which capabilities has too")
     return Deployment(
         id=entry.id,
         provider=parts["provider"],
@@ -258,6 +264,7 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         price=None if entry.price is None else entry.price.price(),
         tier=entry.tier,
         capabilities=frozenset(entry.capabilities),
+        lacks=frozenset(entry.lacks),
         api_key_env=entry.api_key_env or provider.api_key_env,
         credential=entry.credential or (None if entry.api_key_env else provider.credential),
         max_in_flight=entry.max_in_flight,

@@ -3,9 +3,10 @@
 from typing import Any
 
 from synthralos.domain.deployments import Deployment
+from synthralos.domain.exclusions import Cause
 from synthralos.domain.money import Price, Rates, Tariff
 
-SWITCHED_OFF = "it is switched off in the catalog (enabled is false)"
+SWITCHED_OFF = Cause("disabled").text
 
 
 def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def deployment_view(deployment: Deployment, why_not: str | None) -> dict[str, An
         "rpm": deployment.rpm,
         "tpm": deployment.tpm,
         "timeout": deployment.timeout,
-        "capabilities": sorted(deployment.capabilities),
+        "capabilities": sorted(deployment.abilities),
         "price": None if price is None else price_view(price),
         "usable": why_not is None,
         "why_not": why_not,

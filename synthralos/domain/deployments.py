@@ -11,13 +11,22 @@ from synthralos.domain.residency import declared_by
 
 
 class Capability(StrEnum):
-    """What a request may need of a model."""
+    """What a request may need of a model. `json_mode`: some JSON; `json_schema`: JSON that a schema constrains."""
 
     JSON_MODE = "json_mode"
+    JSON_SCHEMA = "json_schema"
     TOOLS = "tools"
     VISION = "vision"
+    STREAMING = "streaming"
     EMBEDDINGS = "embeddings"
     """It makes vectors of texts, and no answers."""
+
+
+TAKEN_FOR_GRANTED = frozenset({Capability.STREAMING})
+"""What a deployment is taken to have where its entry is silent: entries from before could not declare it."""
+
+IMPLIED: Mapping[Capability, Capability] = {Capability.JSON_MODE: Capability.JSON_SCHEMA}
+"""What a declared capability stands for as well: `json_mode` meant both while it was the only one of them."""
 
 
 class Tier(StrEnum):
@@ -37,6 +46,7 @@ class Deployment:
     `max_in_flight` bounds the concurrent calls of one worker process. `timeout` is in seconds. `residency` is where
     data is declared to be processed: what the region's name declares where it is not given, None where nothing does.
     `rpm` and `tpm` are the requests and tokens a minute that the provider allows, None where it is not known.
+    `abilities` are the `capabilities` that its entry declares and what goes without saying, save what it `lacks`.
     `zero_retention`: the provider is declared to keep nothing of a call. What is not `enabled` gets no calls.
     `credential` names the key or the group of keys that it is called with; without it, `api_key_env` does.
     """
@@ -64,8 +74,13 @@ class Deployment:
     rpm: int | None = None
     tpm: int | None = None
     credential: str | None = None
+    lacks: frozenset[Capability] = frozenset()
+    abilities: frozenset[Capability] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        implied = {IMPLIED[capability] for capability in self.capabilities if capability in IMPLIED}
+        abilities = (self.capabilities | TAKEN_FOR_GRANTED | implied) - self.lacks
+        object.__setattr__(self, "abilities", abilities)
         if self.residency is None:
             object.__setattr__(self, "residency", declared_by(self.region))
 

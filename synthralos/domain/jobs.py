@@ -246,8 +246,10 @@ class Job:
     @property
     def max_cost(self) -> Decimal | None:
         """USD that one attempt may cost at most: the sender's bound, or that of policies where it is smaller."""
-        bounds = [each for each in (self.constraints.max_cost, self.overlay.max_cost) if each is not None]
-        return min(bounds, default=None)
+        own, demanded = self.constraints.max_cost, self.overlay.max_cost
+        if own is None or demanded is None:
+            return demanded if own is None else own
+        return min(own, demanded)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from synthralos.domain.deployments import Deployment, Tier
+from synthralos.domain.exclusions import Cause
 
 TIERS = tuple(Tier)
 """The classes of models, lowest first."""
@@ -71,16 +72,16 @@ class Overlay:
             self.priority or other.priority,
         )
 
-    def refusal(self, deployment: Deployment) -> str | None:
+    def refusal(self, deployment: Deployment) -> Cause | None:
         """Why the deployment may not be used; None where it may. Costs are not looked at."""
         if self.regions is not None and not {deployment.region, deployment.residency} & self.regions:
-            return f"policies allow the regions {_listed(self.regions)} only"
+            return Cause("policy_regions", {"allowed": sorted(self.regions)})
         if self.allowed_models is not None and not _named(self.allowed_models, deployment.id):
-            return f"policies allow the models {_listed(self.allowed_models)} only"
+            return Cause("policy_allowed_models", {"allowed": sorted(self.allowed_models)})
         if _named(self.forbidden_models, deployment.id):
-            return f"policies forbid the models {_listed(self.forbidden_models)}"
+            return Cause("policy_forbidden_models", {"forbidden": sorted(self.forbidden_models)})
         if self.tier is not None and TIERS.index(deployment.tier) > TIERS.index(self.tier):
-            return f"policies allow models up to the tier {self.tier}, this one is {deployment.tier}"
+            return Cause("policy_tier", {"limit": str(self.tier), "tier": str(deployment.tier)})
         return None
 
     def impossible(self) -> str | None:
@@ -144,7 +145,3 @@ def _both_models(one: frozenset[str] | None, other: frozenset[str] | None) -> fr
 
 def _named(names: Iterable[str], model: str) -> bool:
     return any(model_covers(name, model) for name in names)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

@@ -5,13 +5,14 @@ hold its steps and exclusions as columns, of which single ones are made when the
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import orjson
 
+from synthralos.domain.exclusions import Cause, recorded
 from synthralos.domain.money import SCALE, ServiceTier
 
 _PICO = Decimal(10) ** SCALE
@@ -30,8 +31,16 @@ class Exclusion(NamedTuple):
     """One deployment that may not or need not be tried, and why."""
 
     deployment: str
-    reason: str
+    cause: Cause
 
+    @property
+    def reason(self) -> str:
+        """The cause as a sentence."""
+        return self.cause.text
+
+
+Group = tuple[Cause, Sequence[str]]
+"""What one cause keeps away: the cause, and the ids of the deployments."""
 
 _Item = TypeVar("_Item", Step, Exclusion)
 
@@ -96,11 +105,11 @@ class Steps(_Column[Step]):
 
 
 class Exclusions(_Column[Exclusion]):
-    """Exclusions by their reason: (reason, ids of deployments) each."""
+    """Exclusions by their cause: (cause, ids of deployments) each."""
 
     __slots__ = ("_size", "groups")
 
-    def __init__(self, groups: Sequence[tuple[str, Sequence[str]]]) -> None:
+    def __init__(self, groups: Sequence[Group]) -> None:
         self.groups = groups
         self._size = sum(len(deployments) for _, deployments in groups)
 
@@ -108,7 +117,7 @@ class Exclusions(_Column[Exclusion]):
         return self._size
 
     def __iter__(self) -> Iterator[Exclusion]:
-        return (Exclusion(deployment, reason) for reason, deployments in self.groups for deployment in deployments)
+        return (Exclusion(deployment, cause) for cause, deployments in self.groups for deployment in deployments)
 
     def _item(self, index: int) -> Exclusion:
         return list(self)[index]
@@ -159,23 +168,48 @@ class RoutingPlan:
         return replace(self, cursor=cursor, known_key=self.key)
 
     def to_json(self) -> dict[str, Any]:
-        """The published form."""
+        """The stored form with the cursor."""
         return {"cursor": self.cursor, **self.body()}
 
     def body(self) -> dict[str, Any]:
-        """The stored form: everything but the cursor."""
+        """The stored form: everything but the cursor; `excluded` has the exclusions by cause.
+
+        Processes of the release before read `exclusions`, so that is there, and empty.
+        """
         return {
             "strategy": self.strategy,
             "steps": list(map(_step_json, self.steps)),
-            "exclusions": [{"deployment": e.deployment, "reason": e.reason} for e in self.exclusions],
+            "exclusions": [],
+            "excluded": [
+                {"rule": cause.rule, "details": cause.details, "deployments": deployments}
+                for cause, deployments in _groups(self.exclusions)
+            ],
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any], key: str = "") -> "RoutingPlan":
         """The inverse of `to_json`; a stored body without a cursor is at its first step. `key` is the stored one."""
         steps = tuple(map(_step, data["steps"]))
-        exclusions = tuple(Exclusion(e["deployment"], e["reason"]) for e in data["exclusions"])
-        return cls(data["strategy"], steps, exclusions, data.get("cursor", 0), key)
+        return cls(data["strategy"], steps, Exclusions(_stored_groups(data)), data.get("cursor", 0), key)
+
+
+def published(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored body as it is shown: each excluded deployment with its rule, its details and the sentence of both."""
+    told = {name: value for name, value in body.items() if name not in ("excluded", "exclusions")}
+    return {**told, "exclusions": [each for group in _stored_groups(body) for each in _exclusions_json(group)]}
+
+
+def _exclusions_json(group: Group) -> Iterator[dict[str, Any]]:
+    cause, deployments = group
+    said = {"rule": cause.rule, "details": cause.details, "reason": cause.text}
+    return ({"deployment": deployment, **said} for deployment in deployments)
+
+
+def _stored_groups(body: Mapping[str, Any]) -> list[Group]:
+    """The exclusions of a stored body, by cause. The release before stored a sentence with each deployment."""
+    if "excluded" in body:
+        return [(Cause(each["rule"], each["details"]), each["deployments"]) for each in body["excluded"]]
+    return _together(Exclusion(each["deployment"], recorded(each["reason"])) for each in body["exclusions"])
 
 
 def usd(pico: int | None) -> Decimal | None:
@@ -202,7 +236,8 @@ def _step(data: dict[str, Any]) -> Step:
 
 
 def _key(plan: RoutingPlan) -> str:
-    described = (plan.strategy, _columns(plan.steps), _groups(plan.exclusions))
+    excluded = [(*cause, deployments) for cause, deployments in _groups(plan.exclusions)]
+    described = (plan.strategy, _columns(plan.steps), excluded)
     try:
         content = orjson.dumps(described)
     except TypeError:  # a cost beyond 64 bits
@@ -218,13 +253,16 @@ def _columns(steps: Sequence[Step]) -> tuple[Any, ...]:
     return ([step.deployment for step in steps], [step.reason for step in steps], costs, tiers)
 
 
-def _groups(exclusions: Sequence[Exclusion]) -> list[tuple[str, Sequence[str]]]:
-    """One form for exclusions that are grouped and those that are not: neighbors of one reason are a group."""
-    if isinstance(exclusions, Exclusions):
-        return [*exclusions.groups]
-    groups: list[tuple[str, list[str]]] = []
-    for deployment, reason in exclusions:
-        if not groups or groups[-1][0] != reason:
-            groups.append((reason, []))
+def _groups(exclusions: Sequence[Exclusion]) -> Sequence[Group]:
+    """One form for exclusions that are grouped and those that are not."""
+    return exclusions.groups if isinstance(exclusions, Exclusions) else _together(exclusions)
+
+
+def _together(exclusions: Iterable[Exclusion]) -> list[Group]:
+    """Neighbors of one cause are a group."""
+    groups: list[tuple[Cause, list[str]]] = []
+    for deployment, cause in exclusions:
+        if not groups or groups[-1][0] != cause:
+            groups.append((cause, []))
         groups[-1][1].append(deployment)
     return [*groups]

@@ -5,6 +5,7 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier
+from synthralos.domain.exclusions import TEXTS, Cause
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import Price
@@ -94,7 +95,12 @@ failures = st.builds(
 )
 costs = st.none() | st.decimals(0, Decimal(10**6), places=12)
 steps = st.builds(Step, st.sampled_from(IDS), texts, costs)
-exclusions = st.builds(Exclusion, st.sampled_from(IDS), texts)
+causes = st.builds(
+    Cause,
+    st.sampled_from([*TEXTS, "of_a_later_release"]),
+    st.dictionaries(texts, st.none() | st.integers(0, 2**53) | texts),
+)
+exclusions = st.builds(Exclusion, st.sampled_from(IDS), causes)
 plans = st.builds(
     RoutingPlan,
     texts,

@@ -61,10 +61,10 @@ def catalogs(draw: st.DrawFn) -> list[Deployment]:
 def test_each_deployment_meets_the_first_rule_that_refuses_it(catalog: list[Deployment], demand: Demand) -> None:
     rules = (*STANDING_RULES, *SIZED_RULES)
     alive, losses = Sieve(catalog, rules).sift(demand, (1 << len(catalog)) - 1)
-    found = {number: (loss.reason, loss.failure_class) for loss in losses for number in numbers_in(loss.which)}
+    found = {number: (loss.cause, loss.failure_class) for loss in losses for number in numbers_in(loss.which)}
     expected = {}
     for number, deployment in enumerate(catalog):
-        refusals = [(reason, r.failure_class) for r in rules if (reason := r.check(demand, deployment)) is not None]
+        refusals = [(cause, r.failure_class) for r in rules if (cause := r.check(demand, deployment)) is not None]
         if refusals:
             expected[number] = refusals[0]
     assert found == expected

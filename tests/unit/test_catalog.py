@@ -69,6 +69,17 @@ def test_every_built_in_deployment_has_a_dated_price() -> None:
         assert date.fromisoformat(deployment.price.as_of)
 
 
+def test_every_built_in_deployment_streams_and_takes_schemas() -> None:
+    for deployment in load_catalog(None):
+        assert {Capability.STREAMING, Capability.JSON_SCHEMA} <= deployment.capabilities
+
+
+def test_what_an_entry_lacks_is_no_ability(tmp_path: Path) -> None:
+    catalog = load(tmp_path, HEADER + PRICED + 'capabilities = ["json_mode", "embeddings"]\nlacks = ["streaming"]\n')
+    deployment = catalog.get("local/qwen@eu")  # type: ignore[attr-defined]
+    assert deployment.abilities == {Capability.JSON_MODE, Capability.JSON_SCHEMA, Capability.EMBEDDINGS}
+
+
 def test_a_deployment_takes_from_its_provider_what_it_does_not_say_itself(tmp_path: Path) -> None:
     catalog = load(tmp_path, HEADER + PRICED + 'upstream_model = "Qwen/Qwen3"\ncapabilities = ["tools"]\n')
     deployment = catalog.get("local/qwen@eu")  # type: ignore[attr-defined]
@@ -133,6 +144,11 @@ def test_a_missing_price_is_unknown_rather_than_free(tmp_path: Path) -> None:
         (HEADER + PRICED.replace('"0.15"', '"0.1234567"'), "'local/qwen@eu': price.input: must have at most 6"),
         (HEADER + ENTRY + 'tier = "gold"\n', "'local/qwen@eu': tier"),
         (HEADER + ENTRY + 'capabilities = ["tools", "sight"]\n', "'local/qwen@eu': capabilities[1]"),
+        (HEADER + ENTRY + 'lacks = ["sight"]\n', "'local/qwen@eu': lacks[0]"),
+        (
+            HEADER + ENTRY + 'capabilities = ["streaming"]\nlacks = ["streaming"]\n',
+            "'local/qwen@eu': lacks: names streaming",
+        ),
         (HEADER + ENTRY + 'api_key_env = "sk-123"\n', "'local/qwen@eu': api_key_env"),
         (HEADER.replace("http://", "ftp://") + ENTRY, "providers.local: base_url"),
         (HEADER.replace("localhost", "me:secret@localhost") + ENTRY, "providers.local: base_url"),

@@ -118,7 +118,7 @@ def test_one_of_the_nine_is_named_and_the_best_for_what_is_unlike_any(
     assert len(named) == 1 + len(OF_KIND)
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", '{"text": "a"}', '{"prompt": 3}'])
+@pytest.mark.parametrize("line", ["{", "[1]", '{"text": "a"}', '{"prompt": 3}', "[" * 200_000])
 def test_a_bad_line_is_told_by_its_number(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
@@ -126,6 +126,24 @@ def test_a_bad_line_is_told_by_its_number(
     path.write_text(f'{{"prompt": "a"}}\n\n{line}\n')
     assert score(monkeypatch, "two_models", path) == 2
     assert "line 3" in capsys.readouterr().err
+
+
+def test_a_mark_before_the_text_is_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "Name three rivers"}\n', encoding="utf-8-sig")
+    assert score(monkeypatch, "two_models", path) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_gzip_that_is_broken_inside_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prompts.jsonl.gz"
+    path.write_bytes(gzip.compress(b"")[:10] + b"\xff" * 50)
+    assert score(monkeypatch, "two_models", path) == 2
+    assert capsys.readouterr().err
 
 
 def test_a_file_that_is_no_gzip_is_told(

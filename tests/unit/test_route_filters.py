@@ -9,8 +9,8 @@ from pipelines.route.filters import (
     STANDING_RULES,
     Demand,
     demand_of,
-    needs_of,
 )
+from pipelines.route.needs import needs_of
 from synthralos.domain.deployments import Capability, Deployment, Tier
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.jobs import Constraints
@@ -23,8 +23,8 @@ ANY = Demand("auto", "pro")
 
 def reason(demand: Demand, deployment: Deployment) -> str | None:
     """The first reason of the whole table."""
-    reasons = (rule.check(demand, deployment) for rule in (*STANDING_RULES, *SIZED_RULES))
-    return next((found for found in reasons if found is not None), None)
+    causes = (rule.check(demand, deployment) for rule in (*STANDING_RULES, *SIZED_RULES))
+    return next((found.text for found in causes if found is not None), None)
 
 
 def test_a_job_without_demands_may_use_anything() -> None:
@@ -126,7 +126,7 @@ def test_every_plan_has_at_least_one_tier() -> None:
     [
         ({"tools": [{"type": "function"}]}, Capability.TOOLS),
         ({"response_format": {"type": "json_object"}}, Capability.JSON_MODE),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, Capability.JSON_MODE),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, Capability.JSON_SCHEMA),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, Capability.VISION),
     ],
 )
@@ -137,12 +137,32 @@ def test_a_missing_capability_excludes(body: dict[str, object], need: Capability
     assert reason(demand, a_deployment(capabilities=[need])) is None
 
 
+def test_what_streams_stays_away_from_what_cannot_and_only_from_that() -> None:
+    demand = demand_of(a_job(constraints=Constraints(stream=True)))
+    assert demand.needs == {Capability.STREAMING}
+    assert reason(demand, US) is None
+    assert "streaming" in (reason(demand, replace(US, lacks=frozenset({Capability.STREAMING}))) or "")
+
+
+def test_an_entry_from_before_schemas_had_a_name_takes_them_by_its_json_mode() -> None:
+    old = a_deployment(capabilities=[Capability.JSON_MODE])
+    demand = demand_of(a_job(body={"response_format": {"type": "json_schema", "json_schema": {}}}))
+    assert reason(demand, old) is None
+    assert "json_schema" in (reason(demand, replace(old, lacks=frozenset({Capability.JSON_SCHEMA}))) or "")
+    assert reason(demand_of(a_job(body={"response_format": {"type": "json_object"}})), old) is None
+
+
+def test_a_schema_is_not_any_json() -> None:
+    constrained = a_deployment(capabilities=[Capability.JSON_SCHEMA])
+    assert reason(demand_of(a_job(body={"response_format": {"type": "json_object"}})), constrained) is not None
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"tools": []}, {"tools": None}, {"response_format": {"type": "text"}}, {"response_format": None}]
 )
 def test_plain_requests_need_nothing(body: dict[str, object]) -> None:
     messages = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}]
-    assert needs_of({"messages": messages, **body}) == frozenset()
+    assert needs_of({"messages": messages, **body}, Constraints()) == frozenset()
 
 
 @pytest.mark.parametrize(("tokens", "output", "fits"), [(900, 100, True), (901, 100, False), (1_000, None, True)])

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from synthralos.domain.findings import PASSED
 from synthralos.domain.ids import id_at
 from synthralos.domain.jobs import Constraints
+from synthralos.domain.plans import published
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import State
 from synthralos.store.read.timelines import Timelines
@@ -200,7 +201,7 @@ def set_plan(found: Row, body: dict[str, Any] | None) -> None:
     A job that was routed has passed the guards; what they decided is stored only where they had something to say.
     """
     cursor = found.pop("plan_cursor")
-    found["plan"] = None if body is None else {"cursor": cursor or 0, **body}
+    found["plan"] = None if body is None else {"cursor": cursor or 0, **published(body)}
     if found["verdict"] is None and body is not None:
         found["verdict"] = PASSED.to_json()
 
