@@ -29,6 +29,7 @@ from api.v1 import (
     deployments,
     events,
     evidence,
+    feedback,
     flags,
     jobs,
     keys,
@@ -81,7 +82,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
         jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, budgets, costs,
         dead_letters,
         runs, policies, policy_checks, simulate, schedules, schedule_acts, audit, traces, observability,
-        routing, health, metrics,
+        feedback, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

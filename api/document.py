@@ -12,6 +12,7 @@ from api.v1.aliases import AliasIn
 from api.v1.budgets import BudgetIn, RaiseIn
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.dead_letter_views import OperationIn
+from api.v1.feedback import FeedbackIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
 from api.v1.route_views import ExplainIn
@@ -27,7 +28,7 @@ _TAKEN = (
     JobIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
-    BudgetIn, RaiseIn, AliasIn, ExplainIn,
+    BudgetIn, RaiseIn, AliasIn, ExplainIn, FeedbackIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView)
 

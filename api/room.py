@@ -38,6 +38,7 @@ from synthralos.store.admin.audit import Audit
 from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.budgets import BudgetStore
 from synthralos.store.admin.configuration import Configuration
+from synthralos.store.admin.feedback import FeedbackStore
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
@@ -108,6 +109,7 @@ class Room:
         self.costs = Costs(core.database)
         self.dead_letters = DeadLetters(core.database)
         self.runs = Runs(core.database)
+        self.feedback = FeedbackStore(core.database)
         self.searching = Searching(core.database)
         self.evidence = Evidence(core.database)
         self._checks = CatalogChecks(core.catalog)
