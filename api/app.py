@@ -31,6 +31,7 @@ from api.v1 import (
     deployments,
     events,
     evidence,
+    feedback,
     flags,
     jobs,
     keys,
@@ -84,7 +85,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     rooms = (
         jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, budgets, costs,
         credentials, dead_letter_files, dead_letters, runs, thoughts, waits, policies, policy_checks, simulate,
-        schedules, schedule_acts, audit, traces, observability, routing, health, metrics,
+        schedules, schedule_acts, audit, traces, observability, feedback, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

@@ -13,6 +13,7 @@ from api.v1.budgets import BudgetIn, RaiseIn
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.dead_letter_files import ExportedLine
 from api.v1.dead_letter_views import OperationIn
+from api.v1.feedback import FeedbackIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
 from api.v1.route_views import ExplainIn
@@ -31,7 +32,7 @@ _TAKEN = (
     JobIn, EmbeddingIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn,
-    BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn, ThoughtIn,
+    BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn, ThoughtIn, FeedbackIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView, ExportedLine)
 

@@ -40,6 +40,7 @@ from synthralos.store.admin.audit import Audit
 from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.budgets import BudgetStore
 from synthralos.store.admin.configuration import Configuration
+from synthralos.store.admin.feedback import FeedbackStore
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
@@ -115,6 +116,7 @@ class Room:
         self.dead_letters = DeadLetters(core.database)
         self.imports = Imports(core.database)
         self.runs = Runs(core.database)
+        self.feedback = FeedbackStore(core.database)
         self.searching = Searching(core.database)
         self.thoughts = Thoughts(core.database)
         self.evidence = Evidence(core.database)

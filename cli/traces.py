@@ -14,7 +14,7 @@ from cli.output import usd
 from cli.tables import Column, Listing
 from cli.texts import one_line
 from synthralos_client import Client
-from synthralos_client.observing import TraceFilters
+from synthralos_client.observing import FeedbackFields, TraceFilters
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,9 @@ app = typer.Typer(
 )
 
 Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
+
+
+_SAID = ("source", "label", "score", "comment")
 
 
 class Sort(StrEnum):
@@ -62,6 +65,9 @@ def search(
     min_cost: Annotated[str | None, typer.Option(help="In USD.", show_default=False)] = None,
     min_seconds: Annotated[float | None, typer.Option(min=0, show_default=False)] = None,
     min_tokens: Annotated[int | None, typer.Option(min=0, show_default=False)] = None,
+    label: Annotated[str | None, typer.Option(help="Feedback was given under it.", show_default=False)] = None,
+    min_score: Annotated[float | None, typer.Option(help="Of feedback.", show_default=False)] = None,
+    max_score: Annotated[float | None, typer.Option(help="Of feedback.", show_default=False)] = None,
     without: Annotated[str | None, typer.Option(help="A word that is not there.", show_default=False)] = None,
     sort: Annotated[Sort, typer.Option(help="By cost and duration: finished jobs, the most first.")] = Sort.NEWEST,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
@@ -79,7 +85,7 @@ def search(
         "model": model, "deployment": deployment, "organization": organization, "workspace": workspace, "user": user,
         "run_id": run, "tag": tag, "failure_class": failure, "finding": finding, "created_after": _utc(since),
         "created_before": _utc(until), "min_cost_usd": min_cost, "min_seconds": min_seconds, "min_tokens": min_tokens,
-        "sort": str(sort),
+        "label": label, "min_score": min_score, "max_score": max_score, "sort": str(sort),
     }  # fmt: skip
     filters: TraceFilters = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
     with Client(url) as client:
@@ -108,6 +114,30 @@ def export(
         return
     to.write_text(text, encoding="utf-8")
     output(context, False).warn(f"{to}: {len(text):,} characters")
+
+
+@app.command("feedback")
+def feedback(
+    context: typer.Context,
+    job: Annotated[str, typer.Argument(help="The id of a job.")],
+    score: Annotated[float | None, typer.Option(show_default=False)] = None,
+    label: Annotated[str | None, typer.Option(help="What it is about.", show_default=False)] = None,
+    comment: Annotated[str | None, typer.Option(show_default=False)] = None,
+    source: Annotated[str, typer.Option(help="Who says it.")] = "human",
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Say something of a job's answer.
+
+    Example: `synthralos traces feedback 0199… --label helpful --score 1 --comment "just what I needed"`
+    """
+    given = {"score": score, "label": label, "comment": comment, "source": source}
+    said: FeedbackFields = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
+    with Client(url) as client:
+        found = client.observability.give_feedback(job, **said)
+    columns = [Column("source"), Column("label"), Column("score", right=True), Column("comment")]
+    rows = [[one_line(str(each[name] if each[name] is not None else "-")) for name in _SAID] for each in found]
+    output(context, as_json).show({"feedback": found}, lambda: [Listing(columns, rows)])
 
 
 def _utc(time: datetime | None) -> datetime | None:

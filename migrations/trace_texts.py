@@ -36,23 +36,29 @@ def create(connection: sa.Connection) -> None:
     for statement in _TABLE[connection.dialect.name]:
         connection.exec_driver_sql(statement)
     for name, (when, key) in _ERASED.items():
-        _trigger(connection, name, when, _WORDS_GO.format(kind=kind, key=key))
-    _trigger(connection, _DELETED, "DELETE ON jobs", _WORDS_GO.format(kind=kind, key="id") + _FACTS_GO)
+        trigger(connection, name, when, _WORDS_GO.format(kind=kind, key=key))
+    trigger(connection, _DELETED, "DELETE ON jobs", _WORDS_GO.format(kind=kind, key="id") + _FACTS_GO)
 
 
 def drop(connection: sa.Connection) -> None:
     """Remove them."""
     tables = {name: when.rpartition(" ")[2] for name, (when, _) in _ERASED.items()} | {_DELETED: "jobs"}
     for name, table in tables.items():
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        else:
-            connection.exec_driver_sql(f"DROP TRIGGER {name} ON {table}")
-            connection.exec_driver_sql(f"DROP FUNCTION {name}")
+        drop_trigger(connection, name, table)
     connection.exec_driver_sql("DROP TABLE trace_texts")
 
 
-def _trigger(connection: sa.Connection, name: str, when: str, body: str) -> None:
+def drop_trigger(connection: sa.Connection, name: str, table: str) -> None:
+    """Remove a trigger that `trigger` made."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        return
+    connection.exec_driver_sql(f"DROP TRIGGER {name} ON {table}")
+    connection.exec_driver_sql(f"DROP FUNCTION {name}")
+
+
+def trigger(connection: sa.Connection, name: str, when: str, body: str) -> None:
+    """Make a trigger, such as for `DELETE ON jobs`, that does something after each row."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {when} FOR EACH ROW BEGIN {body} END")
         return

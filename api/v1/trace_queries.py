@@ -17,11 +17,13 @@ from synthralos.domain.trace_queries import Range, Sort, Wanted
 
 Usd = Annotated[Decimal, Field(ge=0, le=1_000_000, max_digits=18, decimal_places=12, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Score = Annotated[float, Field(ge=-1_000_000, le=1_000_000, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=0, le=10**12)]
 
 _BEYOND_LISTS = (
     "q", "organization", "deployment", "failure_class", "finding", "tag", "min_cost_usd", "max_cost_usd",
     "min_seconds", "max_seconds", "min_tokens", "max_tokens",
+    "label", "min_score", "max_score",
 )  # fmt: skip
 
 
@@ -46,6 +48,9 @@ class TracesQuery(JobQuery):
     max_seconds: Seconds | None = None
     min_tokens: Annotated[Tokens | None, Field(description="input and output together")] = None
     max_tokens: Tokens | None = None
+    label: Annotated[Text | None, Field(description="feedback was given under it")] = None
+    min_score: Annotated[Score | None, Field(description="of feedback; with a label, of the same piece")] = None
+    max_score: Score | None = None
     sort: Annotated[Sort, Field(description="`cost` and `duration`: the most first, and finished jobs alone")] = (
         Sort.NEWEST
     )
@@ -76,6 +81,8 @@ class TracesQuery(JobQuery):
             cost=Range(self.min_cost_usd, self.max_cost_usd),
             seconds=Range(self.min_seconds, self.max_seconds),
             tokens=Range(self.min_tokens, self.max_tokens),
+            label=self.label,
+            score=Range(self.min_score, self.max_score),
             sort=self.sort,
             after=None if self.cursor is None else decode_place(self.cursor, self.sort),
             limit=self.limit,

@@ -13,6 +13,7 @@ from api.http.auth import Caller
 from api.http.openapi import documented
 from api.http.problems import not_found
 from api.room import Room, admit
+from api.v1.feedback import feedback_view
 from api.v1.queries import ExportQuery, TraceQuery, decode_cursor, encode_cursor
 from api.v1.trace_queries import TracesQuery, encode_place
 from api.v1.views import Trace, TracePage
@@ -133,6 +134,9 @@ async def _trace(room: Room, caller: Caller, wanted: str, query: TraceQuery) -> 
         raise not_found("There is no such trace, or none that this key may see.")
     timelines = await room.read(lambda: room.reader.timelines(shown))
     parts = [assemble(jobs[job_id], timelines[job_id]) for job_id in shown if job_id in jobs]
+    said = await room.read(lambda: room.feedback.of(shown))
+    for part in parts:
+        part["feedback"] = [feedback_view(row) for row in said[part["job"]["id"]]]
     if caller.key.role is Role.VIEWER:
         parts = [restricted(part) for part in parts]
     more = len(found) > len(shown)

@@ -192,12 +192,24 @@ class EventView(View):
     data: dict[str, Any]
 
 
+class FeedbackView(View):
+    """What one source said of a job under one label."""
+
+    source: str
+    label: str | None
+    score: float | None
+    comment: str | None
+    by: Annotated[str, Field(description="the beginning of the key that sent it")]
+    at: AwareDatetime
+
+
 class TracedJob(View):
-    """A job with its timeline."""
+    """A job with its timeline, and what was said of it."""
 
     job: JobView
     spans: list[SpanView]
     events: list[EventView]
+    feedback: list[FeedbackView]
 
 
 class Trace(View):

@@ -50,7 +50,19 @@ class TraceFilters(TypedDict, total=False):
     max_seconds: float
     min_tokens: int
     max_tokens: int
+    label: str
+    min_score: float
+    max_score: float
     sort: Literal["newest", "cost", "duration"]
+
+
+class FeedbackFields(TypedDict, total=False):
+    """What is said of a job; at least one of the first three. `source`: `human`, or the name of a program."""
+
+    score: float
+    label: str
+    comment: str
+    source: str
 
 
 class MetricsFilters(TypedDict, total=False):
@@ -99,6 +111,11 @@ class Observability:
         """A trace for a file, or as OpenTelemetry's collectors take it."""
         return self._run(_export(self._config, trace_or_job_id, format))
 
+    def give_feedback(self, job_id: str, **said: Unpack[FeedbackFields]) -> list[Json]:
+        """Say something of a job; what the same source said under that label is replaced. All that was said of it."""
+        found: list[Json] = self._run(configuring.post(self._config, ("jobs", job_id, "feedback"), said))["feedback"]
+        return found
+
     def metrics(self, group_by: Sequence[str] = (), **filters: Unpack[MetricsFilters]) -> Json:
         """What finished jobs come to, by groups such as `model` and `hour`; of the last day, if no time is given."""
         return self._run(_metrics(self._config, group_by, filters))
@@ -133,6 +150,12 @@ class AsyncObservability:
     async def export(self, trace_or_job_id: str, format: Literal["json", "otlp"] = "json") -> Json:
         """A trace for a file, or as OpenTelemetry's collectors take it."""
         return await self._run(_export(self._config, trace_or_job_id, format))
+
+    async def give_feedback(self, job_id: str, **said: Unpack[FeedbackFields]) -> list[Json]:
+        """Say something of a job; see `Observability.give_feedback`."""
+        answer = await self._run(configuring.post(self._config, ("jobs", job_id, "feedback"), said))
+        found: list[Json] = answer["feedback"]
+        return found
 
     async def metrics(self, group_by: Sequence[str] = (), **filters: Unpack[MetricsFilters]) -> Json:
         """What finished jobs come to; see `Observability.metrics`."""

@@ -17,6 +17,7 @@ _SEEN_OF_ANSWERS = ("deployment", "provider", "region", "provider_model")
 def restricted(part: Mapping[str, Any]) -> dict[str, Any]:
     """One job of a trace, as `assemble` gives it, in the same form with less in it."""
     return {
+        **part,
         "job": _job(part["job"]),
         "spans": [_span(span) for span in part["spans"]],
         "events": [{**event, "actor": "", "data": {}} for event in part["events"]],

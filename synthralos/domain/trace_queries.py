@@ -33,9 +33,11 @@ ANY = Range()
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to find. `after`: the value and the job id that the page before ended with (the value of `newest` is None).
+    """What to find.
 
-    `cost` is in USD, `seconds` from acceptance to end, `tokens` those of input and output together.
+    `after`: the value and the job id that the page before ended with (the value of `newest` is None). `cost` is in USD,
+    `seconds` from acceptance to end, `tokens` those of input and output together. `label` and `score` are those of one
+    piece of feedback.
     """
 
     search: Search | None = None
@@ -52,6 +54,8 @@ class Wanted:
     cost: Range = ANY
     seconds: Range = ANY
     tokens: Range = ANY
+    label: str | None = None
+    score: Range = ANY
     sort: Sort = Sort.NEWEST
     after: tuple[Any, str] | None = None
     limit: int = 50

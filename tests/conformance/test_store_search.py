@@ -136,8 +136,10 @@ def test_tags_findings_deployments_and_failures_are_found(store: Store, bring: B
     assert found(store, markers=(marker("d", "sandbox/small@eu"),)) == [failing, tagged]
 
 
+@pytest.mark.parametrize("few", [0, 10_000])
 @pytest.mark.parametrize("sort", list(Sort))
-def test_pages_have_everything_once(store: Store, sort: Sort) -> None:
+def test_pages_have_everything_once(store: Store, sort: Sort, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthralos.store.read.search.FEW", few)
     jobs = [over(store, cost=f"0.{number % 3}") for number in range(7)]
     indexed(store)
     if sort is Sort.NEWEST:

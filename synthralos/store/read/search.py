@@ -20,8 +20,12 @@ from synthralos.domain.trace_queries import Found, Match, Sort, Wanted
 from synthralos.store.read.finished import fact_of
 from synthralos.store.read.search_parts import FACTS, Candidates, facts_where
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import id_text
 from synthralos.store.tables import digests, results, trace_facts, trace_texts
+
+FEW = 10_000
+"""Documents that are taken from the index of words and put in order; of more, those are looked for in their order."""
 
 
 class TraceSearch:
@@ -30,6 +34,7 @@ class TraceSearch:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._candidates = Candidates(database.dialect)
+        self._seqs = recordset(database.dialect, "seqs", {"seq": sa.BigInteger()})
 
     def find(self, wanted: Wanted, scope: Scope) -> Found:
         """A page of matches in their order; of a trace with several, the first."""
@@ -59,14 +64,30 @@ class TraceSearch:
         if wanted.stage not in (None, Stage.ANALYZE):
             return [], None
         query = sa.select(*FACTS).where(*facts_where(wanted, scope))
+        parameters = {}
         if wanted.search is not None:
-            query = query.join_from(trace_facts, trace_texts, _text_key(connection) == trace_facts.c.seq)
-            query = query.where(contains(connection.dialect.name, wanted.search))
+            few = self._few(connection, wanted.search)
+            if few is None:
+                query = query.join_from(trace_facts, trace_texts, _text_key(connection) == trace_facts.c.seq)
+                query = query.where(contains(connection.dialect.name, wanted.search))
+            else:
+                parameters = {"seqs": encode_rows({"seq": seq} for seq in few)}
+                query = query.join_from(trace_facts, self._seqs, self._seqs.c.seq == trace_facts.c.seq)
         query = _ordered(query, wanted).limit(wanted.limit + 1)
-        matches = [_match(row, wanted.sort) for row in connection.execute(query)]
+        matches = [_match(row, wanted.sort) for row in connection.execute(query, parameters)]
         last = matches[wanted.limit - 1] if len(matches) > wanted.limit else None
         over = _that_are_over(connection, [match.job_id for match in matches])
         return [match for match in matches[: wanted.limit] if match.job_id in over], last
+
+    def _few(self, connection: sa.Connection, search: Search) -> list[int] | None:
+        """The documents with these words, where they are few.
+
+        PostgreSQL does not know how rare a rare word is: in search of the newest it would go through all jobs.
+        """
+        key = _text_key(connection).label("seq")
+        query = sa.select(key).select_from(trace_texts).where(contains(connection.dialect.name, search))
+        found = list(connection.execute(query.limit(FEW + 1)).scalars())
+        return found if len(found) <= FEW else None
 
     def _beside(self, connection: sa.Connection, wanted: Wanted, scope: Scope, places: Any) -> tuple[list[Match], bool]:
         """Those among the newest jobs that no index has; whether all of these were looked at."""

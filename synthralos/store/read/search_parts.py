@@ -14,7 +14,7 @@ from synthralos.store.read.jobs import CLOCKS
 from synthralos.store.read.texts import document, text_columns
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import id_text
-from synthralos.store.tables import all_jobs, open_jobs, trace_facts
+from synthralos.store.tables import all_jobs, feedback, open_jobs, trace_facts
 
 MOST_OPEN = 5_000
 """Open jobs that are gone through, the newest first."""
@@ -45,6 +45,9 @@ def facts_where(wanted: Wanted, scope: Scope) -> list[sa.ColumnElement[bool]]:
     if wanted.state:
         conditions.append(fact.state.in_(wanted.state))
     conditions += _times(wanted, trace_facts, fact.job_id)
+    said = _said(wanted)
+    if said:
+        conditions.append(sa.exists().where(feedback.c.job_id == fact.job_id, *said))
     conditions += _between(fact.cost_picousd, wanted.cost)
     conditions += _between(fact.seconds, wanted.seconds)
     conditions += _between(fact.input_tokens + fact.output_tokens, wanted.tokens)
@@ -98,7 +101,7 @@ class Candidates:
             complete = complete and len(wordless) < MOST_DIRECT
         if wanted.after is not None:
             ids = {job_id for job_id in ids if job_id < wanted.after[1]}
-        return ids, complete
+        return _that_were_judged(connection, wanted, ids), complete
 
 
 def _open(connection: sa.Connection, wanted: Wanted, scope: Scope) -> tuple[list[str], bool]:
@@ -119,6 +122,20 @@ def _open(connection: sa.Connection, wanted: Wanted, scope: Scope) -> tuple[list
     query = query.where(*conditions, open_jobs.c.id >= looked_at[-1], open_jobs.c.id <= looked_at[0])
     found = list(connection.execute(query.order_by(open_jobs.c.id.desc()).limit(MOST_DIRECT)).scalars())
     return found, len(looked_at) < MOST_OPEN and len(found) < MOST_DIRECT
+
+
+def _that_were_judged(connection: sa.Connection, wanted: Wanted, ids: set[str]) -> set[str]:
+    said = _said(wanted)
+    if not said or not ids:
+        return ids
+    query = sa.select(id_text(feedback.c.job_id)).where(feedback.c.job_id.in_(sorted(ids)), *said)
+    return set(connection.execute(query).scalars())
+
+
+def _said(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """The conditions on one piece of feedback."""
+    conditions = _between(feedback.c.score, wanted.score)
+    return conditions if wanted.label is None else [*conditions, feedback.c.label == wanted.label]
 
 
 def _same(wanted: Wanted, table: sa.FromClause) -> list[sa.ColumnElement[bool]]:

@@ -62,6 +62,20 @@ trace_texts = sa.Table(
 """The words of jobs for full-text search, by the `seq` of their facts. On SQLite it is a virtual table of FTS5, whose
 rowid is `seq`; so it is in no MetaData that compares tables."""
 
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("job_id", Id, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text, primary_key=True),
+    sa.Column("score", sa.Float),
+    text("comment", null=True),
+    text("created_by"),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("feedback_by_label", "label", "job_id"),
+)
+"""What people and programs said of jobs. It goes with its job."""
+
 SUMS = ("jobs", "calls", "input_tokens", "output_tokens", "unknown_cost_jobs")
 
 
