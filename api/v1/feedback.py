@@ -13,7 +13,8 @@ from api.http.problems import conflict, invalid_field
 from api.room import admit
 from api.v1.views import FeedbackView, View
 from pipelines.analyze.trace import rfc3339
-from pipelines.intake.schema import Closed, Name
+from pipelines.intake.closed import Closed
+from pipelines.intake.schema import Name
 from synthralos.domain.permissions import Permission
 from synthralos.store.admin.feedback import MOST_OF_A_JOB, Said
 
