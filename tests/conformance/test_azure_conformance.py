@@ -74,7 +74,7 @@ def test_a_chat_is_sent_as_the_client_sends_it(version: str) -> None:
         reply = by_us(deployment_at(server, version), calls.request("hi", temperature=0.5, max_output_tokens=9))
         theirs = by_azure(server, ask) if version == VERSION else by_openai(server, ask)
     ours, sent = server.asked
-    assert (ours.path, ours.json()) == (sent.path, sent.json())
+    assert (ours.path, ours.query, ours.json()) == (sent.path, sent.query, sent.json())
     assert ours.headers["api-key"] == sent.headers["api-key"] == calls.KEY
     assert "authorization" not in ours.headers
     assert isinstance(reply, Reply)
@@ -91,7 +91,7 @@ def test_embeddings_are_sent_as_the_client_sends_them() -> None:
         reply = by_us(deployment_at(server, capabilities=makes), Request("m", {"kind": "embedding", "input": "hi"}))
         by_azure(server, ask)
     ours, sent = server.asked
-    assert (ours.path, ours.json()) == (sent.path, sent.json())
+    assert (ours.path, ours.query, ours.json()) == (sent.path, sent.query, sent.json())
     assert isinstance(reply, Reply)
     assert reply.embeddings == [[0.5, 1.0]]
 
