@@ -28,6 +28,7 @@ BENCHMARKS = {
     "golden_prices": "what calls cost by the catalog, against vendors' lists and another calculator",
     "route_plan": "what a plan costs a job: 100 deployments and 50 rules, 1,000 of both, and 50 rules in CEL",
     "policies": "what policies cost a job: 50 and 1,000 native rules, and 50 in CEL",
+    "call_cost": "CPU that one provider call takes: adapter, price and the values of the ledger, 2 kB of prompt",
     "fairness": "how exactly organizations share by weight, and how long people wait under a flood",
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
     "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",

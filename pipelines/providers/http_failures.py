@@ -29,6 +29,10 @@ MOST_SECONDS = 30 * 86_400.0
 """A wish to wait for longer than this is none: it cannot be true."""
 
 _LIMITS = ("requests", "tokens", "input-tokens", "output-tokens")
+_DURATION = re.compile(
+    r"(?=[0-9])(?:(?P<h>[0-9]{1,4})h)?(?:(?P<m>[0-9]{1,6})m(?!s))?(?:(?P<s>[0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
+    r"(?:(?P<ms>[0-9]{1,9})ms)?"
+)
 _STATUS = re.compile("[45][0-9][0-9]", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\s]+")
 
@@ -182,14 +186,26 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _reset_of(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds until the last of Anthropic's limits that are used up is full again, where an answer says when."""
-    waits = []
+    """Seconds until the last of the limits that are used up is full again, where an answer says when.
+
+    Anthropic names the time, OpenAI and Azure how long it takes: `6m0s`, `120ms`, or seconds alone.
+    """
+    used_up = [limit for limit in _LIMITS[:2] if headers.get(f"x-ratelimit-remaining-{limit}") == "0"]
+    waits = [_duration(headers.get(f"x-ratelimit-reset-{limit}")) for limit in used_up]
     for limit in _LIMITS:
         if headers.get(f"anthropic-ratelimit-{limit}-remaining") == "0":
             reset = _instant(headers.get(f"anthropic-ratelimit-{limit}-reset"))
             waits.append(None if reset is None else (reset - (_date(headers.get("date")) or now)).total_seconds())
     known = [wait for wait in waits if wait is not None]
     return _believable(max(known)) if known else None
+
+
+def _duration(text: str | None) -> float | None:
+    found = _DURATION.fullmatch(text or "")
+    if found is None:
+        return _seconds(text)
+    parts = {name: float(value or 0) for name, value in found.groupdict().items()}
+    return 3600 * parts["h"] + 60 * parts["m"] + parts["s"] + parts["ms"] / 1000
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -33,7 +33,7 @@ def decode(body: bytes, headers: Mapping[str, str], *, thoughts_beside: bool = F
     if isinstance(document, Failure):
         return document
     choice = _first_choice(document)
-    usage = _billed_at(document, read_usage(_raw_usage(document, choice), thoughts_beside=thoughts_beside))
+    usage = billed_at(document, read_usage(_raw_usage(document, choice), thoughts_beside=thoughts_beside))
     message = _message(choice)
     finish_reason = name_in(choice.get("finish_reason"))
     if finish_reason == "content_filter":
@@ -131,7 +131,8 @@ def _message(choice: dict[str, Any]) -> dict[str, Any] | None:
     return {} if choice.get("message") == {} else None
 
 
-def _billed_at(document: dict[str, Any], usage: Usage | None) -> Usage | None:
+def billed_at(document: dict[str, Any], usage: Usage | None) -> Usage | None:
+    """The usage with the service tier that the answer names."""
     tier = tier_in(document.get("service_tier"))
     return usage if usage is None or tier is None else replace(usage, service_tier=tier)
 

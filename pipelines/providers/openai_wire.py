@@ -13,7 +13,7 @@ from synthralos.domain.jobs import MEMBERS, Request
 
 PASSED_ON = ("temperature", "top_p", "stop", "seed", "tools", "tool_choice", "response_format")
 
-_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
+TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 """What OpenAI calls our service tiers."""
 
 _OF_CALL = frozenset({"id", "type", "function"})
@@ -38,7 +38,7 @@ def encode(request: Request, deployment: Deployment, max_tokens_field: str, *, s
             wire[name] = value
     tier = body.get("service_tier")
     if tier is not None:
-        wire["service_tier"] = _TIERS[tier]
+        wire["service_tier"] = TIERS[tier]
     if "tools" not in wire:
         wire.pop("tool_choice", None)
     options = request.provider_options.get(deployment.provider)

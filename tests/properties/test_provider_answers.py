@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.execute.stage import attempt_end, result_json
-from pipelines.providers import anthropic_answer, google_answer, google_embeddings, openai_answer, openai_embeddings
+from pipelines.providers import (
+    anthropic_answer,
+    google_answer,
+    google_embeddings,
+    openai_answer,
+    openai_embeddings,
+    responses_answer,
+)
 from pipelines.providers.http_failures import failure_of, read_error
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import Failure
@@ -53,6 +60,30 @@ ANSWERS: dict[str, tuple[Decode, Any]] = {
     "openai": (openai_answer.decode, completion(ASKED, BEHAVIOR, 1)),
     "anthropic": (anthropic_answer.decode, MESSAGE),
     "google": (google_answer.decode, CANDIDATES),
+    "openai responses": (
+        responses_answer.decode,
+        {
+            "id": "resp_1",
+            "status": "incomplete",
+            "incomplete_details": {"reason": "max_output_tokens"},
+            "model": "m",
+            "output": [
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+                {
+                    "type": "message",
+                    "content": [{"type": "output_text", "text": "so"}, {"type": "refusal", "refusal": "x"}],
+                },
+                {"type": "function_call", "call_id": "t1", "name": "f", "arguments": "{}"},
+            ],
+            "usage": {
+                "input_tokens": 9,
+                "input_tokens_details": {"cached_tokens": 3},
+                "output_tokens": 4,
+                "output_tokens_details": {"reasoning_tokens": 2},
+                "total_tokens": 13,
+            },
+        },
+    ),
     "openai embeddings": (
         partial(openai_embeddings.decode, request=TEXTS),
         {
@@ -71,6 +102,7 @@ COUNTS = {
     "openai": [("usage", name) for name in ("prompt_tokens", "completion_tokens")],
     "anthropic": [("usage", name) for name in ("input_tokens", "output_tokens")],
     "openai embeddings": [("usage", "prompt_tokens")],
+    "openai responses": [("usage", name) for name in ("input_tokens", "output_tokens", "total_tokens")],
     "google embeddings": [("usageMetadata", "promptTokenCount")],
     "google": [("usageMetadata", name) for name in ("promptTokenCount", "candidatesTokenCount", "totalTokenCount")],
 }
