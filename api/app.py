@@ -36,6 +36,7 @@ from api.v1 import (
     operations,
     policies,
     policy_checks,
+    quotas,
     routing,
     runs,
     schedule_acts,
@@ -77,9 +78,9 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     )
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
-        jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, budgets, costs,
-        dead_letters,
-        runs, policies, policy_checks, simulate, schedules, schedule_acts, audit, traces, routing, health, metrics,
+        jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets,
+        costs, dead_letters, runs, policies, policy_checks, simulate, schedules, schedule_acts, audit, traces,
+        routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

@@ -29,6 +29,7 @@ BENCHMARKS = {
     "policies": "what policies cost a job: 50 and 1,000 native rules, and 50 in CEL",
     "fairness": "how exactly organizations share by weight, and how long people wait under a flood",
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
+    "quota": "how much of a provider's quotas two workers use together, and how often they are refused",
     "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",
     "dead_letters": "dead letters that are retried in bulk: how many a second",
     "schedule": "10,000 schedules due at once, lateness, takeover after kill -9, ticks lost or doubled, memory",

@@ -16,7 +16,7 @@ from synthralos.domain.attempts import Reply
 from synthralos.domain.breakers import BreakerState, credential_breaker, seconds_open
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.plans import RoutingPlan, Step
 
 UPSTREAM = frozenset(
     {
@@ -95,16 +95,19 @@ class Breakers:
         self._shut: dict[str, Shut] = {}
         self._probes: dict[str, list[str]] = {}
 
-    def admit(self, job_id: str, plan: RoutingPlan) -> int | None:
+    def admit(self, job_id: str, plan: RoutingPlan, lets: Callable[[Step], bool] | None = None) -> int | None:
         """The first step that may be called now, from the cursor on and then those before it; None: all are shut off.
 
-        A step whose breaker lets probes through makes the job one: say what became of it (`answered`, `unused`).
+        Only steps that `lets` lets through. A step whose breaker lets probes through makes the job one: say what became
+        of it (`answered`, `unused`).
         """
         if not self._shut or job_id in self._probes:
-            return plan.cursor
+            if lets is None or (plan.current is not None and lets(plan.current)):
+                return plan.cursor
+            self.unused(job_id)
         steps = [*enumerate(plan.steps)]
         for cursor, step in steps[plan.cursor :] + steps[: plan.cursor]:
-            if self._admits(job_id, self._names(step.deployment)):
+            if (lets is None or lets(step)) and self._admits(job_id, self._names(step.deployment)):
                 return cursor
         return None
 

@@ -20,7 +20,7 @@ class Topic(StrEnum):
     `claim_revoked`: the job was cancelled or rerouted under its worker. `config`: what operators set has changed.
     `schedules`: a schedule was written (its id stands in place of a job's).
     `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line.
-    `breakers`: circuit breakers (their names stand in place of ids) have changed.
+    `breakers`: circuit breakers (their names stand in place of ids) have changed; `quotas`: quotas of providers have.
     `listening`: somebody wants to hear what the job's model says while it speaks.
     """
 
@@ -30,6 +30,7 @@ class Topic(StrEnum):
     CONFIG = "synthralos_config"
     CROWDED = "synthralos_crowded"
     BREAKERS = "synthralos_breakers"
+    QUOTAS = "synthralos_quotas"
     LISTENING = "synthralos_listening"
     SCHEDULES = "synthralos_schedules"
 

@@ -9,6 +9,7 @@ from typing import Any
 from synthralos.domain.failures import Failure
 from synthralos.domain.findings import Finding
 from synthralos.domain.money import PriceUsed, Usage
+from synthralos.domain.quota_units import Left
 
 
 class Outcome(StrEnum):
@@ -36,7 +37,7 @@ class Reply:
     `text` is the assistant's message; `tool_calls` and `finish_reason` are as OpenAI names them.
     `model` is the model that the provider says it used. `reasoning` is what it tells of its thoughts, where it does.
     `thinking` are thoughts that it signed: the next turn brings them back unchanged, as `thinking` of the message.
-    `finding` is what a guard on answers has to say of it.
+    `finding` is what a guard on answers has to say of it. `limits` are what the answer says is left of the quota.
     """
 
     text: str | None
@@ -48,6 +49,7 @@ class Reply:
     reasoning: str | None = None
     thinking: list[dict[str, Any]] = field(default_factory=list)
     finding: Finding | None = None
+    limits: tuple[Left, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

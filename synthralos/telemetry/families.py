@@ -97,6 +97,13 @@ SLOTS = _gauge("slots", "state", "worker", "jobs under way (used), and how many 
 FLIGHT_BYTES = _gauge("flight_bytes", "state", "worker", "bytes of requests under way (used, most)")
 IN_FLIGHT = _gauge("calls_in_flight", "", "worker", "provider calls that run now")
 BREAKERS = _gauge("breakers", "state", "worker", "circuit breakers that are open or half open")
+QUOTA_WAITING = _gauge("quota_waiting_jobs", "", "worker", "jobs that wait in a worker for their turn by a quota")
+QUOTA_CLOSED = _gauge(
+    "quotas_closed", "", "worker", "quotas of providers that let nothing through, as the worker knows"
+)
+QUOTA_CLOSURES = _counter(
+    "quota_closures", "", "worker", "refusals by providers that closed a quota, or kept it closed"
+)
 HEARTBEAT_AGE = _gauge("heartbeat_age_seconds", "", "worker", "seconds since the last heartbeat that was stored")
 FINDINGS = _counter("findings", "guard decision", "worker", "what guards found in jobs, by what it asks for")
 RATE_LIMITED = _counter(

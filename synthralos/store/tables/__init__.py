@@ -22,6 +22,7 @@ from synthralos.store.tables.costs import COUNTS, cost_adjustments, cost_periods
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
+from synthralos.store.tables.quotas import quotas
 from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
@@ -67,6 +68,7 @@ __all__ = [
     "policy_versions",
     "processes",
     "prompt_similarity_logs",
+    "quotas",
     "results",
     "routing_plans",
     "schedules",

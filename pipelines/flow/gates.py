@@ -1,0 +1,95 @@
+"""What stands before a deployment: its circuit breakers, and the provider's quota. Both filter the plan's cursor."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pipelines.flow.breakers import Breakers
+from pipelines.flow.quotas import Quotas
+from pipelines.flow.work import Work
+from synthralos.domain.attempts import Reply
+from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.plans import RoutingPlan, Step
+
+
+class Turn(NamedTuple):
+    """When a job that finds all gates shut is to come back, and why. `exact`: the seconds are its own."""
+
+    seconds: float
+    failure: Failure
+    exact: bool
+
+
+class Gates:
+    """Lives on the event loop. While all are open, a job costs one look at each."""
+
+    def __init__(self, breakers: Breakers, quotas: Quotas, catalog: Callable[[], Catalog]) -> None:
+        self._breakers, self._quotas, self._catalog = breakers, quotas, catalog
+
+    def admit(self, work: Work) -> int | None:
+        """The first step that may be called now or in a moment, from the cursor on and then those before it.
+
+        None: all are shut off. See `Breakers.admit`.
+        """
+        if not self._quotas.known:
+            return self._breakers.admit(work.job.id, work.plan)
+        return self._breakers.admit(work.job.id, work.plan, lambda step: self._lets(work, step))
+
+    def admits_another(self, work: Work, deployment: Deployment) -> bool:
+        """Whether another step than that of `deployment` may be called; no probe is taken."""
+        for step in work.plan.steps:
+            other = self._catalog().get(step.deployment)
+            if other is None or other.id == deployment.id or self._breakers.shuts_off(other):
+                continue
+            if self._quotas.lets(work, other):
+                return True
+        return False
+
+    def passed_over(self, plan: RoutingPlan) -> tuple[str, str] | None:
+        """Which kind of gate made the cursor move (`breaker` or `quota`), and why; None: neither."""
+        _, why = self._breakers.soonest(plan)
+        if why:
+            return "breaker", why
+        return ("quota", "the quota lets others go first") if self._quotas.known else None
+
+    def shuts_off(self, deployment: Deployment) -> bool:
+        """Whether the deployment gets no ordinary calls now."""
+        return self._breakers.shuts_off(deployment) or self._quotas.shuts_off(deployment)
+
+    def soonest(self, work: Work) -> Turn:
+        """When one of the plan's steps may be worth a look, of a job that none admits."""
+        found = (self._catalog().get(step.deployment) for step in work.plan.steps)
+        whole = [deployment for deployment in found if deployment is not None]
+        place = self._quotas.place(work, [each for each in whole if not self._breakers.shuts_off(each)])
+        if place is not None:
+            seconds, why = place
+            return Turn(seconds, Failure(FailureClass.RATE_LIMITED, f"it waits for a quota: {why}"), exact=True)
+        seconds, why = self._breakers.soonest(work.plan)
+        return Turn(seconds, Failure(FailureClass.OVERLOADED, f"no calls are made now: {why}"), exact=False)
+
+    def take(self, work: Work, deployment: Deployment) -> bool:
+        """Take what the call is expected to use of the quota; False where it has to wait."""
+        return not self._quotas.known or self._quotas.take(work, deployment)
+
+    async def wait(self, work: Work, deployment: Deployment) -> bool:
+        """Wait until the quota lets the job call; False where that does not come soon enough. May be cancelled."""
+        return not self._quotas.known or await self._quotas.wait(work, deployment)
+
+    def answered(self, job_id: str, deployment: Deployment, answer: Reply | Failure, seconds: float) -> None:
+        """A call has ended after so many seconds."""
+        self._breakers.answered(job_id, deployment, answer, seconds)
+        self._quotas.answered(job_id, deployment, answer)
+
+    def unused(self, job_id: str) -> None:
+        """A call that was admitted was not made."""
+        self._breakers.unused(job_id)
+        self._quotas.unused(job_id)
+
+    def cut(self, job_id: str) -> None:
+        """A call was cut by us while it ran."""
+        self._breakers.unused(job_id)
+        self._quotas.cut(job_id)
+
+    def _lets(self, work: Work, step: Step) -> bool:
+        deployment = self._catalog().get(step.deployment)
+        return deployment is None or self._quotas.lets(work, deployment)
