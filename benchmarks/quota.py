@@ -26,11 +26,11 @@ from benchmarks.report import BenchmarkError, figure, say
 from benchmarks.system import Shape, System, running
 from benchmarks.workload import job
 
-SECONDS, SECONDS_SMOKE = 90.0, 8.0
-LEAD, LEAD_SMOKE = 20.0, 3.0
+SECONDS, SECONDS_SMOKE = 90.0, 5.0
+LEAD, LEAD_SMOKE = 20.0, 2.0
 """Seconds before what is measured begins: until what was saved up in the buckets is used."""
 
-FIRST = 3
+FIRST = 10
 """Jobs of each model that are done before all others: nothing is known of a quota before the first answer."""
 
 _MORE = 1.6

@@ -25,13 +25,14 @@ class Gates:
 
     def __init__(self, breakers: Breakers, quotas: Quotas, catalog: Callable[[], Catalog]) -> None:
         self._breakers, self._quotas, self._catalog = breakers, quotas, catalog
+        self._known = quotas.pacers
 
     def admit(self, work: Work) -> int | None:
         """The first step that may be called now or in a moment, from the cursor on and then those before it.
 
         None: all are shut off. See `Breakers.admit`.
         """
-        if not self._quotas.known:
+        if not self._known:
             return self._breakers.admit(work.job.id, work.plan)
         return self._breakers.admit(work.job.id, work.plan, lambda step: self._lets(work, step))
 
@@ -50,7 +51,7 @@ class Gates:
         _, why = self._breakers.soonest(plan)
         if why:
             return "breaker", why
-        return ("quota", "the quota lets others go first") if self._quotas.known else None
+        return ("quota", "the quota lets others go first") if self._known else None
 
     def shuts_off(self, deployment: Deployment) -> bool:
         """Whether the deployment gets no ordinary calls now."""
@@ -69,11 +70,11 @@ class Gates:
 
     def take(self, work: Work, deployment: Deployment) -> bool:
         """Take what the call is expected to use of the quota; False where it has to wait."""
-        return not self._quotas.known or self._quotas.take(work, deployment)
+        return not self._known or self._quotas.take(work, deployment)
 
     async def wait(self, work: Work, deployment: Deployment) -> bool:
         """Wait until the quota lets the job call; False where that does not come soon enough. May be cancelled."""
-        return not self._quotas.known or await self._quotas.wait(work, deployment)
+        return not self._known or await self._quotas.wait(work, deployment)
 
     def answered(self, job_id: str, deployment: Deployment, answer: Reply | Failure, seconds: float) -> None:
         """A call has ended after so many seconds."""

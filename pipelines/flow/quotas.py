@@ -56,7 +56,7 @@ class _Taken:
 
 
 class Quotas:
-    """Lives on the event loop; `report` must not block."""
+    """Lives on the event loop; `report` must not block. `pacers`: of the quotas that are known, by name."""
 
     def __init__(
         self,
@@ -65,16 +65,11 @@ class Quotas:
         patience: float = PATIENCE,
     ) -> None:
         self._report, self._clock, self._patience = report, clock, patience
-        self._pacers: dict[str, Pacer] = {}
+        self.pacers: dict[str, Pacer] = {}
         self._names: dict[str, tuple[Deployment, str]] = {}
         self._taken: dict[str, _Taken] = {}
         self._told: dict[str, Told] = {}
         self._needs = Needs()
-
-    @property
-    def known(self) -> bool:
-        """Whether any quota is known."""
-        return bool(self._pacers)
 
     def lets(self, work: Work, deployment: Deployment) -> bool:
         """Whether the job's turn comes soon enough there to wait for it in this process."""
@@ -152,7 +147,9 @@ class Quotas:
 
     def answered(self, job_id: str, deployment: Deployment, answer: Reply | Failure) -> None:
         """A call has ended: what it used takes the place of what was taken for it, and what it tells is passed on."""
-        taken = self._taken.pop(job_id, None) if self._taken else None
+        if not (self._taken or answer.limits or isinstance(answer, Failure)):
+            return
+        taken = self._taken.pop(job_id, None)
         refused = isinstance(answer, Failure) and answer.failure_class is FailureClass.RATE_LIMITED
         if taken is not None:
             taken.pacer.calls -= 1
@@ -170,7 +167,7 @@ class Quotas:
 
     def granted(self, name: str, grant: Grant | None) -> None:
         """An ask was answered; None: it could not be."""
-        pacer = self._pacers.get(name)
+        pacer = self.pacers.get(name)
         if grant is None:
             if pacer is not None:
                 pacer.asked_at = None
@@ -184,37 +181,37 @@ class Quotas:
         """How quotas stand that have changed; of those `opened`, what was learned is forgotten."""
         now = self._clock()
         for name, standing in standings.items():
-            pacer = self._pacers.get(name)
+            pacer = self.pacers.get(name)
             if pacer is None:
                 if standing.rates or standing.closed:
-                    self._pacers[name] = Pacer(name, now, standing)
+                    self.pacers[name] = Pacer(name, now, standing)
                 continue
             if name in opened and now < pacer.closed_until:
                 pacer.open()
             pacer.stand(standing, now)
             if not standing.rates and now >= pacer.closed_until:
-                del self._pacers[name]
+                del self.pacers[name]
                 pacer.dismiss()
         self._tidy(now)
 
     def give_back(self) -> None:
         """This process makes no more calls."""
         now = self._clock()
-        for pacer in self._pacers.values():
+        for pacer in self.pacers.values():
             if given := pacer.spare(now, 0.0):
                 self._report(Wanted(pacer.name, given))
 
     def waiting(self) -> int:
         """How many jobs wait for their turn in this process."""
-        return sum(pacer.waiting for pacer in list(self._pacers.values()))
+        return sum(pacer.waiting for pacer in list(self.pacers.values()))
 
     def closed(self) -> int:
         """How many quotas are closed, as this process knows."""
         now = self._clock()
-        return sum(pacer.closed_until > now for pacer in list(self._pacers.values()))
+        return sum(pacer.closed_until > now for pacer in list(self.pacers.values()))
 
     def _tidy(self, now: float) -> None:
-        for pacer in self._pacers.values():
+        for pacer in self.pacers.values():
             if pacer.asked_at is not None and now - pacer.asked_at > _NO_ANSWER:
                 pacer.asked_at = None
             given = pacer.spare(now, _UNUSED_AFTER_SHORT if pacer.short else _UNUSED_AFTER)
@@ -230,7 +227,7 @@ class Quotas:
         return known[1]
 
     def _pacer(self, deployment: Deployment) -> Pacer | None:
-        return self._pacers.get(self._name(deployment)) if self._pacers else None
+        return self.pacers.get(self._name(deployment)) if self.pacers else None
 
     def _settle(self, taken: _Taken, answer: Reply | Failure) -> None:
         if answer.usage is not None:
@@ -243,16 +240,16 @@ class Quotas:
     def _tell(self, deployment: Deployment, lefts: Sequence[Left]) -> None:
         """Pass on what was learned, at times, where nothing is asked for."""
         name, now = self._name(deployment), self._clock()
-        told, pacer = self._told[name], self._pacers.get(name)
+        told, pacer = self._told[name], self.pacers.get(name)
         fresh = pacer is None or any(left.unit not in pacer.rates for left in lefts)
         if now - told.at > (_FIRST_TOLD_AGAIN if fresh else _TOLD_AGAIN):
             self._send(Wanted(name, {}))
 
     def _refused(self, deployment: Deployment, failure: Failure) -> None:
         name, now = self._name(deployment), self._clock()
-        pacer = self._pacers.get(name)
+        pacer = self.pacers.get(name)
         if pacer is None:
-            pacer = self._pacers[name] = Pacer(name, now, Standing({}))
+            pacer = self.pacers[name] = Pacer(name, now, Standing({}))
         reason = f"refused: {failure.message}"[:300]
         pacer.close(now + (FIRST_CLOSURE if failure.retry_after is None else failure.retry_after), reason)
         lefts = self._told.pop(name, Told()).lefts

@@ -194,9 +194,9 @@ async def test_what_answers_tell_is_passed_on_and_a_learned_quota_is_gone_by() -
     [wanted] = [each for each in scene.asked if isinstance(each, Wanted)]
     assert (wanted.name, wanted.lefts) == (_name(FIRST), (Left(Unit.REQUESTS, 60, 40),))
     scene.quotas.granted(_name(FIRST), Grant({}, 0.0, Standing(RATE)))
-    assert scene.quotas.known
+    assert scene.quotas.pacers
     scene.quotas.update({_name(FIRST): Standing({})}, [_name(FIRST)])
-    assert not scene.quotas.known
+    assert not scene.quotas.pacers
 
 
 @in_a_loop
