@@ -102,7 +102,7 @@ class Breakers:
         of it (`answered`, `unused`).
         """
         if not self._shut or job_id in self._probes:
-            if lets is None or (plan.current is not None and lets(plan.current)):
+            if lets is None or plan.current is None or lets(plan.current):
                 return plan.cursor
             self.unused(job_id)
         steps = [*enumerate(plan.steps)]
