@@ -40,6 +40,7 @@ from api.v1 import (
     operations,
     policies,
     policy_checks,
+    quotas,
     routing,
     runs,
     schedule_acts,
@@ -83,7 +84,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     )
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
-        jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, budgets, costs,
+        jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets, costs,
         credentials, dead_letter_files, dead_letters, runs, thoughts, waits, policies, policy_checks, simulate,
         schedules, schedule_acts, audit, traces, observability, feedback, routing, health, metrics,
     )  # fmt: skip

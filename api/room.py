@@ -45,6 +45,7 @@ from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
 from synthralos.store.admin.policy_matches import PolicyMatches
+from synthralos.store.admin.quotas import QuotaStore
 from synthralos.store.admin.schedules import Schedules
 from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
@@ -110,6 +111,7 @@ class Room:
         self.backfills = Backfills(core.database)
         self.audit = Audit(core.database)
         self.breakers = BreakerStore(core.database)
+        self.quotas = QuotaStore(core.database)
         self.bulk = BulkOperations(core.database)
         self.budgets = BudgetStore(core.database)
         self.costs = Costs(core.database)

@@ -31,6 +31,7 @@ BENCHMARKS = {
     "call_cost": "CPU that one provider call takes: adapter, price and the values of the ledger, 2 kB of prompt",
     "fairness": "how exactly organizations share by weight, and how long people wait under a flood",
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
+    "quota": "how much of a provider's quotas two workers use together, and how often they are refused",
     "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",
     "billing": "a provider that fails, cuts, is late and repeats, workers killed meanwhile: the ledger beside its bill",
     "dead_letters": "dead letters that are retried in bulk: how many a second",

@@ -30,6 +30,7 @@ from cli import (
     organizations,
     policies,
     processes,
+    quotas,
     route,
     runs,
     schedules,
@@ -66,6 +67,7 @@ app.add_typer(deployments.app, name="deployments")
 app.add_typer(aliases.app, name="aliases")
 app.add_typer(breakers.app, name="breakers")
 app.add_typer(credentials.app, name="credentials")
+app.add_typer(quotas.app, name="quotas")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")

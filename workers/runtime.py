@@ -27,7 +27,6 @@ from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.flags import Flag
 from synthralos.domain.states import Lane, Stage
-from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.admin.processes import Processes
 from synthralos.store.exports.backlog import Analysis
@@ -35,13 +34,13 @@ from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.retrying import keep_trying, keep_trying_async
-from synthralos.telemetry.families import BREAKERS, FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
+from synthralos.telemetry.families import FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
 from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.writes import AlertCounts
-from workers.breaking import BreakerWatch
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
+from workers.gatekeeping import Gatekeeping
 from workers.heartbeat import Heartbeat
 from workers.inbox import THREADS, Inbox
 from workers.revoking import Revoked
@@ -96,7 +95,7 @@ class WorkerRuntime:
             bulk_waiters=max(1, settings.worker_threads - _THREADS_FOR_PEOPLE),
         )
         self._deployments = DeploymentSlots()
-        self._breaker_watch = self._build_breaker_watch(core)
+        self._gatekeeping = Gatekeeping(core, self._thread.call, lambda: self.heartbeat.process_id)
         self._taps = Taps(core.streams.append)
         self.registry = Registry(self._give_slot_back)
         claims = Claims(database)
@@ -111,7 +110,6 @@ class WorkerRuntime:
         metrics.reads(SLOTS, lambda: {("used",): slots.used, ("most",): slots.count})
         metrics.reads(FLIGHT_BYTES, lambda: {("used",): slots.bytes_used, ("most",): self._settings.flight_bytes})
         metrics.reads(IN_FLIGHT, self._deployments.calls)
-        metrics.reads(BREAKERS, self._breaker_watch.breakers.states)
         metrics.reads(HEARTBEAT_AGE, lambda: self.heartbeat.age)
 
     def _build_heartbeat(self, core: Core, stages: frozenset[Stage]) -> Heartbeat:
@@ -123,19 +121,6 @@ class WorkerRuntime:
             self._settings.worker_lost_after,
             outages=core.outages,
             identified=self._on_identified,
-        )
-
-    def _build_breaker_watch(self, core: Core) -> BreakerWatch:
-        return BreakerWatch(
-            BreakerStore(core.database),
-            core.bus,
-            self._thread.call,
-            lambda: self.heartbeat.process_id,
-            lambda: core.catalog,
-            self._settings.call_timeout,
-            core.outages,
-            credentials=lambda: core.live.current.credentials,
-            metrics=core.metrics,
         )
 
     def _build_writer(self, core: Core, exporters: Mapping[str, Exporter]) -> JobWriter:
@@ -182,8 +167,8 @@ class WorkerRuntime:
         )
 
     def _build_batch(self, stages: frozenset[Stage]) -> BatchRunner:
-        now, deployments, breakers = self.heartbeat.clock.now, self._deployments, self._breaker_watch.breakers
-        calls = Calls(self._stages, self._execute, breakers, now, self._settings.call_timeout, taps=self._taps)
+        now, deployments, gates = self.heartbeat.clock.now, self._deployments, self._gatekeeping.gates
+        calls = Calls(self._stages, self._execute, gates, now, self._settings.call_timeout, taps=self._taps)
         settling = Settling(stages, AnalyzeStage(), self._stages, self._writer, now)
         runner = JobRunner(
             stages,
@@ -192,13 +177,13 @@ class WorkerRuntime:
             self._writer,
             self.registry,
             deployments,
-            breakers,
+            gates,
             self._stages,
             self._histories,
             now,
             self._settings.deployment_wait,
         )
-        return BatchRunner(calls, settling, self._writer, self.registry, deployments, breakers, runner)
+        return BatchRunner(calls, settling, self._writer, self.registry, deployments, gates, runner)
 
     def start(self) -> None:
         """Register this process and be ready for messages. Waits for the database."""
@@ -208,7 +193,7 @@ class WorkerRuntime:
         keep_trying(self._live.read, patience=_CONFIG_PATIENCE, stopping=self._stopping)
         self._live.start(self._bus)
         self._exporter.start()
-        self._breaker_watch.start()
+        self._gatekeeping.start()
         self._thread.spawn(self._audit.run)
         self._thread.spawn(self._rule_matches.run)
         if self._inbox is not None:
@@ -281,7 +266,7 @@ class WorkerRuntime:
                 self._thread.run(closing, _RELEASE_SECONDS)
             except TimeoutError:
                 log.error("a part of the worker did not close in time")
-        self._breaker_watch.stop()
+        self._gatekeeping.stop()
         self._rule_matches.write()
         self._taps.close()
         self._limiter.close()

@@ -47,7 +47,7 @@ class DeadLetterFilter(TypedDict, total=False):
 
 
 class Healing:
-    """Circuit breakers and dead letters. The answers are the server's JSON objects."""
+    """Circuit breakers, quotas of providers, and dead letters. The answers are the server's JSON objects."""
 
     def __init__(self, config: Config, run: Run, stream: Stream) -> None:
         self._config = config
@@ -66,6 +66,19 @@ class Healing:
     def reset_breaker(self, name: str, *, reason: str = "") -> Json:
         """Have it closed at once, whatever was seen."""
         return self._run(configuring.post(self._config, ("breakers", name, "reset"), {"reason": reason}))
+
+    def quotas(self) -> list[Json]:
+        """The quotas of providers, by credential and model: limits, what is left, and what is closed until when."""
+        found: list[Json] = self._run(configuring.read(self._config, ("quotas",), {}))["quotas"]
+        return found
+
+    def quota(self, name: str) -> Json:
+        """One of them; `name` is `CREDENTIAL/MODEL`, as the list says."""
+        return self._run(configuring.read(self._config, ("quotas", name), {}))
+
+    def reset_quota(self, name: str, *, reason: str = "") -> Json:
+        """Forget what was learned of it, and have it opened at once."""
+        return self._run(configuring.post(self._config, ("quotas", name, "reset"), {"reason": reason}))
 
     def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> Iterator[Json]:
         """When breakers opened, were probed and closed, and why; newest first, page by page."""
@@ -182,6 +195,19 @@ class AsyncHealing:
     async def reset_breaker(self, name: str, *, reason: str = "") -> Json:
         """See `Healing.reset_breaker`."""
         return await self._run(configuring.post(self._config, ("breakers", name, "reset"), {"reason": reason}))
+
+    async def quotas(self) -> list[Json]:
+        """See `Healing.quotas`."""
+        found: list[Json] = (await self._run(configuring.read(self._config, ("quotas",), {})))["quotas"]
+        return found
+
+    async def quota(self, name: str) -> Json:
+        """See `Healing.quota`."""
+        return await self._run(configuring.read(self._config, ("quotas", name), {}))
+
+    async def reset_quota(self, name: str, *, reason: str = "") -> Json:
+        """See `Healing.reset_quota`."""
+        return await self._run(configuring.post(self._config, ("quotas", name, "reset"), {"reason": reason}))
 
     def breaker_changes(self, name: str | None = None, *, page_size: int = 200) -> AsyncIterator[Json]:
         """See `Healing.breaker_changes`."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from pipelines.flow.breakers import Breakers
 from pipelines.flow.calls import Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
+from pipelines.flow.gates import Gates
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling, Writer
@@ -32,7 +32,7 @@ class BatchRunner:
         writer: Writer,
         registry: Registry,
         deployments: DeploymentSlots,
-        breakers: Breakers,
+        gates: Gates,
         runner: JobRunner,
     ) -> None:
         self._calls = calls
@@ -40,7 +40,7 @@ class BatchRunner:
         self._writer = writer
         self._registry = registry
         self._deployments = deployments
-        self._breakers = breakers
+        self._gates = gates
         self._runner = runner
 
     def run(self, works: Sequence[Work]) -> None:
@@ -71,6 +71,10 @@ class BatchRunner:
         if not self._deployments.take(deployment):
             self._runner.take_over(running)
             return
+        if not self._gates.take(work, deployment):
+            self._deployments.release(deployment)
+            self._runner.take_over(running)
+            return
         start = self._calls.start(work, step, deployment)
         try:
             self._writer.submit_start(start, partial(self._safely, running, self._started, start))
@@ -98,11 +102,11 @@ class BatchRunner:
         if isinstance(result, Exception):
             self._runner.take_over(running, result)
         elif isinstance(result, Written):
-            self._breakers.unused(running.work.job.id)
+            self._gates.unused(running.work.job.id)
             self._registry.leave(running)
         else:
             # The budget is asked again by the runner, which knows what to do about it.
-            self._breakers.unused(running.work.job.id)
+            self._gates.unused(running.work.job.id)
             self._runner.take_over(running)
 
     def _answered(self, running: RunningJob, deployment: Deployment, answer: Reply | Failure) -> None:

@@ -8,7 +8,7 @@ one look at an empty table.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from synthralos.domain.attempts import Reply
 from synthralos.domain.breakers import BreakerState, seconds_open
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure
-from synthralos.domain.plans import RoutingPlan
+from synthralos.domain.plans import RoutingPlan, Step
 
 _SOON = 0.5
 """Seconds after which a job looks again whether a probe is to be had."""
@@ -86,25 +86,38 @@ class Breakers:
         self._shut: dict[str, Shut] = {}
         self._probes: dict[str, list[str]] = {}
 
-    def admit(self, job_id: str, plan: RoutingPlan) -> int | None:
+    def admit(self, job_id: str, plan: RoutingPlan, lets: Callable[[Step], bool] | None = None) -> int | None:
         """The first step that may be called now, from the cursor on and then those before it; None: all are shut off.
 
-        A step whose breaker lets probes through makes the job one: say what became of it (`answered`, `unused`).
+        Only steps that `lets` lets through. A step whose breaker lets probes through makes the job one: say what became
+        of it (`answered`, `unused`).
         """
         if not self._shut or job_id in self._probes:
-            return plan.cursor
+            if lets is None or plan.current is None or lets(plan.current):
+                return plan.cursor
+            self.unused(job_id)
         steps = [*enumerate(plan.steps)]
         for cursor, step in steps[plan.cursor :] + steps[: plan.cursor]:
-            if self._admits(job_id, self._catalog().get(step.deployment)):
+            if (lets is None or lets(step)) and self._admits(job_id, self._catalog().get(step.deployment)):
                 return cursor
         return None
 
+    def key_names(self, deployment: Deployment) -> Sequence[str]:
+        """The names of the keys that the deployment may be called with now."""
+        return self._key_names(deployment)
+
     def key_for(
-        self, job_id: str, attempt_no: int, deployment: Deployment, refused: Collection[str] = ()
+        self,
+        job_id: str,
+        attempt_no: int,
+        deployment: Deployment,
+        refused: Collection[str] = (),
+        lets: Callable[[str], bool] | None = None,
     ) -> str | None:
         """The name of the key that a call is to be made with; None where it needs none, or there is none.
 
         Those that live share the calls; one of which the job is a probe comes first, what the job was `refused` last.
+        Of those that live, one that `lets` lets through comes before others.
         """
         names = self._key_names(deployment)
         if len(names) < 2:
@@ -115,8 +128,8 @@ class Breakers:
                 return name
         ordered = in_turn(names, job_id, attempt_no)
         untried = [name for name in ordered if name not in refused]
-        living = (name for name in untried if not self._is_shut(name, deployment))
-        return next(living, (untried or ordered)[0])
+        living = [name for name in untried if not self._is_shut(name, deployment)] or (untried or ordered)[:1]
+        return living[0] if lets is None else next(filter(lets, living), living[0])
 
     def shuts_off(self, deployment: Deployment) -> bool:
         """Whether the deployment gets no ordinary calls now."""

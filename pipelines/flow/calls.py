@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
-from pipelines.flow.breakers import Breakers
+from pipelines.flow.gates import Gates
 from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.taps import Taps
 from pipelines.flow.work import Ending, OpenAttempt, Work
@@ -45,7 +45,7 @@ class Calls:
         self,
         stages: StagesNow,
         execute: ExecuteStage,
-        breakers: Breakers,
+        gates: Gates,
         now: Callable[[], datetime],
         call_timeout: float,
         clock: Callable[[], float] = time.monotonic,
@@ -60,7 +60,7 @@ class Calls:
         self._counter = TokenCounter()
         self._stages = stages
         self._execute = execute
-        self._breakers = breakers
+        self._gates = gates
         self._now = now
         self._call_timeout = call_timeout
         self._taps = taps
@@ -68,15 +68,16 @@ class Calls:
     def admit(self, work: Work) -> bool:
         """Move the plan's cursor to the first step that may be called now; False where all are shut off."""
         plan = work.plan
-        cursor = self._breakers.admit(work.job.id, plan)
+        cursor = self._gates.admit(work)
         if cursor is None:
             return False
         cursor = self._in_time(work, plan, cursor)
         if cursor != plan.cursor:
             work.job.plan = plan.at(cursor)
-            _, why = self._breakers.soonest(plan)
-            if why:
-                work.span("breaker", self._now(), passed_over=why, deployment=plan.steps[cursor].deployment)
+            found = self._gates.passed_over(plan)
+            if found is not None:
+                name, why = found
+                work.span(name, self._now(), passed_over=why, deployment=plan.steps[cursor].deployment)
         return True
 
     def _in_time(self, work: Work, plan: RoutingPlan, cursor: int) -> int:
@@ -115,8 +116,7 @@ class Calls:
         charges = stages.config.budgets.of(job)
         reserved = self._worst(work, deployment, step.service_tier) if charges else step.estimated_cost
         attempt_no = job.attempts + 1
-        refused = [name for where, name in work.refused if where == deployment.id] if work.refused else ()
-        credential = self._breakers.key_for(job.id, attempt_no, deployment, refused)
+        credential = self._gates.key_for(work, deployment)
         return Start(job, attempt_no, deployment, reserved, work.plan, stages.grounds.of(job), charges, credential)
 
     def cheaper(self, work: Work, deployment: Deployment) -> int | None:
@@ -128,7 +128,7 @@ class Calls:
         found: list[tuple[Decimal, int]] = []
         for cursor, step in enumerate(work.plan.steps):
             other = self.deployment(step)
-            if other is None or self._breakers.shuts_off(other) or closed_to(work.job.constraints, other) is not None:
+            if other is None or self._gates.shuts_off(other) or closed_to(work.job.constraints, other) is not None:
                 continue
             worst = self._worst(work, other, step.service_tier)
             if worst is not None and (most is None or worst < most):
@@ -180,7 +180,8 @@ class Calls:
         stages.limiter.used(stages.config, work.job, attempt.end)
         # Flex is slow by agreement: its time says nothing of the deployment's health.
         waited = 0.0 if tier is ServiceTier.FLEX else seconds
-        self._breakers.answered(work.job.id, attempt.deployment, answer, waited, self._key_of(attempt, stages))
+        key = None if attempt.key is None else attempt.key.name
+        self._gates.answered(work.job.id, attempt.deployment, answer, waited, key, self._key_of(attempt, stages))
         if isinstance(answer, Failure) and attempt.key is not None and answer.failure_class in KEYS_OWN:
             work.refused.add((attempt.deployment.id, attempt.key.name))
         ok = isinstance(answer, Reply)
@@ -198,7 +199,7 @@ class Calls:
 
     def cut(self, work: Work) -> None:
         """The call was cut while it ran."""
-        self._breakers.unused(work.job.id)
+        self._gates.cut(work.job.id)
         attempt = _open(work)
         if attempt.tap is not None:
             attempt.tap.close()

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from pipelines.flow.breakers import Breakers
 from pipelines.flow.calls import CLOCKS_APART, Calls, told_before_it_broke
 from pipelines.flow.deployment_slots import DeploymentSlots
+from pipelines.flow.gates import Gates
 from pipelines.flow.refusals import failure_of, seconds_to_wait
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.seeking import SlotSeeker, interruptible
@@ -25,7 +25,7 @@ from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event, FailureFields, Healed
-from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.failures import Failure
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
 from synthralos.telemetry.context import Facts, begin
@@ -52,7 +52,7 @@ class JobRunner:
         writer: Writer,
         registry: Registry,
         deployments: DeploymentSlots,
-        breakers: Breakers,
+        gates: Gates,
         stages: StagesNow,
         histories: Histories,
         now: Callable[[], datetime],
@@ -65,8 +65,8 @@ class JobRunner:
         self._writer = writer
         self._registry = registry
         self._deployments = deployments
-        self._seeker = SlotSeeker(calls, registry, deployments, breakers, deployment_wait)
-        self._breakers = breakers
+        self._seeker = SlotSeeker(calls, registry, deployments, gates, deployment_wait)
+        self._gates = gates
         self._stages = stages
         self._histories = histories
         self._now = now
@@ -92,7 +92,7 @@ class JobRunner:
         try:
             await last
         finally:
-            self._breakers.unused(running.work.job.id)
+            self._gates.unused(running.work.job.id)
             self._registry.leave(running)
 
     async def _run_safely(self, running: RunningJob) -> None:
@@ -130,7 +130,7 @@ class JobRunner:
             return await self._shut_off(work)
         found = self._calls.target(work)
         if isinstance(found, Failure):
-            self._breakers.unused(work.job.id)
+            self._gates.unused(work.job.id)
             work.failure = found
             return Next.AGAIN
         _, wanted = found
@@ -141,22 +141,40 @@ class JobRunner:
         if deployment is None:
             return await self._come_back(work)
         try:
-            ending = await self._call_deployment(running)
+            ending = await self._call_in_turn(running, deployment)
         finally:
             self._deployments.release(deployment)
         return ending if isinstance(ending, Next) else await self._leave(work, ending)
 
-    async def _shut_off(self, work: Work) -> Next:
-        """Breakers shut all of the plan's deployments off: the job waits until one may be tried."""
-        seconds, why = self._breakers.soonest(work.plan)
-        return await self._come_back(work, seconds, Failure(FailureClass.OVERLOADED, f"no calls are made now: {why}"))
+    async def _call_in_turn(self, running: RunningJob, deployment: Deployment) -> Next | Ending:
+        """The call at `deployment`, when its quota lets the job make it; see `_call_deployment`."""
+        work = running.work
+        try:
+            if await interruptible(running, lambda: self._gates.wait(work, deployment)):
+                return await self._call_deployment(running)
+        except asyncio.CancelledError:
+            return await self._release(work)
+        # The plan may have another deployment; where the turn did not come in time, the next look is not at once.
+        if self._gates.admits_another(work, deployment):
+            return Next.AGAIN
+        return await self._shut_off(work)
 
-    async def _come_back(self, work: Work, seconds: float = 0.0, failure: Failure | None = None) -> Next:
-        """No deployment takes the call now: the job comes back in a moment, or after `seconds`; this is no attempt."""
+    async def _shut_off(self, work: Work) -> Next:
+        """Breakers and quotas shut all of the plan's deployments off: the job waits until one may be tried."""
+        turn = self._gates.soonest(work)
+        return await self._come_back(work, turn.seconds, turn.failure, exact=turn.exact)
+
+    async def _come_back(
+        self, work: Work, seconds: float = 0.0, failure: Failure | None = None, *, exact: bool = False
+    ) -> Next:
+        """No deployment takes the call now: the job comes back in a moment, or after `seconds`; this is no attempt.
+
+        `exact`: the seconds are the job's own, so there is no crowd that has to be kept apart.
+        """
         left = self._calls.seconds_left(work)
         if left <= CLOCKS_APART:
             return await self._leave(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
-        pause = min(max(seconds, self._pause(work)), left)
+        pause = min(seconds if exact else max(seconds, self._pause(work)), left)
         return await self._leave(work, Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure))
 
     async def _call_deployment(self, running: RunningJob) -> Next | Ending:
@@ -191,7 +209,7 @@ class JobRunner:
         """A budget has no room for the call: what the job does instead."""
         failure = failure_of(refused)
         if refused.at_limit is AtLimit.CHEAPER and (cursor := self._calls.cheaper(work, deployment)) is not None:
-            self._breakers.unused(work.job.id)
+            self._gates.unused(work.job.id)
             work.job.plan = work.plan.at(cursor)
             work.span("budget", self._now(), passed_over=failure.message, deployment=deployment.id)
             return Next.AGAIN
@@ -214,7 +232,7 @@ class JobRunner:
             return await self._leave(work, Ending(Transition.HAND_OVER, Stage.HEAL, failure=failure))
         history = await self._history(work, failure)
         now = self._now()
-        shut = frozenset[str]() if work.attempt is None else self._breakers.shut_keys(work.attempt.deployment)
+        shut = frozenset[str]() if work.attempt is None else self._gates.shut_keys(work.attempt.deployment)
         [(remedy, treatment)] = self._stages().heal.treat([Case(job, failure, history, now, shut)])
         named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
         work.span("heal", self._now(), failure=failure.failure_class, **named)

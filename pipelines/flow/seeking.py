@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from pipelines.flow.breakers import Breakers
 from pipelines.flow.calls import Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
+from pipelines.flow.gates import Gates
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.work import Work
 from synthralos.domain.deployments import Deployment
@@ -30,14 +30,14 @@ class SlotSeeker:
         calls: Calls,
         registry: Registry,
         deployments: DeploymentSlots,
-        breakers: Breakers,
+        gates: Gates,
         deployment_wait: float,
     ) -> None:
         """`deployment_wait`: seconds that a job waits for a slot of its deployment before it is parked."""
         self._calls = calls
         self._registry = registry
         self._deployments = deployments
-        self._breakers = breakers
+        self._gates = gates
         self._deployment_wait = deployment_wait
 
     async def slot(self, running: RunningJob, wanted: Deployment) -> Deployment | None:
@@ -81,10 +81,10 @@ class SlotSeeker:
         plan = work.plan
         for cursor in range(plan.cursor + 1, len(plan.steps)):
             deployment = self._calls.deployment(plan.steps[cursor])
-            if deployment is None or self._breakers.shuts_off(deployment):
+            if deployment is None or self._gates.shuts_off(deployment):
                 continue
             if self._deployments.take(deployment):
-                self._breakers.unused(work.job.id)
+                self._gates.unused(work.job.id)
                 work.job.plan = plan.at(cursor)
                 return deployment
         return None

@@ -33,6 +33,7 @@ _DURATION = re.compile(
     r"(?=[0-9])(?:(?P<h>[0-9]{1,4})h)?(?:(?P<m>[0-9]{1,6})m(?!s))?(?:(?P<s>[0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
     r"(?:(?P<ms>[0-9]{1,9})ms)?"
 )
+_BETWEEN_MEMBERS = re.compile("(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),")
 _STATUS = re.compile("[45][0-9][0-9]", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\s]+")
 
@@ -170,19 +171,28 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """The wait in seconds that the provider asked for: `retry-after-ms`, or `retry-after` in seconds or as a date.
 
     A date (RFC 9110, section 10.2.3) is held against the answer's own `Date` where it has one, so that a
-    provider's clock may differ from ours. What cannot be understood is no wish at all.
+    provider's clock may differ from ours. What cannot be understood is no wish at all. Of several wishes, which
+    proxies add and the transport joins with commas, the longest counts; whole seconds that are the milliseconds
+    rounded up are no longer wish.
     """
-    milliseconds = _seconds(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    wish = headers.get("retry-after")
-    seconds = _seconds(wish)
-    if seconds is not None or wish is None:
+    exact = [each / 1000 for part in _parts(headers.get("retry-after-ms")) if (each := _seconds(part)) is not None]
+    whole = [each for part in _parts(headers.get("retry-after")) if (each := _wish(part, headers, now)) is not None]
+    longest = max(exact, default=None)
+    longer = [each for each in whole if longest is None or each - longest > 1.0]
+    return max(longer, default=longest)
+
+
+def _parts(value: str | None) -> list[str]:
+    """The members of a header that came several times; a date has a comma of its own."""
+    return [] if value is None else _BETWEEN_MEMBERS.split(value)
+
+
+def _wish(text: str, headers: Mapping[str, str], now: datetime) -> float | None:
+    seconds = _seconds(text)
+    if seconds is not None:
         return seconds
-    until = _date(wish)
-    if until is None:
-        return None
-    return _believable((until - (_date(headers.get("date")) or now)).total_seconds())
+    until = _date(text)
+    return None if until is None else _believable((until - (_date(headers.get("date")) or now)).total_seconds())
 
 
 def _reset_of(headers: Mapping[str, str], now: datetime) -> float | None:

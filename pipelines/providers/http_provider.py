@@ -13,6 +13,7 @@ import orjson
 from pipelines.providers.http_failures import failure_of, read_error, shown
 from pipelines.providers.options import FIRST_TOKEN_SECONDS, IDLE_SECONDS, OptionRules, stream_seconds
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon, failure_of_bug
+from pipelines.providers.rate_headers import left_in
 from pipelines.providers.streamed_call import Patience, Reading, StreamedCall, in_one_piece
 from pipelines.providers.transport import protocol as http
 from pipelines.providers.transport.client import Client
@@ -174,11 +175,14 @@ def _read(endpoint: _Endpoint, decode: Decode, result: http.Result) -> Reply | F
         return _failure(endpoint, result)
     if result.status != 200:
         return _refusal(endpoint, result.status, result.headers, result.body)
-    headers = _named(result.headers)
+    headers, limits = _named(result.headers), left_in(result.headers)
     answer = decode(result.body, headers)
     if isinstance(answer, Failure):
         answer = decode(_masked(endpoint, result.body), headers)
-    return _discreet(endpoint, answer) if isinstance(answer, Failure) else answer
+    if isinstance(answer, Failure):
+        return _discreet(endpoint, replace(answer, limits=limits) if limits else answer)
+    answer.limits = limits
+    return answer
 
 
 def _failure(endpoint: _Endpoint, failure: http.TransportFailure) -> Failure:
@@ -197,7 +201,9 @@ def _failure(endpoint: _Endpoint, failure: http.TransportFailure) -> Failure:
 def _refusal(endpoint: _Endpoint, status: int, headers: http.Headers, body: bytes | None) -> Failure:
     """The failure that an error answer stands for. None: no body was read."""
     error = read_error(_masked(endpoint, body or b""))
-    return _discreet(endpoint, failure_of(status, _named(headers), error, datetime.now(UTC)))
+    failure = failure_of(status, _named(headers), error, datetime.now(UTC))
+    limits = left_in(headers)
+    return _discreet(endpoint, replace(failure, limits=limits) if limits else failure)
 
 
 def _masked(endpoint: _Endpoint, body: bytes) -> bytes:

@@ -15,6 +15,7 @@ import orjson
 from pipelines.providers.answers import failure_in
 from pipelines.providers.assembly import Assembly, Unreadable, estimated_usage
 from pipelines.providers.protocol import Call, Cancel, Done, failure_of_bug
+from pipelines.providers.rate_headers import left_in
 from pipelines.providers.sse import EventStream, TooLongEvent
 from pipelines.providers.transport import protocol as http
 from synthralos.domain.attempts import Reply
@@ -116,7 +117,10 @@ class StreamedCall:
         named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
         body = orjson.dumps(self._assembly.document())
         answer = self._reading.decode(body, named)
-        return self._reading.decode(self._reading.masked(body), named) if isinstance(answer, Failure) else answer
+        if isinstance(answer, Failure):
+            return self._reading.decode(self._reading.masked(body), named)
+        answer.limits = left_in(headers)
+        return answer
 
     def _failure_within(self) -> Failure:
         """The error that came in the middle of the stream."""

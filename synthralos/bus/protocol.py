@@ -21,7 +21,7 @@ class Topic(StrEnum):
     `schedules`: a schedule was written (its id stands in place of a job's).
     `crowded`: so many jobs wait on a lane (its name stands in place of an id) that new ones have to stand in line;
     after it stand the paces of the lines (`synthralos.domain.standing`).
-    `breakers`: circuit breakers (their names stand in place of ids) have changed.
+    `breakers`: circuit breakers (their names stand in place of ids) have changed; `quotas`: quotas of providers have.
     `operations`: an operation on many jobs (its id stands in place of a job's) was made or goes on.
     `listening`: somebody wants to hear what the job's model says while it speaks.
     """
@@ -33,6 +33,7 @@ class Topic(StrEnum):
     CROWDED = "synthralos_crowded"
     BREAKERS = "synthralos_breakers"
     OPERATIONS = "synthralos_operations"
+    QUOTAS = "synthralos_quotas"
     LISTENING = "synthralos_listening"
     SCHEDULES = "synthralos_schedules"
 

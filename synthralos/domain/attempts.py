@@ -9,6 +9,7 @@ from typing import Any
 from synthralos.domain.failures import Failure
 from synthralos.domain.findings import Finding
 from synthralos.domain.money import PriceUsed, Usage
+from synthralos.domain.quota_units import Left
 
 
 class Outcome(StrEnum):
@@ -37,7 +38,8 @@ class Reply:
     `model` is the model that the provider says it used. `reasoning` is what it tells of its thoughts, where it does.
     `thinking` are thoughts that it signed: the next turn brings them back unchanged, as `thinking` of the message.
     `finding` is what a guard on answers has to say of it. `embeddings` are the vectors that were asked for, one for
-    each input: lists of numbers, or Base64 of little-endian 32-bit floats.
+    each input: lists of numbers, or Base64 of little-endian 32-bit floats. `limits` are what the answer says is left of
+    the quota.
     """
 
     text: str | None
@@ -50,6 +52,7 @@ class Reply:
     thinking: list[dict[str, Any]] = field(default_factory=list)
     finding: Finding | None = None
     embeddings: list[list[float]] | list[str] | None = None
+    limits: tuple[Left, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

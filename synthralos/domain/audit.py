@@ -25,6 +25,7 @@ class Act(StrEnum):
     REMOVE_BUDGET = "budgets.remove"
     ADJUST_LEDGER = "ledger.adjust"
     RESET_BREAKER = "breakers.reset"
+    RESET_QUOTA = "quotas.reset"
     CREATE_SCHEDULE = "schedules.create"
     CHANGE_SCHEDULE = "schedules.change"
     REMOVE_SCHEDULE = "schedules.remove"

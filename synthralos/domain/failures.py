@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from synthralos.domain.money import Usage
+from synthralos.domain.quota_units import Left
 
 
 class FailureClass(StrEnum):
@@ -65,7 +66,7 @@ class Failure:
     `http_status` and `provider_code` are the provider's own words, where there were any. `usage` is what
     the provider billed although it brought no result (a filtered answer); it belongs to the books of the
     attempt, not to the stored form of the failure. `estimated`: the usage was counted here, of an answer that was cut,
-    and nobody knows what the provider billed.
+    and nobody knows what the provider billed. `limits` are what the answer says is left of the quota.
     """
 
     failure_class: FailureClass
@@ -75,6 +76,7 @@ class Failure:
     provider_code: str | None = None
     usage: Usage | None = field(default=None, compare=False)
     estimated: bool = field(default=False, compare=False)
+    limits: tuple[Left, ...] = field(default=(), compare=False)
 
     @property
     def maybe_billed(self) -> bool:

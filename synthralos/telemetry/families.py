@@ -103,6 +103,13 @@ BUDGET_ALERTS = _counter(
 CREDENTIAL_REFUSALS = _counter(
     "credential_refusals", "credential", "worker", "times that a provider key was taken out, as it was refused"
 )
+QUOTA_WAITING = _gauge("quota_waiting_jobs", "", "worker", "jobs that wait in a worker for their turn by a quota")
+QUOTA_CLOSED = _gauge(
+    "quotas_closed", "", "worker", "quotas of providers that let nothing through, as the worker knows"
+)
+QUOTA_CLOSURES = _counter(
+    "quota_closures", "", "worker", "refusals by providers that closed a quota, or kept it closed"
+)
 HEARTBEAT_AGE = _gauge("heartbeat_age_seconds", "", "worker", "seconds since the last heartbeat that was stored")
 FINDINGS = _counter("findings", "guard decision", "worker", "what guards found in jobs, by what it asks for")
 RATE_LIMITED = _counter(

@@ -12,6 +12,9 @@ from pipelines.flow.batch import BatchRunner
 from pipelines.flow.breakers import Breakers, Report
 from pipelines.flow.calls import Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
+from pipelines.flow.gates import Gates
+from pipelines.flow.quota_reports import Refusal, Wanted
+from pipelines.flow.quotas import Quotas
 from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
@@ -65,13 +68,16 @@ class Scene:
         self.deployments = DeploymentSlots(lambda: self.seconds)
         self.reports: list[Report] = []
         self.breakers = Breakers(lambda: catalog, self.reports.append, 60.0, lambda: self.seconds)
-        calls = Calls(lambda: made, ExecuteStage({"fake": self}), self.breakers, clock, 60.0)
+        self.asked: list[Wanted | Refusal] = []
+        self.quotas = Quotas(self.asked.append, lambda: self.seconds)
+        gates = Gates(self.breakers, self.quotas, lambda: catalog)
+        calls = Calls(lambda: made, ExecuteStage({"fake": self}), gates, clock, 60.0)
         settling = Settling(served, AnalyzeStage(), lambda: made, self, clock)
         self.runner = JobRunner(
-            served, calls, settling, self, self.registry, self.deployments, self.breakers,
+            served, calls, settling, self, self.registry, self.deployments, gates,
             lambda: made, self._histories, clock, deployment_wait,
         )  # fmt: skip
-        self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, self.breakers, self.runner)
+        self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, gates, self.runner)
 
     async def start(self, start: Start) -> StartResult:
         """See `Writer.start`."""

@@ -24,7 +24,7 @@ ALL_CHECKS = list(HealthCheck)
 FLAGS, LIMITS, DEPLOYMENTS = "/api/v1/flags", "/api/v1/limits", "/api/v1/deployments"
 OWN_LIMITS = "/api/v1/organizations/{name}/limits"
 METRICS = "/metrics"
-FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS, "/api/v1/breaker", "/api/v1/aliases")
+FOR_ALL = (METRICS, FLAGS, LIMITS, DEPLOYMENTS, OWN_LIMITS, "/api/v1/breaker", "/api/v1/quotas", "/api/v1/aliases")
 """What only a key of the whole installation may use."""
 POLICIES, SCHEDULES = "/api/v1/policies", "/api/v1/schedules"
 ALIASES = "/api/v1/aliases"
@@ -47,6 +47,9 @@ OPERATIONS = [
     ("GET", "/api/v1/breaker-changes"),
     ("GET", "/api/v1/breakers/{name}"),
     ("POST", "/api/v1/breakers/{name}/reset"),
+    ("GET", "/api/v1/quotas"),
+    ("GET", "/api/v1/quotas/{name}"),
+    ("POST", "/api/v1/quotas/{name}/reset"),
     ("POST", f"{JOBS}/bulk"),
     ("POST", f"{JOBS}/{{job_id}}/cancel"),
     ("POST", f"{JOBS}/{{job_id}}/retry"),

@@ -39,7 +39,7 @@ def test_the_commands_are_the_ones_that_people_are_promised() -> None:
     assert {words[0] for words in COMMANDS} == {
         "up", "api", "worker", "scheduler", "demo", "migrate", "check", "status", "models", "doctor", "keys",
         "organizations", "jobs", "flags", "limits", "deployments", "aliases", "policies", "route", "guardrails",
-        "audit", "breakers", "credentials", "dead-letters", "runs", "costs", "budgets", "ledger", "schedules",
+        "audit", "breakers", "credentials", "quotas", "dead-letters", "runs", "costs", "budgets", "ledger", "schedules",
         "waits", "traces", "metrics", "errors", "demand",
     }  # fmt: skip
     assert {words[1] for words in COMMANDS if words[0] == "jobs"} == {

@@ -251,3 +251,19 @@ RESETS = {
 )
 def test_a_limit_that_is_used_up_says_when_it_is_full_again(headers: dict[str, str], expected: float | None) -> None:
     assert judged(429, anthropic("rate_limit_error", "x"), headers).retry_after == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "3, 20"}, 20.0),
+        ({"retry-after": "20, Thu, 01 Jan 2026 12:01:00 GMT"}, 60.0),
+        ({"retry-after": "Thu, 01 Jan 2026 12:00:10 GMT, Thursday, 01-Jan-26 12:00:30 GMT"}, 30.0),
+        ({"retry-after": "soon, 4"}, 4.0),
+        ({"retry-after-ms": "250, 1500"}, 1.5),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after-ms": "1500", "retry-after": "30"}, 30.0),
+    ],
+)
+def test_of_several_wishes_to_wait_the_longest_counts(headers: dict[str, str], seconds: float) -> None:
+    assert retry_after(headers, NOW) == seconds
