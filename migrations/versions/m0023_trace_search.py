@@ -8,8 +8,8 @@ from alembic import op
 from migrations.trace_texts import create, drop
 from migrations.versions.m0001_spine import ID, TIME
 
-revision = "0027"
-down_revision = "0026"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

@@ -7,8 +7,8 @@ from alembic import op
 
 from migrations.versions.m0001_spine import ID, JSON, TIME
 
-revision = "0025"
-down_revision = "0024"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

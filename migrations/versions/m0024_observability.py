@@ -6,8 +6,8 @@ from alembic import op
 from migrations.trace_texts import drop_trigger, trigger
 from migrations.versions.m0001_spine import ID, JSON, TIME
 
-revision = "0028"
-down_revision = "0027"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

@@ -7,7 +7,7 @@ from migrations.m0002_views import VIEWS
 from migrations.versions.m0001_spine import ID
 from migrations.versions.m0013_prices_used import NEW_VIEWS as VIEWS_OF_0013
 
-revision = "0024"
+revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None

@@ -5,8 +5,8 @@ from alembic import op
 
 from migrations.versions.m0001_spine import ID, TIME
 
-revision = "0026"
-down_revision = "0025"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
