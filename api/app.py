@@ -42,6 +42,7 @@ from api.v1 import (
     policy_checks,
     quotas,
     routing,
+    run_caps,
     runs,
     schedule_acts,
     schedules,
@@ -85,8 +86,8 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
         jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets, costs,
-        credentials, dead_letter_files, dead_letters, runs, thoughts, waits, policies, policy_checks, simulate,
-        schedules, schedule_acts, audit, traces, observability, feedback, routing, health, metrics,
+        credentials, dead_letter_files, dead_letters, runs, run_caps, thoughts, waits, policies, policy_checks,
+        simulate, schedules, schedule_acts, audit, traces, observability, feedback, routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

@@ -46,6 +46,7 @@ from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
 from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.admin.quotas import QuotaStore
+from synthralos.store.admin.run_caps import RunCapsStore
 from synthralos.store.admin.schedules import Schedules
 from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
@@ -114,6 +115,7 @@ class Room:
         self.quotas = QuotaStore(core.database)
         self.bulk = BulkOperations(core.database)
         self.budgets = BudgetStore(core.database)
+        self.run_caps = RunCapsStore(core.database)
         self.costs = Costs(core.database)
         self.dead_letters = DeadLetters(core.database)
         self.imports = Imports(core.database)

@@ -20,6 +20,10 @@ app = typer.Typer(
 Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run_id of its jobs.")]
 
+Organization = Annotated[
+    str | None, typer.Option(help="Whose run it is; for keys that are bound to none.", show_default=False)
+]
+
 
 @app.callback()
 def connection(
@@ -40,6 +44,8 @@ def show(context: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     spent = f"{run['cost']['usd']} USD" + ("" if run["cost"]["known"] else " and what is not known")
     for noted in run["thoughts"]:
         out.warn(f"{local(parse_time(noted['at']))} {noted['job_id']} thought: {one_line(noted['text'])}")
+    for caps in run["caps"]:
+        out.warn(f"caps of {printable(caps['organization'])}: {_capped(caps)}")
     out.warn(f"{printable(run['id'])}: {run['state']}, {run['jobs']} jobs, {spent}")
 
 
@@ -80,6 +86,62 @@ def recover(
     out.warn(", ".join(f"{len(done[name])} {name}" for name in ("kept", "retried", "open", "missing")))
     for name in done["missing"]:
         out.warn(f"missing: {printable(name)}")
+
+
+@app.command()
+def cap(
+    context: typer.Context,
+    run_id: RunId,
+    max_calls: Annotated[int | None, typer.Option(help="Calls to providers.", show_default=False)] = None,
+    max_cost: Annotated[str | None, typer.Option(metavar="USD", help="Such as 2.50.", show_default=False)] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="RFC 3339, such as 2030-01-31T12:00:00Z.", show_default=False)
+    ] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Instead: from now.", show_default=False)] = None,
+    max_repeats: Annotated[int, typer.Option(help="Equal answers in a row to one step and input.")] = 3,
+    organization: Organization = None,
+    reason: Annotated[str, typer.Option(help="Kept in the audit log.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """Cap a run, in place of the caps that it had. Jobs over a cap fail and say so; `recover` sends them again.
+
+    Example: `synthralos runs cap nightly-17 --max-calls 200 --max-cost 2.50 --max-seconds 3600`
+    """
+    given = {
+        "max_calls": max_calls, "max_cost_usd": max_cost, "deadline": deadline, "max_seconds": max_seconds,
+        "max_repeats": max_repeats, "organization": organization,
+    }  # fmt: skip
+    caps: Any = {name: value for name, value in given.items() if value is not None}
+    with client_of(context) as client:
+        done = client.healing.cap_run(run_id, reason=reason, **caps)
+    output(context, as_json).show(done, lambda: Text(_capped(done)))
+
+
+@app.command()
+def uncap(
+    context: typer.Context,
+    run_id: RunId,
+    organization: Organization = None,
+    reason: Annotated[str, typer.Option(help="Kept in the audit log.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """Remove the caps of a run: also for runs that are over, since 10,000 at most have caps."""
+    with client_of(context) as client:
+        done = client.healing.uncap_run(run_id, organization=organization, reason=reason)
+    output(context, as_json).show(done, lambda: Text("removed: " + _capped(done)))
+
+
+def _capped(caps: dict[str, Any]) -> str:
+    calls = f"{caps['calls']} calls" if caps["max_calls"] is None else f"{caps['calls']} of {caps['max_calls']} calls"
+    parts = [calls]
+    if caps["max_cost_usd"] is not None:
+        parts.append(f"{caps['spent_usd']} of {caps['max_cost_usd']} USD")
+    if caps["deadline"] is not None:
+        parts.append(f"until {local(parse_time(caps['deadline']))}")
+    parts.append(f"{caps['max_repeats']} repeats")
+    if caps["refused_reason"] is not None:
+        parts.append(one_line(caps["refused_reason"]))
+    return ", ".join(parts)
 
 
 def _steps(steps: list[dict[str, Any]]) -> Listing:

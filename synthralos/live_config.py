@@ -247,6 +247,7 @@ class KeptConfig(LiveConfig):
             stored.policies,
             aliases,
             Budgets(stored.budgets),
+            {caps.key: caps for caps in stored.run_caps},
         )
 
 

@@ -14,6 +14,7 @@ from api.http.auth import Caller
 from api.http.openapi import documented, takes
 from api.http.problems import not_found
 from api.room import Room, admit
+from api.v1.run_caps import RunCapsView, caps_of
 from api.v1.thoughts import ThoughtView, thought_view
 from api.v1.views import Cost, FailureView, View
 from pipelines.analyze.trace import cost_view, rfc3339
@@ -68,6 +69,9 @@ class RunView(View):
     started_at: AwareDatetime
     ended_at: Annotated[AwareDatetime | None, Field(description="null while a job is open")]
     thoughts: Annotated[list[ThoughtView], Field(description="the newest 500 of its jobs, oldest first")]
+    caps: Annotated[
+        list[RunCapsView], Field(description="one at most for a key of an organization; empty: the run has none")
+    ]
     more: Annotated[bool, Field(description="it has more jobs than the 10,000 newest, which were looked at")]
 
 
@@ -97,7 +101,7 @@ async def get_run(request: Request, run_id: RunId) -> Response:
     """A run: its steps in order, their jobs, their states, and what it has cost."""
     room, caller = await admit(request, Permission.READ_JOBS)
     run = await _read(room, caller, run_id)
-    return answer(_view(run, await _thoughts(room, caller, run_id)))
+    return answer(await _shown(room, caller, run))
 
 
 @router.post(
@@ -128,7 +132,7 @@ async def recover_run(request: Request, run_id: RunId) -> Response:
             "retried": retried,
             "open": [job.id for job in counted if job.finished_at is None and job.id not in retried],
             "missing": after.missing(body.steps or ()),
-            "run": _view(after, await _thoughts(room, caller, run_id)),
+            "run": await _shown(room, caller, after),
         }
     )
 
@@ -140,11 +144,12 @@ async def _read(room: Room, caller: Caller, run_id: str) -> Run:
     return found
 
 
-async def _thoughts(room: Room, caller: Caller, run_id: str) -> list[Noted]:
-    return await room.read(lambda: room.thoughts.of_run(run_id, caller.scope))
+async def _shown(room: Room, caller: Caller, run: Run) -> dict[str, Any]:
+    thoughts = await room.read(lambda: room.thoughts.of_run(run.id, caller.scope))
+    return _view(run, thoughts, await caps_of(room, caller, run.id))
 
 
-def _view(run: Run, thoughts: list[Noted]) -> dict[str, Any]:
+def _view(run: Run, thoughts: list[Noted], caps: list[dict[str, Any]]) -> dict[str, Any]:
     jobs = run.jobs
     ended = [job.finished_at for job in jobs if job.finished_at is not None]
     known, cost = all(job.cost_known for job in jobs), sum((job.cost for job in jobs), start=Decimal(0))
@@ -157,6 +162,7 @@ def _view(run: Run, thoughts: list[Noted]) -> dict[str, Any]:
         "started_at": rfc3339(min(job.created_at for job in jobs)),
         "ended_at": rfc3339(max(ended)) if len(ended) == len(jobs) else None,
         "thoughts": [thought_view(noted) for noted in thoughts],
+        "caps": caps,
         "more": run.more,
     }
 

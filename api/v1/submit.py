@@ -18,6 +18,7 @@ from api.http.paths import JOBS_PATH
 from api.http.problems import Problem, invalid, of_document, unavailable
 from api.room import Room
 from api.v1.idempotency import checked_key, fingerprint, reused
+from api.v1.run_caps import bind
 from pipelines.intake.errors import FieldError, ForeignTenant, InvalidJob
 from pipelines.intake.parse import DEFAULT_ORGANIZATION, DEFAULT_WORKSPACE, Parsed, build, parse, utc_now
 from synthralos.domain.ids import trace_id_of
@@ -51,10 +52,7 @@ async def _submit(call: Call, caller: Caller, key: str | None, raw: bytes) -> Re
     room, now = call.room, utc_now()
     document, parsed = await _in_thread_if_large(room, raw, lambda: _understand(room, raw, now))
     if isinstance(parsed, InvalidJob):
-        earlier = None if key is None else await _earlier(room, key, caller.scope, document)
-        if earlier is None:
-            raise of_document(parsed)
-        return await _replay(room, earlier, many=isinstance(document, list))
+        return await _replay_invalid(room, caller, key, document, parsed)
     plans = await plans_of(room, parsed, caller.scope, caller.key.plan)
     trace = parse_traceparent(call.header(b"traceparent") or "")
 
@@ -65,11 +63,23 @@ async def _submit(call: Call, caller: Caller, key: str | None, raw: bytes) -> Re
             raise of_document(error) from None
         for job in jobs:
             job.api_key_id = caller.key.id
+        bind(room.core.live.current, jobs, now, many=parsed.many)
         return Submission(jobs, None if key is None else _idempotency(key, caller.scope, document, jobs))
 
-    submission = await _in_thread_if_large(room, raw, prepare)
+    try:
+        submission = await _in_thread_if_large(room, raw, prepare)
+    except InvalidJob as late:
+        return await _replay_invalid(room, caller, key, document, late)
     note(trace_id=submission.jobs[0].trace_id)
     return await _store(room, submission, len(raw), many=parsed.many)
+
+
+async def _replay_invalid(room: Room, caller: Caller, key: str | None, document: Any, error: InvalidJob) -> Response:
+    """What is not valid now may have been when it was handed in first, under the same key: raises where it was not."""
+    earlier = None if key is None else await _earlier(room, key, caller.scope, document)
+    if earlier is None:
+        raise of_document(error) from None
+    return await _replay(room, earlier, many=isinstance(document, list))
 
 
 def _understand(room: Room, raw: bytes, now: datetime) -> tuple[Any, Parsed | InvalidJob]:

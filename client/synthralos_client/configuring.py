@@ -36,9 +36,12 @@ def post(config: Config, path: Path, body: Mapping[str, Any]) -> Operation[Json]
     return (yield from _answer(config, Call("POST", _url(path), body=encode(body))))
 
 
-def remove(config: Config, path: Path, reason: str | None = None, version: int | None = None) -> Operation[Json]:
-    """Take something away, or set it back to its default; twice is once. For `version` see `put`."""
-    params, first = _given({"reason": reason}), version is None
+def remove(
+    config: Config, path: Path, reason: str | None = None, version: int | None = None, **named: str | None
+) -> Operation[Json]:
+    """Take something away, or set it back to its default; twice is once. For `version` see `put`; `named` goes into
+    the query."""
+    params, first = _given({"reason": reason, **named}), version is None
     call = Call("DELETE", _url(path), params=params, headers=_made_of(version), repeatable=first)
     return (yield from _answer(config, call))
 

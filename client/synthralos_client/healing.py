@@ -11,7 +11,6 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
-    Sequence,
 )
 from contextlib import aclosing, closing
 from datetime import datetime
@@ -21,15 +20,14 @@ from synthralos_client import configuring
 from synthralos_client import dead_letters as letters
 from synthralos_client.config import Config
 from synthralos_client.models import Json
-from synthralos_client.operations import job_path, keyed_post
+from synthralos_client.operations import keyed_post
 from synthralos_client.paging import async_pages, pages
+from synthralos_client.runs import AsyncRuns, Runs
 from synthralos_client.sending import Call, Operation
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Run = Callable[[Operation[Json]], Json]
-AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
 Stream = Callable[[Call], Generator[bytes, None, None]]
 AsyncStream = Callable[[Call], AsyncGenerator[bytes, None]]
 
@@ -46,12 +44,11 @@ class DeadLetterFilter(TypedDict, total=False):
     failed_before: datetime | str
 
 
-class Healing:
-    """Circuit breakers, quotas of providers, and dead letters. The answers are the server's JSON objects."""
+class Healing(Runs):
+    """Circuit breakers, quotas of providers, dead letters, agent runs. The answers are the server's JSON objects."""
 
-    def __init__(self, config: Config, run: Run, stream: Stream) -> None:
-        self._config = config
-        self._run = run
+    def __init__(self, config: Config, run: Callable[[Operation[Json]], Json], stream: Stream) -> None:
+        super().__init__(config, run)
         self._stream = stream
 
     def breakers(self) -> list[Json]:
@@ -161,26 +158,12 @@ class Healing:
         """Pause, resume or cancel it; or do the same to those that there are now."""
         return self._run(configuring.post(self._config, (*_OPERATIONS, operation_id, change), {"reason": reason}))
 
-    def run(self, run_id: str) -> Json:
-        """An agent run: its steps in order, their jobs and states, and what it has cost."""
-        return self._run(configuring.read(self._config, ("runs", run_id), {}))
 
-    def note_thought(self, job_id: str, text: str, *, idempotency_key: str | None = None) -> Json:
-        """Note what an agent thinks about a job: among its events, in its trace and with its run."""
-        return self._run(keyed_post(self._config, job_path(job_id, "thoughts"), {"text": text}, idempotency_key))
-
-    def recover_run(self, run_id: str, *, steps: Sequence[str] | None = None, reason: str = "") -> Json:
-        """Go on from the last good step: what ended badly is sent through again; of `steps`, missing ones are told."""
-        body = {"steps": None if steps is None else list(steps), "reason": reason}
-        return self._run(configuring.post(self._config, ("runs", run_id, "recover"), body))
-
-
-class AsyncHealing:
+class AsyncHealing(AsyncRuns):
     """`Healing` documents the methods, which are the same."""
 
-    def __init__(self, config: Config, run: AsyncRun, stream: AsyncStream) -> None:
-        self._config = config
-        self._run = run
+    def __init__(self, config: Config, run: Callable[[Operation[Json]], Awaitable[Json]], stream: AsyncStream) -> None:
+        super().__init__(config, run)
         self._stream = stream
 
     async def breakers(self) -> list[Json]:
@@ -284,19 +267,6 @@ class AsyncHealing:
     ) -> Json:
         """See `Healing.change_dead_letter_operation`."""
         return await self._run(configuring.post(self._config, (*_OPERATIONS, operation_id, change), {"reason": reason}))
-
-    async def run(self, run_id: str) -> Json:
-        """See `Healing.run`."""
-        return await self._run(configuring.read(self._config, ("runs", run_id), {}))
-
-    async def note_thought(self, job_id: str, text: str, *, idempotency_key: str | None = None) -> Json:
-        """See `Healing.note_thought`."""
-        return await self._run(keyed_post(self._config, job_path(job_id, "thoughts"), {"text": text}, idempotency_key))
-
-    async def recover_run(self, run_id: str, *, steps: Sequence[str] | None = None, reason: str = "") -> Json:
-        """See `Healing.recover_run`."""
-        body = {"steps": None if steps is None else list(steps), "reason": reason}
-        return await self._run(configuring.post(self._config, ("runs", run_id, "recover"), body))
 
 
 _OPERATIONS = ("dead-letters", "operations")

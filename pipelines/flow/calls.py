@@ -117,7 +117,10 @@ class Calls:
         reserved = self._worst(work, deployment, step.service_tier) if charges else step.estimated_cost
         attempt_no = job.attempts + 1
         credential = self._gates.key_for(work, deployment)
-        return Start(job, attempt_no, deployment, reserved, work.plan, stages.grounds.of(job), charges, credential)
+        caps = stages.config.caps_of(job)
+        return Start(
+            job, attempt_no, deployment, reserved, work.plan, stages.grounds.of(job), charges, credential, caps
+        )
 
     def cheaper(self, work: Work, deployment: Deployment) -> int | None:
         """The plan's step whose call may cost most, of those that may cost less than at `deployment`."""

@@ -1,4 +1,4 @@
-"""What a job does whose call a budget has no room for."""
+"""What a job does whose call a budget, or a cap of its run, has no room for."""
 
 import random
 
@@ -15,7 +15,7 @@ _SPREAD = 5.0
 
 def failure_of(refused: Refused) -> Failure:
     """What a job fails with whose start was refused."""
-    return Failure(FailureClass.BUDGET, f"the budget {refused.budget} {refused.why}")
+    return Failure(FailureClass.BUDGET, refused.message or f"the budget {refused.budget} {refused.why}")
 
 
 def seconds_to_wait(refused: Refused, moment: float, left: float) -> float | None:

@@ -11,9 +11,11 @@ from synthralos.domain.aliases import Aliases
 from synthralos.domain.budgets import NO_BUDGETS, Budgets
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.flags import Flags
+from synthralos.domain.jobs import Job, NewJob
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
 from synthralos.domain.policies import PolicySet
 from synthralos.domain.quality import QualityTable
+from synthralos.domain.run_caps import CapsByRun, RunCaps
 
 AbuseAction = Literal["off", "flag", "deny"]
 PrivateDataAction = Literal["off", "flag", "redact", "refuse"]
@@ -57,7 +59,14 @@ class Config:
     policies: tuple[PolicySet, ...] = ()
     aliases: Aliases = field(default_factory=dict)
     budgets: Budgets = NO_BUDGETS
+    run_caps: CapsByRun = field(default_factory=dict)
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
+
+    def caps_of(self, job: Job | NewJob) -> RunCaps | None:
+        """The caps of the job's run. For a job without a run that is a look at a member."""
+        if job.run_id is None or not self.run_caps:
+            return None
+        return self.run_caps.get((job.tenant.organization, job.run_id))
 
     def limits_of(self, plan: str) -> PlanLimits:
         """What the plan allows; for a plan that is not known, what the smallest does."""

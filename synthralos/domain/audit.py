@@ -23,6 +23,8 @@ class Act(StrEnum):
     CHANGE_BUDGET = "budgets.change"
     RAISE_BUDGET = "budgets.raise"
     REMOVE_BUDGET = "budgets.remove"
+    SET_RUN_CAPS = "runs.set_caps"
+    REMOVE_RUN_CAPS = "runs.remove_caps"
     ADJUST_LEDGER = "ledger.adjust"
     RESET_BREAKER = "breakers.reset"
     RESET_QUOTA = "quotas.reset"

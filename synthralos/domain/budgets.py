@@ -76,9 +76,9 @@ DEFAULT_ALERTS = (80, 100)
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """So much in USD for each `per` in each `period`. With `organization` … `api_key`: for those jobs alone.
+    """So much in USD for each `per` in each `period`. With `organization` … `run`: for those jobs alone.
 
-    `api_key` is the id of the key that submitted them.
+    `api_key` is the id of the key that submitted them. One of a `run` is a cap of it, and has an `organization`.
 
     `alerts` are percentages of the limit whose crossing is told once a period.
     """
@@ -95,6 +95,7 @@ class Budget:
     alerts: tuple[int, ...] = DEFAULT_ALERTS
     raised: Raised | None = None
     api_key: str | None = None
+    run: str | None = None
 
     def limit_at(self, now: datetime) -> Decimal:
         """What may be spent in the period, at that time."""
@@ -108,6 +109,7 @@ class Budget:
             (self.workspace, tenant.workspace),
             (self.user, tenant.user),
             (self.api_key, job.api_key_id),
+            (self.run, job.run_id),
         )
         if any(own is not None and own != other for own, other in wanted):
             return None
@@ -167,17 +169,24 @@ class Budgets:
     def __init__(self, budgets: Iterable[Budget] = ()) -> None:
         self.all = tuple(budgets)
         own: defaultdict[str | None, list[Budget]] = defaultdict(list)
+        of_runs: defaultdict[tuple[str | None, str], list[Budget]] = defaultdict(list)
         for budget in self.all:
-            own[budget.organization].append(budget)
+            (own[budget.organization] if budget.run is None else of_runs[budget.organization, budget.run]).append(
+                budget
+            )
         self._everybodys = tuple(own.pop(None, ()))
         self._own: Mapping[str | None, tuple[Budget, ...]] = {name: tuple(each) for name, each in own.items()}
+        self._of_runs: Mapping[tuple[str | None, str], tuple[Budget, ...]] = {
+            name: tuple(each) for name, each in of_runs.items()
+        }
 
     def of(self, job: Job) -> tuple[Charge, ...]:
         """What holds the job's calls."""
         own = self._own.get(job.tenant.organization)
-        if own is None and not self._everybodys:
+        of_run = self._of_runs.get((job.tenant.organization, job.run_id), ()) if self._of_runs and job.run_id else ()
+        if own is None and not self._everybodys and not of_run:
             return NO_CHARGES
-        found = ((budget, budget.subject(job)) for budget in (*(own or ()), *self._everybodys))
+        found = ((budget, budget.subject(job)) for budget in (*of_run, *(own or ()), *self._everybodys))
         return tuple(Charge(budget, subject) for budget, subject in found if subject is not None)
 
 

@@ -12,6 +12,7 @@ class Permission(StrEnum):
     CANCEL_JOBS = "jobs:cancel"
     RETRY_JOBS = "jobs:retry"
     REROUTE_JOBS = "jobs:reroute"
+    CAP_RUNS = "runs:cap"
     ANSWER_WAITS = "waits:answer"
     READ_METRICS = "metrics:read"
     READ_DEPLOYMENTS = "deployments:read"
@@ -57,6 +58,7 @@ _SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS, Permission.W
 _OPERATES = _SERVES | {
     Permission.RETRY_JOBS,
     Permission.REROUTE_JOBS,
+    Permission.CAP_RUNS,
     Permission.ANSWER_WAITS,
     Permission.WRITE_BREAKERS,
     Permission.READ_ORGANIZATIONS,

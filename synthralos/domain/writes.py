@@ -15,6 +15,7 @@ from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.prompts import ComparedPrompt
+from synthralos.domain.run_caps import RunCaps
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Stage, State, Transition, target
 from synthralos.domain.waits import NewWait
@@ -31,6 +32,7 @@ class Written(StrEnum):
 class Refused:
     """A start that was not written: `budget` names the budget that has no room for it. The claim still holds.
 
+    `message`: what is said instead, where it was a cap of its run.
     `seconds` until its next period, None where there is none. `full`: what was spent leaves no room for the call; else
     it has only to wait for calls under way to be settled.
     """
@@ -40,6 +42,7 @@ class Refused:
     seconds: float | None = None
     full: bool = True
     why: str = "has no room for the call"
+    message: str | None = None
 
 
 StartResult = Written | Refused
@@ -50,7 +53,7 @@ class Start:
     """An attempt is about to begin. `reserved` is the most it is expected to cost, in USD.
 
     `grounds` are what the call is made under; None: they are not kept. `charges` are the budgets that have to have room
-    for what is reserved. `credential` names the key that the call is made with.
+    for what is reserved. `credential` names the key that the call is made with. `caps` are those of its run.
     """
 
     job: Job
@@ -61,6 +64,7 @@ class Start:
     grounds: Grounds | None = None
     charges: tuple[Charge, ...] = NO_CHARGES
     credential: str | None = None
+    caps: RunCaps | None = None
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Workers over a real database, a broker of their own, and a provider: what tests of whole jobs are made of."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import Any
@@ -22,6 +22,7 @@ from synthralos.domain.jobs import NewJob
 from synthralos.domain.limits import DEFAULT_LIMITS, PlanLimits
 from synthralos.domain.money import Price
 from synthralos.domain.policies import PolicySet
+from synthralos.domain.run_caps import RunCaps
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
 from synthralos.live_config import LiveConfig
 from tests.fakes.heard import Heard
@@ -74,6 +75,7 @@ class WorkerPlace:
         policies: tuple[PolicySet, ...] = (),
         flags: Flags | None = None,
         budgets: Budgets = NO_BUDGETS,
+        run_caps: Sequence[RunCaps] = (),
         **settings: Any,
     ) -> Core:
         """A core on the place's database and bus."""
@@ -84,7 +86,9 @@ class WorkerPlace:
         doorbell = BrokerDoorbell(broker, chosen.broker_namespace)
         credentials = Credentials.from_settings(chosen, {}, catalog)
         flags = flags or Flags(overrides=chosen.flag_overrides)
-        live = LiveConfig(Config(catalog, credentials, flags, limits, policies=policies, budgets=budgets))
+        caps = {each.key: each for each in run_caps}
+        config = Config(catalog, credentials, flags, limits, policies=policies, budgets=budgets, run_caps=caps)
+        live = LiveConfig(config)
         direct = direct_rings(self.store.database, chosen)
         core = Core(chosen, self.store.database, self.bus, broker, doorbell, live, direct=direct)
         self._stack.callback(broker.close)

@@ -20,7 +20,10 @@ MOST_USES = 1000
 
 
 class BudgetStore:
-    """Reads and changes them. A scope sees the budgets of its own tenant; one without an organization sees all."""
+    """Reads and changes them, but for those that are caps of one run.
+
+    A scope sees the budgets of its own tenant; one without an organization sees all.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,12 +31,12 @@ class BudgetStore:
     def all(self, scope: Scope = EVERYTHING) -> Sequence[Budget]:
         """The budgets of the scope, oldest first."""
         with self._database.snapshot() as connection:
-            return read_budgets(connection, scope=scope)
+            return read_budgets(connection, scope=scope, runs=False)
 
     def get(self, budget_id: str, scope: Scope = EVERYTHING) -> Budget | None:
         """One of them."""
         with self._database.snapshot() as connection:
-            found = read_budgets(connection, [budget_id], scope)
+            found = read_budgets(connection, [budget_id], scope, runs=False)
         return found[0] if found else None
 
     def uses(self, budget: Budget, limit: int = MOST_USES) -> list[Use]:
@@ -48,7 +51,7 @@ class BudgetStore:
     def create(self, budget: Budget, by: By) -> Budget:
         """A new budget, checked by the caller. It holds calls that start from now on."""
         with changing(self._database) as connection:
-            connection.execute(sa.insert(budgets).values(id=budget.id, **_columns(budget, by)))
+            connection.execute(sa.insert(budgets).values(id=budget.id, **budget_columns(budget, by)))
             _record(connection, Act.CREATE_BUDGET, None, budget, by)
         return budget
 
@@ -59,7 +62,7 @@ class BudgetStore:
             if not before:
                 return None
             statement = sa.update(budgets).where(budgets.c.id == budget.id)
-            connection.execute(statement.values(**_columns(budget, by)))
+            connection.execute(statement.values(**budget_columns(budget, by)))
             _record(connection, act, before[0], budget, by)
         return budget
 
@@ -81,12 +84,14 @@ class BudgetStore:
 
 
 def read_budgets(
-    connection: sa.Connection, ids: Sequence[str] | None = None, scope: Scope = EVERYTHING
+    connection: sa.Connection, ids: Sequence[str] | None = None, scope: Scope = EVERYTHING, *, runs: bool = True
 ) -> tuple[Budget, ...]:
-    """The budgets of these ids (None: all) within the scope, oldest first."""
+    """The budgets of these ids (None: all) within the scope, oldest first; `runs`: also those of one run alone."""
     ids_of = (id_text(budgets.c.id), id_text(budgets.c.api_key_id))
     query = sa.select(*ids_of, *(column for column in budgets.c if column.name not in ("id", "api_key_id")))
     query = query.where(*within(scope, budgets)).order_by(budgets.c.id)
+    if not runs:
+        query = query.where(budgets.c.run_id.is_(None))
     if ids is not None:
         query = query.where(budgets.c.id.in_(ids))
     return tuple(_budget(row) for row in connection.execute(query))
@@ -109,10 +114,12 @@ def _budget(row: Any) -> Budget:
         tuple(row.alerts),
         raised,
         row.api_key_id,
+        row.run_id,
     )
 
 
-def _columns(budget: Budget, by: By) -> dict[str, Any]:
+def budget_columns(budget: Budget, by: By) -> dict[str, Any]:
+    """The budget as its row, but for its id."""
     raised = budget.raised
     return {
         "name": budget.name,
@@ -120,6 +127,7 @@ def _columns(budget: Budget, by: By) -> dict[str, Any]:
         "workspace": budget.workspace,
         "user_id": budget.user,
         "api_key_id": budget.api_key,
+        "run_id": budget.run,
         "per": str(budget.per),
         "period": str(budget.period),
         "limit_picousd": budget.limit,

@@ -13,10 +13,12 @@ from synthralos.domain.audit import Act
 from synthralos.domain.budgets import Budget
 from synthralos.domain.flags import Flag, FlagState
 from synthralos.domain.policies import PolicySet
+from synthralos.domain.run_caps import RunCaps
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.admin.budgets import read_budgets
 from synthralos.store.admin.changing import changing, upsert
 from synthralos.store.admin.policies import Outdated, read_policies
+from synthralos.store.admin.run_caps import read_run_caps
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import (
@@ -53,6 +55,7 @@ class Stored:
     policies: tuple[PolicySet, ...] = ()
     aliases: Mapping[str, Set[list[str]]] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
+    run_caps: tuple[RunCaps, ...] = ()
 
 
 NOTHING_STORED = Stored(0, {}, {}, {})
@@ -116,8 +119,9 @@ class Configuration:
                 row.organization: _set(row, row.limits) for row in connection.execute(sa.select(organization_limits))
             }
             policies, budgets = read_policies(connection), read_budgets(connection)
+            caps = read_run_caps(connection)
             named = {row.name: _set(row, row.targets) for row in connection.execute(sa.select(aliases))}
-        return Stored(version, flags, limits, entries, own, policies, named, budgets)
+        return Stored(version, flags, limits, entries, own, policies, named, budgets, caps)
 
     def set_flag(self, flag: Flag, state: FlagState, by: By) -> None:
         """Have the flag stand so."""

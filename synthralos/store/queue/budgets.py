@@ -1,7 +1,8 @@
 """Money that is held for calls: reserved when they start, settled when they end, in the same transactions.
 
 Who locks, locks jobs first, then attempts, then what is held for them, then what is used of budgets in the order of
-(budget, subject, period). So nobody waits in a circle, and whoever has a budget's row locked knows what is left of it.
+(budget, subject, period), then caps of runs. So nobody waits in a circle, and whoever has a budget's row locked knows
+what is left of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from synthralos.domain.writes import Refused, Settlement, Start, StartResult, Written
 from synthralos.store.queue.appended import APPENDED
 from synthralos.store.queue.budgets import End, HeldMoney
+from synthralos.store.queue.capped_runs import CappedRuns
 from synthralos.store.queue.content import CatalogEntries, StoredPlans
 from synthralos.store.queue.ledger import correct_lost, lost_ends
 from synthralos.store.queue.postgres_writes import PostgresWrites
@@ -79,6 +80,7 @@ class Settlements:
         self._writes: Writes = PostgresWrites(database) if database.dialect == "postgresql" else SqliteWrites(database)
         self._correct, self._lost_ends = correct_lost(database.dialect), lost_ends(database.dialect)
         self._money = HeldMoney(database.dialect)
+        self._runs = CappedRuns()
         self._in_doubt: set[tuple[str, int, int]] = set()
 
     def start(self, starts: Sequence[Start]) -> list[StartResult]:
@@ -92,8 +94,8 @@ class Settlements:
         won: set[int] = set()
         refused: dict[int, Refused] = {}
         for worker_id, numbered in _by_worker(starts):
-            charged = [each for each in numbered if each[1].charges]
-            free = [each for each in numbered if not each[1].charges] if charged else numbered
+            charged = [each for each in numbered if _bounded(each[1])]
+            free = [each for each in numbered if not _bounded(each[1])] if charged else numbered
             if free:
                 won |= self._start(free, lambda rows, worker=worker_id: self._writes.start(worker, rows))  # type: ignore[misc]
             if charged:
@@ -104,14 +106,20 @@ class Settlements:
     def _start_charged(
         self, worker_id: str, charged: Sequence[tuple[int, Start]], refused: dict[int, Refused], rows: Sequence[Row]
     ) -> set[int]:
-        """Attempts begin for which budgets have room; the refusals of the others are added to `refused`."""
+        """Attempts begin for which runs and budgets have room; the refusals of the others are added to `refused`."""
         with self._database.transaction() as connection:
             fenced = self._writes.lock(connection, worker_id, rows)
-            reservation = self._money.reserve(connection, [each for each in charged if each[0] in fenced])
-            admitted = [row for row in rows if row["no"] in fenced - reservation.refused.keys()]
+            mine = [each for each in charged if each[0] in fenced]
+            again = self._runs.begun(connection, mine)
+            reservation = self._money.reserve(connection, mine)
+            turned_away = dict(reservation.refused)
+            asking = [each for each in mine if each[0] not in again and each[0] not in turned_away]
+            turned_away |= self._runs.admit(connection, asking)
+            admitted = [row for row in rows if row["no"] in fenced - turned_away.keys()]
             won = self._writes.start_within(connection, worker_id, admitted) if admitted else set()
             self._money.hold(connection, reservation, won)
-        refused.update(reservation.refused)
+            self._runs.count(connection, mine, turned_away, won - again)
+        refused.update(turned_away)
         return won
 
     def _start(self, numbered: Sequence[tuple[int, Start]], begin: Callable[[Sequence[Row]], set[int]]) -> set[int]:
@@ -194,6 +202,11 @@ def _end(settlement: Settlement) -> End:
     attempt = settlement.attempt
     assert attempt is not None
     return End(settlement.job.id, attempt.attempt_no, attempt.billed, attempt.cost)
+
+
+def _bounded(start: Start) -> bool:
+    """Whether budgets or caps of its run have to have room for the call."""
+    return bool(start.charges) or start.caps is not None
 
 
 def _mark(start: Start) -> tuple[str, int, int]:

@@ -25,6 +25,7 @@ budgets = sa.Table(
     sa.Column("changed_at", UtcTime, nullable=False),
     text("changed_by"),
     sa.Column("api_key_id", Id),
+    text("run_id", null=True),
     sa.Index("budgets_by_organization", "organization", "id"),
 )
 
