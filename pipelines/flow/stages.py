@@ -59,7 +59,8 @@ def stage_builder(
     tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote, second_look=second_look)
 
     def build(config: Config) -> Stages:
-        route, guard = build_route_stage(config, counter, latencies.now), build_guard_stage(config, tools)
+        route = build_route_stage(config, counter, latencies.now, limiter.outputs.told)
+        guard = build_guard_stage(config, tools)
         rulings = Rulings(config, route.costs, guard.names, counts)
         heal = build_heal_stage(rng, config.catalog, retries, config.credentials.names_for)
         return Stages(config, guard, rulings, route, heal, limiter, memory, retries, CallGrounds(config), latencies)

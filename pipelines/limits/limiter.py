@@ -26,7 +26,8 @@ class Limiter:
         """`fails_open`: whether jobs go on uncounted while the meter cannot be asked."""
         self.fails_open = fails_open
         self._meter = meter
-        self._outputs = Outputs()
+        self.outputs = Outputs()
+        """How long answers were, whether or not a rate is limited."""
         self._outages = outages
         self._decided = metrics.counters(RATE_LIMITED)
 
@@ -51,16 +52,17 @@ class Limiter:
         prompt = reserved = expected = 0.0
         if any(rate.unit is Unit.TOKENS for rate in rates):
             prompt = prompt_size(job.request).estimate
-            guess = self._outputs.guess(job.tenant.organization, job.request.model, job.request.max_output_tokens)
+            guess = self.outputs.guess(job.tenant.organization, job.request.model, job.request.max_output_tokens)
             reserved, expected = (prompt + each for each in guess)
         return prompt, rates, [_charge(rate, job.tenant, reserved, expected) for rate in rates]
 
     def used(self, config: Config, job: Job, end: AttemptEnd) -> None:
         """An attempt ended: what it used takes the place of what was reserved."""
+        if end.usage is not None and not job.request.embeds:
+            self.outputs.learn(job.tenant.organization, job.request.model, end.usage.output)
         if not limited(config, job.tenant):
             return
         if end.usage is not None:
-            self._outputs.learn(job.tenant.organization, job.request.model, end.usage.output)
             self._meter.settle([Settled(job.id, end.usage.input + end.usage.output)])
         else:
             self._meter.settle([Settled(job.id, 0 if end.billed is Billed.NO else None)])

@@ -24,7 +24,7 @@ from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.residency import home_of, kept_from
 
 DEFAULT_OUTPUT = LEAST_OUTPUT
-"""Output tokens to estimate a cost with when the request does not say how many it wants at most."""
+"""Output tokens to estimate a cost with when the request does not say how many, and nothing is known of its like."""
 
 PLAN_TIERS: Mapping[str, frozenset[Tier]] = {
     "free": frozenset({Tier.ECONOMY}),
@@ -45,7 +45,8 @@ class Demand(NamedTuple):
 
     `tokens_billed`: what may be billed for the prompt at most; known where there is a `max_cost`.
     `asked`: see `asked_of`. `day` (an ISO date) is the one whose prices count; without one, the catalog's own do.
-    `longest_input`: tokens of an embedding's longest text; windows are for one text each.
+    `expected_output`: tokens of answer that 95 of 100 of its like had at most, where it does not say how many it wants
+    and enough are known; else 0. `longest_input`: tokens of an embedding's longest text; windows are for one text each.
     `service_tier` is asked for where a deployment has it. `slower` than the `seconds_left` until the deadline are these
     deployments, by id, in more than half of their calls.
     """
@@ -69,6 +70,7 @@ class Demand(NamedTuple):
     seconds_left: int = 0
     slower: frozenset[str] = _NOTHING
     longest_input: int = 0
+    expected_output: int = 0
 
     @property
     def embeds(self) -> bool:
@@ -127,8 +129,10 @@ def hurried(demand: Demand, left: timedelta, observed: Observed) -> Demand:
 
 
 def assumed_output(demand: Demand) -> int:
-    """Tokens of answer that an estimated cost counts with."""
-    return DEFAULT_OUTPUT if demand.max_output is None else demand.max_output
+    """Tokens of answer that an estimated cost counts with; no deployment gives more than its own `max_output`."""
+    if demand.max_output is not None:
+        return demand.max_output
+    return demand.expected_output or DEFAULT_OUTPUT
 
 
 def room(demand: Demand, window: int) -> int:
@@ -208,6 +212,15 @@ def _window_too_small(demand: Demand, deployment: Deployment) -> Cause | None:
     return Cause("context_window", {**said, "limit_tokens": window})
 
 
+def _expected_too_long(demand: Demand, deployment: Deployment) -> Cause | None:
+    """Whether an answer as the last ones were has no room beside the prompt, whose tokens may be estimated here."""
+    output = min(demand.expected_output, deployment.max_output)
+    if demand.tokens_in + output <= deployment.context_window:
+        return None
+    said = {"needed_tokens": demand.tokens_in + output, "output_tokens": output, "output": "expected"}
+    return Cause("context_window", {**said, "limit_tokens": deployment.context_window})
+
+
 def _too_expensive(demand: Demand, deployment: Deployment) -> Cause | None:
     if demand.max_cost is None:
         return None
@@ -263,6 +276,14 @@ STANDING_RULES: tuple[Rule, ...] = (
 SIZED_RULES: tuple[Rule, ...] = (
     Rule(_window_too_small, lambda d: d.context_window, FailureClass.CONTEXT_LENGTH),
     Rule(_too_expensive, failure_class=FailureClass.BUDGET, idle=lambda demand: demand.max_cost is None),
+    Rule(
+        _expected_too_long,
+        lambda d: (d.context_window, d.max_output),
+        idle=lambda demand: not demand.expected_output,
+        soft=True,
+    ),
     Rule(_too_slow, idle=lambda demand: not demand.slower, names=lambda demand: sorted(demand.slower), soft=True),
 )
-"""Rules that look at `tokens_in`, and last the one that gives way where nobody else is left."""
+"""Rules that look at `tokens_in`, and last those that give way where nobody else is left: they know no more than what
+was seen so far.
+"""

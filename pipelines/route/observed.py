@@ -1,11 +1,12 @@
-"""How long deployments took to answer, as this process saw it: data for routing, which itself looks at no clock.
+"""How long deployments took to answer, and how long answers were, as this process saw it: data for routing, which
+itself looks at no clock.
 
 What is observed is handed over as an immutable `Observed`, and a new one only when there is something to tell: plans
 that were made of one hold until the next.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 KEPT = 200
@@ -15,6 +16,9 @@ FEWEST = 5
 """Answers before anything is said of a deployment."""
 
 _EVERY = 20
+
+ExpectedOutput = Callable[[str, str], int | None]
+"""Tokens of answer that jobs of an organization for a model had at most in 95 of 100 cases; None: unknown."""
 
 
 class Seconds(NamedTuple):

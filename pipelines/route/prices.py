@@ -49,6 +49,26 @@ class Prices:
         """The most that tokens may cost in prompts of at most so many."""
         return self._column(self._worst, prompt_tokens, worst=True)
 
+    def costs(self, numbers: Sequence[int], prompt_tokens: int, output: int, *, asked: bool) -> list[int]:
+        """10^-12 USD that a call is estimated to cost at each. An answer whose length was not `asked` for is no longer
+        than the deployment allows.
+        """
+        prompt, answer = self.estimated(prompt_tokens)
+        if asked:
+            return [prompt_tokens * prompt[number] + output * answer[number] for number in numbers]
+        return [
+            prompt_tokens * prompt[number] + min(output, self._deployments[number].max_output) * answer[number]
+            for number in numbers
+        ]
+
+    def worst_costs(self, numbers: Sequence[int], billed: int, max_output: int | None) -> list[int]:
+        """10^-12 USD that a call may cost at most at each, where at most so many tokens are `billed` for the prompt."""
+        prompt, answer = self.worst(billed)
+        longest = [self._deployments[number].max_output if max_output is None else max_output for number in numbers]
+        return [
+            billed * prompt[number] + output * answer[number] for number, output in zip(numbers, longest, strict=True)
+        ]
+
     def _column(self, known: dict[int, Column], prompt_tokens: int, *, worst: bool) -> Column:
         step = bisect_left(self._limits, prompt_tokens)
         column = known.get(step)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, assumed_output, demand_of, hurried, room
-from pipelines.route.observed import NOTHING, Observed
+from pipelines.route.observed import NOTHING, ExpectedOutput, Observed
 from pipelines.route.ordering import plan_of, preferred
 from pipelines.route.prices import UNKNOWN, Prices
 from pipelines.route.protocol import Candidates, Strategy
@@ -90,6 +90,7 @@ class RouteStage:
         counter: TokenCounter | None = None,
         now: Callable[[], datetime] = utc_now,
         observed: Callable[[], Observed] = lambda: NOTHING,
+        expected: ExpectedOutput = lambda organization, model: None,
     ) -> None:
         """`now` says which prices count, and how long a job can wait."""
         self._catalog = catalog
@@ -100,7 +101,7 @@ class RouteStage:
         self._strategies = dict(strategies)
         self._flags = flags or Flags()
         self._counter = counter or TokenCounter()
-        self._now, self._observed = now, observed
+        self._now, self._observed, self._expected = now, observed, expected
         self._standing, self._sized = Sieve(deployments, STANDING_RULES), Sieve(deployments, SIZED_RULES)
         self._not_offered = grouped(map(why_not_offered, deployments))
         self._windows = grouped(deployment.context_window for deployment in deployments)
@@ -183,6 +184,8 @@ class RouteStage:
         demand, tier = demand_of(job), wanted_tier(job, now)
         if tier is not ServiceTier.STANDARD:
             demand = demand._replace(service_tier=tier)
+        if demand.max_output is None and (known := self._expected(job.tenant.organization, demand.model)) is not None:
+            demand = demand._replace(expected_output=known)
         if job.request.embeds:
             demand = demand._replace(longest_input=self._longest_input(job, demand))
         return demand if job.deadline is None else hurried(demand, job.deadline - now, self._observed())
@@ -211,7 +214,7 @@ class RouteStage:
         prompt, answer = self._prices(prices.day, ServiceTier.STANDARD).estimated(tokens_in)
         tiers = {deployment.id: prices.tier(number) for number, deployment in enumerate(self._deployments)}
         standard = {
-            deployment.id: _usd(tokens_in * prompt[number] + tokens_out * answer[number])
+            deployment.id: _usd(tokens_in * prompt[number] + min(tokens_out, deployment.max_output) * answer[number])
             for number, deployment in enumerate(self._deployments)
             if prices.tier(number) is ServiceTier.FLEX
         }
@@ -246,24 +249,11 @@ class RouteStage:
         sized = demand._replace(tokens_in=tokens_in, tokens_billed=tokens_billed, day=prices.day)
         alive, losses = self._sized.sift(sized, sifted.survivors)
         numbers = self._numbers(alive)
-        prompt, answer = prices.estimated(tokens_in)
-        output = assumed_output(sized)
-        costs = [tokens_in * prompt[number] + output * answer[number] for number in numbers]
         deployments, ranks = self._columns(alive)
+        costs = prices.costs(numbers, tokens_in, assumed_output(sized), asked=sized.max_output is not None)
         found = Candidates(deployments, costs, ranks)
-        return _Choice(found, (*sifted.losses, *losses), self._worst(sized, prices, numbers))
-
-    def _worst(self, demand: Demand, prices: Prices, numbers: Sequence[int]) -> list[int]:
-        """10^-12 USD that an attempt may cost at most, where what may be billed for the prompt is known."""
-        if not demand.tokens_billed:
-            return []
-        prompt, answer = prices.worst(demand.tokens_billed)
-        known = demand.max_output
-        longest = [self._deployments[number].max_output if known is None else known for number in numbers]
-        return [
-            demand.tokens_billed * prompt[number] + output * answer[number]
-            for number, output in zip(numbers, longest, strict=True)
-        ]
+        worst = prices.worst_costs(numbers, tokens_billed, sized.max_output) if tokens_billed else []
+        return _Choice(found, (*sifted.losses, *losses), worst)
 
     def _nothing_left(self, losses: Sequence[Loss]) -> Failure:
         """The failure of a job that no deployment may do.
@@ -291,11 +281,16 @@ def _usd(pico: int) -> Decimal | None:
 
 
 def build_route_stage(
-    config: Config, counter: TokenCounter | None = None, observed: Callable[[], Observed] = lambda: NOTHING
+    config: Config,
+    counter: TokenCounter | None = None,
+    observed: Callable[[], Observed] = lambda: NOTHING,
+    expected: ExpectedOutput = lambda organization, model: None,
 ) -> RouteStage:
-    """The stage of a configuration. `observed` says how long deployments took to answer."""
+    """The stage of a configuration. `observed` says how long deployments took to answer, `expected` how long it was."""
     offered, table = config.credentials.why_not_offered, strategies(config.quality, observed)
-    return RouteStage(config.catalog, table, offered, flags=config.flags, counter=counter, observed=observed)
+    return RouteStage(
+        config.catalog, table, offered, flags=config.flags, counter=counter, observed=observed, expected=expected
+    )
 
 
 def _unknown_strategy(name: str, known: Iterable[str]) -> Failure:
