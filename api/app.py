@@ -1,16 +1,19 @@
 """The application: all routes, and the edge at which every error becomes a problem document."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, cast
 
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route, compile_path
+from starlette.routing import BaseRoute, Route, compile_path
 
 from api import health, metrics
 from api.document import describe
@@ -91,22 +94,23 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)
-    document = describe(app, version)
-    _add_documents(app, document)
-    _add_problems(app, core.outages, _allowed_methods(document))
+    _add_documents(app, version)
+    _add_problems(app, core.outages, _allowed_methods(route for room in rooms for route in room.router.routes))
     app.add_middleware(Edge)
     return app
 
 
-def _add_documents(app: FastAPI, document: dict[str, Any]) -> None:
-    written, shown = orjson.dumps(document), page(document)
-    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's way to bring a document of one's own
+def _add_documents(app: FastAPI, version: str) -> None:
+    """Made when they are first asked for, in a thread: that takes as long as all the rest of a start."""
+    document = cache(lambda: describe(app, version))
+    written, shown = cache(lambda: orjson.dumps(document())), cache(lambda: page(document()))
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's way to bring a document of one's own
 
     async def openapi(request: Request) -> Response:
-        return Response(written, media_type="application/json")
+        return Response(await asyncio.to_thread(written), media_type="application/json")
 
     async def docs(request: Request) -> Response:
-        return HTMLResponse(shown)
+        return HTMLResponse(await asyncio.to_thread(shown))
 
     async def root(request: Request) -> Response:
         return RedirectResponse("/docs", 307)
@@ -145,11 +149,13 @@ def _parameters(error: RequestValidationError) -> list[FieldError]:
     return found
 
 
-def _allowed_methods(document: dict[str, Any]) -> Callable[[str], str]:
+def _allowed_methods(routes: Iterable[BaseRoute]) -> Callable[[str], str]:
     """What gives all methods of a path, which may be spread over several routes."""
-    paths = [
-        (compile_path(path)[0], {method.upper() for method in methods}) for path, methods in document["paths"].items()
-    ]
+    methods: dict[str, set[str]] = {JOBS_PATH: {"POST"}}
+    for route in routes:
+        assert isinstance(route, APIRoute)
+        methods.setdefault(route.path, set()).update(route.methods or ())
+    paths = [(compile_path(path)[0], found) for path, found in methods.items()]
 
     def allowed(path: str) -> str:
         found = [methods for pattern, methods in paths if pattern.match(path)]
