@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b, sha256
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 import orjson
@@ -138,10 +137,11 @@ class Contest:
 
     def __init__(self, candidates: Candidates, saved: Callable[[int], int]) -> None:
         self._candidates, self._saved = candidates, saved
-        costs, order = candidates.costs, candidates.by_cost()
-        least, self._before = costs[order[0]], order[0]
-        tied = takewhile(lambda index: costs[index] == least, order[:_MOST_RIVALS])
-        self._tied = [index for index in tied if saved(index)] or [self._before]
+        least = min(candidates.costs)
+        tied = [index for index, cost in enumerate(candidates.costs) if cost == least]
+        tied.sort(key=candidates.ranks.__getitem__)
+        self._before = tied[0]
+        self._tied = [index for index in tied[:_MOST_RIVALS] if saved(index)] or [self._before]
         self.idle = least >= UNKNOWN or not any(map(saved, range(len(candidates))))
         """Whether no candidate may ever be first for its prompt cache."""
         self._decided = lru_cache(_ANSWERS_KEPT)(self._decide)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import orjson
@@ -121,6 +122,26 @@ def test_it_never_costs_more_and_nothing_is_lost() -> None:
     costs = [step.estimated_cost for step in plan.steps]
     assert costs == sorted(cost for cost in costs if cost is not None)
     assert plan.steps[0].reason == "the cheapest that fits"
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_whatever_was_read_where_the_first_costs_no_more_and_the_others_keep_their_order(seed: int) -> None:
+    rng = Random(seed)
+    found = [
+        cached(f"a/m{n}@us", rng.choice(["3", "3", "4", "8"]), rng.choice(["0.3", "0.5", "9", None]))
+        for n in range(rng.randint(1, 9))
+    ]
+    warm = only(*rng.sample([each.id for each in found], rng.randint(0, min(2, len(found)))))
+    uncached = [replace(each, price=each.price and replace(each.price, cached=None)) for each in found]
+    before = [(step.deployment, step.estimated_cost) for step in route(job(), uncached, warm).steps]
+    plan = route(job(), found, warm)
+    first = plan.steps[0]
+    assert first.estimated_cost is not None
+    assert before[0][1] is not None
+    assert first.estimated_cost <= before[0][1]
+    assert names(plan)[1:] == [name for name, _ in before if name != first.deployment]
+    again = route(job(), rng.sample(found, len(found)), warm)
+    assert names(again) == names(plan)
 
 
 @pytest.mark.parametrize("deployments", [[PLAIN, DEAR], [PLAIN, cached("a/b@us", read=None)], [cached("a/b@us"), DEAR]])
