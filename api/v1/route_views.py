@@ -23,6 +23,16 @@ class ExplainIn(JobIn):
     policies: TriedPolicies | None = None
 
 
+class PromptCacheView(View):
+    """Why jobs that begin alike go to a deployment first."""
+
+    prefix_tokens: Annotated[int, Field(description="about what they have in common")]
+    read: Annotated[
+        bool,
+        Field(description="the cost counts with the cached price; else it is drawn among those that cost the same"),
+    ]
+
+
 class StepView(View):
     """A deployment that would be tried, in this order."""
 
@@ -30,6 +40,7 @@ class StepView(View):
     reason: str
     estimated_cost_usd: Annotated[Usd | None, Field(description="of one call; null: its price is unknown")]
     service_tier: Annotated[str, Field(description="the provider's tier that would be asked for")]
+    prompt_cache: Annotated[PromptCacheView | None, Field(description="null: it has nothing to do with the place")]
 
 
 class RuleName(View):

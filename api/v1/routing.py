@@ -58,7 +58,7 @@ def explanation_view(explained: Explained, hidden: frozenset[str] | None) -> dic
     body = published(outcome.body()) if isinstance(outcome, RoutingPlan) else {"strategy": None, "steps": []}
     return {
         **body,
-        "steps": [{"service_tier": "standard", **step} for step in body["steps"]],
+        "steps": [{"service_tier": "standard", "prompt_cache": None, **step} for step in body["steps"]],
         "prompt_tokens": explained.explanation.tokens_in,
         "output_tokens": explained.explanation.tokens_out,
         "exclusions": [

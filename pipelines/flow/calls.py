@@ -190,6 +190,9 @@ class Calls:
         ok = isinstance(answer, Reply)
         if ok and tier is ServiceTier.STANDARD:
             stages.latencies.learn(attempt.deployment.id, seconds)
+        if isinstance(answer, Reply) and answer.usage is not None:
+            job = work.job
+            stages.prefixes.answered(job.tenant.organization, job.request, attempt.deployment.id, answer.usage)
         if isinstance(answer, Reply) and answer.finding is not None:
             work.job.verdict = with_finding(work.job.verdict, answer.finding)
         work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)

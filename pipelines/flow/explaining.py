@@ -11,7 +11,8 @@ from pipelines.policies.facts import Facts
 from pipelines.policies.fields import Source
 from pipelines.policies.problems import Problems
 from pipelines.policies.rules import read_rules
-from pipelines.route.stage import Explanation, RouteStage
+from pipelines.route.choice import Explanation
+from pipelines.route.stage import RouteStage
 from synthralos.config.config import Config
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.findings import PASSED

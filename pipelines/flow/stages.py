@@ -15,6 +15,7 @@ from pipelines.heal.budget import RetryBudget
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
+from pipelines.route.affinity import WarmPrefixes
 from pipelines.route.observed import Latencies
 from pipelines.route.stage import RouteStage, build_route_stage
 from pipelines.tokens import TokenCounter
@@ -37,6 +38,7 @@ class Stages:
     retries: RetryBudget
     grounds: CallGrounds
     latencies: Latencies
+    prefixes: WarmPrefixes
 
 
 StagesNow = Callable[[], Stages]
@@ -55,15 +57,16 @@ def stage_builder(
     second_look: SecondLook | None = None,
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
-    counter, retries, latencies = TokenCounter(), RetryBudget(), Latencies()
+    counter, retries, latencies, prefixes = TokenCounter(), RetryBudget(), Latencies(), WarmPrefixes()
     tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote, second_look=second_look)
 
     def build(config: Config) -> Stages:
-        route = build_route_stage(config, counter, latencies.now, limiter.outputs.told)
+        route = build_route_stage(config, counter, latencies.now, limiter.outputs.told, prefixes.warm)
         guard = build_guard_stage(config, tools)
         rulings = Rulings(config, route.costs, guard.names, counts)
         heal = build_heal_stage(rng, config.catalog, retries, config.credentials.names_for)
-        return Stages(config, guard, rulings, route, heal, limiter, memory, retries, CallGrounds(config), latencies)
+        grounds = CallGrounds(config)
+        return Stages(config, guard, rulings, route, heal, limiter, memory, retries, grounds, latencies, prefixes)
 
     return build
 

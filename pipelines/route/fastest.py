@@ -17,6 +17,7 @@ class Fastest:
 
     name = "fastest"
     repeatable = False
+    by_cost = False
 
     def __init__(self, observed: Callable[[], Observed] = lambda: NOTHING) -> None:
         self._observed = observed

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from pipelines.route.affinity import First
 from synthralos.domain.exclusions import Cause
 from synthralos.domain.overlays import Overlay, model_covers
-from synthralos.domain.plans import Exclusions, RoutingPlan, Step
+from synthralos.domain.plans import Exclusions, RoutingPlan, Step, Steps, usd
 
 NOT_FIRST = Cause("fallback")
 
@@ -22,6 +23,20 @@ def preferred(steps: Sequence[Step], overlay: Overlay) -> Sequence[Step]:
     found = {step.deployment: step for step in reversed(first)}
     chosen = [step for step in dict.fromkeys(first) if found[step.deployment] is step]
     return [*chosen, *(step for step in steps if step.deployment not in found)]
+
+
+def led_by(steps: Sequence[Step], first: First | None) -> Sequence[Step]:
+    """The steps with `first` first. It costs no more than others: reasons, which tell places by cost, stay there."""
+    if first is None:
+        return steps
+    if isinstance(steps, Steps):
+        at = steps.deployments.index(first.deployment)
+        deployments = [first.deployment, *steps.deployments[:at], *steps.deployments[at + 1 :]]
+        costs = [first.cost, *steps.costs[:at], *steps.costs[at + 1 :]]
+        return Steps(deployments, steps.reasons, costs, first.cache)
+    others = [step for step in steps if step.deployment != first.deployment]
+    ordered = [Step(first.deployment, "", usd(first.cost), prompt_cache=first.cache), *others]
+    return [step._replace(reason=before.reason) for step, before in zip(ordered, steps, strict=True)]
 
 
 def plan_of(strategy: str, steps: Sequence[Step], exclusions: Exclusions, fallback: bool) -> RoutingPlan:

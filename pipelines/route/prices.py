@@ -16,10 +16,14 @@ UNKNOWN = 10**40
 
 
 class Column(NamedTuple):
-    """10^-12 USD for a token of prompt and of answer, by the number of the deployment."""
+    """10^-12 USD for a token of prompt and of answer, by the number of the deployment.
+
+    `saved`: what a token of prompt costs less where it is read from the prompt cache; 0 where that is not known.
+    """
 
     prompt: list[int]
     answer: list[int]
+    saved: list[int]
 
 
 class Prices:
@@ -53,7 +57,7 @@ class Prices:
         """10^-12 USD that a call is estimated to cost at each. An answer whose length was not `asked` for is no longer
         than the deployment allows.
         """
-        prompt, answer = self.estimated(prompt_tokens)
+        prompt, answer, _ = self.estimated(prompt_tokens)
         if asked:
             return [prompt_tokens * prompt[number] + output * answer[number] for number in numbers]
         return [
@@ -63,7 +67,7 @@ class Prices:
 
     def worst_costs(self, numbers: Sequence[int], billed: int, max_output: int | None) -> list[int]:
         """10^-12 USD that a call may cost at most at each, where at most so many tokens are `billed` for the prompt."""
-        prompt, answer = self.worst(billed)
+        prompt, answer, _ = self.worst(billed)
         longest = [self._deployments[number].max_output if max_output is None else max_output for number in numbers]
         return [
             billed * prompt[number] + output * answer[number] for number, output in zip(numbers, longest, strict=True)
@@ -73,19 +77,22 @@ class Prices:
         step = bisect_left(self._limits, prompt_tokens)
         column = known.get(step)
         if column is None:
-            pairs = [self._pair(number, prompt_tokens, worst=worst) for number in range(len(self._deployments))]
-            column = known[step] = Column([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+            rows = [self._row(number, prompt_tokens, worst=worst) for number in range(len(self._deployments))]
+            column = known[step] = Column(*([row[kind] for row in rows] for kind in range(3)))
         return column
 
-    def _pair(self, number: int, prompt_tokens: int, *, worst: bool) -> tuple[int, int]:
+    def _row(self, number: int, prompt_tokens: int, *, worst: bool) -> tuple[int, int, int]:
         price, tier = self.prices[number], self._tiers[number]
         if price is None:
-            return UNKNOWN, UNKNOWN
+            return UNKNOWN, UNKNOWN, 0
         if worst:
             bound = price.dearest(prompt_tokens, tier, writes_cache=writes_cache(self._deployments[number]))
-            return int(bound.input * MILLION), int(bound.output * MILLION)
+            return int(bound.input * MILLION), int(bound.output * MILLION), 0
         rates = price.tariffs[tier].at(prompt_tokens)
-        return int(rates.input * MILLION), int(rates.output * MILLION)
+        # Where a prompt is never written to the cache, it is never read from it.
+        cached = rates.cached is not None and writes_cache(self._deployments[number])
+        saved = rates.input - rates.cached if cached and rates.cached is not None else 0
+        return int(rates.input * MILLION), int(rates.output * MILLION), max(0, int(saved * MILLION))
 
 
 def _tier(deployment: Deployment, price: Price | None, wanted: ServiceTier) -> ServiceTier:

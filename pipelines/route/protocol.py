@@ -78,6 +78,14 @@ class Strategy(Protocol):
         """
         ...
 
+    @property
+    def by_cost(self) -> bool:
+        """Whether what costs least is first, and candidates that cost the same are equally good.
+
+        The prompt cache then says which of these is first.
+        """
+        ...
+
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> Sequence[Step]:
         """Every candidate once, best first, each with the reason for its place."""
         ...

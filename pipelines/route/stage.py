@@ -7,14 +7,15 @@ hands the same immutable plan to all jobs that are alike. What is remembered is 
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
+from pipelines.route.affinity import LEAST_TOKENS, First, Warm, prefix_of
+from pipelines.route.choice import Choice, Explanation, Sifted
 from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, assumed_output, demand_of, hurried, room
 from pipelines.route.observed import NOTHING, ExpectedOutput, Observed
-from pipelines.route.ordering import plan_of, preferred
+from pipelines.route.ordering import led_by, plan_of, preferred
 from pipelines.route.prices import UNKNOWN, Prices
 from pipelines.route.protocol import Candidates, Strategy
 from pipelines.route.service_tiers import at_tiers, wanted_tier
@@ -31,7 +32,7 @@ from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.jobs import Job, Request
 from synthralos.domain.money import Costs, ServiceTier
 from synthralos.domain.overlays import NO_DEMANDS
-from synthralos.domain.plans import Exclusion, Exclusions, RoutingPlan, Step, usd
+from synthralos.domain.plans import Exclusions, RoutingPlan, Step, usd
 
 _log = logging.getLogger(__name__)
 
@@ -41,35 +42,6 @@ WhyNotOffered = Callable[[Deployment], str | None]
 PINNED = "pinned"
 DEMANDS_KEPT = 512
 CHOICES_KEPT = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Sifted:
-    """What the rules that do not depend on the prompt left over. `rooms`: see `prompt_tokens`."""
-
-    survivors: int
-    losses: tuple[Loss, ...]
-    rooms: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """What all rules left over, priced, and the plans made of it by repeatable strategies."""
-
-    candidates: Candidates
-    losses: tuple[Loss, ...]
-    worst: Sequence[int]
-    plans: dict[tuple[str, bool], RoutingPlan] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What the stage makes of a job, and of what. Tokens are those that the estimates count with."""
-
-    outcome: RoutingPlan | Failure
-    exclusions: tuple[Exclusion, ...]
-    tokens_in: int
-    tokens_out: int
 
 
 def utc_now() -> datetime:
@@ -91,8 +63,9 @@ class RouteStage:
         now: Callable[[], datetime] = utc_now,
         observed: Callable[[], Observed] = lambda: NOTHING,
         expected: ExpectedOutput = lambda organization, model: None,
+        warm: Warm = lambda organization, prefix: (),
     ) -> None:
-        """`now` says which prices count, and how long a job can wait."""
+        """`now` says which prices count, and how long a job can wait; for `expected` and `warm` see their types."""
         self._catalog = catalog
         self._deployments = deployments = tuple(catalog)
         self._everything = (1 << len(deployments)) - 1
@@ -101,7 +74,7 @@ class RouteStage:
         self._strategies = dict(strategies)
         self._flags = flags or Flags()
         self._counter = counter or TokenCounter()
-        self._now, self._observed, self._expected = now, observed, expected
+        self._now, self._observed, self._expected, self._warm = now, observed, expected, warm
         self._standing, self._sized = Sieve(deployments, STANDING_RULES), Sieve(deployments, SIZED_RULES)
         self._not_offered = grouped(map(why_not_offered, deployments))
         self._windows = grouped(deployment.context_window for deployment in deployments)
@@ -169,16 +142,24 @@ class RouteStage:
         choice = self._choice(demand, prices, tokens_in, self._tokens_billed(job))
         if not len(choice.candidates):
             return self._nothing_left(choice.losses)
-        kind = (strategy.name, constraints.fallback)
+        first = self._first(job, demand, choice, tokens_in) if strategy.by_cost else None
+        kind = (strategy.name, constraints.fallback, first)
         plan = choice.plans.get(kind)
         if plan is None:
-            steps = preferred(strategy.rank(job, choice.candidates), demand.overlay)
+            steps = led_by(preferred(strategy.rank(job, choice.candidates), demand.overlay), first)
             if demand.service_tier is not ServiceTier.STANDARD:
                 steps = self._at_tiers(steps, prices, tokens_in, assumed_output(demand))
             plan = plan_of(strategy.name, steps, self._exclusions(choice.losses), constraints.fallback)
             if strategy.repeatable:
-                choice.plans[kind] = plan
+                choice.keep(kind, plan)
         return plan
+
+    def _first(self, job: Job, demand: Demand, choice: Choice, tokens_in: int) -> First | None:
+        """Which deployment is first for its prompt cache, where that is not for policies to say."""
+        if tokens_in < LEAST_TOKENS or demand.overlay.prefer or choice.contest.idle:
+            return None
+        prefix, organization = prefix_of(job.request), job.tenant.organization
+        return None if prefix is None else choice.contest.first(organization, prefix, self._warm(organization, prefix))
 
     def _demanded(self, job: Job, now: datetime) -> Demand:
         demand, tier = demand_of(job), wanted_tier(job, now)
@@ -195,7 +176,7 @@ class RouteStage:
         longest = Request(request.model, {**request.body, "input": max(request.inputs, key=len)})
         return prompt_tokens(longest, self._sifted(demand).rooms, self._counter)
 
-    def _tokens_in(self, job: Job, sifted: _Sifted) -> int:
+    def _tokens_in(self, job: Job, sifted: Sifted) -> int:
         return prompt_tokens(job.request, sifted.rooms, self._counter)
 
     def _tokens_billed(self, job: Job) -> int:
@@ -211,7 +192,7 @@ class RouteStage:
 
     def _at_tiers(self, steps: Sequence[Step], prices: Prices, tokens_in: int, tokens_out: int) -> Sequence[Step]:
         """The steps at the service tiers that are counted with, each flex one before its standard one."""
-        prompt, answer = self._prices(prices.day, ServiceTier.STANDARD).estimated(tokens_in)
+        prompt, answer, _ = self._prices(prices.day, ServiceTier.STANDARD).estimated(tokens_in)
         tiers = {deployment.id: prices.tier(number) for number, deployment in enumerate(self._deployments)}
         standard = {
             deployment.id: _usd(tokens_in * prompt[number] + min(tokens_out, deployment.max_output) * answer[number])
@@ -231,7 +212,7 @@ class RouteStage:
     def _exclusions(self, losses: Sequence[Loss]) -> Exclusions:
         return Exclusions([(loss.cause, self._ids(loss.which)) for loss in losses])
 
-    def _sift(self, demand: Demand) -> _Sifted:
+    def _sift(self, demand: Demand) -> Sifted:
         meant = self._meant(demand.model)
         alive, losses = self._standing.sift(demand, meant)
         if meant != self._everything:
@@ -242,9 +223,9 @@ class RouteStage:
                 alive ^= hit
                 losses.append(Loss(Cause("not_offered", {"why": why}), hit, FailureClass.CREDENTIAL))
         windows = [window for window, which in self._windows.items() if alive & which]
-        return _Sifted(alive, tuple(losses), tuple(sorted(room(demand, window) for window in windows)))
+        return Sifted(alive, tuple(losses), tuple(sorted(room(demand, window) for window in windows)))
 
-    def _choose(self, demand: Demand, prices: Prices, tokens_in: int, tokens_billed: int) -> _Choice:
+    def _choose(self, demand: Demand, prices: Prices, tokens_in: int, tokens_billed: int) -> Choice:
         sifted = self._sifted(demand)
         sized = demand._replace(tokens_in=tokens_in, tokens_billed=tokens_billed, day=prices.day)
         alive, losses = self._sized.sift(sized, sifted.survivors)
@@ -253,7 +234,8 @@ class RouteStage:
         costs = prices.costs(numbers, tokens_in, assumed_output(sized), asked=sized.max_output is not None)
         found = Candidates(deployments, costs, ranks)
         worst = prices.worst_costs(numbers, tokens_billed, sized.max_output) if tokens_billed else []
-        return _Choice(found, (*sifted.losses, *losses), worst)
+        saved = prices.estimated(tokens_in).saved
+        return Choice(found, (*sifted.losses, *losses), worst, lambda index: saved[numbers[index]])
 
     def _nothing_left(self, losses: Sequence[Loss]) -> Failure:
         """The failure of a job that no deployment may do.
@@ -285,11 +267,19 @@ def build_route_stage(
     counter: TokenCounter | None = None,
     observed: Callable[[], Observed] = lambda: NOTHING,
     expected: ExpectedOutput = lambda organization, model: None,
+    warm: Warm = lambda organization, prefix: (),
 ) -> RouteStage:
-    """The stage of a configuration. `observed` says how long deployments took to answer, `expected` how long it was."""
+    """The stage of a configuration. `observed`, `expected` and `warm` say what this process saw; see their types."""
     offered, table = config.credentials.why_not_offered, strategies(config.quality, observed)
     return RouteStage(
-        config.catalog, table, offered, flags=config.flags, counter=counter, observed=observed, expected=expected
+        config.catalog,
+        table,
+        offered,
+        flags=config.flags,
+        counter=counter,
+        observed=observed,
+        expected=expected,
+        warm=warm,
     )
 
 

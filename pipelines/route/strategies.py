@@ -22,6 +22,7 @@ class Cheapest:
 
     name = "cheapest"
     repeatable = True
+    by_cost = True
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> Sequence[Step]:
         """See `Strategy.rank`."""
@@ -56,6 +57,7 @@ class Pinned:
 
     name = "pinned"
     repeatable = True
+    by_cost = False
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         """See `Strategy.rank`."""
@@ -75,6 +77,7 @@ class Weighted:
 
     name = "weighted"
     repeatable = False
+    by_cost = False
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         """See `Strategy.rank`."""
@@ -103,6 +106,7 @@ class CatalogOrder:
 
     name = "catalog_order"
     repeatable = True
+    by_cost = False
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         """See `Strategy.rank`."""

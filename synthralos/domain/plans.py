@@ -14,17 +14,22 @@ import orjson
 
 from synthralos.domain.exclusions import Cause, recorded
 from synthralos.domain.money import SCALE, ServiceTier
+from synthralos.domain.prompt_caches import PromptCache
 
 _PICO = Decimal(10) ** SCALE
 
 
 class Step(NamedTuple):
-    """One deployment to try, at a service tier. `estimated_cost` is in USD, None where the price is unknown."""
+    """One deployment to try, at a service tier. `estimated_cost` is in USD, None where the price is unknown.
+
+    `reason` is the strategy's; `prompt_cache` is what gave it that place besides.
+    """
 
     deployment: str
     reason: str
     estimated_cost: Decimal | None
     service_tier: ServiceTier = ServiceTier.STANDARD
+    prompt_cache: PromptCache | None = None
 
 
 class Exclusion(NamedTuple):
@@ -77,13 +82,20 @@ class _Column(Sequence[_Item], Generic[_Item]):
 class Steps(_Column[Step]):
     """Steps at the standard tier, as columns: ids, reasons, and costs in 10^-12 USD (None: unknown).
 
-    The first step is kept once it was made: every job asks for it several times, and seldom for another.
+    `prompt_cache` is that of the first step, which is kept once it was made: every job asks for it several times, and
+    seldom for another.
     """
 
-    __slots__ = ("_first", "costs", "deployments", "reasons")
+    __slots__ = ("_first", "costs", "deployments", "prompt_cache", "reasons")
 
-    def __init__(self, deployments: Sequence[str], reasons: Sequence[str], costs: Sequence[int | None]) -> None:
-        self.deployments, self.reasons, self.costs = deployments, reasons, costs
+    def __init__(
+        self,
+        deployments: Sequence[str],
+        reasons: Sequence[str],
+        costs: Sequence[int | None],
+        prompt_cache: PromptCache | None = None,
+    ) -> None:
+        self.deployments, self.reasons, self.costs, self.prompt_cache = deployments, reasons, costs, prompt_cache
         self._first: Step | None = None
 
     def __len__(self) -> int:
@@ -101,7 +113,8 @@ class Steps(_Column[Step]):
         return self._first
 
     def _item(self, index: int) -> Step:
-        return Step(self.deployments[index], self.reasons[index], usd(self.costs[index]))
+        cache = None if index else self.prompt_cache
+        return Step(self.deployments[index], self.reasons[index], usd(self.costs[index]), prompt_cache=cache)
 
 
 class Exclusions(_Column[Exclusion]):
@@ -194,9 +207,18 @@ class RoutingPlan:
 
 
 def published(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored body as it is shown: each excluded deployment with its rule, its details and the sentence of both."""
+    """A stored body as it is shown: each excluded deployment with its rule, its details and the sentence of both, and
+    what a step's prompt cache has to do with its place as a part of the reason.
+    """
     told = {name: value for name, value in body.items() if name not in ("excluded", "exclusions")}
+    told["steps"] = list(map(_told, body["steps"]))
     return {**told, "exclusions": [each for group in _stored_groups(body) for each in _exclusions_json(group)]}
+
+
+def _told(step: dict[str, Any]) -> dict[str, Any]:
+    if "prompt_cache" not in step:
+        return step
+    return {**step, "reason": f"{step['reason']}; {PromptCache.from_json(step['prompt_cache']).text}"}
 
 
 def _exclusions_json(group: Group) -> Iterator[dict[str, Any]]:
@@ -221,18 +243,23 @@ def usd(pico: int | None) -> Decimal | None:
 
 def _step_json(step: Step) -> dict[str, Any]:
     cost = step.estimated_cost
-    said = {
+    said: dict[str, Any] = {
         "deployment": step.deployment,
         "reason": step.reason,
         "estimated_cost_usd": None if cost is None else format(cost, "f"),
     }
-    return said if step.service_tier is ServiceTier.STANDARD else {**said, "service_tier": step.service_tier}
+    if step.service_tier is not ServiceTier.STANDARD:
+        said["service_tier"] = step.service_tier
+    if step.prompt_cache is not None:
+        said["prompt_cache"] = step.prompt_cache.to_json()
+    return said
 
 
 def _step(data: dict[str, Any]) -> Step:
     cost = data["estimated_cost_usd"]
     tier = ServiceTier(data.get("service_tier", ServiceTier.STANDARD))
-    return Step(data["deployment"], data["reason"], None if cost is None else Decimal(cost), tier)
+    cache = PromptCache.from_json(data["prompt_cache"]) if "prompt_cache" in data else None
+    return Step(data["deployment"], data["reason"], None if cost is None else Decimal(cost), tier, cache)
 
 
 def _key(plan: RoutingPlan) -> str:
@@ -247,10 +274,13 @@ def _key(plan: RoutingPlan) -> str:
 
 def _columns(steps: Sequence[Step]) -> tuple[Any, ...]:
     if isinstance(steps, Steps):
-        return (steps.deployments, steps.reasons, steps.costs, {})
+        columns: tuple[Any, ...] = (steps.deployments, steps.reasons, steps.costs, {})
+        return columns if steps.prompt_cache is None else (*columns, {"0": list(steps.prompt_cache)})
     costs = [None if step.estimated_cost is None else int(step.estimated_cost * _PICO) for step in steps]
     tiers = {str(n): step.service_tier for n, step in enumerate(steps) if step.service_tier is not ServiceTier.STANDARD}
-    return ([step.deployment for step in steps], [step.reason for step in steps], costs, tiers)
+    columns = ([step.deployment for step in steps], [step.reason for step in steps], costs, tiers)
+    caches = {str(n): list(step.prompt_cache) for n, step in enumerate(steps) if step.prompt_cache is not None}
+    return (*columns, caches) if caches else columns
 
 
 def _groups(exclusions: Sequence[Exclusion]) -> Sequence[Group]:

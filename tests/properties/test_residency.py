@@ -1,14 +1,18 @@
 """Promise 4 over many random catalogs: EU data never gets a step where residency is not `eu`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from random import Random
 from typing import Any
 
+from pipelines.route.affinity import Prefix
 from pipelines.route.stage import RouteStage
 from pipelines.route.strategies import STRATEGIES
 from pipelines.tokens import TokenCounter
 from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier
 from synthralos.domain.jobs import Constraints, Job
+from synthralos.domain.money import Price
 from synthralos.domain.plans import RoutingPlan
 from tests.fakes.stage_jobs import a_deployment, a_job
 
@@ -28,7 +32,7 @@ def a_catalog(rng: Random) -> Catalog:
 
 
 def random_deployment(rng: Random, name: str) -> Deployment:
-    return a_deployment(
+    found = a_deployment(
         name,
         window=rng.choice([1_000, 128_000]),
         max_output=1_000,
@@ -38,6 +42,8 @@ def random_deployment(rng: Random, name: str) -> Deployment:
         adapter="sandbox" if name.startswith("sandbox/") else "openai",
         residency=rng.choice(RESIDENCIES),
     )
+    cached = Price(Decimal(3), Decimal(15), cached=Decimal("0.3"))
+    return replace(found, price=cached) if rng.random() < 0.9 else found
 
 
 def a_random_job(rng: Random, ids: list[str]) -> Job:
@@ -51,7 +57,7 @@ def a_random_job(rng: Random, ids: list[str]) -> Job:
     )
     model = rng.choice(["auto"] * 20 + [*MODELS, *ids])
     body = rng.choice([None, None, {"tools": [{"type": "function"}]}, {"max_output_tokens": 900}])
-    return a_job("Hello" * rng.choice([1, 1, 400]), model=model, plan=rng.choice(["free", "pro"]), body=body,
+    return a_job("Hello" * rng.choice([1, 400, 1_000, 1_000]), model=model, plan=rng.choice(["free", "pro"]), body=body,
                  constraints=wanted)  # fmt: skip
 
 
@@ -68,17 +74,23 @@ def reroute(rng: Random, job: Job, ids: list[str]) -> Job:
     return replace(job, constraints=Constraints.from_json({**job.constraints.to_json(), **changes}))
 
 
-def stage_without(catalog: Catalog, away: frozenset[str]) -> RouteStage:
-    return RouteStage(catalog, STRATEGIES, lambda d: "away" if d.id in away else None, counter=COUNTER)
+def stage_without(catalog: Catalog, away: frozenset[str], rng: Random) -> RouteStage:
+    """What answered from a prompt cache lately may be any deployment: also one where a job may not go."""
+    ids = [deployment.id for deployment in catalog]
+
+    def warm(organization: str, prefix: Prefix) -> Sequence[str]:
+        return rng.sample(ids, rng.randint(0, len(ids)))
+
+    return RouteStage(catalog, STRATEGIES, lambda d: "away" if d.id in away else None, counter=COUNTER, warm=warm)
 
 
 def test_eu_data_goes_nowhere_else_in_a_hundred_thousand_random_cases() -> None:
-    rng, cases, bound, placed = Random(20_261_126), 0, 0, 0
+    rng, cases, bound, placed, by_cache = Random(20_261_126), 0, 0, 0, 0
     for _ in range(CATALOGS):
         catalog = a_catalog(rng)
         ids = [deployment.id for deployment in catalog]
         away = frozenset(rng.sample(ids, rng.randint(0, len(ids) // 2)))
-        stage = stage_without(catalog, away)
+        stage = stage_without(catalog, away, rng)
         jobs = [a_random_job(rng, ids) for _ in range(JOBS)]
         jobs += [reroute(rng, job, ids) for job in jobs]
         for job, plan in zip(jobs, stage.plan(jobs), strict=True):
@@ -88,7 +100,9 @@ def test_eu_data_goes_nowhere_else_in_a_hundred_thousand_random_cases() -> None:
             bound += 1
             if isinstance(plan, RoutingPlan):
                 placed += 1
+                by_cache += plan.steps[0].prompt_cache is not None
                 called = [catalog.get(step.deployment) for step in plan.steps]
                 assert all(d is not None and d.residency == "eu" for d in called), (job, plan)
     assert cases >= 100_000
     assert min(bound, placed) > 10_000, (bound, placed)
+    assert by_cache > 500, by_cache

@@ -1,10 +1,14 @@
 """An explanation agrees with what a worker would do, and names the rules that keep a deployment away."""
 
+from dataclasses import replace
+from decimal import Decimal
 from random import Random
 from typing import Any
 
 import pytest
 
+from api.v1.route_views import RouteView
+from api.v1.routing import explanation_view
 from pipelines.flow.explaining import Explainer
 from pipelines.flow.stages import stage_builder
 from synthralos.domain.deployments import Catalog, Tier
@@ -12,6 +16,7 @@ from synthralos.domain.failures import Failure
 from synthralos.domain.findings import PASSED, Decision
 from synthralos.domain.flags import Flag
 from synthralos.domain.jobs import Constraints
+from synthralos.domain.money import Price
 from synthralos.domain.policies import PolicySet
 from tests.fakes.stage_jobs import NOON, a_deployment, a_job
 from tests.fakes.stages import a_config, a_limiter
@@ -103,3 +108,14 @@ def test_without_the_policy_engine_nobody_is_asked() -> None:
 def test_a_draft_counts_as_enforced_whatever_it_says_of_itself() -> None:
     draft = a_set(1, {"action": "deny"}, shadow=True, enabled=False, share=0)
     assert explainer().explain(a_job("Hello"), NOON, draft).ruling.decision is Decision.DENY
+
+
+def test_a_step_that_is_first_for_its_prompt_cache_says_so() -> None:
+    price = Price(Decimal(3), Decimal(15), cached=Decimal("0.3"))
+    alike = [replace(a_deployment(f"fake/m{n}@us", adapter="sandbox"), price=price) for n in range(3)]
+    config = a_config(Catalog(alike))
+    told = Explainer(config, stage_builder(Random(1), a_limiter())(config).route).explain(a_job("Sum up. " * 700), NOON)
+    shown = explanation_view(told, frozenset())
+    view = RouteView.model_validate({"account_plan": "pro", **shown})
+    assert [step.prompt_cache is not None for step in view.steps] == [True, False, False]
+    assert "prompt cache" in view.steps[0].reason

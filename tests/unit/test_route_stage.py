@@ -193,6 +193,7 @@ class Alternating:
 
     name = "alternating"
     repeatable = False
+    by_cost = False
 
     def __init__(self) -> None:
         self._turns = 0
@@ -216,6 +217,7 @@ class Broken:
 
     name = "broken"
     repeatable = True
+    by_cost = False
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         raise ZeroDivisionError

@@ -57,6 +57,7 @@ class QualityAware:
 
     name = "quality_aware"
     repeatable = False
+    by_cost = False
 
     def __init__(self, table: QualityTable) -> None:
         self._table = table
