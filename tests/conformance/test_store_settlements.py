@@ -13,6 +13,7 @@ from synthralos.domain.events import Event
 from synthralos.domain.findings import Decision, Finding, Verdict
 from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import Price, PriceUsed, Rates
+from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition
@@ -90,7 +91,7 @@ def test_what_a_settlement_does_not_name_stays(store: Store) -> None:
     store.settle(settlement(job, Transition.HAND_OVER))
     row = store.view(job.id)
     assert row["verdict"] == verdict.to_json()
-    assert row["plan"] == plan("a/b@eu", "c/d@us", cursor=1).to_json()
+    assert RoutingPlan.from_json(row["plan"]) == plan("a/b@eu", "c/d@us", cursor=1)
     assert row["constraints"] == wanted
     assert row["failure"] == failure().to_json()
 
