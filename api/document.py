@@ -18,6 +18,7 @@ from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
 from api.v1.route_views import ExplainIn
 from api.v1.run_caps import RunCapsIn
+from api.v1.run_forks import ForkIn
 from api.v1.runs import RecoverIn
 from api.v1.schedule_views import BackfillIn, PauseIn
 from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
@@ -32,7 +33,7 @@ from synthralos.config.catalog import DeploymentEntry
 _TAKEN = (
     JobIn, EmbeddingIn, ReasonIn, RerouteIn, BulkIn, KeyIn, RotateIn, OrganizationIn, FlagIn, LimitsIn, DeploymentEntry,
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
-    ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn, RunCapsIn,
+    ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn, RunCapsIn, ForkIn,
     BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn, ThoughtIn, FeedbackIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView, ExportedLine)

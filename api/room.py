@@ -47,6 +47,7 @@ from synthralos.store.admin.policies import Policies
 from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.admin.quotas import QuotaStore
 from synthralos.store.admin.run_caps import RunCapsStore
+from synthralos.store.admin.run_forks import RunForks
 from synthralos.store.admin.schedules import Schedules
 from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
@@ -116,6 +117,7 @@ class Room:
         self.bulk = BulkOperations(core.database)
         self.budgets = BudgetStore(core.database)
         self.run_caps = RunCapsStore(core.database)
+        self.run_forks = RunForks(core.database)
         self.costs = Costs(core.database)
         self.dead_letters = DeadLetters(core.database)
         self.imports = Imports(core.database)

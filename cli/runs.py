@@ -44,6 +44,9 @@ def show(context: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     spent = f"{run['cost']['usd']} USD" + ("" if run["cost"]["known"] else " and what is not known")
     for noted in run["thoughts"]:
         out.warn(f"{local(parse_time(noted['at']))} {noted['job_id']} thought: {one_line(noted['text'])}")
+    if run["fork"] is not None:
+        came = run["fork"]
+        out.warn(f"fork of {printable(came['parent'])}: {len(came['kept'])} steps kept, {came['saved_usd']} USD saved")
     for caps in run["caps"]:
         out.warn(f"caps of {printable(caps['organization'])}: {_capped(caps)}")
     out.warn(f"{printable(run['id'])}: {run['state']}, {run['jobs']} jobs, {spent}")
@@ -129,6 +132,37 @@ def uncap(
     with client_of(context) as client:
         done = client.healing.uncap_run(run_id, organization=organization, reason=reason)
     output(context, as_json).show(done, lambda: Text("removed: " + _capped(done)))
+
+
+@app.command()
+def fork(
+    context: typer.Context,
+    run_id: RunId,
+    from_step: Annotated[str, typer.Argument(metavar="STEP", help="The step's name, or the id of its job.")],
+    new_run_id: Annotated[
+        str | None, typer.Option(help="Of the new run; else one is made.", show_default=False)
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Instead of the step's.", show_default=False)] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="One user message instead of its input.", show_default=False)
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Kept in the audit log.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a new run from a step: what was finished before it is kept and costs nothing, it is asked anew.
+
+    Example: `synthralos runs fork nightly-17 write --model openai/gpt-5`
+    """
+    given = {"new_run_id": new_run_id, "model": model, "input": prompt}
+    options: Any = {name: value for name, value in given.items() if value is not None}
+    with client_of(context) as client:
+        done = client.healing.fork_run(run_id, from_step, reason=reason, **options)
+    out = output(context, as_json)
+    kept = done["fork"]["kept"]
+    said = f"{done['run_id']}: {len(kept)} steps kept, {done['fork']['saved_usd']} USD saved, job {done['job_id']}"
+    out.show(done, lambda: Text(said))
+    for name in done["missing"]:
+        out.warn(f"missing: {printable(name)}")
 
 
 def _capped(caps: dict[str, Any]) -> str:

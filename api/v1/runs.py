@@ -15,6 +15,7 @@ from api.http.openapi import documented, takes
 from api.http.problems import not_found
 from api.room import Room, admit
 from api.v1.run_caps import RunCapsView, caps_of
+from api.v1.run_forks import ForkView, fork_of
 from api.v1.thoughts import ThoughtView, thought_view
 from api.v1.views import Cost, FailureView, View
 from pipelines.analyze.trace import cost_view, rfc3339
@@ -72,6 +73,7 @@ class RunView(View):
     caps: Annotated[
         list[RunCapsView], Field(description="one at most for a key of an organization; empty: the run has none")
     ]
+    fork: Annotated[ForkView | None, Field(description="where it comes from; null: it is no fork")]
     more: Annotated[bool, Field(description="it has more jobs than the 10,000 newest, which were looked at")]
 
 
@@ -146,10 +148,11 @@ async def _read(room: Room, caller: Caller, run_id: str) -> Run:
 
 async def _shown(room: Room, caller: Caller, run: Run) -> dict[str, Any]:
     thoughts = await room.read(lambda: room.thoughts.of_run(run.id, caller.scope))
-    return _view(run, thoughts, await caps_of(room, caller, run.id))
+    fork = await fork_of(room, caller, run.id)
+    return {**_view(run, thoughts), "caps": await caps_of(room, caller, run.id), "fork": fork}
 
 
-def _view(run: Run, thoughts: list[Noted], caps: list[dict[str, Any]]) -> dict[str, Any]:
+def _view(run: Run, thoughts: list[Noted]) -> dict[str, Any]:
     jobs = run.jobs
     ended = [job.finished_at for job in jobs if job.finished_at is not None]
     known, cost = all(job.cost_known for job in jobs), sum((job.cost for job in jobs), start=Decimal(0))
@@ -162,7 +165,6 @@ def _view(run: Run, thoughts: list[Noted], caps: list[dict[str, Any]]) -> dict[s
         "started_at": rfc3339(min(job.created_at for job in jobs)),
         "ended_at": rfc3339(max(ended)) if len(ended) == len(jobs) else None,
         "thoughts": [thought_view(noted) for noted in thoughts],
-        "caps": caps,
         "more": run.more,
     }
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from synthralos_client import configuring
 from synthralos_client.config import Config
@@ -34,6 +34,18 @@ class RunCaps(TypedDict, total=False):
     organization: str
 
 
+class ForkOptions(TypedDict, total=False):
+    """What is to be different in a fork. `new_run_id`: of the new run; with it, the call may be repeated.
+
+    `input`: messages, or one user message; the texts of an embedding job. In `constraints`, null removes a member.
+    """
+
+    new_run_id: str
+    model: str
+    input: str | Sequence[Any]
+    constraints: Mapping[str, Any]
+
+
 class Runs:
     """Seen, capped, and gone on with."""
 
@@ -53,6 +65,10 @@ class Runs:
         """Go on from the last good step: what ended badly is sent through again; of `steps`, missing ones are told."""
         body = {"steps": None if steps is None else list(steps), "reason": reason}
         return self._run(configuring.post(self._config, ("runs", run_id, "recover"), body))
+
+    def fork_run(self, run_id: str, from_step: str, *, reason: str = "", **options: Unpack[ForkOptions]) -> Json:
+        """A new run from a step (its name, or the id of its job): what was finished before it is kept."""
+        return self._run(configuring.post(self._config, ("runs", run_id, "fork"), _fork(from_step, options, reason)))
 
     def cap_run(self, run_id: str, *, reason: str = "", **caps: Unpack[RunCaps]) -> Json:
         """Cap a run by calls, money, time and repeats, in place of the caps that it had; what was used of them."""
@@ -83,6 +99,11 @@ class AsyncRuns:
         body = {"steps": None if steps is None else list(steps), "reason": reason}
         return await self._run(configuring.post(self._config, ("runs", run_id, "recover"), body))
 
+    async def fork_run(self, run_id: str, from_step: str, *, reason: str = "", **options: Unpack[ForkOptions]) -> Json:
+        """See `Runs.fork_run`."""
+        body = _fork(from_step, options, reason)
+        return await self._run(configuring.post(self._config, ("runs", run_id, "fork"), body))
+
     async def cap_run(self, run_id: str, *, reason: str = "", **caps: Unpack[RunCaps]) -> Json:
         """See `Runs.cap_run`."""
         return await self._run(configuring.put(self._config, ("runs", run_id), _caps(caps, reason)))
@@ -90,6 +111,11 @@ class AsyncRuns:
     async def uncap_run(self, run_id: str, *, organization: str | None = None, reason: str = "") -> Json:
         """See `Runs.uncap_run`."""
         return await self._run(_uncap(self._config, run_id, organization, reason))
+
+
+def _fork(from_step: str, options: ForkOptions, reason: str) -> dict[str, object]:
+    changed = {name: value for name, value in options.items() if name != "new_run_id"}
+    return {"from_step": from_step, "run_id": options.get("new_run_id"), **changed, "reason": reason}
 
 
 def _caps(caps: RunCaps, reason: str) -> dict[str, object]:

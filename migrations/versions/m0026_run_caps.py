@@ -1,4 +1,4 @@
-"""Caps of agent runs, and budgets for one run alone"""
+"""Caps and forks of agent runs, and budgets for one run alone"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,9 +27,24 @@ def upgrade() -> None:
         sa.Column("changed_at", TIME, nullable=False),
         sa.Column("changed_by", sa.Text(), nullable=False),
     )
+    op.create_table(
+        "run_forks",
+        sa.Column("organization", sa.Text(), primary_key=True),
+        sa.Column("run_id", sa.Text(), primary_key=True),
+        sa.Column("workspace", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=True),
+        sa.Column("parent", sa.Text(), nullable=False),
+        sa.Column("from_step", sa.Text(), nullable=False),
+        sa.Column("kept", sa.Text(), nullable=False),
+        sa.Column("differs", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("run_forks")
     op.drop_table("run_caps")
     # A budget of one run would hold every run of its organization.
     op.execute("DELETE FROM budget_holds WHERE budget_id IN (SELECT id FROM budgets WHERE run_id IS NOT NULL)")

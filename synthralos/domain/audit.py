@@ -25,6 +25,7 @@ class Act(StrEnum):
     REMOVE_BUDGET = "budgets.remove"
     SET_RUN_CAPS = "runs.set_caps"
     REMOVE_RUN_CAPS = "runs.remove_caps"
+    FORK_RUN = "runs.fork"
     ADJUST_LEDGER = "ledger.adjust"
     RESET_BREAKER = "breakers.reset"
     RESET_QUOTA = "quotas.reset"

@@ -1,5 +1,6 @@
 """Caps of agent runs in the store: starts are counted and refused in their own transaction."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -205,3 +206,34 @@ def test_caps_are_in_the_audit_log_and_change_the_version(store: Store) -> None:
     with store.database.snapshot() as connection:
         told = connection.execute(sa.text("SELECT act FROM audit_log")).scalars().all()
     assert "runs.set_caps" in told
+
+
+def test_workers_together_make_no_call_too_many(store: Store) -> None:
+    cap(store, max_calls=10, max_cost=Decimal(1), max_repeats=100)
+    claimed = [store.claimed(_step(text=f"Hello {number}")) for number in range(24)]
+    results: list[StartResult] = []
+
+    def work(jobs: list[Job]) -> None:
+        for job in jobs:
+            results.extend(begin(Store(store.database), job))
+
+    with ThreadPoolExecutor(6) as pool:
+        for each in [pool.submit(work, claimed[n::6]) for n in range(6)]:
+            each.result()
+    assert sum(result is Written.DONE for result in results) == 10
+    assert sum(isinstance(result, Refused) for result in results) == 14
+    assert used(store).calls == 10
+
+
+def test_a_change_of_caps_while_calls_start_waits_in_no_circle(store: Store) -> None:
+    cap(store, max_calls=1000, max_cost=Decimal(1))
+    claimed = [store.claimed(_step(text=f"Hello {number}")) for number in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        starts = [pool.submit(begin, store, *claimed[n::2]) for n in range(2)]
+        changes = [
+            pool.submit(cap, store, max_calls=1000, max_cost=Decimal(1), deadline=TOMORROW + timedelta(hours=n))
+            for n in range(6)
+        ]
+        assert [result for each in starts for result in each.result()] == [Written.DONE] * 20
+        assert all(each.result().caps.max_calls == 1000 for each in changes)
+    assert used(store).calls == 20

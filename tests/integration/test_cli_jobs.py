@@ -192,3 +192,17 @@ def command(up: System, *rest: str) -> str:
         check=True,
     )
     return done.stdout
+
+
+def test_a_run_is_capped_and_forked(run: Command) -> None:
+    capped = run("--json", "runs", "cap", "tour", "--max-calls", "1", "--max-cost", "0.5", "--organization", "default")
+    assert (capped.json["max_calls"], capped.json["calls"]) == (1, 0)
+    done = run("--json", "jobs", "submit", "Name a river.", "--run-id", "tour", "--wait")
+    assert done.json["state"] == "succeeded"
+    over = run("--json", "jobs", "submit", "Name another.", "--run-id", "tour", "--wait")
+    assert (over.json["state"], "max_calls of 1" in over.json["failure"]["message"]) == ("failed", True)
+    forked = run("--json", "runs", "fork", "tour", over.json["id"], "--new-run-id", "tour-2", "--prompt", "A lake?")
+    assert [step["job_id"] for step in forked.json["fork"]["kept"]] == [done.json["id"]]
+    assert run("--json", "runs", "show", "tour-2").json["fork"]["parent"] == "tour"
+    assert "1 of 1 calls" in run("runs", "show", "tour").err
+    assert run("--json", "runs", "uncap", "tour").json["max_calls"] == 1

@@ -25,7 +25,7 @@ from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
 from synthralos.store.tables.observing import SUMS, digests, error_sums, feedback, job_sums, trace_facts, trace_texts
 from synthralos.store.tables.quotas import quotas
-from synthralos.store.tables.runs import run_caps
+from synthralos.store.tables.runs import run_caps, run_forks
 from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
 from synthralos.store.tables.views import all_attempts, all_jobs, model_cost_logs
@@ -82,6 +82,7 @@ __all__ = [
     "results",
     "routing_plans",
     "run_caps",
+    "run_forks",
     "schedules",
     "stream_chunks",
     "trace_facts",
