@@ -231,7 +231,7 @@ def _stored_groups(body: Mapping[str, Any]) -> list[Group]:
     """The exclusions of a stored body, by cause. The release before stored a sentence with each deployment."""
     if "excluded" in body:
         return [(Cause(each["rule"], each["details"]), each["deployments"]) for each in body["excluded"]]
-    return _together(Exclusion(each["deployment"], recorded(each["reason"])) for each in body["exclusions"])
+    return _together(Exclusion(each["deployment"], recorded(each["reason"])) for each in body.get("exclusions", ()))
 
 
 def usd(pico: int | None) -> Decimal | None:

@@ -10,6 +10,7 @@ from synthralos.domain.attempts import Outcome
 from synthralos.domain.findings import Decision, Verdict
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Claim
+from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.scope import EVERYTHING as ANYWHERE
 from synthralos.domain.states import Transition
 from synthralos.domain.writes import Written
@@ -32,7 +33,7 @@ def test_a_started_attempt_is_on_the_books_before_its_call(store: Store) -> None
     assert before - timedelta(seconds=1) <= attempt["started_at"] <= store.now()
     row = store.view(job.id)
     assert (row["state"], row["stage"], row["attempts"]) == ("active", "execute", 1)
-    assert row["plan"] == plan().to_json()
+    assert RoutingPlan.from_json(row["plan"]) == plan()
     assert row["verdict"] == {"decision": "allow", "findings": []}
     assert store.cost_logs(job.id) == []
 
