@@ -23,7 +23,7 @@ from benchmarks.report import BenchmarkError, figure, say
 from benchmarks.system import ARRAY, Shape, System, process, running
 from benchmarks.workload import job
 
-JOBS, JOBS_SMOKE = 20_000, 300
+JOBS, JOBS_SMOKE = 20_000, 80
 KILLS, KILLS_SMOKE = 4, 1
 WORKERS = 2
 
