@@ -1,5 +1,6 @@
 """What a route is declared with, so that the OpenAPI document is complete: answers, refusals, bodies."""
 
+from types import UnionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -50,7 +51,7 @@ def problem(status: int) -> dict[str, Any]:
 
 
 def documented(
-    model: type[BaseModel],
+    model: type[BaseModel] | UnionType,
     description: str,
     *,
     found: bool = False,

@@ -16,7 +16,7 @@ from api.room import Room, admit
 from api.v1.feedback import feedback_view
 from api.v1.queries import ExportQuery, TraceQuery, decode_cursor, encode_cursor
 from api.v1.trace_queries import TracesQuery, encode_place
-from api.v1.views import Trace, TracePage
+from api.v1.views import OtlpTrace, Trace, TracePage
 from pipelines.analyze.otlp_json import otlp
 from pipelines.analyze.restricted import restricted
 from pipelines.analyze.trace import assemble, cost_view, rfc3339
@@ -67,7 +67,10 @@ async def get_trace(request: Request, trace_id: str, query: Annotated[TraceQuery
     return answer(await _trace(room, caller, trace_id, query))
 
 
-@router.get("/{trace_id}/export", **documented(Trace, "The trace, as an attachment", found=True, validated=True))
+@router.get(
+    "/{trace_id}/export",
+    **documented(Trace | OtlpTrace, "The trace, as an attachment", found=True, validated=True),
+)
 async def export_trace(request: Request, trace_id: str, query: Annotated[ExportQuery, Query()]) -> Response:
     """The same as a file; with `format=otlp` as OpenTelemetry's JSON, for a collector."""
     room, caller = await admit(request, Permission.READ_JOBS)

@@ -221,6 +221,12 @@ class Trace(View):
     next: str | None
 
 
+class OtlpTrace(BaseModel):
+    """A trace in OpenTelemetry's JSON: `ExportTraceServiceRequest` of OTLP."""
+
+    resource_spans: Annotated[list[dict[str, Any]], Field(alias="resourceSpans")]
+
+
 class TraceSummary(View):
     """A trace at a glance. `jobs` are the ids of its newest jobs, oldest first; `states` counts all of them."""
 

@@ -85,7 +85,7 @@ def test_a_failure_is_followed_by_the_next_deployment_at_once(place: WorkerPlace
 def test_a_wait_that_the_provider_asks_for_parks_the_job_and_it_comes_back(
     place: WorkerPlace, fake: FakeOpenAIProcess
 ) -> None:
-    fake.behave("a", status=429, headers={"Retry-After": "70"}, times=1)
+    fake.behave("a", status=503, headers={"Retry-After": "70"}, times=1)
     place.worker(deployments_at(fake.base_url, "a"))
     [job_id] = place.submit()
     place.reaches(job_id, State.PARKED)

@@ -115,7 +115,8 @@ def test_a_trace_is_ready_for_json_and_money_is_never_in_exponents() -> None:
 
 def test_a_summary_leaves_out_what_was_asked_and_answered() -> None:
     summary, detail = job_view(job(), detail=False), job_view(job(), detail=True)
-    assert detail.keys() - summary.keys() == {"request", "constraints", "verdict", "plan", "result", "waits_for"}
+    more = {"request", "constraints", "verdict", "plan", "result", "waits_for", "expected_at"}
+    assert detail.keys() - summary.keys() == more
     assert detail["request"] == {"model": "auto", "messages": [], "provider_options": {}}
 
 
