@@ -178,6 +178,15 @@ def test_a_breaker_is_closed_once(place: Place, pack: StackStorm) -> None:
     assert pack.fails("breaker_reset", name="no/such@eu")["kind"] == "not_found"
 
 
+def test_a_wait_point_is_answered_once_and_not_otherwise(place: Place, pack: StackStorm) -> None:
+    asked = {"kind": "approval", "name": "on-call", "prompt": "Go on?"}
+    wait_id = place.client().post("/api/v1/runs/night/waits", json=asked).json()["id"]
+    done = pack.run("wait_answer", wait_id=wait_id, answer="approve", comment="it is fine")
+    assert (done["changed"], done["wait"]["state"]) == (True, "answered")
+    assert pack.run("wait_answer", wait_id=wait_id, answer="approve")["changed"] is False
+    assert pack.fails("wait_answer", wait_id=wait_id, answer="deny")["kind"] == "conflict"
+
+
 def test_a_schedule_is_paused_and_resumed_once(place: Place, pack: StackStorm) -> None:
     created = place.client().post("/api/v1/schedules", json=SCHEDULE)
     assert created.status_code == 201, created.text

@@ -56,6 +56,8 @@ def test_what_the_api_answers_is_told(pack_place: Place, templates: Engine) -> N
     assert pack_place.store.settle(settlement(job, Transition.FAIL, failure=failure))
     schedule = {"name": "nightly", "cron": "0 3 * * *", "time_zone": "UTC", "job": {"prompt": "Hello"}}
     schedule_id = pack_place.client().post("/api/v1/schedules", json=schedule).json()["id"]
+    asked = {"name": "on-call", "prompt": "Go on?"}
+    wait_id = pack_place.client().post("/api/v1/runs/night/waits", json=asked).json()["id"]
     deployment = sorted(each.id for each in pack_place.core.catalog)[0]
     told = {
         "job": ({"job_id": job_id}, "overloaded"),
@@ -70,6 +72,7 @@ def test_what_the_api_answers_is_told(pack_place: Place, templates: Engine) -> N
         "resume_schedule": ({"schedule_id": schedule_id}, "nightly fires again"),
         "retry_dead_letters": ({"failure_class": "overloaded"}, "is running"),
         "cancel_job": ({"job_id": job_id}, "nothing was done: "),
+        "answer_wait": ({"wait_id": wait_id, "answer": "approve"}, "is answered"),
     }
     assert {name for name in ALIASES if ALIASES[name]["action_ref"].rpartition(".")[2] not in _WORKFLOWS} == set(told)
     with stackstorm(pack_place.url, pack_place.key(Role.ADMIN, EVERYTHING)) as pack:
