@@ -40,12 +40,16 @@ ORGANIZATIONS, DAYS = 20, 30
 
 _PROMPTS = "CREATE TABLE prompts (n int PRIMARY KEY, text text NOT NULL)"
 _DRAWN = """
-    CREATE TABLE drawn AS SELECT n, random() AS luck, now() - interval '{days} days' * (1 - n::float / {count}) AS at,
-        (lpad(to_hex((extract(epoch FROM now() - interval '{days} days' * (1 - n::float / {count})) * 1000)::bigint),
+    CREATE TABLE drawn AS SELECT n, random() AS luck, at,
+        (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint),
          12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid AS id,
         floor(random() * {prompts})::int AS first, floor(random() * {prompts})::int AS second
-    FROM generate_series(1, {count}) AS n ORDER BY n
+    FROM (
+        SELECT n, now() - interval '1 minute' - interval '{days} days' * (1 - n::float / {count}) AS at
+        FROM generate_series(1, {count}) AS n
+    ) AS numbered ORDER BY n
 """
+"""The newest ended a minute ago: what has just ended is not digested yet."""
 _JOBS = """
     INSERT INTO jobs (id, organization, workspace, account_plan, lane, model, request, metadata, created_at)
     SELECT d.id, 'org-' || d.n % {organizations}, 'space-' || d.n % 3, 'pro', 'bulk', 'model-' || d.n % 5,

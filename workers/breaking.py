@@ -31,6 +31,9 @@ EVERY = 1.0
 CALM_EVERY = 5.0
 """The same while none does: a breaker that opens is heard of."""
 
+_FIRST_LOOK = 5.0
+"""Seconds that a worker which starts waits to know what is shut off; where the database stays away, it goes on."""
+
 _MOST_WAITING = 10_000
 """Reports that may wait while the database is away: later ones say the same of the same breakers."""
 
@@ -69,12 +72,14 @@ class BreakerWatch:
         self._shut = False
         self._reports: queue.Queue[Report] = queue.Queue(_MOST_WAITING)
         self._wake, self._stopping = threading.Event(), threading.Event()
+        self._looked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="breakers", daemon=True)
 
     def start(self) -> None:
-        """Begin to hear, and to look."""
+        """Begin to hear, and to look. Returns when the first look is done, so that no call is made before; or soon."""
         self._bus.subscribe(Topic.BREAKERS, lambda _: self._wake.set())
         self._thread.start()
+        self._looked.wait(_FIRST_LOOK)
 
     def report(self, report: Report) -> None:
         """Something was found here. Does not block."""
@@ -170,6 +175,7 @@ class BreakerWatch:
         here = self._clock()
         shut = {each.name: _shut(each, here + _seconds(each, now), tokens.get(each.name, 0)) for each in found}
         self._on_loop(self.breakers.update, shut)
+        self._looked.set()
 
 
 def _seconds(breaker: Breaker, now: datetime) -> float:
