@@ -1,12 +1,10 @@
 """What this process found about breakers is written, and what all processes share is read: a thread beside the loop."""
 
 import logging
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 
 from pipelines.flow.breakers import Breakers, Report, Said, Shut
@@ -16,12 +14,12 @@ from synthralos.config.credentials import CredentialsNow
 from synthralos.domain.breakers import Breaker, BreakerState, credential_of, is_credential
 from synthralos.domain.deployments import Catalog
 from synthralos.store.admin.breakers import BreakerStore
-from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError
 from synthralos.telemetry.families import CREDENTIAL_REFUSALS
 from synthralos.telemetry.metrics import Metrics
-from synthralos.telemetry.outages import DATABASE, Outages
+from synthralos.telemetry.outages import Outages
 from workers.renewals import Renewals
+from workers.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +31,6 @@ CALM_EVERY = 5.0
 
 _FIRST_LOOK = 5.0
 """Seconds that a worker which starts waits to know what is shut off; where the database stays away, it goes on."""
-
-_MOST_WAITING = 10_000
-"""Reports that may wait while the database is away: later ones say the same of the same breakers."""
 
 
 class BreakerWatch:
@@ -67,48 +62,29 @@ class BreakerWatch:
         self._renewals = Renewals(credentials)
         self._refusals = (metrics or Metrics()).counters(CREDENTIAL_REFUSALS)
         self._store, self._bus, self._on_loop, self._identity = store, bus, on_loop, identity
-        self._outages = outages or Outages()
         self._every, self._calm_every, self._clock = every, calm_every, clock
         self._shut = False
-        self._reports: queue.Queue[Report] = queue.Queue(_MOST_WAITING)
-        self._wake, self._stopping = threading.Event(), threading.Event()
         self._looked = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="breakers", daemon=True)
+        self._turns: Turns[Report] = Turns("breakers", self._turn, outages, every)
 
     def start(self) -> None:
         """Begin to hear, and to look. Returns when the first look is done, so that no call is made before; or soon."""
-        self._bus.subscribe(Topic.BREAKERS, lambda _: self._wake.set())
-        self._thread.start()
+        self._bus.subscribe(Topic.BREAKERS, lambda _: self._turns.wake())
+        self._turns.start()
         self._looked.wait(_FIRST_LOOK)
 
     def report(self, report: Report) -> None:
         """Something was found here. Does not block."""
-        with suppress(queue.Full):
-            self._reports.put_nowait(report)
-        self._wake.set()
+        self._turns.report(report)
 
     def stop(self) -> None:
         """Write what is still to be written, and look no more."""
-        self._stopping.set()
-        self._wake.set()
-        self._thread.join(5)
+        self._turns.stop()
 
-    def _run(self) -> None:
-        while True:
-            stopping = self._stopping.is_set()
-            try:
-                tokens = self._write()
-                self._look(tokens)
-            except StoreError as error:
-                self._outages.failed(DATABASE, *outage.DIAGNOSES.of(error))
-                self._stopping.wait(self._every)
-            except Exception:  # the edge of a thread without which no breaker is shared
-                log.exception("the breakers could not be looked after")
-                self._stopping.wait(self._every)
-            if stopping:
-                return
-            self._wake.wait(self._every if self._shut else self._calm_every)
-            self._wake.clear()
+    def _turn(self) -> float:
+        """Write, and look; the seconds until the next look."""
+        self._look(self._write())
+        return self._every if self._shut else self._calm_every
 
     def _write(self) -> dict[str, int]:
         """Write what was reported; the probes that were handed out to this process.
@@ -117,7 +93,7 @@ class BreakerWatch:
         """
         tokens: dict[str, int] = {}
         changed: list[str] = []
-        left = deque(_distinct(self._drained()))
+        left = deque(_distinct(self._turns.drained()))
         try:
             while left:
                 report = left[0]
@@ -159,13 +135,6 @@ class BreakerWatch:
         self._bus.publish(Topic.BREAKERS, [breaker.name])
         log.warning("%s gets calls again: the key was replaced", breaker.name)
         return True
-
-    def _drained(self) -> list[Report]:
-        reports: list[Report] = []
-        with suppress(queue.Empty):
-            while True:
-                reports.append(self._reports.get_nowait())
-        return reports
 
     def _look(self, tokens: Mapping[str, int]) -> None:
         found, now = self._store.shut()

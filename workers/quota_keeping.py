@@ -1,11 +1,8 @@
 """What this process wants of providers' quotas is taken from the rows that all share: a thread beside the loop."""
 
 import logging
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pipelines.flow.quota_reports import Refusal, Told, Wanted
@@ -16,22 +13,22 @@ from synthralos.domain.deployments import Catalog
 from synthralos.domain.quota_units import Unit
 from synthralos.domain.quotas import Ask, Declared, Quota, declared_by, standing
 from synthralos.store.admin.quotas import QuotaStore
-from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError
 from synthralos.telemetry.families import QUOTA_CLOSED, QUOTA_CLOSURES, QUOTA_WAITING
 from synthralos.telemetry.metrics import Metrics
-from synthralos.telemetry.outages import DATABASE, Outages
+from synthralos.telemetry.outages import Outages
+from workers.turns import Turns
 
 log = logging.getLogger(__name__)
 
 EVERY = 1.0
-"""Seconds between two looks at what others found, where nothing is heard."""
+"""Seconds between two looks at what others found where nothing is heard, while any quota is known."""
 
-_LOOKED_BACK = 5.0
+CALM_EVERY = 5.0
+"""The same while none is: a refusal is heard of, and what an answer tells comes back with what is asked for."""
+
+_LOOKED_BACK = 15.0
 """Seconds of changes that a look reads: more than lie between two looks, so that none is missed."""
-
-_MOST_WAITING = 10_000
-"""Reports that may wait while the database is away; an ask that is lost is made again."""
 
 
 @dataclass(slots=True)
@@ -69,6 +66,7 @@ class QuotaKeeper:
         credentials: CredentialsNow | None = None,
         *,
         every: float = EVERY,
+        calm_every: float = CALM_EVERY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_loop` calls a function on the loop of the calls; `identity` is this process's id.
@@ -77,55 +75,38 @@ class QuotaKeeper:
         """
         self.quotas = Quotas(self.report, clock)
         self._store, self._bus, self._on_loop, self._identity = store, bus, on_loop, identity
-        self._catalog, self._outages, self._every = catalog, outages or Outages(), every
+        self._catalog, self._every, self._calm_every = catalog, every, calm_every
         self._credentials = credentials
         self._of: tuple[Catalog | None, Credentials | None] = (None, None)
         self._declared: Mapping[str, Declared] = {}
-        self._reports: queue.Queue[Wanted | Refusal] = queue.Queue(_MOST_WAITING)
-        self._wake, self._stopping = threading.Event(), threading.Event()
         self._clock, self._look_at, self._all = clock, 0.0, True
         self._closures = metrics.counter(QUOTA_CLOSURES)
         metrics.reads(QUOTA_WAITING, self.quotas.waiting)
         metrics.reads(QUOTA_CLOSED, self.quotas.closed)
-        self._thread = threading.Thread(target=self._run, name="quotas", daemon=True)
+        self._turns: Turns[Wanted | Refusal] = Turns("quotas", self._turn, outages, every)
 
     def start(self) -> None:
         """Begin to hear, and to look."""
         self._bus.subscribe(Topic.QUOTAS, self._hear)
-        self._thread.start()
+        self._turns.start()
 
     def report(self, report: Wanted | Refusal) -> None:
         """Something is wanted or was found here. Does not block."""
-        with suppress(queue.Full):
-            self._reports.put_nowait(report)
-        self._wake.set()
+        self._turns.report(report)
 
     def stop(self) -> None:
         """Write what is still to be written, and look no more."""
-        self._stopping.set()
-        self._wake.set()
-        self._thread.join(5)
+        self._turns.stop()
 
     def _hear(self, _: object) -> None:
         self._all = True
-        self._wake.set()
+        self._turns.wake()
 
-    def _run(self) -> None:
-        while True:
-            stopping = self._stopping.is_set()
-            try:
-                self._write()
-                self._look()
-            except StoreError as error:
-                self._outages.failed(DATABASE, *outage.DIAGNOSES.of(error))
-                self._stopping.wait(self._every)
-            except Exception:  # the edge of a thread without which no quota is shared
-                log.exception("the quotas of providers could not be looked after")
-                self._stopping.wait(self._every)
-            if stopping:
-                return
-            self._wake.wait(self._every)
-            self._wake.clear()
+    def _turn(self) -> float:
+        """Write, and look; the seconds until the next look."""
+        self._write()
+        self._look()
+        return self._every if self.quotas.pacers else self._calm_every
 
     def _write(self) -> None:
         """Write what was reported, and pass on what was granted. What cannot be written now is asked for again."""
@@ -156,10 +137,8 @@ class QuotaKeeper:
 
     def _drained(self) -> dict[str, _Of]:
         reports: dict[str, _Of] = {}
-        with suppress(queue.Empty):
-            while True:
-                report = self._reports.get_nowait()
-                reports.setdefault(report.name, _Of()).add(report)
+        for report in self._turns.drained():
+            reports.setdefault(report.name, _Of()).add(report)
         return reports
 
     def _look(self) -> None:

@@ -3,7 +3,6 @@
 from pipelines.flow.pacer import RANKS, Need, Pacer
 from pipelines.flow.work import Work
 from pipelines.limits.outputs import Outputs
-from pipelines.tokens import prompt_size
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.money import Usage
 from synthralos.domain.overlays import Priority
@@ -37,7 +36,7 @@ class Needs:
         need = {Unit.REQUESTS: 1.0} if Unit.REQUESTS in rates else {}
         if not any(unit in rates for unit in _TOKENS):
             return need
-        prompt = float(prompt_size(work.job.request).estimate)
+        prompt = float(work.prompt_tokens)
         most = work.job.request.max_output_tokens
         high, mean = self._outputs.lengths("", pacer.name)
         beyond = 0.0 if likely else max(0.0, high - mean) / (pacer.calls + 1) ** 0.5

@@ -154,10 +154,10 @@ class Calls:
         step = work.plan.current
         tier = ServiceTier.STANDARD if step is None else step.service_tier
         charged = bool(start.charges)
+        key = stages.config.credentials.key(start.credential)
         work.attempt = OpenAttempt(
-            start.attempt_no, start.deployment, self._clock(), service_tier=tier, charged=charged
+            start.attempt_no, start.deployment, self._clock(), service_tier=tier, charged=charged, key=key
         )
-        work.attempt.key = stages.config.credentials.key(start.credential)
 
     def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
         """Begin the call of the open attempt; see `Provider.begin`."""

@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.flow.taps import Tap
 from pipelines.heal.protocol import RouteAgain, Treatment, Wait
 from pipelines.privacy.redaction import Redaction
+from pipelines.tokens import prompt_size
 from synthralos.config.key_sources import Key
 from synthralos.domain.attempts import AttemptEnd
 from synthralos.domain.deployments import Deployment
@@ -85,6 +86,14 @@ class Work:
     redaction: Redaction | None = None
     compared: ComparedPrompt | None = None
     refused: set[tuple[str, str]] = field(default_factory=set)
+    _prompt_tokens: int | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """About the tokens of the prompt, measured when they are first asked for."""
+        if self._prompt_tokens is None:
+            self._prompt_tokens = prompt_size(self.job.request).estimate
+        return self._prompt_tokens
 
     @property
     def key(self) -> tuple[str, int]:
