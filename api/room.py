@@ -23,6 +23,7 @@ from api.live.waiting import Waiters
 from api.searching import Searching
 from api.simulations import Simulations
 from api.standing import Standings
+from api.stores import Stores
 from pipelines.analyze.trace import job_view
 from pipelines.flow.explaining import Explainer
 from pipelines.intake.catalog_checks import CatalogChecks
@@ -36,35 +37,11 @@ from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import TERMINAL
-from synthralos.store.admin.audit import Audit
-from synthralos.store.admin.breakers import BreakerStore
-from synthralos.store.admin.budgets import BudgetStore
-from synthralos.store.admin.configuration import Configuration
-from synthralos.store.admin.feedback import FeedbackStore
-from synthralos.store.admin.keys import Keys
-from synthralos.store.admin.organizations import Organizations
-from synthralos.store.admin.policies import Policies
-from synthralos.store.admin.policy_matches import PolicyMatches
-from synthralos.store.admin.quotas import QuotaStore
-from synthralos.store.admin.run_caps import RunCapsStore
-from synthralos.store.admin.run_forks import RunForks
-from synthralos.store.admin.schedules import Schedules
-from synthralos.store.queue.backfills import Backfills
-from synthralos.store.queue.bulk import BulkOperations
-from synthralos.store.queue.firings import Firings
-from synthralos.store.queue.imports import Imports
 from synthralos.store.queue.operations import Operations
-from synthralos.store.queue.submissions import Accepted, KeyReused, Submission, Submissions
-from synthralos.store.queue.thoughts import Thoughts
-from synthralos.store.queue.waits import Waits
-from synthralos.store.read.costs import Costs
-from synthralos.store.read.dead_letters import DeadLetters
-from synthralos.store.read.evidence import Evidence
-from synthralos.store.read.jobs import Reader, Row
-from synthralos.store.read.runs import Runs
+from synthralos.store.queue.submissions import Accepted, KeyReused, Submission
+from synthralos.store.read.jobs import Row
 from synthralos.store.read.standing import LinePlaces
 from synthralos.store.read.timelines import Timeline
-from synthralos.store.read.whole import WholeJobs
 from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.store.sql.group_read import GroupRead
 from synthralos.telemetry.families import WAITED_FOR
@@ -96,36 +73,14 @@ class Followed(NamedTuple):
     timeline: Timeline
 
 
-class Room:
+class Room(Stores):
     """Holds the store, the group commits, the group read, the waiters and the threads. Lives on one event loop."""
 
     def __init__(self, core: Core, poll_seconds: float = POLL_SECONDS) -> None:
+        super().__init__(core.database)
         self.core = core
-        self.reader = Reader(core.database)
-        self.keys = Keys(core.database)
-        self.organizations = Organizations(core.database)
-        self.configuration = Configuration(core.database)
-        self.policies = Policies(core.database)
-        self.matches = PolicyMatches(core.database)
         self.simulations = Simulations(core.database)
-        self.schedules = Schedules(core.database)
-        self.firings = Firings(core.database)
-        self.backfills = Backfills(core.database)
-        self.audit = Audit(core.database)
-        self.breakers = BreakerStore(core.database)
-        self.quotas = QuotaStore(core.database)
-        self.bulk = BulkOperations(core.database)
-        self.budgets = BudgetStore(core.database)
-        self.run_caps = RunCapsStore(core.database)
-        self.run_forks = RunForks(core.database)
-        self.costs = Costs(core.database)
-        self.dead_letters = DeadLetters(core.database)
-        self.imports = Imports(core.database)
-        self.runs = Runs(core.database)
-        self.feedback = FeedbackStore(core.database)
         self.searching = Searching(core.database)
-        self.thoughts = Thoughts(core.database)
-        self.evidence = Evidence(core.database)
         self._checks = CatalogChecks(core.catalog)
         self.planner = lru_cache(1)(build_route_stage)
         self.explainer = lru_cache(1)(lambda config: Explainer(config, self.planner(config)))
@@ -138,7 +93,6 @@ class Room:
         self._key_use = KeyUse(self.auth.used, lambda ids: self.write(lambda: self.keys.note_used(ids)))
         self._plans: BriefCache[str] = BriefCache()
         self.reports: BriefCache[dict[str, Any]] = BriefCache(REPORT_SECONDS)
-        self.whole = WholeJobs(core.database)
         self.looks: GroupRead[Seen] = GroupRead("jobs", self._see)
         self.follows: GroupRead[Followed] = GroupRead("timelines", self._follow)
         self.open_here = OpenHere()
@@ -149,13 +103,11 @@ class Room:
         )
         self.deltas = Deltas(core.streams, self.write, poll_seconds)
         self.announcer = core.announcer()
-        self.submissions = Submissions(core.database)
         self.counts = JobCounts(core.metrics)
         self._crowding = Crowding(core.bus)
         self._standings = Standings(LinePlaces(core.database), self._crowding)
         arrivals = Arrivals(self.submissions, self.announcer, self._crowding, self.counts)
         self.operator = Operator(Operations(core.database), core.doorbell, core.bus, self.counts.ended)
-        self.wait_points = Waits(core.database)
         self.answering = Answering(self.wait_points, core.doorbell, core.bus, self.counts.ended)
         core.metrics.reads(WAITED_FOR, lambda: self.waiters.waiting)
         self._acceptance = Acceptance(core, arrivals)

@@ -6,19 +6,18 @@ as perhaps billed; and hardly any job may have been answered twice.
 
 import contextlib
 import json
-import sys
-import tempfile
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from benchmarks.billing_provider import LATE_SECONDS
 from benchmarks.places import postgresql_database, rabbitmq_vhost
-from benchmarks.processes import Child, child, wait_until
-from benchmarks.provider import free_port, listens
+from benchmarks.processes import Child, wait_until
+from benchmarks.provider import deployment_of, provider_process
 from benchmarks.report import BenchmarkError, figure, say
 from benchmarks.system import ARRAY, Shape, System, process, running
 from benchmarks.workload import job
@@ -31,18 +30,6 @@ PRICES = {"first": (Decimal(1), Decimal(2)), "second": (Decimal(3), Decimal(4))}
 """USD per million tokens of prompt and answer."""
 
 _MILLION = Decimal(1_000_000)
-_CATALOG = '[providers.bench]\nadapter = "openai"\nbase_url = "{base_url}"\n'
-_DEPLOYMENT = """
-[[deployment]]
-id = "bench/{name}@us"
-upstream_model = "{name}"
-context_window = 128000
-max_output = 16384
-price = {{ input = "{price[0]}", output = "{price[1]}", as_of = "2026-11-01" }}
-tier = "economy"
-timeout = {timeout}
-max_in_flight = 1000
-"""
 _SETTINGS = {
     "WORKER_PROCESSES": "1",
     "HEARTBEAT_INTERVAL": "0.5",
@@ -159,17 +146,8 @@ def _ledger(system: System) -> dict[Call, dict[str, Any]]:
     }
 
 
-@contextlib.contextmanager
-def _provider() -> Iterator[tuple[str, Path]]:
+def _provider() -> AbstractContextManager[tuple[str, Path]]:
     """The provider's address, and a catalog of its two models."""
-    port = free_port()
-    command = [sys.executable, "-m", "benchmarks.billing_provider", str(port)]
-    with tempfile.TemporaryDirectory(prefix="bench-catalog-") as folder, child("provider", command) as server:
-        wait_until(lambda: listens(port), "the provider", [server])
-        base_url = f"http://127.0.0.1:{port}"
-        entries = [
-            _DEPLOYMENT.format(name=name, price=price, timeout=LATE_SECONDS * 0.6) for name, price in PRICES.items()
-        ]
-        path = Path(folder) / "catalog.toml"
-        path.write_text(_CATALOG.format(base_url=f"{base_url}/v1") + "".join(entries))
-        yield base_url, path
+    more = f"timeout = {LATE_SECONDS * 0.6}\nmax_in_flight = 1000"
+    deployments = "".join(deployment_of(model, price, more) for model, price in PRICES.items())
+    return provider_process("benchmarks.billing_provider", deployments)

@@ -7,10 +7,9 @@ processes share what they find.
 import asyncio
 import contextlib
 import json
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -20,8 +19,7 @@ import uvloop
 from benchmarks.client import Connection
 from benchmarks.latency import Pool
 from benchmarks.places import postgresql_database, rabbitmq_vhost
-from benchmarks.processes import child, wait_until
-from benchmarks.provider import free_port, listens
+from benchmarks.provider import deployment_of, provider_process
 from benchmarks.report import BenchmarkError, figure, percentile, say
 from benchmarks.system import Shape, System, running
 from benchmarks.throughput import warm_up
@@ -32,22 +30,6 @@ BEFORE, AFTER = 5.0, 45.0
 OUTAGE, OUTAGE_SMOKE = 60.0, 4.0
 AFTER_SMOKE = 8.0
 WARM_UP = 300
-
-_CATALOG = """
-[providers.bench]
-adapter = "openai"
-base_url = "{base_url}"
-"""
-_DEPLOYMENT = """
-[[deployment]]
-id = "bench/{name}@us"
-upstream_model = "{name}"
-context_window = 128000
-max_output = 16384
-price = {{ input = "{price}", output = "{price}", as_of = "2026-11-01" }}
-tier = "economy"
-max_in_flight = 20000
-"""
 
 
 class Call(NamedTuple):
@@ -132,15 +114,7 @@ async def _one(pool: Pool, body: bytes, due: float) -> Ended:
     return Ended(state, perf_counter() - due)
 
 
-@contextlib.contextmanager
-def _provider() -> Iterator[tuple[str, Path]]:
-    """The provider's base URL, and a catalog of its two models."""
-    port = free_port()
-    command = [sys.executable, "-m", "benchmarks.failing_provider", str(port)]
-    with tempfile.TemporaryDirectory(prefix="bench-catalog-") as folder, child("provider", command) as process:
-        wait_until(lambda: listens(port), "the provider", [process])
-        base_url = f"http://127.0.0.1:{port}"
-        entries = [_DEPLOYMENT.format(name=name, price=price) for name, price in (("first", "1"), ("second", "2"))]
-        path = Path(folder) / "catalog.toml"
-        path.write_text(_CATALOG.format(base_url=f"{base_url}/v1") + "".join(entries))
-        yield base_url, path
+def _provider() -> AbstractContextManager[tuple[str, Path]]:
+    """The provider's address, and a catalog of its two models."""
+    deployments = "".join(deployment_of(model, (price, price)) for model, price in (("first", 1), ("second", 2)))
+    return provider_process("benchmarks.failing_provider", deployments)

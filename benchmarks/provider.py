@@ -113,6 +113,33 @@ def catalog_file(base_url: str) -> Iterator[Path]:
         yield path
 
 
+@contextlib.contextmanager
+def provider_process(module: str, deployments: str) -> Iterator[tuple[str, Path]]:
+    """A provider that is a module of the benchmarks: its address, and a catalog with these deployments of it."""
+    port = free_port()
+    command = [sys.executable, "-m", module, str(port)]
+    with tempfile.TemporaryDirectory(prefix="bench-catalog-") as folder, child("provider", command) as process:
+        wait_until(lambda: listens(port), "the provider", [process])
+        base_url = f"http://127.0.0.1:{port}"
+        path = Path(folder) / "catalog.toml"
+        path.write_text(f'[providers.bench]\nadapter = "openai"\nbase_url = "{base_url}/v1"\n{deployments}')
+        yield base_url, path
+
+
+def deployment_of(model: str, price: tuple[object, object], more: str = "max_in_flight = 20_000") -> str:
+    """An entry for the catalog file: a deployment of one of the provider's models; prices are USD per million."""
+    entry = f"""
+[[deployment]]
+id = "bench/{model}@us"
+upstream_model = "{model}"
+context_window = 128_000
+max_output = 16_384
+price = {{ input = "{price[0]}", output = "{price[1]}", as_of = "2026-11-01" }}
+tier = "economy"
+"""
+    return f"{entry}{more}\n"
+
+
 def another_deployment(number: int) -> str:
     """One more entry for the catalog file, dearer than all others."""
     return _deployment(len(_PRICES) + number, "90.00", "90.00")

@@ -5,13 +5,10 @@ bounded by the request. More jobs than the quotas let through are there from the
 catalog, so all that is known was learned from headers.
 """
 
-import contextlib
 import json
-import sys
-import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,7 @@ import uvloop
 from benchmarks.client import submit_arrays
 from benchmarks.limited_provider import LONGEST, RPM, TPM
 from benchmarks.places import postgresql_database, rabbitmq_vhost
-from benchmarks.processes import child, wait_until
-from benchmarks.provider import free_port, listens
+from benchmarks.provider import deployment_of, provider_process
 from benchmarks.report import BenchmarkError, figure, say
 from benchmarks.system import Shape, System, running
 from benchmarks.workload import job
@@ -35,22 +31,6 @@ FIRST = 10
 
 _MORE = 1.6
 """So many times the jobs that the quotas let through in the time."""
-
-_CATALOG = """
-[providers.bench]
-adapter = "openai"
-base_url = "{base_url}/v1"
-"""
-_DEPLOYMENT = """
-[[deployment]]
-id = "bench/{name}@us"
-upstream_model = "{name}"
-context_window = 128000
-max_output = 16384
-price = {{ input = "1", output = "1", as_of = "2026-11-01" }}
-tier = "economy"
-max_in_flight = 20000
-"""
 
 Counts = dict[str, dict[str, Any]]
 
@@ -110,16 +90,7 @@ def _counts(base_url: str) -> Counts:
         return counts
 
 
-@contextlib.contextmanager
-def _provider() -> Iterator[tuple[str, Path]]:
-    """The provider's base URL, and a catalog of its two models."""
-    port = free_port()
-    command = [sys.executable, "-m", "benchmarks.limited_provider", str(port)]
-    with tempfile.TemporaryDirectory(prefix="bench-catalog-") as folder, child("provider", command) as process:
-        wait_until(lambda: listens(port), "the provider", [process])
-        base_url = f"http://127.0.0.1:{port}"
-        path = Path(folder) / "catalog.toml"
-        path.write_text(
-            _CATALOG.format(base_url=base_url) + "".join(_DEPLOYMENT.format(name=each) for each in ("rpm", "tpm"))
-        )
-        yield base_url, path
+def _provider() -> AbstractContextManager[tuple[str, Path]]:
+    """The provider's address, and a catalog of its two models."""
+    deployments = "".join(deployment_of(model, (1, 1)) for model in ("rpm", "tpm"))
+    return provider_process("benchmarks.limited_provider", deployments)

@@ -42,7 +42,7 @@ class QuotaView(View):
     """What is known of the quota of a credential and a model."""
 
     name: str
-    credential: Annotated[str, Field(description="the variable of its key; its provider where there is none")]
+    credential: Annotated[str, Field(description="the name of its key; its provider where none is needed")]
     model: Annotated[str, Field(description="as the provider names it")]
     limits: list[QuotaLimitView]
     closed_until: Annotated[AwareDatetime | None, Field(description="null: calls are made, as its limits allow")]

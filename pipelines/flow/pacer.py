@@ -134,11 +134,11 @@ class Pacer:
         self.calls += 1
         return True
 
-    def give(self, need: Need, sign: float = 1.0) -> None:
-        """What was taken and not used comes back; with -1, more was used."""
+    def give(self, need: Need) -> None:
+        """What was taken and not used comes back; where more was used, the amount is negative."""
         for unit, amount in need.items():
             if unit in self.held:
-                self.held[unit] += sign * amount
+                self.held[unit] += amount
 
     def join(self, turn: Turn) -> None:
         """Stand in line."""

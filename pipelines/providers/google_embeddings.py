@@ -10,6 +10,7 @@ import orjson
 
 from pipelines.providers.answers import failure_in, misfit, not_an_answer, read_object, request_id
 from pipelines.providers.counting import Unclear, count, is_possible
+from pipelines.providers.embedding_options import embedding_options
 from pipelines.providers.google_options import OF_EMBEDDINGS
 from pipelines.providers.google_usage import USAGE
 from pipelines.providers.vectors import Misfit, vectors_of
@@ -29,10 +30,7 @@ def encode(request: Request, deployment: Deployment, path: str, widened: Collect
     texts = request.inputs
     if len(texts) > MOST_INPUTS:
         raise NotTaken(f"input: this API takes {MOST_INPUTS} texts at most; send several jobs")
-    options = request.provider_options.get(deployment.provider) or {}
-    for name in options:
-        if name not in OF_EMBEDDINGS and name not in widened:
-            raise NotTaken(f"provider_options.{deployment.provider}.{name}: is for chats; leave it out")
+    options = embedding_options(request, deployment, OF_EMBEDDINGS, widened)
     wanted = request.body.get("dimensions")
     each = {"model": path, **options, **({} if wanted is None else {"outputDimensionality": wanted})}
     return orjson.dumps({"requests": [{**each, "content": {"parts": [{"text": text}]}} for text in texts]})

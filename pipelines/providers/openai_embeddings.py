@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from pipelines.providers.answers import failure_in, misfit, name_in, not_an_answer, read_object, request_id
+from pipelines.providers.embedding_options import embedding_options
 from pipelines.providers.openai_usage import read_usage
 from pipelines.providers.vectors import Misfit, vectors_of
-from pipelines.providers.wire import NotTaken
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure
@@ -32,11 +32,7 @@ def encode(request: Request, deployment: Deployment, widened: Collection[str] = 
     wire = {"model": deployment.upstream_model, "input": body["input"], "encoding_format": form}
     if body.get("dimensions") is not None:
         wire["dimensions"] = body["dimensions"]
-    options = request.provider_options.get(deployment.provider) or {}
-    for name in options:
-        if name not in OPTIONS and name not in widened:
-            raise NotTaken(f"provider_options.{deployment.provider}.{name}: is for chats; leave it out")
-    return orjson.dumps({**wire, **options})
+    return orjson.dumps({**wire, **embedding_options(request, deployment, OPTIONS, widened)})
 
 
 def decode(body: bytes, headers: Mapping[str, str], request: Request) -> Reply | Failure:

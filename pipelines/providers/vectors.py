@@ -32,9 +32,9 @@ def vectors_of(found: Sequence[object], request: Request) -> Vectors:
     if len(found) != len(request.inputs):
         raise Misfit(f"{len(found)} vectors came for {len(request.inputs)} inputs")
     encoded = request.body.get("encoding_format") == "base64"
-    rows: list[Any] = [(_encoded if encoded else _numbers)(vector) for vector in found]
-    _check_sizes([len(base64.b64decode(row)) // 4 if encoded else len(row) for row in rows], request)
-    return rows
+    rows: list[tuple[Any, int]] = [(_encoded if encoded else _numbers)(vector) for vector in found]
+    _check_sizes([size for _, size in rows], request)
+    return [row for row, _ in rows]
 
 
 def _check_sizes(sizes: Sequence[int], request: Request) -> None:
@@ -45,22 +45,21 @@ def _check_sizes(sizes: Sequence[int], request: Request) -> None:
         raise Misfit(f"the vectors have {sizes[0]} dimensions, {wanted} were asked for")
 
 
-def _numbers(vector: object) -> list[float]:
-    if isinstance(vector, str):
-        floats: list[float] = _decoded(vector).tolist()
-        return floats
-    return _checked(vector)
+def _numbers(vector: object) -> tuple[list[float], int]:
+    """The numbers of a vector, and how many they are."""
+    floats: list[float] = _decoded(vector).tolist() if isinstance(vector, str) else _checked(vector)
+    return floats, len(floats)
 
 
-def _encoded(vector: object) -> str:
+def _encoded(vector: object) -> tuple[str, int]:
+    """The Base64 of a vector, and how many numbers are in it."""
     if isinstance(vector, str):
-        _decoded(vector)
-        return vector
+        return vector, len(_decoded(vector))
     with np.errstate(over="ignore"):
         floats = np.array(_checked(vector), _FLOAT)
     if not np.isfinite(floats).all():
         raise Misfit("a vector holds numbers that 32-bit floats do not")
-    return base64.b64encode(floats.tobytes()).decode()
+    return base64.b64encode(floats.tobytes()).decode(), len(floats)
 
 
 def _checked(vector: object) -> list[float]:

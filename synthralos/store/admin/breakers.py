@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from synthralos.domain.audit import Act
 from synthralos.domain.breakers import Breaker, BreakerState, closed, opened, probed, probing, unused
 from synthralos.domain.ids import new_id
 from synthralos.store.admin.audit import By, Change, record
+from synthralos.store.admin.changing import upsert
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import breaker_changes, breakers
@@ -130,10 +130,9 @@ def _changed(connection: sa.Connection, name: str, actor: str, change: Step) -> 
 
 
 def _locked(connection: sa.Connection, name: str) -> Breaker:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     first = {"name": name, "state": str(BreakerState.CLOSED), "since": utcnow(), "reason": ""}
     # Setting the name to itself takes the row's lock on both databases.
-    statement = insert(breakers).values(first).on_conflict_do_update(index_elements=["name"], set_={"name": name})
+    statement = upsert(connection, breakers, first, {"name": name})
     return _breaker(connection.execute(statement.returning(*breakers.c)).one())
 
 

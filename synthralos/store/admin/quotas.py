@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from synthralos.domain.audit import Act
 from synthralos.domain.quota_units import Left, Unit
 from synthralos.domain.quotas import Ask, Bucket, Declared, Grant, Quota, granted, observed, refused
 from synthralos.store.admin.audit import By, Change, record
+from synthralos.store.admin.changing import upsert
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in, utcnow
 from synthralos.store.tables import quotas
@@ -86,10 +86,9 @@ class QuotaStore:
 
 
 def _locked(connection: sa.Connection, name: str) -> tuple[Quota, datetime]:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     first = {"name": name, "state": {}, "changed_at": utcnow()}
     # Setting the name to itself takes the row's lock on both databases; the time is asked for when it is had.
-    statement = insert(quotas).values(first).on_conflict_do_update(index_elements=["name"], set_={"name": name})
+    statement = upsert(connection, quotas, first, {"name": name})
     row = connection.execute(statement.returning(quotas.c.state, utcnow().label("now"))).one()
     return _quota(name, row.state), row.now
 
