@@ -1,6 +1,6 @@
 """`synthralos costs`: what was spent, by model, day, tenant and more, from a server."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from cli.options import Json, output
+from cli.options import Json, Url, output, utc
 from cli.output import usd
 from cli.tables import Column, Listing
 from cli.texts import one_line
@@ -50,9 +50,7 @@ def costs(
     tag: Annotated[str | None, typer.Option(help="NAME=VALUE of the jobs' metadata.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many groups at most.")] = 10_000,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, for spreadsheets.")] = False,
-    url: Annotated[
-        str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)
-    ] = None,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Sum up what calls took and cost.
@@ -60,7 +58,7 @@ def costs(
     Examples: `synthralos costs --by model,day --since 2026-01-01`; `synthralos costs --by tag:project --csv`
     """
     given = {
-        "since": _utc(since), "until": _utc(until), "organization": organization, "workspace": workspace, "user": user,
+        "since": utc(since), "until": utc(until), "organization": organization, "workspace": workspace, "user": user,
         "model": model, "deployment": deployment, "provider": provider, "run": run,
         "api_key": api_key, "tag": tag,
     }  # fmt: skip
@@ -72,10 +70,6 @@ def costs(
         typer.echo(_csv(groups, found), nl=False)
         return
     output(context, as_json).show({"costs": found}, lambda: [_table(groups, found), _total(found)])
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return None if time is None else time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _table(groups: list[str], found: list[dict[str, Any]]) -> Listing:

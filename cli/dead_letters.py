@@ -13,7 +13,7 @@ from cli.exits import Exit
 from cli.job_files import given
 from cli.jobs import client_of
 from cli.line_files import read_lines, write_lines
-from cli.options import Json, output
+from cli.options import Json, Url, output
 from cli.output import Output, local
 from cli.tables import Column, Listing
 from cli.texts import one_line, printable
@@ -40,9 +40,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The operation's id.")]
 
 @app.callback()
 def connection(
-    url: Annotated[
-        str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)
-    ] = None,
+    url: Url = None,
 ) -> None:
     """Options for all of these commands."""
 

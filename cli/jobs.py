@@ -16,7 +16,7 @@ from cli.job_files import Request, as_embeddings, given, read_requests
 from cli.job_moves import ids_of, in_bulk, one_by_one
 from cli.job_streaming import tail
 from cli.job_waiting import wait_through
-from cli.options import Json, output
+from cli.options import Json, Url, output
 from cli.output import Output
 from cli.waterfall import waterfall
 from synthralos.domain.states import Lane, Stage, State
@@ -30,7 +30,6 @@ app = typer.Typer(
 RETRIES = 3
 """Somebody sits in front of it: a server that is not there is told within two seconds."""
 
-Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs; - reads them from standard input.")]
 Reason = Annotated[str | None, typer.Option(help="Kept with the job's history.", show_default=False)]
 Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", show_default=False)]

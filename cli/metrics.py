@@ -1,12 +1,12 @@
 """`synthralos metrics`, `synthralos errors` and `synthralos demand`: what jobs come to, and what is open."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
-from cli.options import Json, output
+from cli.options import Json, Url, output, utc
 from cli.output import usd
 from cli.tables import Column, Listing
 from cli.texts import one_line
@@ -15,7 +15,6 @@ from synthralos_client.observing import ErrorFilters, MetricsFilters
 
 Since = Annotated[datetime | None, typer.Option(help="From this time on (UTC); else the last day.", show_default=False)]
 Until = Annotated[datetime | None, typer.Option(help="Before this time (UTC).", show_default=False)]
-Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
 
 
 def metrics(
@@ -43,7 +42,7 @@ def metrics(
     Examples: `synthralos metrics --by model`; `synthralos metrics --by hour,state --since 2026-05-01`
     """
     given = {
-        "since": _utc(since), "until": _utc(until), "organization": organization, "workspace": workspace,
+        "since": utc(since), "until": utc(until), "organization": organization, "workspace": workspace,
         "model": model, "deployment": deployment, "state": state, "limit": limit,
     }  # fmt: skip
     filters: MetricsFilters = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
@@ -69,7 +68,7 @@ def errors(
     Example: `synthralos errors --since 2026-05-01 --deployment openai/gpt-4o@us`
     """
     given = {
-        "since": _utc(since), "until": _utc(until), "organization": organization, "failure_class": failure,
+        "since": utc(since), "until": utc(until), "organization": organization, "failure_class": failure,
         "deployment": deployment, "limit": limit,
     }  # fmt: skip
     filters: ErrorFilters = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
@@ -92,10 +91,6 @@ def demand(
     with Client(url) as client:
         found = client.observability.demand(stage, lane)
     output(context, as_json).show(found, lambda: [_demand(found["queues"])])
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return None if time is None else time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _metrics(groups: list[str], found: list[dict[str, Any]]) -> Listing:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option(help="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; else DATABASE_URL.", show_default=False),
 ]
+Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
 Host = Annotated[str | None, typer.Option(help="Address to listen on; else HOST.", show_default=False)]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one; else PORT.", show_default=False)]
 
@@ -30,6 +32,11 @@ def output(context: typer.Context, as_json: bool) -> Output:
 def settings(**overrides: object) -> Settings:
     """The settings, with the options that were given on top; raises `SettingsError`."""
     return load_settings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+def utc(time: datetime | None) -> datetime | None:
+    """A time of an option: without an offset it is in UTC."""
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 def sqlite_file(chosen: Settings) -> Path | None:

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from cli.documents import read_document
 from cli.job_files import given, read_requests
-from cli.jobs import Url, client_of
-from cli.options import Json, output
+from cli.jobs import client_of
+from cli.options import Json, Url, output
 from cli.output import usd
 from cli.tables import Column, Listing
 from cli.texts import one_line, printable

@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from cli.jobs import client_of
-from cli.options import Json, output
+from cli.options import Json, Url, output
 from cli.output import local
 from cli.tables import Column, Listing
 from cli.texts import one_line, printable
@@ -17,7 +17,6 @@ app = typer.Typer(
     help="Agent runs: the jobs of one run_id, as steps. A step is known by its name (metadata.step) and its input.",
 )
 
-Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run_id of its jobs.")]
 
 Organization = Annotated[
@@ -27,9 +26,7 @@ Organization = Annotated[
 
 @app.callback()
 def connection(
-    url: Annotated[
-        str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)
-    ] = None,
+    url: Url = None,
 ) -> None:
     """Options for all of these commands."""
 

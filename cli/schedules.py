@@ -8,8 +8,8 @@ import typer
 from rich.text import Text
 
 from cli.documents import read_document
-from cli.jobs import Url, client_of
-from cli.options import Json, output
+from cli.jobs import client_of
+from cli.options import Json, Url, output
 from cli.output import local
 from cli.tables import Column, Listing
 from cli.texts import one_line

@@ -1,6 +1,6 @@
 """`synthralos traces`: search what was done, and take it along as a file."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import Json, output
+from cli.options import Json, Url, output, utc
 from cli.output import usd
 from cli.tables import Column, Listing
 from cli.texts import one_line
@@ -21,8 +21,6 @@ app = typer.Typer(
     help="Search traces by words, figures and tags; export them.",
     rich_markup_mode="markdown",
 )
-
-Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
 
 
 _SAID = ("source", "label", "score", "comment")
@@ -83,8 +81,8 @@ def search(
     given = {
         "q": " ".join(f'"{word}"' if " " in word else word for word in asked) or None, "state": state or None,
         "model": model, "deployment": deployment, "organization": organization, "workspace": workspace, "user": user,
-        "run_id": run, "tag": tag, "failure_class": failure, "finding": finding, "created_after": _utc(since),
-        "created_before": _utc(until), "min_cost_usd": min_cost, "min_seconds": min_seconds, "min_tokens": min_tokens,
+        "run_id": run, "tag": tag, "failure_class": failure, "finding": finding, "created_after": utc(since),
+        "created_before": utc(until), "min_cost_usd": min_cost, "min_seconds": min_seconds, "min_tokens": min_tokens,
         "label": label, "min_score": min_score, "max_score": max_score, "sort": str(sort),
     }  # fmt: skip
     filters: TraceFilters = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
@@ -138,10 +136,6 @@ def feedback(
     columns = [Column("source"), Column("label"), Column("score", right=True), Column("comment")]
     rows = [[one_line(str(each[name] if each[name] is not None else "-")) for name in _SAID] for each in found]
     output(context, as_json).show({"feedback": found}, lambda: [Listing(columns, rows)])
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return None if time is None else time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _table(found: list[dict[str, Any]]) -> Listing:

@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.exits import Exit
 from cli.job_files import given
 from cli.jobs import client_of
-from cli.options import Json, output
+from cli.options import Json, Url, output
 from cli.output import local
 from cli.tables import Column, Listing
 from cli.texts import one_line, printable
@@ -38,9 +38,7 @@ class Said(StrEnum):
 
 @app.callback()
 def connection(
-    url: Annotated[
-        str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)
-    ] = None,
+    url: Url = None,
 ) -> None:
     """Options for all of these commands."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from synthralos_client import configuring
 from synthralos_client.config import Config
 from synthralos_client.models import Json
+from synthralos_client.paging import async_pages, pages
 from synthralos_client.sending import Call, Operation, parameter, sending
 
 if TYPE_CHECKING:
@@ -99,13 +100,7 @@ class Observability:
 
     def traces(self, *, page_size: int = 50, **filters: Unpack[TraceFilters]) -> Iterator[Json]:
         """The traces that have such a job, page by page; without a filter all of them, newest first."""
-        cursor: str | None = None
-        while True:
-            page = self._run(_traces(self._config, filters, page_size, cursor))
-            yield from page["traces"]
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return pages(lambda cursor: self._run(_traces(self._config, filters, page_size, cursor)), "traces")
 
     def export(self, trace_or_job_id: str, format: Literal["json", "otlp"] = "json") -> Json:
         """A trace for a file, or as OpenTelemetry's collectors take it."""
@@ -136,16 +131,9 @@ class AsyncObservability:
         self._config = config
         self._run = run
 
-    async def traces(self, *, page_size: int = 50, **filters: Unpack[TraceFilters]) -> AsyncIterator[Json]:
+    def traces(self, *, page_size: int = 50, **filters: Unpack[TraceFilters]) -> AsyncIterator[Json]:
         """The traces that have such a job; see `Observability.traces`."""
-        cursor: str | None = None
-        while True:
-            page = await self._run(_traces(self._config, filters, page_size, cursor))
-            for trace in page["traces"]:
-                yield trace
-            cursor = page["next"]
-            if cursor is None:
-                return
+        return async_pages(lambda cursor: self._run(_traces(self._config, filters, page_size, cursor)), "traces")
 
     async def export(self, trace_or_job_id: str, format: Literal["json", "otlp"] = "json") -> Json:
         """A trace for a file, or as OpenTelemetry's collectors take it."""
