@@ -3,7 +3,7 @@
 FROM python:3.11-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
-COPY requirements.lock /tmp/requirements.lock
+COPY requirements-server.lock /tmp/requirements.lock
 RUN /opt/venv/bin/pip install --quiet --require-hashes -r /tmp/requirements.lock
 # The top-level folders are import packages as they stand, so the image carries the checkout and points at it.
 COPY . /app

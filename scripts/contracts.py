@@ -1,17 +1,21 @@
-"""`make contracts` writes `contracts/`: the OpenAPI document, and a JSON Schema for each kind of event.
+"""`make contracts` writes `contracts/`: the OpenAPI document, and a JSON Schema for each kind of event and happening.
 
 What programs outside of this repository rely on is read from there; `tests/unit/test_contracts.py` holds it current.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from api.app import build_app
 from pipelines.providers.table import check_deployment
 from synthralos.config.settings import Settings
 from synthralos.core import build_core
 from synthralos.domain.events import EVENTS
+from synthralos.domain.happenings import HAPPENINGS
 
 FOLDER = Path(__file__).resolve().parents[1] / "contracts"
 
@@ -27,9 +31,11 @@ def contracts() -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {"openapi.json": build_app(core).openapi()}
     finally:
         core.close()
-    for kind, model in EVENTS.items():
-        schema = model.model_json_schema(by_alias=True)
-        found[f"events/{kind}.schema.json"] = {"$schema": _DIALECT, **schema, "title": kind}
+    kinds: dict[str, Mapping[str, type[BaseModel]]] = {"events": EVENTS, "happenings": HAPPENINGS}
+    for folder, models in kinds.items():
+        for kind, model in models.items():
+            schema = model.model_json_schema(by_alias=True)
+            found[f"{folder}/{kind}.schema.json"] = {"$schema": _DIALECT, **schema, "title": kind}
     return found
 
 

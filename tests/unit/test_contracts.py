@@ -26,6 +26,7 @@ from synthralos.domain.events import (
     WaitOpened,
 )
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.happenings import HAPPENINGS, BreakerClosed, BreakerOpened, Happening, Told
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitKind, WaitState
 
@@ -53,6 +54,11 @@ EXAMPLES: list[Payload] = [
     BudgetAlert(budget="small", budget_id="b", subject="acme", percent=80, limit_usd="10", spent_usd="8.1"),
 ]  # fmt: skip
 
+TOLD: list[Told] = [
+    BreakerOpened(name="openai/gpt@us", before="closed", reason="9 of 10 calls failed"),
+    BreakerClosed(name="openai/gpt@us", reason="4 probes passed"),
+]
+
 
 @pytest.fixture(scope="module")
 def current() -> dict[str, dict[str, Any]]:
@@ -77,3 +83,16 @@ def test_what_an_event_says_fits_its_schema(payload: Payload, current: dict[str,
     assert jsonschema_rs.is_valid(schema, event.data)
     assert type(payload).model_validate(event.data) == payload
     assert not jsonschema_rs.is_valid(schema, {**event.data, "more": 1})
+
+
+def test_every_kind_of_happening_has_an_example_here() -> None:
+    assert {type(example).kind for example in TOLD} == set(HAPPENINGS)
+
+
+@pytest.mark.parametrize("told", TOLD, ids=lambda told: told.kind)
+def test_what_a_happening_says_fits_its_schema(told: Told, current: dict[str, dict[str, Any]]) -> None:
+    happening = Happening.of(told, "subject", "somebody")
+    schema = current[f"happenings/{happening.kind}.schema.json"]
+    assert jsonschema_rs.is_valid(schema, happening.data)
+    assert type(told).model_validate(happening.data) == told
+    assert not jsonschema_rs.is_valid(schema, {**happening.data, "more": 1})

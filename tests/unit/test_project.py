@@ -23,6 +23,7 @@ OURS = {name: service for name, service in SERVICES.items() if service.get("imag
 LASTING = {name: service for name, service in SERVICES.items() if name != "migrate"}
 LOCKS = (
     "requirements.lock",
+    "requirements-server.lock",
     "requirements-dev.lock",
     "guardrails_sidecar/requirements.lock",
     "tests/orquesta/requirements.lock",
@@ -187,7 +188,7 @@ def test_the_image_carries_every_package_that_the_project_installs() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     included = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
     folders = {name for name in included if not name.endswith(".*")}
-    assert folders | {"client", "requirements.lock", "pyproject.toml", PROJECT["project"]["readme"]} <= allowed
+    assert folders | {"client", "requirements-server.lock", "pyproject.toml", PROJECT["project"]["readme"]} <= allowed
 
 
 # Locks and packages
@@ -203,17 +204,21 @@ def test_locks_hold_names_versions_and_hashes_and_nothing_else(lock: str) -> Non
     assert len(hashed) >= len(pins(lock))
 
 
-def test_the_two_locks_agree() -> None:
-    assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+def test_the_three_locks_agree() -> None:
+    runtime, server, dev = (pins(f"requirements{kind}.lock").items() for kind in ("", "-server", "-dev"))
+    assert runtime <= server <= dev
 
 
 def test_everything_that_the_project_asks_for_is_locked() -> None:
     groups = PROJECT["dependency-groups"]
+    extras = PROJECT["project"]["optional-dependencies"]
     runtime = {package(line) for line in (*PROJECT["project"]["dependencies"], *groups["build"])}
     assert runtime - {CLIENT["project"]["name"]} <= pins("requirements.lock").keys()
-    assert {package(line) for line in (*groups["dev"], *CLIENT["project"]["dependencies"])} <= pins(LOCKS[1]).keys()
-    assert {package(line) for line in groups["guardrails"]} <= pins(LOCKS[2]).keys()
-    assert {package(line) for line in groups["orquesta"]} <= pins(LOCKS[3]).keys()
+    server = {package(line) for extra in ("langfuse", "rudderstack", "otlp", "stackstorm") for line in extras[extra]}
+    assert server <= pins("requirements-server.lock").keys()
+    assert {package(line) for line in (*groups["dev"], *CLIENT["project"]["dependencies"])} <= pins(LOCKS[2]).keys()
+    assert {package(line) for line in groups["guardrails"]} <= pins(LOCKS[3]).keys()
+    assert {package(line) for line in groups["orquesta"]} <= pins(LOCKS[4]).keys()
 
 
 def test_the_client_needs_httpx_alone() -> None:

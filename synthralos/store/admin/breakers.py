@@ -9,9 +9,11 @@ import sqlalchemy as sa
 
 from synthralos.domain.audit import Act
 from synthralos.domain.breakers import Breaker, BreakerState, closed, opened, probed, probing, unused
+from synthralos.domain.happenings import BreakerClosed, BreakerOpened, Happening, Told
 from synthralos.domain.ids import new_id
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.admin.changing import upsert
+from synthralos.store.queue.happenings import tell
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import breaker_changes, breakers
@@ -139,10 +141,19 @@ def _locked(connection: sa.Connection, name: str) -> Breaker:
 def _record(connection: sa.Connection, before: Breaker, after: Breaker, actor: str, now: datetime) -> None:
     row = {"id": new_id(), "at": now, "name": after.name, "before": str(before.state), "after": str(after.state)}
     connection.execute(sa.insert(breaker_changes).values(**row, actor=actor, reason=after.reason))
+    if (told := _told(before, after)) is not None:
+        tell(connection, [Happening.of(told, after.name, actor)])
     mine = breaker_changes.c.name == after.name
     kept = sa.select(breaker_changes.c.id).where(mine).order_by(breaker_changes.c.id.desc())
     oldest = kept.offset(_MOST_CHANGES).limit(1).scalar_subquery()
     connection.execute(sa.delete(breaker_changes).where(mine, breaker_changes.c.id <= oldest))
+
+
+def _told(before: Breaker, after: Breaker) -> Told | None:
+    """What people are told of a change of state; nothing of probes."""
+    if after.state is BreakerState.OPEN:
+        return BreakerOpened(name=after.name, before=str(before.state), reason=after.reason)
+    return BreakerClosed(name=after.name, reason=after.reason) if after.state is BreakerState.CLOSED else None
 
 
 def _breaker(row: sa.Row[Any]) -> Breaker:

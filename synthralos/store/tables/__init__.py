@@ -22,7 +22,7 @@ from synthralos.store.tables.costs import COUNTS, cost_adjustments, cost_periods
 from synthralos.store.tables.imports import imported_jobs
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
-from synthralos.store.tables.logs import event_logs, export_backlog, prompt_similarity_logs
+from synthralos.store.tables.logs import event_logs, export_backlog, happenings, prompt_similarity_logs
 from synthralos.store.tables.observing import SUMS, digests, error_sums, feedback, job_sums, trace_facts, trace_texts
 from synthralos.store.tables.quotas import quotas
 from synthralos.store.tables.runs import run_caps, run_forks
@@ -61,6 +61,7 @@ __all__ = [
     "feature_flags",
     "feedback",
     "firings",
+    "happenings",
     "idempotency_keys",
     "imported_jobs",
     "job_sums",

@@ -19,6 +19,20 @@ event_logs = sa.Table(
     sa.Index("event_logs_by_organization", "organization", "id"),
 )
 
+happenings = sa.Table(
+    "happenings",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    text("organization"),
+    text("kind"),
+    text("subject"),
+    text("actor"),
+    sa.Column("data", Json, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("happenings_by_organization", "organization", "id"),
+)
+"""What happened beside jobs; organization "" is the installation."""
+
 prompt_similarity_logs = sa.Table(
     "prompt_similarity_logs",
     metadata,
