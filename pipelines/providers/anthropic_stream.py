@@ -105,7 +105,8 @@ class _Block:
 
     def __init__(self, start: dict[str, Any], number: int) -> None:
         self.start, self.number = start, number
-        self.kind = start.get("type")
+        kind = start.get("type")
+        self.kind = kind if isinstance(kind, str) else None
         self.input: list[str] = []
         self.texts: dict[str, list[str]] = {}
 

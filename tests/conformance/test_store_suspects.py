@@ -35,8 +35,8 @@ def test_of_more_suspects_than_a_batch_none_is_buried_at_its_edge(store: Store) 
     assert {store.state(job_id) for job_id in many} == {"parked"}
 
 
-def test_a_suspect_that_somebody_has_locked_is_waited_for(postgres_database: str) -> None:
-    database = Database(postgres_database)
+def test_a_suspect_that_somebody_has_locked_is_waited_for(migrated_postgres_database: str) -> None:
+    database = Database(migrated_postgres_database)
     upgrade(database)
     store = Store(database)
     two = store.submit(new_job(), new_job())

@@ -54,6 +54,8 @@ def doorbell_on(broker: DoorbellBroker, site: Site, **options: Any) -> Iterator[
         yield doorbell
     finally:
         doorbell.close(0.2)
+        # Its connection is its own to close: the broker would do it in another thread, and pika allows that to no one.
+        doorbell._thread.join(PATIENCE)
 
 
 @contextlib.contextmanager

@@ -25,11 +25,13 @@ def shared_vhost(amqp_server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def make_site(postgres_database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SiteMaker]:
+def make_site(migrated_postgres_database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SiteMaker]:
     """Makes the test's site on PostgreSQL and RabbitMQ; its arguments are settings, or other places."""
     with ExitStack() as stack:
 
-        def make(broker_url: str | None = None, database_url: str = postgres_database, **settings: object) -> Site:
+        def make(
+            broker_url: str | None = None, database_url: str = migrated_postgres_database, **settings: object
+        ) -> Site:
             broker = broker_url or request.getfixturevalue("shared_vhost")
             return stack.enter_context(site(database_url, broker, tmp_path, **settings))
 

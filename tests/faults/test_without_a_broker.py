@@ -10,9 +10,9 @@ from tests.faults.harness import Site
 
 
 @pytest.fixture
-def brokerless(make_site: Callable[..., Site], postgres_database: str) -> Site:
+def brokerless(make_site: Callable[..., Site], migrated_postgres_database: str) -> Site:
     """A site with two workers and a scheduler, and nothing but its database between them."""
-    site = make_site(broker_url=postgres_database)
+    site = make_site(broker_url=migrated_postgres_database)
     site.scheduler()
     return site
 

@@ -337,11 +337,11 @@ def test_the_store_keeps_its_promises_whatever_is_done_to_jobs(tmp_path: Path) -
 
 
 @pytest.mark.timeout(600)
-def test_postgresql_keeps_them_too(postgres_database: str) -> None:
-    with closing(Database(postgres_database)) as database:
+def test_postgresql_keeps_them_too(migrated_postgres_database: str) -> None:
+    with closing(Database(migrated_postgres_database)) as database:
         upgrade(database)
         with database.transaction() as connection:
             # Nothing is killed here, so nothing has to reach the disk.
-            name = sa.make_url(postgres_database).database
+            name = sa.make_url(migrated_postgres_database).database
             connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
         run(type("Machine", (PostgresMachine,), {"shared": database}), examples=8)

@@ -78,6 +78,16 @@ def test_an_assembly_takes_anything_and_its_document_has_a_meaning(name: str, da
     assert assembly.known_input is None or assembly.known_input >= 0
 
 
+def test_a_block_whose_type_is_no_word_is_kept_as_it_came() -> None:
+    assembly = AnthropicAssembly()
+    for event in (
+        {"type": "content_block_start", "index": 0, "content_block": {"type": ["tool_use"]}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{"}},
+    ):
+        assembly.take(ServerEvent("message", json.dumps(event)))
+    assert assembly.document()["content"] == [{"type": ["tool_use"]}]
+
+
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))
 def test_a_place_is_read_as_it_was_written(attempt: int, chunk: int, text: int, reasoning: int) -> None:
     place = Place(attempt, chunk, text, reasoning)

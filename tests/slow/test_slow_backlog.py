@@ -32,9 +32,9 @@ _INSERT = """
 
 
 @pytest.fixture(params=["stale", "fresh"])
-def crowded(request: pytest.FixtureRequest, postgres_database: str) -> Iterator[Store]:
+def crowded(request: pytest.FixtureRequest, migrated_postgres_database: str) -> Iterator[Store]:
     """300,000 open jobs, of which the planner's statistics may know nothing."""
-    with closing(Database(postgres_database)) as database:
+    with closing(Database(migrated_postgres_database)) as database:
         upgrade(database)
         with database.transaction() as connection:
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

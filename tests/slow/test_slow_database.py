@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def store(postgres_database: str) -> Iterator[Store]:
-    with closing(Database(postgres_database)) as database:
+def store(migrated_postgres_database: str) -> Iterator[Store]:
+    with closing(Database(migrated_postgres_database)) as database:
         upgrade(database)
         yield Store(database)
 
@@ -67,11 +67,11 @@ def test_a_connection_that_stalls_delays_the_sweeper_and_breaks_nothing(store: S
             assert bell.wait_for(due(store))
 
 
-def test_a_locked_row_keeps_no_other_job_waiting(store: Store, postgres_database: str) -> None:
+def test_a_locked_row_keeps_no_other_job_waiting(store: Store, migrated_postgres_database: str) -> None:
     held = due(store)
-    with psycopg.connect(postgres_database) as other:
+    with psycopg.connect(migrated_postgres_database) as other:
         other.execute("SELECT FROM open_jobs WHERE id = %s FOR UPDATE", (held,))
-        with scheduler(postgres_database) as bell:
+        with scheduler(migrated_postgres_database) as bell:
             assert bell.wait_for(due(store))
             assert bell.wait_for(due(store))
             assert held not in bell.rung()
@@ -80,12 +80,12 @@ def test_a_locked_row_keeps_no_other_job_waiting(store: Store, postgres_database
 
 
 def test_a_statement_that_takes_too_long_is_told_once_and_tried_again(
-    store: Store, postgres_database: str, caplog: pytest.LogCaptureFixture
+    store: Store, migrated_postgres_database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Waking fails at its deadline, round after round; expiring goes on beside it."""
-    hurried = sa.make_url(postgres_database).update_query_dict({"options": "-c statement_timeout=100ms"})
+    hurried = sa.make_url(migrated_postgres_database).update_query_dict({"options": "-c statement_timeout=100ms"})
     waiting, late = due(store), store.submit(new_job(deadline=store.now()))
-    with psycopg.connect(postgres_database, autocommit=True) as admin:
+    with psycopg.connect(migrated_postgres_database, autocommit=True) as admin:
         admin.execute(
             "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$"

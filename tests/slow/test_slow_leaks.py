@@ -23,10 +23,10 @@ _GROWN_MB = 40
 
 
 @pytest.fixture
-def make_site(postgres_database: str, amqp_server_url: str, tmp_path: Path) -> Iterator[Callable[..., Site]]:
+def make_site(migrated_postgres_database: str, amqp_server_url: str, tmp_path: Path) -> Iterator[Callable[..., Site]]:
     with ExitStack() as stack:
         broker = stack.enter_context(rabbitmq_vhost())
-        yield lambda **settings: stack.enter_context(site(postgres_database, broker, tmp_path, **settings))
+        yield lambda **settings: stack.enter_context(site(migrated_postgres_database, broker, tmp_path, **settings))
 
 
 def test_the_api_holds_no_more_after_thousands_of_jobs(make_site: Callable[..., Site]) -> None:
