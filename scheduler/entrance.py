@@ -108,7 +108,7 @@ class Entrance:
             return 0
         paths = {path_of(name): name for name in names}
         chosen = self._turns.first(paths, LINES_A_ROUND)
-        read = min(room, max(LEAST_READ, 4 * room // len(chosen)))
+        read = min(room, max(LEAST_READ, 2 * room // len(chosen)))
         heads = self._lines.heads([paths[path] for path in chosen], read)
         whose: dict[str, str] = {}
         lines = {path_of(name): self._line(name, head, read, whose) for name, head in heads.items()}
