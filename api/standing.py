@@ -22,5 +22,5 @@ class Standings:
             return
         waiting = {row["id"]: row for row in rows if row["state"] == State.QUEUED and row["lane"] == Lane.BULK}
         for job_id, place in self._places.of(list(waiting)).items():
-            pace = self._crowding.pace(place.organization)
+            pace = self._crowding.pace(place.line)
             waiting[job_id]["standing"] = Standing(place.ahead, expected(place.now, place.ahead, pace))

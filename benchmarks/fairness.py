@@ -1,7 +1,10 @@
-"""Fairness: how exactly organizations share by weight while their bulk jobs wait, and how long people wait then."""
+"""Fairness: how exactly organizations, and workspaces of one, share by weight while their bulk jobs wait, and how long
+people wait then.
+"""
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 
@@ -23,11 +26,16 @@ from synthralos.store.sql.database import Database
 WEIGHTS = {"one": 1, "two": 2, "four": 4}
 """The lightest comes first, and the heaviest last: first come, first served would give nearly all to the lightest."""
 
+WORKSPACES = {"trials": 1, "live": 3}
+"""Of the heaviest organization, with their weights in its share; the lightest comes first."""
+
 JOBS, JOBS_SMOKE = 6_000, 4_500
 """Bulk jobs of each organization."""
 
-RUNG = LEAST_RUNG + LEAST_RUNG // 2
-"""Calls that are left out at both ends: what was rung before all stood in line, and after the first had no line."""
+RUNG = 3 * LEAST_RUNG
+"""Calls that are left out at first: what was rung before all stood in line."""
+
+NEARLY_ALL = 0.85
 
 FLOOD, FLOOD_SMOKE = 50_000, 4_000
 PEOPLE, PEOPLE_SMOKE, PEOPLE_EVERY = 200, 30, 0.05
@@ -37,7 +45,7 @@ CALL_SECONDS, SLOTS = 0.05, "32"
 """Of the provider, and of a worker process: jobs arrive faster than they are done."""
 
 _STARTED = """
-    SELECT j.organization, octet_length(j.request) / 4 + 256, a.started_at, j.created_at
+    SELECT j.organization, octet_length(j.request) / 4 + 256, a.started_at, j.created_at, j.workspace
     FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.lane = '%s' ORDER BY a.started_at, a.job_id
 """
 
@@ -66,18 +74,34 @@ def _shares(system: System, database_url: str, count: int) -> None:
     system.sent = count * len(WEIGHTS)
     check_books(system)
     rows = system.connection.execute((_STARTED % "bulk").encode()).fetchall()
-    last = {str(organization): place for place, (organization, *_) in enumerate(rows)}
-    waiting = [row for row in rows[: min(last.values())] if row[2] > accepted]  # type: ignore[operator]
-    waiting = waiting[RUNG:-RUNG]
-    served = {name: sum(int(str(row[1])) for row in waiting if row[0] == name) for name in WEIGHTS}
+    heaviest = max(WEIGHTS, key=lambda name: WEIGHTS[name])
+    begin = sum(_seconds(row[2], accepted) <= 0 for row in rows) + RUNG
+    figure("share_error", _share_error(rows, begin, WEIGHTS, 0), "share")
+    inner = [row for row in rows if row[0] == heaviest]
+    begin -= sum(row[0] != heaviest for row in rows[:begin])
+    figure("workspace_share_error", _share_error(inner, begin, WORKSPACES, 4), "share")
+
+
+def _share_error(rows: Sequence[Sequence[object]], begin: int, weights: Mapping[str, int], whose: int) -> float:
+    """How far the share of the tokens that one had is from what its weight says, while all of `weights` waited.
+
+    `whose` is the column of the names. Calls before the one at `begin` are left out, and those after one had nearly
+    all of its own: the last of them may be late, when a message went back to the broker for want of slots.
+    """
+    places: dict[str, list[int]] = {name: [] for name in weights}
+    for place, row in enumerate(rows):
+        places[str(row[whose])].append(place)
+    end = min(found[int(len(found) * NEARLY_ALL)] for found in places.values())
+    waiting = rows[begin:end]
+    served = {name: sum(int(str(row[1])) for row in waiting if row[whose] == name) for name in weights}
     if not all(served.values()):
         raise BenchmarkError(f"nobody had to wait: {served}")
-    shares = {name: served[name] / sum(served.values()) for name in WEIGHTS}
-    ideal = {name: weight / sum(WEIGHTS.values()) for name, weight in WEIGHTS.items()}
+    ideal = {name: weight / sum(weights.values()) for name, weight in weights.items()}
+    shares = {name: served[name] / sum(served.values()) for name in weights}
     for name, share in shares.items():
-        say(f"  weight {WEIGHTS[name]}: {share:.3f} of the tokens, {ideal[name]:.3f} would be its share")
+        say(f"  {name} of weight {weights[name]}: {share:.3f} of the tokens, {ideal[name]:.3f} would be its share")
     say(f"  {len(waiting):,} calls while all of them waited")
-    figure("share_error", max(abs(shares[name] / ideal[name] - 1) for name in WEIGHTS), "share")
+    return max(abs(shares[name] / ideal[name] - 1) for name in weights)
 
 
 def _flood(system: System, database_url: str, count: int, people: int) -> None:
@@ -109,12 +133,21 @@ def _seconds(later: object, earlier: object) -> float:
 
 
 async def _in_turn(system: System, keys: dict[str, str], count: int) -> None:
-    """Everything of the first, then of the next."""
+    """Everything of the first, then of the next. Of the last organization, everything of its first workspace first."""
     firsts = accumulate([count] * len(WEIGHTS), initial=0)
     for name, first in zip(WEIGHTS, firsts, strict=False):
         numbers = range(first, first + count, ARRAY)
-        bodies = [[job(n) for n in range(number, min(number + ARRAY, first + count))] for number in numbers]
+        bodies = [
+            [job(n) | _workspace(name, n - first, count) for n in range(number, min(number + ARRAY, first + count))]
+            for number in numbers
+        ]
         await submit_arrays(system.url, keys[name], [json.dumps(body).encode() for body in bodies])
+
+
+def _workspace(organization: str, place: int, count: int) -> dict[str, str]:
+    if WEIGHTS[organization] < max(WEIGHTS.values()):
+        return {}
+    return {"workspace": list(WORKSPACES)[place * len(WORKSPACES) // count]}
 
 
 def _keys(database_url: str, organizations: list[str]) -> dict[str, str]:
@@ -123,7 +156,8 @@ def _keys(database_url: str, organizations: list[str]) -> dict[str, str]:
     try:
         for name in organizations:
             if name in WEIGHTS:
-                Configuration(database).set_own_limits(name, {"weight": WEIGHTS[name]}, By("benchmark", ""))
+                limits = {"weight": WEIGHTS[name], "workspace_weights": WORKSPACES}
+                Configuration(database).set_own_limits(name, limits, By("benchmark", ""))
         return {name: Keys(database).create(name, Role.SERVICE, Scope(name), plan="pro")[0] for name in organizations}
     finally:
         database.close()

@@ -36,6 +36,15 @@ Rates = Annotated[
         show_default=False,
     ),
 ]
+WorkspaceWeights = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WORKSPACE=WEIGHT",
+        help="Share of a workspace in its organization's turn (1 to 1,000; 1 where not given). May be repeated; all of "
+        "before are replaced, and `none` sets none.",
+        show_default=False,
+    ),
+]
 _COLUMNS = (
     Column("plan"),
     Column("prompt characters", right=True),
@@ -43,6 +52,7 @@ _COLUMNS = (
     Column("rates"),
     Column("waits at most", right=True),
     Column("weight", right=True),
+    Column("workspaces"),
     Column("changed"),
     Column("changed by"),
 )
@@ -75,6 +85,7 @@ def set_limits(
             min=1, max=1_000, help="Share, in tokens, beside others whose bulk jobs wait.", show_default="default"
         ),
     ] = None,
+    workspace_weight: WorkspaceWeights = None,
     organization: Organization = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
@@ -84,7 +95,8 @@ def set_limits(
 
     Examples: `synthralos limits set free --prompt-tokens 16000 --reason "trial abuse"`;
     `synthralos limits set free --rate user:requests:60/minute --rate organization:tokens:2000000/day`;
-    `synthralos limits set --organization acme --rate organization:requests:100/second`
+    `synthralos limits set --organization acme --rate organization:requests:100/second`;
+    `synthralos limits set --organization acme --weight 8 --workspace-weight live=4 --workspace-weight trials=1`
     """
     limits = {
         "prompt_characters": prompt_characters,
@@ -92,6 +104,7 @@ def set_limits(
         "max_wait_seconds": max_wait,
         "rates": None if rate is None else parse_rates(rate),
         "weight": weight,
+        "workspace_weights": None if workspace_weight is None else parse_weights(workspace_weight),
     }
     limits = {name: value for name, value in limits.items() if value is not None}
     if not limits:
@@ -109,6 +122,7 @@ def set_limits(
 def reset(
     context: typer.Context,
     plan: Plan = None,
+    workspace_weight: WorkspaceWeights = None,
     organization: Organization = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
@@ -143,7 +157,8 @@ def _row(view: dict[str, Any]) -> list[str]:
     whose = view.get("plan") or f"organization {one_line(view['organization'])}"
     wait = _number(view.get("max_wait_seconds"), " s")
     weight = _number(view.get("weight"))
-    return [whose, *numbers, rates, wait, weight, local(view["changed_at"]), view["changed_by"] or ""]
+    inner = ", ".join(f"{one_line(name)}={n}" for name, n in (view.get("workspace_weights") or {}).items())
+    return [whose, *numbers, rates, wait, weight, inner, local(view["changed_at"]), view["changed_by"] or ""]
 
 
 def _number(value: float | None, unit: str = "") -> str:
@@ -165,6 +180,19 @@ def _subject(plan: str | None, organization: str | None) -> _Subject:
     if organization is not None and not organization.strip():
         raise typer.BadParameter("--organization is blank")
     return _Subject(AccountPlan(plan or AccountPlan.FREE), organization)
+
+
+def parse_weights(texts: list[str]) -> dict[str, int]:
+    """Weights of workspaces by name, of words such as `live=4`; `none` alone is no weight."""
+    from synthralos.domain.limits import MOST_WEIGHT  # noqa: PLC0415
+
+    found = {}
+    for text in [] if texts == ["none"] else texts:
+        name, _, weight = text.rpartition("=")
+        if not name.strip() or not weight.isdecimal() or not 1 <= int(weight) <= MOST_WEIGHT:
+            raise typer.BadParameter(f"{text!r} is no weight: write one such as live=4 (1 to {MOST_WEIGHT:,})")
+        found[name.strip()] = int(weight)
+    return found
 
 
 def parse_rates(texts: list[str]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ class SchedulerProcess:
             core.bus,
             core.settings,
             metrics=core.metrics,
-            weight=lambda organization, plan: core.live.current.limits_for(organization, plan).weight,
+            weights=lambda path, plan: core.live.current.weights_of(path, plan),
         )
         self._schedules = build_firing(core, self._lead)
         self._looks = Watched(self._schedules.looks.look, lambda: self._schedules.looks.busy)

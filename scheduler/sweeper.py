@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from scheduler.entrance import Entrance, Weight
+from scheduler.entrance import Entrance, Weights
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.config.settings import Settings
@@ -72,9 +72,9 @@ class Sweeper:
         *,
         clock: Callable[[], datetime] | None = None,
         metrics: Metrics | None = None,
-        weight: Weight = lambda organization, plan: 1.0,
+        weights: Weights = lambda path, plan: (1.0,) * len(path),
     ) -> None:
-        """`clock` is the database's, by which heartbeats are judged; `weight` tells how organizations share."""
+        """`clock` is the database's, by which heartbeats are judged; `weights` tell how lines share."""
         self._sweeps = Sweeps(database, settings.max_losses)
         metrics = metrics or Metrics()
         self._moved = metrics.counter(families.SWEPT)
@@ -91,7 +91,7 @@ class Sweeper:
         self._lost_a_worker = _Span(RESCUE_FOR)
         self._ringing_again = _Pace(settings.ring_again_after / 4)
         self._looking_for_overdue = _Pace(OVERDUE_EVERY)
-        self._entrance = Entrance(Lines(database), doorbell, bus, weight)
+        self._entrance = Entrance(Lines(database), doorbell, bus, weights)
         self._crowded = False
         self._left_some = False
 

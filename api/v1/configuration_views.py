@@ -11,7 +11,15 @@ from pipelines.intake.closed import Closed
 from pipelines.intake.schema import Name, Reason, Time
 from synthralos.domain.audit import Act
 from synthralos.domain.flags import EVERYBODY, Flag
-from synthralos.domain.limits import LONGEST_WAIT, MOST_CHARACTERS, MOST_OF_A_RATE, MOST_RATES, MOST_TOKENS, MOST_WEIGHT
+from synthralos.domain.limits import (
+    LONGEST_WAIT,
+    MOST_CHARACTERS,
+    MOST_OF_A_RATE,
+    MOST_RATES,
+    MOST_TOKENS,
+    MOST_WEIGHT,
+    MOST_WORKSPACES,
+)
 from synthralos.store.admin.configuration import Set
 
 ChangedAt = Annotated[AwareDatetime | None, Field(description="null: it is at its default")]
@@ -26,6 +34,9 @@ class FlagIn(Closed):
         int, Field(ge=0, le=EVERYBODY, description="share of the organizations that have it while it is enabled")
     ] = EVERYBODY
     reason: Reason = ""
+
+
+Weight = Annotated[int, Field(ge=1, le=MOST_WEIGHT)]
 
 
 class RateIn(Closed):
@@ -49,6 +60,13 @@ class LimitsIn(Closed):
     weight: Annotated[
         int | None,
         Field(ge=1, le=MOST_WEIGHT, description="the share, in tokens, beside others whose bulk jobs wait in line"),
+    ] = None
+    workspace_weights: Annotated[
+        dict[Name, Weight] | None,
+        Field(
+            max_length=MOST_WORKSPACES,
+            description="how an organization's workspaces share its turn, by name; one that is not named has 1",
+        ),
     ] = None
     reason: Reason = ""
 
@@ -109,6 +127,7 @@ class LimitsView(View):
     max_wait_seconds: float
     rates: list[RateView]
     weight: int
+    workspace_weights: dict[str, int]
     changed_at: ChangedAt
     changed_by: ChangedBy
 

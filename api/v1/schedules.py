@@ -15,11 +15,11 @@ from api.v1.configuration_views import ReasonQuery
 from api.v1.queries import decode_cursor, encode_cursor
 from api.v1.schedule_views import PageQuery, ScheduleList, ScheduleView
 from pipelines.intake.errors import InvalidJob
-from pipelines.intake.parse import DEFAULT_ORGANIZATION, DEFAULT_WORKSPACE, utc_now
+from pipelines.intake.parse import DEFAULT_ORGANIZATION, utc_now
 from pipelines.intake.schedules import ScheduleIn, make_schedule, read_schedule
 from synthralos.bus.protocol import Topic
 from synthralos.domain.ids import is_id, new_id
-from synthralos.domain.jobs import Tenant
+from synthralos.domain.jobs import DEFAULT_WORKSPACE, Tenant
 from synthralos.domain.permissions import Permission
 from synthralos.domain.schedules import Schedule
 from synthralos.store.admin.audit import By

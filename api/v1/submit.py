@@ -20,9 +20,9 @@ from api.room import Room
 from api.v1.idempotency import checked_key, fingerprint, reused
 from api.v1.run_caps import bind
 from pipelines.intake.errors import FieldError, ForeignTenant, InvalidJob
-from pipelines.intake.parse import DEFAULT_ORGANIZATION, DEFAULT_WORKSPACE, Parsed, build, parse, utc_now
+from pipelines.intake.parse import DEFAULT_ORGANIZATION, Parsed, build, parse, utc_now
 from synthralos.domain.ids import trace_id_of
-from synthralos.domain.jobs import NewJob
+from synthralos.domain.jobs import DEFAULT_WORKSPACE, NewJob
 from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.spans import parse_traceparent

@@ -24,11 +24,11 @@ from api.v1.wait_views import (
     wait_view,
 )
 from pipelines.intake.errors import FieldError, ForeignTenant
-from pipelines.intake.parse import DEFAULT_ORGANIZATION, DEFAULT_WORKSPACE
+from pipelines.intake.parse import DEFAULT_ORGANIZATION
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.control.operator import Actor
 from synthralos.domain.ids import is_id
-from synthralos.domain.jobs import Tenant
+from synthralos.domain.jobs import DEFAULT_WORKSPACE, Tenant
 from synthralos.domain.permissions import Permission
 from synthralos.domain.waits import Answer, Wait, WaitKind, WaitState
 from synthralos.store.admin.audit import By

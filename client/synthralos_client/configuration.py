@@ -28,7 +28,8 @@ class Rate(TypedDict):
 class Limits(TypedDict, total=False):
     """What an account plan, or an organization, allows. `max_wait_seconds`: so long a job waits for its rates.
 
-    `weight` (1 to 1,000): the share, in tokens, beside others whose bulk jobs wait.
+    `weight` (1 to 1,000): the share, in tokens, beside others whose bulk jobs wait. `workspace_weights`: those of an
+    organization's workspaces in that share; one that is not named has 1.
     """
 
     prompt_characters: int
@@ -36,6 +37,7 @@ class Limits(TypedDict, total=False):
     max_wait_seconds: float
     rates: Sequence[Rate]
     weight: int
+    workspace_weights: Mapping[str, int]
 
 
 class AuditFilters(TypedDict, total=False):

@@ -20,13 +20,13 @@ from pipelines.intake.unknown_fields import remedy_for, remedy_in_embedding
 from pipelines.intake.validation import field_errors
 from pipelines.output_schema import SchemaProblem, check_schema
 from synthralos.domain.ids import new_id, trace_id_of
-from synthralos.domain.jobs import UNCONSTRAINED, Constraints, NewJob, Request, Tenant
+from synthralos.domain.jobs import DEFAULT_WORKSPACE, UNCONSTRAINED, Constraints, NewJob, Request, Tenant
 from synthralos.domain.limits import MOST_CHARACTERS
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Lane
 from synthralos.domain.waits import WaitFor
 
-DEFAULT_ORGANIZATION = DEFAULT_WORKSPACE = "default"
+DEFAULT_ORGANIZATION = "default"
 
 _PARAMETERS = (
     "max_output_tokens", "temperature", "top_p", "stop", "seed", "tools", "tool_choice", "response_format",
@@ -86,7 +86,9 @@ def build(
         tenant = tenants.get(named)
         if tenant is None:
             tenant = tenants[named] = _tenant(job, scope, plans, f"jobs[{number}]." if parsed.many else "")
-        jobs.append(_new_job(data, job, tenant, lane, trace, now))
+        made = _new_job(data, job, tenant, lane, trace, now)
+        made.user_bound = scope.user is not None
+        jobs.append(made)
     return jobs
 
 

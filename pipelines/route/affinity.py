@@ -2,13 +2,14 @@
 
 A deployment never costs more for it: among those that cost the same one is drawn by rendezvous hashing, so that all
 workers agree without a word; and one whose answers of the last minutes did read this organization's beginning from the
-cache counts at the cached price. It chooses among what passed every filter, and sees nothing else.
+cache counts at the cached price. It chooses among what passed every filter, and sees nothing else. Strategies that
+promise more than the cost have the candidates `favored`: cached prices and draws decide there where cost does.
 Source: "Prompt caching" of OpenAI, Anthropic and Gemini: whole beginnings of 1,024 tokens or more, kept for 5 minutes.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b, sha256
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from pipelines.route.protocol import Candidates
 from pipelines.tokens import BYTES_PER_TOKEN
 from synthralos.domain.jobs import Request
 from synthralos.domain.money import Usage
+from synthralos.domain.plans import Step
 from synthralos.domain.prompt_caches import PromptCache
 
 LEAST_TOKENS = 1_024
@@ -121,12 +123,32 @@ Warm = Callable[[str, Prefix], Sequence[str]]
 """See `WarmPrefixes.warm`."""
 
 
+Begun = tuple[str, Prefix, Sequence[str]]
+"""An organization, how its prompt begins, and the ids of the deployments that have such a beginning in their cache."""
+
+
 class First(NamedTuple):
     """The deployment that is to be first, what a call costs there (10^-12 USD), and why."""
 
     deployment: str
     cost: int
     cache: PromptCache
+
+
+class Favored(NamedTuple):
+    """The candidates with the costs and ranks that a prompt cache gives them, and why, by the id of a deployment."""
+
+    candidates: Candidates
+    caches: Mapping[str, PromptCache]
+
+    def told(self, steps: Sequence[Step], *, drawn: bool) -> Sequence[Step]:
+        """The steps; those that count with the cached price say so, and the first also where draws count."""
+        return [
+            step._replace(prompt_cache=found)
+            if (found := self.caches.get(step.deployment)) is not None and (found.read or (drawn and not place))
+            else step
+            for place, step in enumerate(steps)
+        ]
 
 
 class Contest:
@@ -145,6 +167,7 @@ class Contest:
         self.idle = least >= UNKNOWN or not any(map(saved, range(len(candidates))))
         """Whether no candidate may ever be first for its prompt cache."""
         self._decided = lru_cache(_ANSWERS_KEPT)(self._decide)
+        self._favored = lru_cache(_ANSWERS_KEPT)(self._favor)
 
     def first(self, organization: str, prefix: Prefix, warm: Sequence[str]) -> First | None:
         """Who is to be first; None: who was it anyway. `warm`: see `WarmPrefixes.warm`."""
@@ -161,6 +184,30 @@ class Contest:
         if not self._saved(chosen):
             return None
         return First(self._id(chosen), costs[chosen], PromptCache(prefix.tokens, chosen in read))
+
+    def favored(self, organization: str, prefix: Prefix, warm: Sequence[str]) -> Favored:
+        """The candidates for strategies that are not by cost alone; see `first`."""
+        return self._favored(organization, prefix, tuple(warm))
+
+    def _favor(self, organization: str, prefix: Prefix, warm: Sequence[str]) -> Favored:
+        read, found = self._indexes(warm), self._candidates
+        costs = [self._cost(index, prefix.tokens if index in read else 0) for index in range(len(found))]
+        equal: dict[int, list[int]] = {}
+        for index, cost in enumerate(costs):
+            if self._saved(index):
+                equal.setdefault(cost, []).append(index)
+        drawn = [self._drawn(organization, prefix, indexes) for indexes in equal.values() if len(indexes) > 1]
+        ranks = [rank + 1 for rank in found.ranks]
+        for index in drawn:
+            ranks[index] = 0
+        caches = {self._id(index): PromptCache(prefix.tokens, index in read) for index in (*drawn, *read)}
+        return Favored(Candidates(found.deployments, costs, ranks), caches)
+
+    def _drawn(self, organization: str, prefix: Prefix, indexes: Sequence[int]) -> int:
+        """One of those that save most."""
+        most = max(map(self._saved, indexes))
+        best = [index for index in indexes[:_MOST_RIVALS] if self._saved(index) == most] or indexes[:1]
+        return max(best, key=lambda index: _draw(organization, prefix, self._id(index)))
 
     def _indexes(self, warm: Sequence[str]) -> set[int]:
         """The candidates of these ids that have a cached price."""

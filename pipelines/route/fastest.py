@@ -1,9 +1,12 @@
-"""The strategy `fastest`: what answered soonest, by the median of the last calls."""
+"""The strategy `fastest`: what answered soonest, by the median of the last calls.
+
+Medians are known to two digits: among those that are equally fast the cost decides, and with it the prompt cache.
+"""
 
 from collections.abc import Callable, Sequence
 
 from pipelines.route.observed import NOTHING, Observed
-from pipelines.route.protocol import Candidate
+from pipelines.route.protocol import CacheUse, Candidate
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import Step
 
@@ -18,6 +21,7 @@ class Fastest:
     name = "fastest"
     repeatable = False
     by_cost = False
+    cache_use = CacheUse.PRICES_AND_RANKS
 
     def __init__(self, observed: Callable[[], Observed] = lambda: NOTHING) -> None:
         self._observed = observed
@@ -26,10 +30,10 @@ class Fastest:
         """See `Strategy.rank`."""
         observed = self._observed()
 
-        def place(candidate: Candidate) -> tuple[float, bool, float, str]:
+        def place(candidate: Candidate) -> tuple[float, bool, float, int, str]:
             seconds, cost = observed.seconds.get(candidate.deployment.id), candidate.estimated_cost
             expected = observed.usual if seconds is None else seconds.median
-            return expected, cost is None, float(cost or 0), candidate.deployment.id
+            return expected, cost is None, float(cost or 0), candidate.rank, candidate.deployment.id
 
         ordered = sorted(candidates, key=place)
         return [Step(c.deployment.id, _reason(n, c, observed), c.estimated_cost) for n, c in enumerate(ordered, 1)]

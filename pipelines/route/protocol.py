@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol, overload
 
 from pipelines.route.prices import UNKNOWN
@@ -15,10 +16,14 @@ _RANK_BITS = 24
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A deployment that may do the job. `estimated_cost` in USD, None where the price is unknown."""
+    """A deployment that may do the job. `estimated_cost` in USD, None where the price is unknown.
+
+    `rank` decides among equals, the lowest first, and then the id.
+    """
 
     deployment: Deployment
     estimated_cost: Decimal | None
+    rank: int = 0
 
 
 class Candidates(Sequence[Candidate]):
@@ -59,7 +64,15 @@ class Candidates(Sequence[Candidate]):
         return Candidates(self.deployments[index], self.costs[index], self.ranks[index])
 
     def _item(self, index: int) -> Candidate:
-        return Candidate(self.deployments[index], usd(self.cost(index)))
+        return Candidate(self.deployments[index], usd(self.cost(index)), self.ranks[index])
+
+
+class CacheUse(StrEnum):
+    """What the candidates of a strategy have of prompt caches: nothing; cached prices; ranks that are drawn as well."""
+
+    NOTHING = "nothing"
+    PRICES = "prices"
+    PRICES_AND_RANKS = "prices_and_ranks"
 
 
 class Strategy(Protocol):
@@ -84,6 +97,11 @@ class Strategy(Protocol):
 
         The prompt cache then says which of these is first.
         """
+        ...
+
+    @property
+    def cache_use(self) -> CacheUse:
+        """What prompt caches are to it, where they do not simply say what is first (`by_cost`)."""
         ...
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> Sequence[Step]:

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from pipelines.route.affinity import LEAST_TOKENS, First, Warm, prefix_of
+from pipelines.route.affinity import LEAST_TOKENS, Begun, Warm, prefix_of
 from pipelines.route.choice import Choice, Explanation, Sifted
 from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, assumed_output, demand_of, hurried, room
 from pipelines.route.observed import NOTHING, ExpectedOutput, Observed
 from pipelines.route.ordering import led_by, plan_of, preferred
 from pipelines.route.prices import UNKNOWN, Prices
-from pipelines.route.protocol import Candidates, Strategy
+from pipelines.route.protocol import CacheUse, Candidates, Strategy
 from pipelines.route.service_tiers import at_tiers, wanted_tier
 from pipelines.route.sieve import Loss, Sieve, bits, grouped, numbers_in
 from pipelines.route.sizes import prompt_tokens, rounded_up
@@ -142,11 +142,13 @@ class RouteStage:
         choice = self._choice(demand, prices, tokens_in, self._tokens_billed(job))
         if not len(choice.candidates):
             return self._nothing_left(choice.losses)
-        first = self._first(job, demand, choice, tokens_in) if strategy.by_cost else None
+        begun = self._begun(job, demand, choice, tokens_in) if _asks_caches(strategy) else None
+        first = choice.contest.first(*begun) if begun and strategy.by_cost else None
         kind = (strategy.name, constraints.fallback, first)
         plan = choice.plans.get(kind)
         if plan is None:
-            steps = led_by(preferred(strategy.rank(job, choice.candidates), demand.overlay), first)
+            steps = self._ranked(strategy, job, choice, begun)
+            steps = led_by(preferred(steps, demand.overlay), first)
             if demand.service_tier is not ServiceTier.STANDARD:
                 steps = self._at_tiers(steps, prices, tokens_in, assumed_output(demand))
             plan = plan_of(strategy.name, steps, self._exclusions(choice.losses), constraints.fallback)
@@ -154,12 +156,19 @@ class RouteStage:
                 choice.keep(kind, plan)
         return plan
 
-    def _first(self, job: Job, demand: Demand, choice: Choice, tokens_in: int) -> First | None:
-        """Which deployment is first for its prompt cache, where that is not for policies to say."""
+    def _begun(self, job: Job, demand: Demand, choice: Choice, tokens_in: int) -> Begun | None:
+        """Whose prompt begins how, and where that is cached, where prompt caches are not for policies to overrule."""
         if tokens_in < LEAST_TOKENS or demand.overlay.prefer or choice.contest.idle:
             return None
         prefix, organization = prefix_of(job.request), job.tenant.organization
-        return None if prefix is None else choice.contest.first(organization, prefix, self._warm(organization, prefix))
+        return None if prefix is None else (organization, prefix, self._warm(organization, prefix))
+
+    @staticmethod
+    def _ranked(strategy: Strategy, job: Job, choice: Choice, begun: Begun | None) -> Sequence[Step]:
+        if begun is None or strategy.cache_use is CacheUse.NOTHING:
+            return strategy.rank(job, choice.candidates)
+        favored, drawn = choice.contest.favored(*begun), strategy.cache_use is CacheUse.PRICES_AND_RANKS
+        return favored.told(strategy.rank(job, favored.candidates), drawn=drawn)
 
     def _demanded(self, job: Job, now: datetime) -> Demand:
         demand, tier = demand_of(job), wanted_tier(job, now)
@@ -252,6 +261,10 @@ class RouteStage:
             classes.pop() if len(classes) == 1 else FailureClass.INVALID_REQUEST,
             f"no deployment may do this job: {listed or 'the catalog is empty'}",
         )
+
+
+def _asks_caches(strategy: Strategy) -> bool:
+    return strategy.by_cost or strategy.cache_use is not CacheUse.NOTHING
 
 
 def _day(now: datetime) -> str:

@@ -8,7 +8,7 @@ from math import log
 from pipelines.route.fastest import Fastest
 from pipelines.route.observed import NOTHING, Observed
 from pipelines.route.prices import UNKNOWN
-from pipelines.route.protocol import Candidate, Candidates, Strategy
+from pipelines.route.protocol import CacheUse, Candidate, Candidates, Strategy
 from pipelines.route.quality.strategy import QualityAware
 from synthralos.config.quality import built_in_quality
 from synthralos.domain.deployments import Deployment
@@ -23,6 +23,7 @@ class Cheapest:
     name = "cheapest"
     repeatable = True
     by_cost = True
+    cache_use = CacheUse.NOTHING
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> Sequence[Step]:
         """See `Strategy.rank`."""
@@ -58,6 +59,7 @@ class Pinned:
     name = "pinned"
     repeatable = True
     by_cost = False
+    cache_use = CacheUse.NOTHING
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         """See `Strategy.rank`."""
@@ -78,6 +80,7 @@ class Weighted:
     name = "weighted"
     repeatable = False
     by_cost = False
+    cache_use = CacheUse.PRICES
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         """See `Strategy.rank`."""
@@ -107,6 +110,7 @@ class CatalogOrder:
     name = "catalog_order"
     repeatable = True
     by_cost = False
+    cache_use = CacheUse.NOTHING
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         """See `Strategy.rank`."""

@@ -16,6 +16,7 @@ from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
 from synthralos.domain.policies import PolicySet
 from synthralos.domain.quality import QualityTable
 from synthralos.domain.run_caps import CapsByRun, RunCaps
+from synthralos.domain.turns import Path
 
 AbuseAction = Literal["off", "flag", "deny"]
 PrivateDataAction = Literal["off", "flag", "redact", "refuse"]
@@ -71,6 +72,11 @@ class Config:
     def limits_of(self, plan: str) -> PlanLimits:
         """What the plan allows; for a plan that is not known, what the smallest does."""
         return self.limits.get(plan) or self.limits[DEFAULT_PLAN]
+
+    def weights_of(self, path: Path, plan: str) -> tuple[float, float, float]:
+        """How much an organization on that plan, its workspace and a user there have of what is shared."""
+        limits = self.limits_for(path[0], plan)
+        return limits.weight, limits.workspace_weights.get(path[1], 1), 1
 
     def limits_for(self, organization: str, plan: str) -> PlanLimits:
         """What an organization on that plan may do: its own limits, and the plan's where it has none."""

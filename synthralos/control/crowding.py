@@ -34,9 +34,9 @@ class Crowding:
         """Whether bulk jobs that come now have to wait in line."""
         return self._clock() < self._until
 
-    def pace(self, organization: str) -> float | None:
-        """Jobs a second that are called from the organization's line; None: not known."""
-        return self._paces.get(line_key(organization)) if self.now else None
+    def pace(self, line: str) -> float | None:
+        """Jobs a second that are called from the line of that name; None: not known."""
+        return self._paces.get(line_key(line)) if self.now else None
 
     def accepted(self, job_ids: Sequence[str]) -> None:
         """These bulk jobs were stored and rung for. May ask the leader to look."""

@@ -19,13 +19,15 @@ OnCut = Literal["restart", "fail"]
 WantedTier = Literal["auto", "standard", "flex", "priority"]
 """The service tier that a job may demand of providers that have several."""
 
+DEFAULT_WORKSPACE = "default"
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """Whose job it is. The organization's `account_plan` (`free`, `pro`, `enterprise` …) comes along."""
 
     organization: str
-    workspace: str = "default"
+    workspace: str = DEFAULT_WORKSPACE
     user: str | None = None
     account_plan: str = "free"
 
@@ -256,8 +258,8 @@ class Job:
 class NewJob:
     """A job as it was handed in and validated. `deadline` is absolute.
 
-    `line_tokens`: the tokens that it is expected to take, where it is to wait in the line of its organization.
-    `api_key_id`: the key that submitted it, if any.
+    `line_tokens`: the tokens that it is expected to take, where it is to wait in line. `api_key_id`: the key that
+    submitted it, if any; `user_bound`: whether that key is its user's own.
     """
 
     id: str
@@ -272,3 +274,4 @@ class NewJob:
     deadline: datetime | None = None
     line_tokens: int | None = None
     api_key_id: str | None = None
+    user_bound: bool = False

@@ -1,7 +1,7 @@
 """Limits: what account plans, and single organizations, allow. Operators may change them while everything runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -75,6 +75,8 @@ MOST_CHARACTERS, MOST_TOKENS = 8_000_000, 2_000_000
 """No plan may allow more: a larger prompt would not fit into a request body, nor any model's window."""
 
 MOST_WEIGHT = 1_000
+MOST_WORKSPACES = 1_000
+"""Workspaces of an organization that may have a weight of their own."""
 
 DEFAULT_MAX_WAIT = 86_400.0
 LONGEST_WAIT = 31 * 86_400.0
@@ -86,7 +88,8 @@ class PlanLimits:
     """What a plan allows: the largest prompt, in characters and in tokens, and the rates of its jobs.
 
     `max_wait_seconds`: for so long a job waits for its rates at most; one that would have to wait longer is denied.
-    `weight`: the organization's share, in tokens, beside those of the others whose bulk jobs wait.
+    `weight`: the organization's share, in tokens, beside those of the others whose bulk jobs wait. `workspace_weights`:
+    those of its workspaces in that share, by name; one that is not named has 1.
     """
 
     prompt_characters: int
@@ -94,12 +97,15 @@ class PlanLimits:
     max_wait_seconds: float = DEFAULT_MAX_WAIT
     rates: tuple[Rate, ...] = ()
     weight: int = 1
+    workspace_weights: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def changed(self, changes: Mapping[str, Any]) -> "PlanLimits":
         """These limits with some of them replaced; what is no limit's name is passed over."""
         found = {name: value for name, value in changes.items() if name in LIMIT_NAMES}
         if "rates" in found:
             found["rates"] = rates_of(found["rates"])
+        if "workspace_weights" in found:
+            found["workspace_weights"] = weights_of(found["workspace_weights"])
         return replace(self, **found)
 
     def to_json(self) -> dict[str, Any]:
@@ -118,6 +124,14 @@ def rates_of(data: Sequence[Mapping[str, Any]]) -> tuple[Rate, ...]:
     if twice is not None:
         raise ValueError(f"there are two limits of {twice}")
     return rates
+
+
+def weights_of(data: Mapping[str, int]) -> dict[str, int]:
+    """Weights by name; raises `ValueError` for one that is none."""
+    wrong = next((name for name, weight in data.items() if not 1 <= weight <= MOST_WEIGHT), None)
+    if wrong is not None:
+        raise ValueError(f"the weight of {wrong} is not from 1 to {MOST_WEIGHT}")
+    return dict(data)
 
 
 DEFAULT_LIMITS: Mapping[str, PlanLimits] = {

@@ -1,4 +1,4 @@
-"""Where a bulk job stands in its organization's line, and how fast lines move."""
+"""Where a bulk job stands in its line, and how fast lines move."""
 
 import math
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _SLOWEST = 1e-3
 
 
 class Standing(NamedTuple):
-    """A job in line: how many of its organization are before it (`MOST_COUNTED` at most), and when its turn may come.
+    """A job in line: how many are before it in it (`MOST_COUNTED` at most), and when its turn may come.
 
     `expected_at` is None while nobody knows how fast the line moves; behind more than were counted it is the earliest.
     """
@@ -33,7 +33,7 @@ class Standing(NamedTuple):
     def reason(self) -> str:
         """What it waits for, for the one who sent it."""
         count = f"{MOST_COUNTED:,} or more" if self.ahead >= MOST_COUNTED else f"{self.ahead:,}"
-        return f"its organization's turn: {count} of its jobs are before it in line"
+        return f"the turn of its line: {count} jobs are before it in it"
 
 
 def expected(now: datetime, ahead: int, pace: float | None) -> datetime | None:
@@ -53,14 +53,14 @@ class Paces:
     def __init__(self) -> None:
         self._paces: dict[str, _Pace] = {}
 
-    def called(self, organizations: Iterable[str], waiting: Iterable[str], now: float) -> None:
-        """A job of each of `organizations` was called (a name stands there once a job), and `waiting` had a line.
+    def called(self, lines: Iterable[str], waiting: Iterable[str], now: float) -> None:
+        """A job of each of `lines` was called (a name stands there once a job), and `waiting` had a line.
 
         `now`: by a clock in seconds.
         """
         for name in waiting:
             self._paces.setdefault(name, _Pace(now, now, 0.0))
-        for name in organizations:
+        for name in lines:
             since, at, total = self._paces.get(name, _Pace(now, now, 0.0))
             self._paces[name] = _Pace(since, now, total * _left(now - at) + 1)
 
@@ -93,9 +93,9 @@ def heard(words: Iterable[str]) -> dict[str, float]:
     return found
 
 
-def line_key(organization: str) -> str:
+def line_key(line: str) -> str:
     """A short name without commas, for the bus."""
-    return blake2b(organization.encode(), digest_size=8).hexdigest()
+    return blake2b(line.encode(), digest_size=8).hexdigest()
 
 
 def _left(seconds: float) -> float:

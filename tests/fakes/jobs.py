@@ -50,6 +50,8 @@ def new_job(
     body: dict[str, Any] | None = None,
     provider_options: dict[str, dict[str, Any]] | None = None,
     line_tokens: int | None = None,
+    api_key_id: str | None = None,
+    user_bound: bool = False,
 ) -> NewJob:
     """A job as it is handed in: one user message of `text`; `body` adds to it."""
     job_id = new_id()
@@ -66,6 +68,8 @@ def new_job(
         metadata=metadata or {},
         deadline=deadline,
         line_tokens=line_tokens,
+        api_key_id=api_key_id,
+        user_bound=user_bound,
     )
 
 

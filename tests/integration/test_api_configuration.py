@@ -136,6 +136,25 @@ def test_an_organization_has_limits_of_its_own_until_they_are_reset(place: Place
     ]  # fmt: skip
 
 
+def test_workspaces_of_an_organization_have_weights_in_its_share(place: Place, root: httpx.Client) -> None:
+    own = f"{API}/organizations/{ACME.organization}/limits"
+    weights = {"live": 4, "trials": 1}
+    after = checked(OrganizationLimitsView, root.put(own, json={"workspace_weights": weights, "weight": 3}))
+    assert (after["workspace_weights"], after["weight"]) == (weights, 3)
+    config = place.core.live.current
+    assert config.weights_of((ACME.organization, "live", "ann"), "free") == (3, 4, 1)
+    assert config.weights_of((ACME.organization, "other", ""), "free") == (3, 1, 1)
+    assert checked(OrganizationLimitsView, root.delete(own))["workspace_weights"] == {}
+
+
+@pytest.mark.parametrize(
+    ("weights", "field"),
+    [({"live": 0}, "workspace_weights.live"), ({"live": 1_001}, "workspace_weights.live"), ([1], "workspace_weights")],
+)
+def test_wrong_weights_are_refused_by_field(root: httpx.Client, weights: Any, field: str) -> None:
+    assert fields_of(root.put(f"{API}/limits/free", json={"workspace_weights": weights})) == [field]
+
+
 def test_limits_of_others_are_neither_seen_nor_changed(place: Place) -> None:
     theirs, admin = f"{API}/organizations/globex/limits", place.client(Role.ADMIN)
     assert admin.get(theirs).status_code == 404

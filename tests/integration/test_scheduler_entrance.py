@@ -11,6 +11,7 @@ from synthralos.bus.protocol import Topic
 from synthralos.control.crowding import CROWDED_SECONDS, Crowding
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.states import Stage
+from synthralos.domain.turns import Path
 from synthralos.store.queue.lines import Crowd, Lines
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job
@@ -32,18 +33,18 @@ class Scene:
         self.lines = Lines(self.store.database)
         self.crowding = Crowding(self.bus, self.clock)
         self.crowding.start()
-        self.entrance = Entrance(self.lines, self.doorbell, self.bus, self.weight, self.clock)
+        self.entrance = Entrance(self.lines, self.doorbell, self.bus, self.weights_of, self.clock)
 
     def clock(self) -> float:
         return self.now
 
-    def weight(self, organization: str, plan: str) -> float:
-        return self.weights.get(organization, 1.0)
+    def weights_of(self, path: Path, plan: str) -> list[float]:
+        return [self.weights.get(name, 1.0) for name in path]
 
-    def sent(self, organization: str, count: int, *, lined: bool) -> list[str]:
+    def sent(self, organization: str, count: int, *, lined: bool, workspace: str = "default") -> list[str]:
         """The ids of that many bulk jobs."""
-        tokens = 100 if lined else None
-        return self.store.submit(*(new_job(tenant=Tenant(organization), line_tokens=tokens) for _ in range(count)))
+        tenant, tokens = Tenant(organization, workspace), 100 if lined else None
+        return self.store.submit(*(new_job(tenant=tenant, line_tokens=tokens) for _ in range(count)))
 
     def take_all(self) -> list[str]:
         """Workers take everybody whom they were rung for, in that order."""
@@ -91,6 +92,40 @@ def test_lines_are_called_by_weight_until_all_are_through(scene: Scene) -> None:
     assert 28 <= sum(job_id in heavy for job_id in first) <= 32
 
 
+def test_workspaces_share_the_turn_of_their_organization(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where lines are read in pieces."""
+    monkeypatch.setattr(scheduler.entrance, "LEAST_READ", 2)
+    scene.weights = {"live": 3.0}
+    sent = {
+        name: set(scene.sent(name[0], 60, lined=True, workspace=name[1:]))
+        for name in ("adefault", "blive", "btrials", "cdefault")
+    }
+    called = list[str]()
+    while len(called) < 100:
+        scene.entrance.round()
+        called += scene.take_all()
+        scene.doorbell.rings.clear()
+    had = {name: len(ids & set(called)) for name, ids in sent.items()}
+    third = len(called) / 3
+    assert had == {
+        "adefault": pytest.approx(third, abs=2),
+        "blive": pytest.approx(third * 3 / 4, abs=3),
+        "btrials": pytest.approx(third / 4, abs=3),
+        "cdefault": pytest.approx(third, abs=2),
+    }
+
+
+def test_of_more_lines_than_a_round_knows_of_none_is_passed_over(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler.entrance, "MOST_LISTED", 3)
+    firsts = {scene.sent("a", 20, lined=True, workspace=f"w{number}")[0] for number in range(7)}
+    called = set[str]()
+    for _ in range(4):
+        scene.entrance.round()
+        called.update(scene.take_all())
+        scene.doorbell.rings.clear()
+    assert firsts <= called
+
+
 def test_who_accepts_jobs_hears_how_fast_each_line_moves(scene: Scene) -> None:
     scene.weights = {"b": 3.0}
     for name in ("a", "b"):
@@ -126,7 +161,7 @@ def test_an_organization_that_is_alone_joins_a_line_when_another_comes(scene: Sc
     late = scene.sent("b", LEAST, lined=True)
     scene.entrance.round()
     assert scene.lines.crowd(100) == Crowd(LEAST, True)
-    assert scene.lines.organizations() == ["a", "b"]
+    assert scene.lines.names(100) == ["a", "b"]
     taken = scene.store.claims.take(Stage.GUARD, early, scene.store.worker())
     assert {job.id for job in taken} == set(early[:LEAST])
     scene.store.claims.claim(Stage.GUARD, early[:LEAST], scene.store.worker())

@@ -87,6 +87,23 @@ def test_an_organization_gets_limits_of_its_own(run: Command) -> None:
     assert run("limits", "set", *rate).code == run("limits", "set", "free", "--organization", "acme", *rate).code == 2
 
 
+def test_weights_of_workspaces_are_set_and_taken_back(run: Command) -> None:
+    asked = ["--workspace-weight", "live=4", "--workspace-weight", "a=b=2"]
+    [acme] = run("limits", "set", "--organization", "acme", *asked, "--json").json["organizations"]
+    assert acme["workspace_weights"] == {"live": 4, "a=b": 2}
+    assert "live=4" in run("limits", "list").out
+    none = ("--workspace-weight", "none")
+    [acme] = run("limits", "set", "--organization", "acme", *none, "--json").json["organizations"]
+    assert acme["workspace_weights"] == {}
+
+
+@pytest.mark.parametrize("word", ["live", "live=", "=4", "live=0", "live=1001", "live=x"])
+def test_what_is_no_weight_is_refused_with_an_example(run: Command, word: str) -> None:
+    done = run("limits", "set", "--organization", "acme", "--workspace-weight", word)
+    assert done.code == 2
+    assert "live=4" in done.err
+
+
 @pytest.mark.parametrize("form", ["json", "toml"])
 def test_deployments_are_added_and_removed(run: Command, tmp_path: Path, form: str) -> None:
     file = tmp_path / f"entry.{form}"

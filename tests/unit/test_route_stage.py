@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.route.filters import DEFAULT_OUTPUT
-from pipelines.route.protocol import Candidate
+from pipelines.route.protocol import CacheUse, Candidate
 from pipelines.route.stage import RouteStage, rounded_up
 from pipelines.route.strategies import STRATEGIES, Cheapest
 from synthralos.domain.deployments import Catalog, Deployment, Tier
@@ -194,6 +194,7 @@ class Alternating:
     name = "alternating"
     repeatable = False
     by_cost = False
+    cache_use = CacheUse.NOTHING
 
     def __init__(self) -> None:
         self._turns = 0
@@ -218,6 +219,7 @@ class Broken:
     name = "broken"
     repeatable = True
     by_cost = False
+    cache_use = CacheUse.NOTHING
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
         raise ZeroDivisionError

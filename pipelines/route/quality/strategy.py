@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from pipelines.route.protocol import Candidate
+from pipelines.route.protocol import CacheUse, Candidate
 from pipelines.route.quality.model import QualityModel, load_quality_model
 from pipelines.weights import WeightsError
 from synthralos.domain.deployments import Deployment
@@ -58,6 +58,7 @@ class QualityAware:
     name = "quality_aware"
     repeatable = False
     by_cost = False
+    cache_use = CacheUse.PRICES_AND_RANKS
 
     def __init__(self, table: QualityTable) -> None:
         self._table = table
@@ -103,12 +104,12 @@ class QualityAware:
         return f"{place} within {give_up:g} of the best: {quality}; {cost}"
 
 
-def _by_cost(each: _Expected) -> tuple[float, float, str]:
-    return each.cost, -each.quality, each.candidate.deployment.id
+def _by_cost(each: _Expected) -> tuple[float, float, int, str]:
+    return each.cost, -each.quality, each.candidate.rank, each.candidate.deployment.id
 
 
-def _by_quality(each: _Expected) -> tuple[float, float, str]:
-    return -each.quality, each.cost, each.candidate.deployment.id
+def _by_quality(each: _Expected) -> tuple[float, float, int, str]:
+    return -each.quality, each.cost, each.candidate.rank, each.candidate.deployment.id
 
 
 def _prompt(job: Job) -> _Prompt:

@@ -10,6 +10,7 @@ from sqlalchemy.sql.expression import FromClause
 from synthralos.domain.ids import trace_id_of
 from synthralos.domain.jobs import UNCONSTRAINED, NewJob
 from synthralos.domain.states import Stage, State
+from synthralos.domain.turns import line_name
 from synthralos.store.queue.lines import unrung
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.notices import Notice, encode_notices, tell
@@ -211,7 +212,8 @@ def _job_row(job: NewJob) -> dict[str, Any]:
     if job.api_key_id is not None:
         row["api_key_id"] = job.api_key_id
     if job.line_tokens is not None:
-        row |= {"line": tenant.organization, "line_tokens": job.line_tokens}
+        user = tenant.user if job.user_bound else None
+        row |= {"line": line_name(tenant.organization, tenant.workspace, user), "line_tokens": job.line_tokens}
     return row
 
 

@@ -1,4 +1,4 @@
-"""Where bulk jobs stand in the lines of their organizations: one look into an index a job, however many wait."""
+"""Where bulk jobs stand in their lines: one look into an index a job, however many wait."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,9 +15,9 @@ from synthralos.store.tables import open_jobs
 
 
 class Place(NamedTuple):
-    """The organization whose line it is, how many are before the job, and the database's time."""
+    """The name of the line, how many are before the job, and the database's time."""
 
-    organization: str
+    line: str
     ahead: int
     now: datetime
 
