@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from pipelines.execute.joint import JointCalls
 from pipelines.execute.validating import Validation
 from pipelines.output_schema import Misfit, SchemaProblem, misfit_of
 from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to, end_soon, failure_of_bug
@@ -14,15 +15,24 @@ from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import ANSWERED, Failure, FailureClass
 from synthralos.domain.money import Price, PriceUsed, ServiceTier, Usage
+from synthralos.telemetry.metrics import Metrics
 
 
 class ExecuteStage:
     """Calls deployments through the provider adapters."""
 
-    def __init__(self, providers: Mapping[str, Provider], validation: Validation | None = None) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        validation: Validation | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         """`providers` by the name of the adapter that a deployment names; `validation` looks at their answers."""
         self._providers = providers
         self._validation = validation
+        self._joint = JointCalls(
+            lambda call, done: providers[call.deployment.adapter].begin(call, done), metrics or Metrics()
+        )
 
     @property
     def validates(self) -> bool:
@@ -48,6 +58,8 @@ class ExecuteStage:
         if call.request.embeds is not call.deployment.embeds:  # the plan may be older than what the catalog says now
             other = f"{call.deployment.id} {'takes no chats' if call.deployment.embeds else 'makes no embeddings'}"
             return end_soon(Failure(FailureClass.UNSUPPORTED, other), done)
+        if call.joins is not None:
+            return self._joint.begin(call, done)
         if self._validation is not None and call.validated:
             return _Validated(call, self._validation, done).begin(partial(self._begin_in_form, provider))
         return self._begin_in_form(provider, call, done)

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
 from pipelines.flow.gates import Gates
+from pipelines.flow.joining import MAY_BE_ITS_OWN, joins
 from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.taps import Taps
 from pipelines.flow.work import Ending, OpenAttempt, Work
@@ -185,8 +186,12 @@ class Calls:
         waited = 0.0 if tier is ServiceTier.FLEX else seconds
         key = None if attempt.key is None else attempt.key.name
         self._gates.answered(work.job.id, attempt.deployment, answer, waited, key, self._key_of(attempt, stages))
-        if isinstance(answer, Failure) and attempt.key is not None and answer.failure_class in KEYS_OWN:
-            work.refused.add((attempt.deployment.id, attempt.key.name))
+        if isinstance(answer, Failure):
+            if work.flight is not None:
+                work.flight.failed()
+            work.alone = work.alone or answer.failure_class in MAY_BE_ITS_OWN
+            if attempt.key is not None and answer.failure_class in KEYS_OWN:
+                work.refused.add((attempt.deployment.id, attempt.key.name))
         ok = isinstance(answer, Reply)
         if ok and tier is ServiceTier.STANDARD:
             stages.latencies.learn(attempt.deployment.id, seconds)
@@ -218,7 +223,10 @@ class Calls:
         """The end of a job whose call was answered."""
         if work.redaction is not None and work.job.constraints.restore:
             reply = work.redaction.restored(reply)
-        return Ending(Transition.SUCCEED, Stage.ANALYZE, result=result_json(_open(work).deployment, reply))
+        result = result_json(_open(work).deployment, reply)
+        if work.flight is not None:
+            work.flight.result = result
+        return Ending(Transition.SUCCEED, Stage.ANALYZE, result=result)
 
     def seconds_left(self, work: Work) -> float:
         """Seconds until the job's deadline."""
@@ -240,6 +248,8 @@ class Calls:
         call = Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
         key = _open(work).key
         call.credential = None if key is None else key.name
+        if "kind" in job.request.body:
+            call.joins = joins(work, deployment, self._stages().config.flags)
         if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
             tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
             call.on_delta = tap.tell

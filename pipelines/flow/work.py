@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
+from pipelines.flow.flights import Flight
 from pipelines.flow.taps import Tap
 from pipelines.heal.protocol import RouteAgain, Treatment, Wait
 from pipelines.privacy.redaction import Redaction
@@ -71,7 +72,8 @@ class Work:
     `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready for its call.
     `lane` is the one whose slot the job holds. `stored` are the plan and the verdict that are written already.
     `redaction` is what is sent instead of the request, once it was made; `compared` what is to be kept of the prompt.
-    `refused` are the names of the keys with which a deployment refused it here.
+    `refused` are the names of the keys with which a deployment refused it here. `alone`: it shares no call any more.
+    `flight`: equal jobs may wait for its answer.
     """
 
     job: Job
@@ -86,6 +88,8 @@ class Work:
     redaction: Redaction | None = None
     compared: ComparedPrompt | None = None
     refused: set[tuple[str, str]] = field(default_factory=set)
+    alone: bool = False
+    flight: Flight | None = None
     _prompt_tokens: int | None = None
 
     @property

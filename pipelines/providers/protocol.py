@@ -27,6 +27,8 @@ class Call:
     idempotency key `job_id/attempt_no`). `traceparent` is passed on. `timeout` is in seconds and covers the
     whole call; the adapter enforces it. `validated`: the answer is to be shown to the guard on answers.
     `credential` names the key to make it with; None: the first that the deployment may be called with, if any.
+    `joins`: calls for vectors with an equal one may be one call; None: it goes alone. `others` are the jobs that share
+    this one besides `job_id`, each with an attempt of its own.
     `on_delta` gets the answer piece by piece while it is written, where the sender asked for it; where a deployment
     cannot do so, it gets the whole answer as one piece.
     """
@@ -40,6 +42,8 @@ class Call:
     validated: bool = False
     on_delta: OnDelta | None = None
     credential: str | None = None
+    joins: tuple[str | None, ...] | None = None
+    others: int = 0
 
 
 Done: TypeAlias = Callable[[Reply | Failure], None]
