@@ -78,6 +78,10 @@ def submit(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="The result of an earlier, equal request may answer it.")
     ] = False,
+    repair: Annotated[
+        Literal["none", "again", "explain"] | None,
+        typer.Option(help="Where the answer does not fit: give up, ask again, or say why.", show_default="explain"),
+    ] = None,
     coalesce: Annotated[
         Literal["never", "allow"] | None,
         typer.Option(
@@ -121,6 +125,7 @@ def submit(
         "restore_private_data": restore_private_data or None,
         "reuse": "allow" if reuse else None,
         "coalesce": coalesce,
+        "repair": repair,
         "zero_retention": zero_retention or None,
         "service_tier": service_tier,
     }

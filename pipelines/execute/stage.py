@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from pipelines.execute.joint import JointCalls
+from pipelines.execute.repairing import misfit_failure
 from pipelines.execute.validating import Validation
 from pipelines.output_schema import Misfit, SchemaProblem, misfit_of
 from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to, end_soon, failure_of_bug
@@ -126,7 +127,7 @@ def _in_form(call: Call, answer: Reply | Failure, misfit: Misfit) -> Reply | Fai
         return answer
     if answer.finish_reason == "length":
         problem += " (it was cut at its token limit: raise max_output_tokens)"
-    return Failure(FailureClass.SCHEMA_MISMATCH, f"{problem}; it was billed", usage=answer.usage)
+    return misfit_failure(answer, problem)
 
 
 def attempt_end(

@@ -21,7 +21,7 @@ from pipelines.flow.settling import Settling, Writer
 from pipelines.flow.single_flight import SingleFlight, reuse_finding
 from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, Next, Work, ending_of
-from pipelines.heal.protocol import Case, NextDeployment, NextKey
+from pipelines.heal.protocol import AskAgain, Case, NextDeployment, NextKey
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
@@ -253,6 +253,7 @@ class JobRunner:
             return await self._leave(work, Ending(Transition.FAIL, Stage.ANALYZE, failure=failure))
         if Stage.HEAL not in self._serves:
             return await self._leave(work, Ending(Transition.HAND_OVER, Stage.HEAL, failure=failure))
+        work.repair = None
         history = await self._history(work, failure)
         now = self._now()
         shut = frozenset[str]() if work.attempt is None else self._gates.shut_keys(work.attempt.deployment)
@@ -264,7 +265,9 @@ class JobRunner:
         )
         if isinstance(treatment, NextDeployment):
             return await self._continue(work, treatment.cursor)
-        if isinstance(treatment, NextKey):
+        if isinstance(treatment, AskAgain) and work.attempt is not None:
+            self._calls.ask_again(work, failure)
+        if isinstance(treatment, NextKey | AskAgain):
             return await self._continue(work, work.plan.cursor)
         return await self._leave(work, ending_of(treatment, job, failure))
 

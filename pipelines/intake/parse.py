@@ -258,6 +258,7 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         restore=wanted.restore_private_data,
         reuse=wanted.reuse,
         coalesce=wanted.coalesce,
+        repair=wanted.repair,
         zero_retention=wanted.zero_retention,
         on_cut=wanted.on_cut,
         service_tier=wanted.service_tier,

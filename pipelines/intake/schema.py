@@ -103,6 +103,13 @@ class ConstraintsIn(Closed):
     reuse: Annotated[
         Literal["never", "allow"], Field(description="whether the result of an earlier, equal request may answer it")
     ] = "never"  # fmt: skip
+    repair: Annotated[
+        Literal["none", "again", "explain"],
+        Field(
+            description="where an answer does not fit: ask that deployment no more, ask the same once more, or tell it "
+            "what was wrong with its answer (so it is, unless this says otherwise)"
+        ),
+    ] | None = None  # fmt: skip
     coalesce: Annotated[
         Literal["never", "allow"],
         Field(
