@@ -11,7 +11,7 @@ from pipelines.execute.joint import JointCalls
 from pipelines.execute.repairing import misfit_failure
 from pipelines.execute.validating import Validation
 from pipelines.output_schema import Misfit, SchemaProblem, misfit_of
-from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to, end_soon, failure_of_bug
+from pipelines.providers.protocol import Call, Cancel, CheckText, Done, Provider, answer_to, end_soon, failure_of_bug
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import ANSWERED, Failure, FailureClass
@@ -67,6 +67,8 @@ class ExecuteStage:
 
     @staticmethod
     def _begin_in_form(provider: Provider, call: Call, done: Done) -> Cancel:
+        if call.check is not None:
+            done = partial(_tell_checked, call, call.check, done)
         asked = call.request.body.get("response_format")
         if asked is None or asked["type"] == "text":
             return provider.begin(call, done)
@@ -113,6 +115,20 @@ class _Validated:
 
 def _only_calls_tools(answer: Reply) -> bool:
     return bool(answer.tool_calls) and not answer.text
+
+
+def _tell_checked(call: Call, check: CheckText, done: Done, answer: Reply | Failure) -> None:
+    """Tell the answer, or the failure that it does not pass the check."""
+    if isinstance(answer, Reply) and not _only_calls_tools(answer):
+        try:
+            problem = check(answer.text or "")
+        except Exception as error:  # noqa: BLE001 - the caller of `done` must hear of an end; it is logged
+            done(replace(failure_of_bug(call, error), usage=answer.usage))
+            return
+        if problem is not None:
+            done(misfit_failure(answer, problem))
+            return
+    done(answer)
 
 
 def _in_form(call: Call, answer: Reply | Failure, misfit: Misfit) -> Reply | Failure:

@@ -7,10 +7,12 @@ from pipelines.flow.work import Repair, Work
 from pipelines.guard.private_data import kinds_to_redact
 from pipelines.privacy.kinds import Kind
 from pipelines.privacy.redaction import redact
+from pipelines.providers.table import service_tiers
 from pipelines.tokens import estimate, prompt_size
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Request
+from synthralos.domain.money import ServiceTier
 
 
 def asked_of(work: Work, deployment: Deployment) -> Request:
@@ -35,6 +37,13 @@ def repair_of(work: Work, deployment: Deployment, failure: Failure) -> Repair | 
     if prompt_size(request).estimate + (request.max_output_tokens or 0) > deployment.context_window:
         return None
     return Repair(deployment.id, rejected, estimate(rejected))
+
+
+def at_tier(request: Request, deployment: Deployment, tier: ServiceTier) -> Request:
+    """The request with the service tier to ask for, where the deployment has several."""
+    if not service_tiers(deployment, deployment.price):
+        return request
+    return Request(request.model, {**request.body, "service_tier": str(tier)}, request.provider_options)
 
 
 def _redacted(work: Work, kinds: Collection[Kind]) -> Request:

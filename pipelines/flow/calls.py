@@ -6,15 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
-from pipelines.flow.asking import asked_of, repair_of
+from pipelines.flow.asking import asked_of, at_tier, repair_of
 from pipelines.flow.gates import Gates
 from pipelines.flow.joining import MAY_BE_ITS_OWN, joins
+from pipelines.flow.output_checks import check_of
 from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.taps import Taps
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.heal.table import KEYS_OWN
 from pipelines.providers.protocol import Call
-from pipelines.providers.table import service_tiers
 from pipelines.route.filters import closed_to
 from pipelines.route.service_tiers import FLEX_SECONDS
 from pipelines.spending import capped, most_of_call
@@ -250,10 +250,12 @@ class Calls:
         request = self._request(work, deployment, tier) or asked_of(work, deployment)
         # Where money is bounded, the account's default must not make it another price.
         if job.constraints.service_tier is not None or job.max_cost is not None:
-            request = _at_tier(request, deployment, tier)
+            request = at_tier(request, deployment, tier)
         call = Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
         key = _open(work).key
         call.credential = None if key is None else key.name
+        if job.verdict is not None and (checks := job.verdict.overlay.output_checks) and not job.request.embeds:
+            call.check = check_of(checks)
         if "kind" in job.request.body:
             call.joins = joins(work, deployment, self._stages().config.flags)
         if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
@@ -276,13 +278,6 @@ class Calls:
         return capped(asked, deployment, most, self._counter, price, tier)
 
 
-def _at_tier(request: Request, deployment: Deployment, tier: ServiceTier) -> Request:
-    """The request with the service tier to ask for, where the deployment has several."""
-    if not service_tiers(deployment, deployment.price):
-        return request
-    return Request(request.model, {**request.body, "service_tier": str(tier)}, request.provider_options)
-
-
 def told_before_it_broke(work: Work) -> bool:
     """Whether the open attempt had told something of its answer, of a job that then is to fail."""
     tap = None if work.attempt is None else work.attempt.tap
@@ -291,7 +286,8 @@ def told_before_it_broke(work: Work) -> bool:
 
 def _may_be_told(work: Work, call: Call) -> bool:
     """Whether an answer may be told before it is whole: not where it has to be looked at, or changed, as a whole."""
-    return not call.validated and not (work.redaction is not None and work.job.constraints.restore)
+    looked_at = call.validated or call.check is not None
+    return not looked_at and not (work.redaction is not None and work.job.constraints.restore)
 
 
 def _open(work: Work) -> OpenAttempt:

@@ -9,6 +9,7 @@ import pytest
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.deployments import Capability, Catalog
 from synthralos.domain.jobs import Constraints, NewJob
+from synthralos.domain.policies import PolicySet
 from synthralos.domain.states import State
 from tests.fakes.jobs import new_job
 from tests.fakes.scripted_server import Answer, Asked, ScriptedServer, scripted_server
@@ -140,3 +141,30 @@ def test_a_long_answer_is_quoted_in_part(place: WorkerPlace, server: ScriptedSer
     quoted = turns(server)[1][-2]["content"]
     assert len(quoted) < 17_000
     assert (quoted[:5], quoted[-3:]) == ("begin", "end")
+
+
+def refusing(**members: Any) -> PolicySet:
+    rule = {"id": "one", "then": [{"action": "check_output", **members}]}
+    return PolicySet.from_json({"id": "0199", "name": "ours", "version": 1, "rules": [rule]})
+
+
+def test_an_answer_that_a_policy_refuses_is_billed_and_repaired(place: WorkerPlace, server: ScriptedServer) -> None:
+    in_turn(server, "As an AI I cannot say.", "Bern")
+    place.start(place.core(catalog(server), policies=(refusing(must_not_match="(?i)as an ai"),)))
+    job = place.run(new_job("Which city?"))
+    assert job["result"]["text"] == "Bern"
+    first, second = place.store.attempts(job["id"])
+    assert (first["failure"]["class"], first["billed"], second["billed"]) == ("schema_mismatch", "yes", "yes")
+    assert first["cost_picousd"] > 0
+    assert turns(server)[1][-2]["content"] == "As an AI I cannot say."
+
+
+def test_a_streamed_answer_that_is_checked_is_told_only_when_it_passed(
+    place: WorkerPlace, server: ScriptedServer
+) -> None:
+    in_turn(server, "As an AI I cannot say.", "Bern")
+    core = place.core(catalog(server), policies=(refusing(must_not_match="(?i)as an ai"),))
+    place.start(core)
+    job = place.run(new_job("Which city?", constraints=Constraints(stream=True)))
+    assert job["result"]["text"] == "Bern"
+    assert all("stream" not in asked.json() for asked in server.asked)
