@@ -78,6 +78,17 @@ def submit(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="The result of an earlier, equal request may answer it.")
     ] = False,
+    repair: Annotated[
+        Literal["none", "again", "explain"] | None,
+        typer.Option(help="Where the answer does not fit: give up, ask again, or say why.", show_default="explain"),
+    ] = None,
+    coalesce: Annotated[
+        Literal["never", "allow"] | None,
+        typer.Option(
+            help="allow: an equal job in flight answers it, too; never: an embedding gets a call of its own.",
+            show_default=False,
+        ),
+    ] = None,
     zero_retention: Annotated[
         bool, typer.Option("--zero-retention", help="Only go where the provider is declared to keep nothing.")
     ] = False,
@@ -113,6 +124,8 @@ def submit(
         "private_data": private_data,
         "restore_private_data": restore_private_data or None,
         "reuse": "allow" if reuse else None,
+        "coalesce": coalesce,
+        "repair": repair,
         "zero_retention": zero_retention or None,
         "service_tier": service_tier,
     }

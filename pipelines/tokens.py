@@ -125,12 +125,16 @@ class TokenCounter:
 
         Special tokens, such as `<|endoftext|>`, are counted as the text that they are.
         """
-        overhead = len(texts) * TOKENS_PER_MESSAGE + TOKENS_PER_REPLY
+        return sum(self.each(texts, encoding)) + len(texts) * TOKENS_PER_MESSAGE + TOKENS_PER_REPLY
+
+    @staticmethod
+    def each(texts: Sequence[str], encoding: str = DEFAULT_ENCODING) -> list[int]:
+        """The tokens of each text, without anything added; KeyError: no such encoding."""
         try:
             counts: list[int] = batch_count(texts, encoding, threads=1)
         except UnicodeEncodeError:
             counts = batch_count([_encodable(text) for text in texts], encoding, threads=1)
-        return sum(counts) + overhead
+        return counts
 
 
 def _encodable(text: str) -> str:

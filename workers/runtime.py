@@ -16,6 +16,7 @@ from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
+from pipelines.flow.single_flight import SingleFlight
 from pipelines.flow.slots import Slots
 from pipelines.flow.stages import BuildStages, LiveStages
 from pipelines.flow.taps import Taps
@@ -68,7 +69,7 @@ class WorkerRuntime:
     def __init__(self, core: Core, build: BuildStages | None = None) -> None:
         """`build` makes the stages of a configuration; the usual ones where it is not given."""
         settings, database = core.settings, core.database
-        self._settings, self._live = settings, core.live
+        self._settings, self._live, self._metrics = settings, core.live, core.metrics
         self._limiter = build_limiter(settings, core.outages, core.metrics)
         self._thread = EventLoopThread("calls")
         self._servers = Servers(core)
@@ -88,7 +89,7 @@ class WorkerRuntime:
         exporters = build_exporters(settings)
         self._writer = self._build_writer(core, exporters)
         providers = build_providers(lambda: core.live.current.credentials, settings)
-        self._execute = ExecuteStage(providers, self._servers.validation)
+        self._execute = ExecuteStage(providers, self._servers.validation, core.metrics)
         self.slots = Slots(
             settings.flight_slots,
             settings.flight_bytes,
@@ -170,6 +171,7 @@ class WorkerRuntime:
         now, deployments, gates = self.heartbeat.clock.now, self._deployments, self._gatekeeping.gates
         calls = Calls(self._stages, self._execute, gates, now, self._settings.call_timeout, taps=self._taps)
         settling = Settling(stages, AnalyzeStage(), self._stages, self._writer, now)
+        single = SingleFlight(self._coalesces, self._metrics)
         runner = JobRunner(
             stages,
             calls,
@@ -182,8 +184,12 @@ class WorkerRuntime:
             self._histories,
             now,
             self._settings.deployment_wait,
+            single,
         )
-        return BatchRunner(calls, settling, self._writer, self.registry, deployments, gates, runner)
+        return BatchRunner(calls, settling, self._writer, self.registry, deployments, gates, runner, single)
+
+    def _coalesces(self, organization: str) -> bool:
+        return self._live.current.flags.on(Flag.ENABLE_COALESCING, organization)
 
     def start(self) -> None:
         """Register this process and be ready for messages. Waits for the database."""

@@ -20,6 +20,8 @@ class Constraints(TypedDict, total=False):
     Over a rate limit the job waits, `max_wait_seconds` at most, or with `on_limit="reject"` is denied at once.
     `private_data`: what is at least to be done about secrets and personal data; `restore_private_data` puts back into
     the answer what was replaced. With `reuse="allow"` the result of an earlier, equal request may answer it.
+    `repair`: where the answer does not fit, the deployment is asked no more, the same again, or told what was wrong.
+    `coalesce`: embeddings share calls unless `never`; with `allow` the answer to an equal job in flight is this one's.
     With `zero_retention` it goes only where the provider is declared to keep nothing. `service_tier` is the provider's,
     where it has one: `auto` takes flex for what can wait, and then standard. `wait_for` holds the job until a signal
     comes: `{"signal": name, "within_seconds": seconds, "default": "deny" or "continue"}`.
@@ -38,6 +40,8 @@ class Constraints(TypedDict, total=False):
     private_data: Literal["flag", "redact", "refuse"] | None
     restore_private_data: bool
     reuse: Literal["never", "allow"]
+    repair: Literal["none", "again", "explain"] | None
+    coalesce: Literal["never", "allow"] | None
     zero_retention: bool
     on_cut: Literal["restart", "fail"]
     service_tier: Literal["auto", "standard", "flex", "priority"] | None

@@ -7,22 +7,33 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from pipelines.execute.joint import JointCalls
+from pipelines.execute.repairing import misfit_failure
 from pipelines.execute.validating import Validation
 from pipelines.output_schema import Misfit, SchemaProblem, misfit_of
-from pipelines.providers.protocol import Call, Cancel, Done, Provider, answer_to, end_soon, failure_of_bug
+from pipelines.providers.protocol import Call, Cancel, CheckText, Done, Provider, answer_to, end_soon, failure_of_bug
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import ANSWERED, Failure, FailureClass
 from synthralos.domain.money import Price, PriceUsed, ServiceTier, Usage
+from synthralos.telemetry.metrics import Metrics
 
 
 class ExecuteStage:
     """Calls deployments through the provider adapters."""
 
-    def __init__(self, providers: Mapping[str, Provider], validation: Validation | None = None) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        validation: Validation | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         """`providers` by the name of the adapter that a deployment names; `validation` looks at their answers."""
         self._providers = providers
         self._validation = validation
+        self._joint = JointCalls(
+            lambda call, done: providers[call.deployment.adapter].begin(call, done), metrics or Metrics()
+        )
 
     @property
     def validates(self) -> bool:
@@ -48,12 +59,16 @@ class ExecuteStage:
         if call.request.embeds is not call.deployment.embeds:  # the plan may be older than what the catalog says now
             other = f"{call.deployment.id} {'takes no chats' if call.deployment.embeds else 'makes no embeddings'}"
             return end_soon(Failure(FailureClass.UNSUPPORTED, other), done)
+        if call.joins is not None:
+            return self._joint.begin(call, done)
         if self._validation is not None and call.validated:
             return _Validated(call, self._validation, done).begin(partial(self._begin_in_form, provider))
         return self._begin_in_form(provider, call, done)
 
     @staticmethod
     def _begin_in_form(provider: Provider, call: Call, done: Done) -> Cancel:
+        if call.check is not None:
+            done = partial(_tell_checked, call, call.check, done)
         asked = call.request.body.get("response_format")
         if asked is None or asked["type"] == "text":
             return provider.begin(call, done)
@@ -102,6 +117,20 @@ def _only_calls_tools(answer: Reply) -> bool:
     return bool(answer.tool_calls) and not answer.text
 
 
+def _tell_checked(call: Call, check: CheckText, done: Done, answer: Reply | Failure) -> None:
+    """Tell the answer, or the failure that it does not pass the check."""
+    if isinstance(answer, Reply) and not _only_calls_tools(answer):
+        try:
+            problem = check(answer.text or "")
+        except Exception as error:  # noqa: BLE001 - the caller of `done` must hear of an end; it is logged
+            done(replace(failure_of_bug(call, error), usage=answer.usage))
+            return
+        if problem is not None:
+            done(misfit_failure(answer, problem))
+            return
+    done(answer)
+
+
 def _in_form(call: Call, answer: Reply | Failure, misfit: Misfit) -> Reply | Failure:
     """The answer, or the failure that it does not have the form that was asked for: it was paid for all the same."""
     if isinstance(answer, Failure) or _only_calls_tools(answer):
@@ -114,7 +143,7 @@ def _in_form(call: Call, answer: Reply | Failure, misfit: Misfit) -> Reply | Fai
         return answer
     if answer.finish_reason == "length":
         problem += " (it was cut at its token limit: raise max_output_tokens)"
-    return Failure(FailureClass.SCHEMA_MISMATCH, f"{problem}; it was billed", usage=answer.usage)
+    return misfit_failure(answer, problem)
 
 
 def attempt_end(

@@ -8,10 +8,11 @@ the validators a while, because another one would have to be paid for too.
 import asyncio
 from dataclasses import replace
 
+from pipelines.execute.repairing import misfit_failure
 from pipelines.providers.protocol import Call, Cancel, Done, failure_of_bug
 from pipelines.validation.protocol import Answer, Side, Validator, Verdict
 from synthralos.domain.attempts import Reply
-from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.failures import Failure
 from synthralos.domain.findings import Decision, Finding
 
 NAME = "guardrails_output"
@@ -62,17 +63,12 @@ def _worth(reply: Reply, answer: Answer, *, fails_open: bool) -> Reply | Failure
     if answer.verdict is Verdict.PASSED:
         return reply
     if answer.verdict is Verdict.REFUSED:
-        return _mismatch(reply, f"guardrails-ai refuses the answer: {answer.why}")
+        return misfit_failure(reply, f"guardrails-ai refuses the answer: {answer.why}")
     if answer.verdict is Verdict.UNSEEN and not fails_open:
-        return _mismatch(
-            reply, f"guardrails-ai could not look at the answer, which must not go on unseen: {answer.why}"
-        )
+        unseen = f"guardrails-ai could not look at the answer, which must not go on unseen: {answer.why}"
+        return replace(misfit_failure(reply, unseen), rejected=None)  # nobody said that it is wrong
     text = answer.text if answer.verdict is Verdict.FIXED else reply.text
     return replace(reply, text=text, finding=_finding(answer))
-
-
-def _mismatch(reply: Reply, problem: str) -> Failure:
-    return Failure(FailureClass.SCHEMA_MISMATCH, f"{problem}; it was billed", usage=reply.usage)
 
 
 def _finding(answer: Answer) -> Finding:

@@ -14,6 +14,7 @@ from pipelines.flow.gates import Gates
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling, Writer
+from pipelines.flow.single_flight import SingleFlight
 from pipelines.flow.work import Ending, Work
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
@@ -34,6 +35,7 @@ class BatchRunner:
         deployments: DeploymentSlots,
         gates: Gates,
         runner: JobRunner,
+        single: SingleFlight,
     ) -> None:
         self._calls = calls
         self._settling = settling
@@ -42,6 +44,7 @@ class BatchRunner:
         self._deployments = deployments
         self._gates = gates
         self._runner = runner
+        self._single = single
 
     def run(self, works: Sequence[Work]) -> None:
         """Let the jobs go on; each leaves the registry when all about it is written."""
@@ -62,8 +65,10 @@ class BatchRunner:
         if work.ending is not None:
             self._settle(running, work.ending)
             return
-        goes_on = work.failure is None and not self._registry.draining and self._calls.admit(work)
-        found = self._calls.target(work) if goes_on else None
+        goes_on = work.failure is None and not self._registry.draining
+        if goes_on and work.job.constraints.coalesce == "allow":
+            goes_on = self._single.leads(work)
+        found = self._calls.target(work) if goes_on and self._calls.admit(work) else None
         if found is None or isinstance(found, Failure) or self._calls.seconds_left(work) <= 0:
             self._runner.take_over(running)
             return

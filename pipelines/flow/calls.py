@@ -6,15 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
+from pipelines.flow.asking import asked_of, at_tier, repair_of
 from pipelines.flow.gates import Gates
+from pipelines.flow.joining import MAY_BE_ITS_OWN, joins
+from pipelines.flow.output_checks import check_of
 from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.taps import Taps
 from pipelines.flow.work import Ending, OpenAttempt, Work
-from pipelines.guard.private_data import kinds_to_redact
 from pipelines.heal.table import KEYS_OWN
-from pipelines.privacy.redaction import redact
 from pipelines.providers.protocol import Call
-from pipelines.providers.table import service_tiers
 from pipelines.route.filters import closed_to
 from pipelines.route.service_tiers import FLEX_SECONDS
 from pipelines.spending import capped, most_of_call
@@ -140,7 +140,7 @@ class Calls:
 
     def _worst(self, work: Work, deployment: Deployment, tier: ServiceTier) -> Decimal | None:
         """USD that the call may cost at most; None where the price is unknown."""
-        request = self._request(work, deployment, tier) or _asked(work)
+        request = self._request(work, deployment, tier) or asked_of(work, deployment)
         price = deployment.price and deployment.price.at(self._now())
         return most_of_call(request, deployment, self._counter, price, tier)
 
@@ -185,8 +185,12 @@ class Calls:
         waited = 0.0 if tier is ServiceTier.FLEX else seconds
         key = None if attempt.key is None else attempt.key.name
         self._gates.answered(work.job.id, attempt.deployment, answer, waited, key, self._key_of(attempt, stages))
-        if isinstance(answer, Failure) and attempt.key is not None and answer.failure_class in KEYS_OWN:
-            work.refused.add((attempt.deployment.id, attempt.key.name))
+        if isinstance(answer, Failure):
+            if work.flight is not None:
+                work.flight.failed()
+            work.alone = work.alone or answer.failure_class in MAY_BE_ITS_OWN
+            if attempt.key is not None and answer.failure_class in KEYS_OWN:
+                work.refused.add((attempt.deployment.id, attempt.key.name))
         ok = isinstance(answer, Reply)
         if ok and tier is ServiceTier.STANDARD:
             stages.latencies.learn(attempt.deployment.id, seconds)
@@ -213,12 +217,22 @@ class Calls:
         stages = self._stages()
         stages.limiter.used(stages.config, work.job, attempt.end)
 
+    def ask_again(self, work: Work, failure: Failure) -> None:
+        """Have the next call at this deployment say what was wrong, where that is wanted, fits, and can be paid."""
+        attempt = _open(work)
+        work.repair = repair_of(work, attempt.deployment, failure)
+        if work.repair is not None and self._request(work, attempt.deployment, attempt.service_tier) is None:
+            work.repair = None
+
     @staticmethod
     def success(work: Work, reply: Reply) -> Ending:
         """The end of a job whose call was answered."""
         if work.redaction is not None and work.job.constraints.restore:
             reply = work.redaction.restored(reply)
-        return Ending(Transition.SUCCEED, Stage.ANALYZE, result=result_json(_open(work).deployment, reply))
+        result = result_json(_open(work).deployment, reply)
+        if work.flight is not None:
+            work.flight.result = result
+        return Ending(Transition.SUCCEED, Stage.ANALYZE, result=result)
 
     def seconds_left(self, work: Work) -> float:
         """Seconds until the job's deadline."""
@@ -233,13 +247,17 @@ class Calls:
         # A deadline that passed while the attempt was booked: to HTTP clients, a timeout of 0 is none at all.
         timeout = max(_SHORTEST, min(longest, left))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
-        request = self._request(work, deployment, tier) or _asked(work)
+        request = self._request(work, deployment, tier) or asked_of(work, deployment)
         # Where money is bounded, the account's default must not make it another price.
         if job.constraints.service_tier is not None or job.max_cost is not None:
-            request = _at_tier(request, deployment, tier)
+            request = at_tier(request, deployment, tier)
         call = Call(job.id, job.attempts, deployment, request, timeout, traceparent, self._validated(job))
         key = _open(work).key
         call.credential = None if key is None else key.name
+        if job.verdict is not None and (checks := job.verdict.overlay.output_checks) and not job.request.embeds:
+            call.check = check_of(checks)
+        if "kind" in job.request.body:
+            call.joins = joins(work, deployment, self._stages().config.flags)
         if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
             tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
             call.on_delta = tap.tell
@@ -253,18 +271,11 @@ class Calls:
 
     def _request(self, work: Work, deployment: Deployment, tier: ServiceTier) -> Request | None:
         """What is asked of the deployment; None where the job's money does not allow it."""
-        asked, most = _asked(work), work.job.max_cost
+        asked, most = asked_of(work, deployment), work.job.max_cost
         if most is None:
             return asked
         price = deployment.price and deployment.price.at(self._now())
         return capped(asked, deployment, most, self._counter, price, tier)
-
-
-def _at_tier(request: Request, deployment: Deployment, tier: ServiceTier) -> Request:
-    """The request with the service tier to ask for, where the deployment has several."""
-    if not service_tiers(deployment, deployment.price):
-        return request
-    return Request(request.model, {**request.body, "service_tier": str(tier)}, request.provider_options)
 
 
 def told_before_it_broke(work: Work) -> bool:
@@ -275,17 +286,8 @@ def told_before_it_broke(work: Work) -> bool:
 
 def _may_be_told(work: Work, call: Call) -> bool:
     """Whether an answer may be told before it is whole: not where it has to be looked at, or changed, as a whole."""
-    return not call.validated and not (work.redaction is not None and work.job.constraints.restore)
-
-
-def _asked(work: Work) -> Request:
-    """What a provider may see of the job's request: without the values that the guard had replaced."""
-    kinds = kinds_to_redact(work.job.verdict)
-    if not kinds:
-        return work.job.request
-    if work.redaction is None:
-        work.redaction = redact(work.job.request, kinds)
-    return work.redaction.request
+    looked_at = call.validated or call.check is not None
+    return not looked_at and not (work.redaction is not None and work.job.constraints.restore)
 
 
 def _open(work: Work) -> OpenAttempt:

@@ -83,6 +83,8 @@ class Registry:
         """All about the job is written, or somebody else will find it. Doing it twice does no harm."""
         if self._running.pop(running.work.key, None) is None:
             return
+        if running.work.flight is not None:
+            running.work.flight.failed()
         if not self._running:
             self._nobody.set()
         self._left(running.work)

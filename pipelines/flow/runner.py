@@ -18,14 +18,16 @@ from pipelines.flow.refusals import failure_of, seconds_to_wait
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.seeking import SlotSeeker, interruptible
 from pipelines.flow.settling import Settling, Writer
+from pipelines.flow.single_flight import SingleFlight, reuse_finding
 from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, Next, Work, ending_of
-from pipelines.heal.protocol import Case, NextDeployment, NextKey
+from pipelines.heal.protocol import AskAgain, Case, NextDeployment, NextKey
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event, FailureFields, Healed
 from synthralos.domain.failures import Failure
+from synthralos.domain.findings import with_finding
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
 from synthralos.telemetry.context import Facts, begin
@@ -57,8 +59,10 @@ class JobRunner:
         histories: Histories,
         now: Callable[[], datetime],
         deployment_wait: float,
+        single: SingleFlight,
     ) -> None:
         """`deployment_wait`: seconds that a job waits for a slot of its deployment before it is parked."""
+        self._single = single
         self._serves = serves
         self._calls = calls
         self._settling = settling
@@ -126,6 +130,11 @@ class JobRunner:
     async def _attempt(self, running: RunningJob) -> Next:
         """One attempt at the plan's current step, or at the next one whose deployment has a slot."""
         work = running.work
+        if (
+            work.job.constraints.coalesce == "allow"
+            and (left := await self._answered_with_another(running)) is not None
+        ):
+            return left
         if not self._calls.admit(work):
             return await self._shut_off(work)
         found = self._calls.target(work)
@@ -145,6 +154,20 @@ class JobRunner:
         finally:
             self._deployments.release(deployment)
         return ending if isinstance(ending, Next) else await self._leave(work, ending)
+
+    async def _answered_with_another(self, running: RunningJob) -> Next | None:
+        """Wait for the answer to an equal request in flight, if there is one; None: the job makes its own call."""
+        work = running.work
+        try:
+            answer = await interruptible(running, lambda: self._single.answer(work, self._calls.seconds_left(work)))
+        except asyncio.CancelledError:
+            return await self._release(work)
+        if answer is None:
+            return None
+        finding = reuse_finding(answer)
+        work.job.verdict = with_finding(work.job.verdict, finding)
+        work.span("coalesced", self._now(), reused_from=answer.job_id)
+        return await self._leave(work, Ending(Transition.REUSE, Stage.ANALYZE, result=answer.reused()))
 
     async def _call_in_turn(self, running: RunningJob, deployment: Deployment) -> Next | Ending:
         """The call at `deployment`, when its quota lets the job make it; see `_call_deployment`."""
@@ -230,6 +253,7 @@ class JobRunner:
             return await self._leave(work, Ending(Transition.FAIL, Stage.ANALYZE, failure=failure))
         if Stage.HEAL not in self._serves:
             return await self._leave(work, Ending(Transition.HAND_OVER, Stage.HEAL, failure=failure))
+        work.repair = None
         history = await self._history(work, failure)
         now = self._now()
         shut = frozenset[str]() if work.attempt is None else self._gates.shut_keys(work.attempt.deployment)
@@ -241,7 +265,9 @@ class JobRunner:
         )
         if isinstance(treatment, NextDeployment):
             return await self._continue(work, treatment.cursor)
-        if isinstance(treatment, NextKey):
+        if isinstance(treatment, AskAgain) and work.attempt is not None:
+            self._calls.ask_again(work, failure)
+        if isinstance(treatment, NextKey | AskAgain):
             return await self._continue(work, work.plan.cursor)
         return await self._leave(work, ending_of(treatment, job, failure))
 

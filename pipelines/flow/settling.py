@@ -82,6 +82,8 @@ class Settling:
         work.written()
         if result is Written.DONE:
             work.job.claim = work.job.claim.taken()
+        if work.flight is not None:
+            work.flight.written(held=result is Written.DONE)
 
     def settlement(self, work: Work, ending: Ending) -> Settlement:
         """All that is to be written of the job; an attempt that is still open is cut."""

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
+from pipelines.flow.flights import Flight
 from pipelines.flow.taps import Tap
 from pipelines.heal.protocol import RouteAgain, Treatment, Wait
 from pipelines.privacy.redaction import Redaction
@@ -13,7 +14,7 @@ from synthralos.config.key_sources import Key
 from synthralos.domain.attempts import AttemptEnd
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.events import Event
-from synthralos.domain.failures import Failure
+from synthralos.domain.failures import Failure, Rejected
 from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.money import ServiceTier
@@ -64,6 +65,14 @@ class OpenAttempt:
     key: Key | None = None
 
 
+class Repair(NamedTuple):
+    """What the next call at a deployment says of the answer before; `tokens` is about what that adds to the prompt."""
+
+    deployment: str
+    rejected: Rejected
+    tokens: int
+
+
 @dataclass(slots=True)
 class Work:
     """One job in this process. At most one of `ending` and `failure` is set when it leaves the conveyor:
@@ -71,7 +80,8 @@ class Work:
     `ending`: it was decided without a call. `failure`: heal has to look at it. Neither: it is ready for its call.
     `lane` is the one whose slot the job holds. `stored` are the plan and the verdict that are written already.
     `redaction` is what is sent instead of the request, once it was made; `compared` what is to be kept of the prompt.
-    `refused` are the names of the keys with which a deployment refused it here.
+    `refused` are the names of the keys with which a deployment refused it here. `alone`: it shares no call any more.
+    `repair`: the next call may say what was wrong. `flight`: equal jobs may wait for its answer.
     """
 
     job: Job
@@ -86,6 +96,9 @@ class Work:
     redaction: Redaction | None = None
     compared: ComparedPrompt | None = None
     refused: set[tuple[str, str]] = field(default_factory=set)
+    alone: bool = False
+    flight: Flight | None = None
+    repair: Repair | None = None
     _prompt_tokens: int | None = None
 
     @property
@@ -93,7 +106,7 @@ class Work:
         """About the tokens of the prompt, measured when they are first asked for."""
         if self._prompt_tokens is None:
             self._prompt_tokens = prompt_size(self.job.request).estimate
-        return self._prompt_tokens
+        return self._prompt_tokens if self.repair is None else self._prompt_tokens + self.repair.tokens
 
     @property
     def key(self) -> tuple[str, int]:

@@ -48,6 +48,13 @@ class NextKey:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Go on at once with the same step of the plan; the next call may say what was wrong with the answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RouteAgain:
     """Back to the route stage, with `exclude` added to what must not be tried."""
 
@@ -63,7 +70,7 @@ class GiveUp:
     reason: str
 
 
-Treatment = Wait | NextDeployment | NextKey | RouteAgain | GiveUp
+Treatment = Wait | NextDeployment | NextKey | AskAgain | RouteAgain | GiveUp
 
 
 class Remedy(Protocol):

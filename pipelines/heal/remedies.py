@@ -49,7 +49,7 @@ class WaitAndRetry:
         failed = failed_attempt(case)
         if failed is None:
             return None
-        tried = sum(a.deployment == failed.deployment and a.outcome is not Outcome.CANCELLED for a in case.history)
+        tried = tries_at(case, failed.deployment)
         if tried >= self._tries or (case.failure.retry_after or 0.0) > self._patience:
             return None
         if not self._queues and not self._budget.take(failed.deployment):
@@ -170,6 +170,11 @@ def failed_attempt(case: Case) -> PastAttempt | None:
     step = case.job.plan.current if case.job.plan is not None else None
     belongs = last.failure.failure_class is case.failure.failure_class
     return last if belongs and step is not None and step.deployment == last.deployment else None
+
+
+def tries_at(case: Case, deployment: str) -> int:
+    """The calls that were made there; those that our own shutdown cut off are not held against it."""
+    return sum(a.deployment == deployment and a.outcome is not Outcome.CANCELLED for a in case.history)
 
 
 def failed_deployment(case: Case) -> str | None:

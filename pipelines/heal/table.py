@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from random import Random
 
+from pipelines.heal.ask_again import AskAgain
 from pipelines.heal.backoff import Backoff
 from pipelines.heal.budget import RetryBudget
 from pipelines.heal.next_key import KeyNames, NextKey, no_keys
@@ -29,7 +30,7 @@ def build_remedies(
     `key_names` are those of the keys that a deployment may be called with.
     """
     budget = budget or RetryBudget()
-    once_more = WaitAndRetry(rng, Backoff(base=0.0, cap=0.0), tries=2, name="once_more", patience=SHORT, budget=budget)
+    ask_again = AskAgain(budget)
     short_wait = WaitAndRetry(
         rng, Backoff(base=0.5, cap=2.0), tries=2, name="short_wait", patience=SHORT, budget=budget
     )
@@ -66,7 +67,7 @@ def build_remedies(
         # A provider has one filter for all its models; another provider may judge otherwise.
         FailureClass.CONTENT_FILTERED: (next_provider, give_up),
         # Sampling differs from call to call: the same model once more, then one that may follow schemas better.
-        FailureClass.SCHEMA_MISMATCH: (once_more, next_deployment, give_up),
+        FailureClass.SCHEMA_MISMATCH: (ask_again, next_deployment, give_up),
         # Spending more is for people to decide.
         FailureClass.BUDGET: (give_up,),
         # Our own bug or outage. Before any call (a deployment that left the catalog) only another step can help.

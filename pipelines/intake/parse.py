@@ -259,6 +259,8 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         private_data=wanted.private_data,
         restore=wanted.restore_private_data,
         reuse=wanted.reuse,
+        coalesce=wanted.coalesce,
+        repair=wanted.repair,
         zero_retention=wanted.zero_retention,
         on_cut=wanted.on_cut,
         service_tier=wanted.service_tier,

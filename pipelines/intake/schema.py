@@ -103,6 +103,20 @@ class ConstraintsIn(Closed):
     reuse: Annotated[
         Literal["never", "allow"], Field(description="whether the result of an earlier, equal request may answer it")
     ] = "never"  # fmt: skip
+    repair: Annotated[
+        Literal["none", "again", "explain"],
+        Field(
+            description="where an answer does not fit: ask that deployment no more, ask the same once more, or tell it "
+            "what was wrong with its answer (so it is, unless this says otherwise)"
+        ),
+    ] | None = None  # fmt: skip
+    coalesce: Annotated[
+        Literal["never", "allow"],
+        Field(
+            description="whether it may share a call with other jobs of its workspace: embeddings go in one call (they "
+            "may, unless `never`), an equal chat in flight answers this one (where `allow`)"
+        ),
+    ] | None = None  # fmt: skip
     zero_retention: Annotated[bool, Field(description="only go where the provider is declared to keep nothing")] = False
     wait_for: Annotated[WaitForIn, Field(description="hold the job until a signal comes")] | None = None
     on_cut: Annotated[

@@ -6,10 +6,12 @@ from typing import Any
 
 from pipelines.policies.facts import Facts
 from pipelines.policies.operands import usd
+from pipelines.policies.patterns import searcher
 from pipelines.policies.problems import Problems, Unfit, shown
 from pipelines.privacy.kinds import Kind
 from synthralos.domain.deployments import Tier
 from synthralos.domain.findings import Decision
+from synthralos.domain.output_checks import OutputCheck, no_length_left
 from synthralos.domain.overlays import NO_DEMANDS, Overlay, Priority
 from synthralos.domain.policies import Approval
 from synthralos.domain.waits import LONGEST_WAIT_POINT
@@ -19,6 +21,8 @@ APPROVAL_SECONDS = 7 * 86_400.0
 
 LONGEST_DEFER = 31 * 86_400.0
 MOST_NAMES = 200
+MOST_ANSWER = 10_000_000
+"""Characters that a check of answers may speak of."""
 
 
 NARROWING = frozenset({"require_region", "allow_models", "forbid_models", "set_tier", "cap_cost"})
@@ -160,6 +164,38 @@ def _priority(data: Mapping[str, Any]) -> Action:
     return Action("set_priority", overlay=Overlay(priority=Priority(priority)))
 
 
+def _check_output(data: Mapping[str, Any]) -> Action:
+    reason = _reason(data, "?") if "reason" in data else None
+    least, most = (_characters(data, member) for member in _LENGTHS)
+    wanted, unwanted = (_pattern(data, member) for member in _PATTERNS)
+    check = OutputCheck(least, most, wanted, unwanted, reason)
+    if check == OutputCheck(reason=reason):
+        raise Unfit("checks nothing", f"give some of {', '.join((*_LENGTHS, *_PATTERNS))}", "min_characters")
+    if no_length_left([check]):
+        raise Unfit("leaves no length", "give more than min_characters", "max_characters")
+    return Action("check_output", overlay=Overlay(output_checks=(check,)))
+
+
+def _characters(data: Mapping[str, Any], member: str) -> int | None:
+    count = data.get(member)
+    if member in data and (type(count) is not int or not 1 <= count <= MOST_ANSWER):
+        raise Unfit(f"{shown(count)} is no number of characters", f"give an integer from 1 to {MOST_ANSWER:,}", member)
+    return count
+
+
+def _pattern(data: Mapping[str, Any], member: str) -> str | None:
+    pattern = data.get(member)
+    if member not in data:
+        return None
+    if not isinstance(pattern, str) or not pattern:
+        raise Unfit(f"{shown(pattern)} is no expression", "give a regular expression as a text", member)
+    try:
+        searcher(pattern)
+    except Unfit as error:
+        raise Unfit(error.problem, error.remedy, member) from None
+    return pattern
+
+
 def _on_guard(name: str, field: str, usual: str) -> Callable[[Mapping[str, Any]], Action]:
     """The action for jobs that a guard stopped at, or could not look at: `field` is where that is read."""
 
@@ -183,6 +219,7 @@ def _on_guard(name: str, field: str, usual: str) -> Callable[[Mapping[str, Any]]
     return read
 
 
+_LENGTHS, _PATTERNS = ("min_characters", "max_characters"), ("must_match", "must_not_match")
 _GRAVE = {"flag": Decision.FLAG, "defer": Decision.DEFER, "deny": Decision.DENY}
 _ON_GUARD = ("decision", "guards", "seconds", "reason")
 
@@ -201,6 +238,7 @@ _ACTIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Acti
     "require_guard": (("guards",), _guard),
     "require_schema": (("reason",), _schema),
     "set_priority": (("priority",), _priority),
+    "check_output": ((*_LENGTHS, *_PATTERNS, "reason"), _check_output),
     "on_guard_failure": (_ON_GUARD, _on_guard("on_guard_failure", "guards_failed", "a guard found fault with it")),
     "on_guard_error": (_ON_GUARD, _on_guard("on_guard_error", "guards_errored", "a guard could not look at it")),
 }

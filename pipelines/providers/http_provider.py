@@ -139,6 +139,8 @@ class HttpProvider:
 
 def _headers(call: Call) -> http.HeaderFields:
     attempt = f"{call.job_id}/{call.attempt_no}"
+    if call.others:  # another call than that of its first job alone, which may follow it
+        attempt += f"+{call.others}"
     return (
         ("traceparent", call.traceparent),
         ("x-request-id", call.job_id),

@@ -22,6 +22,12 @@ FIRST_TOKEN_SECONDS, IDLE_SECONDS, STREAM = "first_token_seconds", "idle_seconds
 """A deployment's options about streams: how long it may take to the first token, how long it may stand still after
 that, and whether it can stream at all."""
 
+JOINT_INPUTS = "joint_inputs"
+"""A deployment's option: texts of one call that several jobs share at most; with 1 none is shared."""
+
+MOST_JOINT_INPUTS = 256
+"""As many as one job may have: the answer to more of them might be larger than the transport takes."""
+
 _NAME = re.compile(r"[A-Za-z0-9_.:/@-]{1,256}")
 
 Check = Callable[[Any], str | None]
@@ -114,11 +120,13 @@ class OptionRules:
         """
         if not deployment.base_url:
             raise ValueError("base_url: is missing")
-        unknown = sorted(set(deployment.options) - {"allow_options", FIRST_TOKEN_SECONDS, IDLE_SECONDS, STREAM, *names})
+        known = {"allow_options", FIRST_TOKEN_SECONDS, IDLE_SECONDS, STREAM, JOINT_INPUTS, *names}
+        unknown = sorted(set(deployment.options) - known)
         if unknown:
             raise ValueError(f"options.{unknown[0]}: unknown key")
         self.widened_by(deployment.options)
         streams(deployment.options)
+        joint_inputs(deployment.options)
         for name in (FIRST_TOKEN_SECONDS, IDLE_SECONDS):
             stream_seconds(deployment.options, name)
 
@@ -139,3 +147,13 @@ def stream_seconds(options: Mapping[str, object], name: str) -> float | None:
     if type(value) not in (int, float) or not 0 < value <= 3600:  # type: ignore[operator]  # a number by now
         raise ValueError(f"options.{name}: must be a number of seconds, more than 0 and at most 3600")
     return float(value)  # type: ignore[arg-type]
+
+
+def joint_inputs(options: Mapping[str, object]) -> int | None:
+    """What a deployment's options say of it; raises `ValueError`, naming what is wrong."""
+    value = options.get(JOINT_INPUTS)
+    if value is None:
+        return None
+    if type(value) is not int or not 1 <= value <= MOST_JOINT_INPUTS:
+        raise ValueError(f"options.{JOINT_INPUTS}: must be an integer from 1 to {MOST_JOINT_INPUTS}")
+    return value

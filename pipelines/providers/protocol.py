@@ -19,6 +19,10 @@ OnDelta: TypeAlias = Callable[[Delta], None]
 """Called on the loop, in order, before the call's end. It must be quick and must not raise."""
 
 
+CheckText: TypeAlias = Callable[[str], str | None]
+"""What is wrong with the text of an answer; None where nothing is."""
+
+
 @dataclass(slots=True)
 class Call:
     """One call to one deployment.
@@ -27,6 +31,9 @@ class Call:
     idempotency key `job_id/attempt_no`). `traceparent` is passed on. `timeout` is in seconds and covers the
     whole call; the adapter enforces it. `validated`: the answer is to be shown to the guard on answers.
     `credential` names the key to make it with; None: the first that the deployment may be called with, if any.
+    `joins`: calls for vectors with an equal one may be one call; None: it goes alone. `others` are the jobs that share
+    this one besides `job_id`, each with an attempt of its own.
+    `check` looks at the text of the answer: what does not pass is no answer.
     `on_delta` gets the answer piece by piece while it is written, where the sender asked for it; where a deployment
     cannot do so, it gets the whole answer as one piece.
     """
@@ -40,6 +47,9 @@ class Call:
     validated: bool = False
     on_delta: OnDelta | None = None
     credential: str | None = None
+    joins: tuple[str | None, ...] | None = None
+    others: int = 0
+    check: CheckText | None = None
 
 
 Done: TypeAlias = Callable[[Reply | Failure], None]

@@ -109,6 +109,7 @@ class Settings(GuardSettings):
     enable_stackstorm_reroute: Override = None
     enable_stackstorm_repair_execution: Override = None
     enable_cron_backoff: Override = None
+    enable_coalescing: Override = None
 
     @field_validator("host", "metrics_host")
     @classmethod

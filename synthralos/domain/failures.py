@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from synthralos.domain.money import Usage
 from synthralos.domain.quota_units import Left
@@ -58,6 +58,13 @@ ANSWERED = frozenset({FailureClass.SCHEMA_MISMATCH})
 """The whole answer was read, and is billed, although it brought no result."""
 
 
+class Rejected(NamedTuple):
+    """An answer that cannot be used, shortened, and what is wrong with it. It is in memory alone."""
+
+    text: str
+    problem: str
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One classified error.
@@ -67,6 +74,7 @@ class Failure:
     the provider billed although it brought no result (a filtered answer); it belongs to the books of the
     attempt, not to the stored form of the failure. `estimated`: the usage was counted here, of an answer that was cut,
     and nobody knows what the provider billed. `limits` are what the answer says is left of the quota.
+    `rejected` is the answer that is none: it is neither stored nor shown.
     """
 
     failure_class: FailureClass
@@ -77,6 +85,7 @@ class Failure:
     usage: Usage | None = field(default=None, compare=False)
     estimated: bool = field(default=False, compare=False)
     limits: tuple[Left, ...] = field(default=(), compare=False)
+    rejected: Rejected | None = field(default=None, compare=False, repr=False)
 
     @property
     def maybe_billed(self) -> bool:

@@ -15,6 +15,10 @@ from synthralos.domain.waits import Grant, WaitFor
 PrivateData = Literal["flag", "redact", "refuse"]
 """What a job may demand to be done about private data."""
 Reuse = Literal["never", "allow"]
+Repair = Literal["none", "again", "explain"]
+"""What follows at a deployment whose answer does not fit. None: `explain`."""
+Coalesce = Literal["never", "allow"]
+"""Whether a job may share a call. None: embeddings may, chats may not."""
 OnCut = Literal["restart", "fail"]
 WantedTier = Literal["auto", "standard", "flex", "priority"]
 """The service tier that a job may demand of providers that have several."""
@@ -48,6 +52,12 @@ class Constraints:
     `service_tier` is the provider's to ask for; with `auto` it is flex where the job can wait. None: the standard one,
     as the provider's account has it.
 
+    `coalesce`: an embedding may go to its provider in one call with others of its workspace; a chat is answered by the
+    answer to an equal one that is in flight, where it is allowed.
+
+    `repair`: where its answer does not fit, the deployment is asked no more (`none`), asked the same once more
+    (`again`), or told what was wrong with the answer (`explain`).
+
     `wait_for`: before it is routed it waits for a signal. `granted` is not the sender's: what was approved of this job,
     and which signals came, so that nothing is asked twice.
     """
@@ -71,6 +81,8 @@ class Constraints:
     service_tier: WantedTier | None = None
     wait_for: WaitFor | None = None
     granted: tuple[Grant, ...] = ()
+    coalesce: Coalesce | None = None
+    repair: Repair | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -92,6 +104,8 @@ class Constraints:
             **({"stream": True, "on_cut": self.on_cut} if self.stream else {}),
             "service_tier": self.service_tier,
             **({} if self.wait_for is None else {"wait_for": self.wait_for.to_json()}),
+            **({} if self.coalesce is None else {"coalesce": self.coalesce}),
+            **({} if self.repair is None else {"repair": self.repair}),
             **({"granted": [grant.to_json() for grant in self.granted]} if self.granted else {}),
         }
 
@@ -119,6 +133,8 @@ class Constraints:
             service_tier=data.get("service_tier"),
             wait_for=WaitFor.from_json(data["wait_for"]) if "wait_for" in data else None,
             granted=tuple(map(Grant.from_json, data["granted"])) if "granted" in data else (),
+            coalesce=data.get("coalesce"),
+            repair=data.get("repair"),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from synthralos.domain.deployments import Deployment, Tier
 from synthralos.domain.exclusions import Cause
+from synthralos.domain.output_checks import OutputCheck, no_length_left
 
 TIERS = tuple(Tier)
 """The classes of models, lowest first."""
@@ -39,7 +40,7 @@ class Overlay:
     Models are named as in `model_covers`. `prefer`: models in the order of preference. `tier` is the highest class of
     models that is allowed. `max_cost`: USD for one attempt. `redact`: kinds of private data to be replaced. `guards`:
     names of guards that must have looked at the job. `output_schema`: it has to say what JSON Schema its answer fits.
-    `priority`: its place in the line for a deployment; None is `normal`.
+    `output_checks`: what its answer has to pass. `priority`: its place in the line for a deployment; None is `normal`.
     """
 
     regions: frozenset[str] | None = None
@@ -52,6 +53,7 @@ class Overlay:
     guards: frozenset[str] = frozenset()
     output_schema: bool = False
     priority: Priority | None = None
+    output_checks: tuple[OutputCheck, ...] = ()
 
     def merged(self, other: "Overlay") -> "Overlay":
         """Both demands at once, never wider than either. Where one alone can hold (`prefer`, `priority`): this one."""
@@ -70,6 +72,7 @@ class Overlay:
             self.guards | other.guards,
             self.output_schema or other.output_schema,
             self.priority or other.priority,
+            tuple(dict.fromkeys(self.output_checks + other.output_checks)),
         )
 
     def refusal(self, deployment: Deployment) -> Cause | None:
@@ -91,6 +94,8 @@ class Overlay:
         models = self.allowed_models
         if models is not None and all(_named(self.forbidden_models, model) for model in models):
             return "no model is left that all of them allow"
+        if no_length_left(self.output_checks):
+            return "no answer is long enough for one of them and short enough for another"
         return None
 
     def to_json(self) -> dict[str, Any]:
@@ -106,6 +111,7 @@ class Overlay:
             "guards": sorted(self.guards),
             "output_schema": self.output_schema,
             "priority": self.priority,
+            "output_checks": [check.to_json() for check in self.output_checks],
         }
 
     @classmethod
@@ -123,6 +129,7 @@ class Overlay:
             frozenset(data.get("guards", ())),
             bool(data.get("output_schema", False)),
             Priority(data["priority"]) if data.get("priority") else None,
+            tuple(OutputCheck.from_json(check) for check in data.get("output_checks", ())),
         )
         return NO_DEMANDS if read == NO_DEMANDS else read
 

@@ -93,6 +93,16 @@ TOKENS = _counter(
 )
 COST = _counter("cost_usd", "provider deployment", "worker", "cost of calls in USD, rounded; the ledger has it exactly")
 UNPRICED = _counter("attempts_unpriced", "provider deployment", "worker", "calls whose cost is not known")
+JOINT_CALLS = _counter(
+    "joint_calls",
+    "deployment outcome",
+    "worker",
+    "calls for vectors that jobs shared: answered, failed, or split (refused, and made again for each job alone)",
+)
+JOINT_JOBS = _counter("joint_jobs", "deployment outcome", "worker", "jobs of these calls")
+SHARED_ANSWERS = _counter(
+    "shared_answers", "outcome", "worker", "jobs that waited for the answer to an equal one: answered, or went on alone"
+)
 SLOTS = _gauge("slots", "state", "worker", "jobs under way (used), and how many there may be (most)")
 FLIGHT_BYTES = _gauge("flight_bytes", "state", "worker", "bytes of requests under way (used, most)")
 IN_FLIGHT = _gauge("calls_in_flight", "", "worker", "provider calls that run now")

@@ -18,6 +18,7 @@ from pipelines.flow.quotas import Quotas
 from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
+from pipelines.flow.single_flight import SingleFlight
 from pipelines.flow.work import Work
 from pipelines.providers.protocol import Call, Cancel, Done
 from synthralos.domain.attempts import PastAttempt, Reply
@@ -73,11 +74,12 @@ class Scene:
         gates = Gates(self.breakers, self.quotas, lambda: catalog)
         calls = Calls(lambda: made, ExecuteStage({"fake": self}), gates, clock, 60.0)
         settling = Settling(served, AnalyzeStage(), lambda: made, self, clock)
+        single = SingleFlight()
         self.runner = JobRunner(
             served, calls, settling, self, self.registry, self.deployments, gates,
-            lambda: made, self._histories, clock, deployment_wait,
+            lambda: made, self._histories, clock, deployment_wait, single,
         )  # fmt: skip
-        self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, gates, self.runner)
+        self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, gates, self.runner, single)
 
     async def start(self, start: Start) -> StartResult:
         """See `Writer.start`."""

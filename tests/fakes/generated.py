@@ -59,6 +59,8 @@ def constraints() -> st.SearchStrategy[Constraints]:
         private_data=st.none() | st.sampled_from(["flag", "redact", "refuse"]),
         restore=st.booleans(),
         reuse=st.sampled_from(["never", "allow"]),
+        repair=st.none() | st.sampled_from(["none", "again", "explain"]),
+        coalesce=st.none() | st.sampled_from(["never", "allow"]),
         zero_retention=st.booleans(),
     )
 

@@ -116,8 +116,6 @@ def test_an_answer_that_fails_is_billed_and_asked_for_again(
     provider.script = answering("As an AI I cannot.", "Here you are.")
     started(place, provider, sidecar)
     [job_id] = place.submit(new_job("Hello"))
-    place.reaches(job_id, State.PARKED)
-    place.wake(job_id)
     assert place.finished(job_id) == [State.SUCCEEDED]
     assert place.store.job(job_id)["result"]["text"] == "Here you are."
     first, second = place.store.attempts(job_id)

@@ -51,8 +51,6 @@ def test_a_misfit_is_paid_for_and_the_next_deployment_asked(place: WorkerPlace, 
     server.behave("b", text=FITTING, usage=USAGE)
     place.worker(deployments_at(server.base_url, "a", "b", capabilities=JSON))
     [job_id] = place.submit(a_job())
-    place.reaches(job_id, State.PARKED)
-    place.wake(job_id)
     assert place.finished(job_id) == [State.SUCCEEDED]
     first, second, third = place.store.attempts(job_id)
     assert [each["deployment"] for each in (first, second, third)] == ["fake/a@us", "fake/a@us", "fake/b@us"]
@@ -90,8 +88,6 @@ def test_a_misfit_of_the_sandbox_heals_at_the_next_attempt_and_both_are_in_the_l
     place.worker()
     told = {"sandbox": {"failures": ["schema_mismatch"]}}
     [job_id] = place.submit(new_job("Which city?", provider_options=told, body={"response_format": FORMAT}))
-    place.reaches(job_id, State.PARKED)
-    place.wake(job_id)
     assert place.finished(job_id) == [State.SUCCEEDED]
     first, second = place.store.attempts(job_id)
     assert (first["outcome"], second["outcome"]) == (Outcome.FAILED, Outcome.SUCCEEDED)

@@ -39,6 +39,7 @@ ACTIONS: tuple[dict[str, Any], ...] = (
     {"action": "cap_cost", "usd": "0.05"}, {"action": "redact", "kinds": ["email"]},
     {"action": "require_guard", "guards": ["abuse"]}, {"action": "require_schema"},
     {"action": "set_priority", "priority": "low"},
+    {"action": "check_output", "min_characters": 1, "max_characters": 9, "must_match": "a", "must_not_match": "b"},
     {"action": "on_guard_failure", "decision": "defer", "seconds": 5, "guards": ["abuse"], "reason": "odd"},
     {"action": "on_guard_error", "decision": "deny"},
 )  # fmt: skip

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from pipelines.heal.protocol import Case, GiveUp, NextDeployment, RouteAgain, Treatment, Wait
+from pipelines.heal.protocol import AskAgain, Case, GiveUp, NextDeployment, RouteAgain, Treatment, Wait
 from pipelines.heal.stage import MOST_CLAIMS, build_heal_stage
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.deployments import Catalog
@@ -55,7 +55,7 @@ F = FailureClass
         (F.CONTEXT_LENGTH, [B, A], [B], "give_up"),
         (F.CONTENT_FILTERED, [A, A2, B], [A], "next_provider"),
         (F.CONTENT_FILTERED, [A, A2], [A], "give_up"),
-        (F.SCHEMA_MISMATCH, [A, B], [A], "once_more"),
+        (F.SCHEMA_MISMATCH, [A, B], [A], "ask_again"),
         (F.SCHEMA_MISMATCH, [A, B], [A, A], "next_deployment"),
         (F.SCHEMA_MISMATCH, [A], [A, A], "give_up"),
         (F.BUDGET, [A, B], [], "give_up"),
@@ -80,8 +80,12 @@ def test_a_used_up_plan_is_routed_again_once_waiting_is_over() -> None:
 
 def test_a_malformed_answer_is_asked_for_again_at_once() -> None:
     _, treatment = heal(a_case(F.SCHEMA_MISMATCH, [A], [A]))
-    assert isinstance(treatment, Wait)
-    assert treatment.seconds == 0.0
+    assert isinstance(treatment, AskAgain)
+
+
+def test_a_malformed_answer_is_not_asked_for_again_where_its_sender_wants_no_repair() -> None:
+    case = a_case(F.SCHEMA_MISMATCH, [A, B], [A], constraints=Constraints(repair="none"))
+    assert heal(case)[0] == "next_deployment"
 
 
 @pytest.mark.parametrize("failure_class", [F.OVERLOADED, F.SERVER_ERROR, F.CONNECTION])
