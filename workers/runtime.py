@@ -33,11 +33,13 @@ from synthralos.store.admin.processes import Processes
 from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
+from synthralos.store.read.answer_times import AnswerTimes
 from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.retrying import keep_trying, keep_trying_async
 from synthralos.telemetry.families import FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
 from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.writes import AlertCounts
+from workers.answer_times import AnswerTimesWatch
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
 from workers.exporting import TraceExporter
@@ -79,6 +81,7 @@ class WorkerRuntime:
             core, self._limiter, self._servers, self._thread, lambda: self.heartbeat.clock.now().timestamp(), counts
         )
         self._stages = LiveStages(core.live, build or usual)
+        self._answer_times = AnswerTimesWatch(AnswerTimes(database).read, lambda: self._stages().latencies)
         self._stopping = threading.Event()
         self._bus, self._doorbell = core.bus, core.doorbell
         self._turned_away: list[tuple[Stage, Lane, Sequence[str]]] = []
@@ -202,6 +205,7 @@ class WorkerRuntime:
         self._gatekeeping.start()
         self._thread.spawn(self._audit.run)
         self._thread.spawn(self._rule_matches.run)
+        self._thread.spawn(self._answer_times.run)
         if self._inbox is not None:
             self._inbox.start()
         log.info("worker %s is ready", self.heartbeat.process_id)

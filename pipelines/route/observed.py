@@ -1,12 +1,13 @@
-"""How long deployments took to answer, and how long answers were, as this process saw it: data for routing, which
-itself looks at no clock.
+"""How long deployments took to answer, and how long answers were: data for routing, which itself looks at no clock.
+
+A process goes by what it saw itself; of a deployment that it has not asked often enough, by what the others saw.
 
 What is observed is handed over as an immutable `Observed`, and a new one only when there is something to tell: plans
 that were made of one hold until the next.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 KEPT = 200
@@ -45,6 +46,8 @@ class Latencies:
     """The last answers of each deployment. Written by one thread, read by any."""
 
     def __init__(self) -> None:
+        self._own: dict[str, Seconds] = {}
+        self._others: Mapping[str, Seconds] = {}
         self._answers: dict[str, deque[float]] = {}
         self._new: dict[str, int] = {}
         self._observed = NOTHING
@@ -58,16 +61,29 @@ class Latencies:
         new = self._new[deployment] = self._new.get(deployment, 0) + 1
         if len(answers) == FEWEST or new >= _EVERY:
             self._new[deployment] = 0
-            self._tell(deployment, sorted(answers))
+            self._own[deployment] = _seconds(answers)
+            self._tell()
+
+    def hear(self, others: Mapping[str, Sequence[float]]) -> None:
+        """Other processes had these answers after so many seconds, by deployment, the newest first."""
+        self._others = {
+            deployment: _seconds(answers[:KEPT]) for deployment, answers in others.items() if len(answers) >= FEWEST
+        }
+        self._tell()
 
     def now(self) -> Observed:
         """What is known now."""
         return self._observed
 
-    def _tell(self, deployment: str, answers: list[float]) -> None:
-        found = Seconds(_rounded(answers[len(answers) // 2]), _rounded(answers[len(answers) * 95 // 100]))
-        if self._observed.seconds.get(deployment) != found:
-            self._observed = Observed({**self._observed.seconds, deployment: found})
+    def _tell(self) -> None:
+        found = {**self._others, **self._own}
+        if self._observed.seconds != found:
+            self._observed = Observed(found)
+
+
+def _seconds(answers: Collection[float]) -> Seconds:
+    ordered = sorted(answers)
+    return Seconds(_rounded(ordered[len(ordered) // 2]), _rounded(ordered[len(ordered) * 95 // 100]))
 
 
 def _rounded(seconds: float) -> float:

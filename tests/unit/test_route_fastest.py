@@ -86,3 +86,16 @@ def test_what_was_observed_is_replaced_only_where_it_tells_something_new() -> No
         latencies.learn(SLOW.id, 9.0)
     assert latencies.now().seconds[SLOW.id] == Seconds(9.0, 9.0)
     assert known.seconds[SLOW.id] == Seconds(2.0, 2.0)
+
+
+def test_what_others_saw_counts_until_this_process_saw_enough_itself() -> None:
+    latencies = Latencies()
+    latencies.hear({SLOW.id: [30.0] * FEWEST, QUICK.id: [1.0] * FEWEST, NEW.id: [1.0] * (FEWEST - 1)})
+    heard = latencies.now()
+    assert heard.seconds == {SLOW.id: Seconds(30.0, 30.0), QUICK.id: Seconds(1.0, 1.0)}
+    latencies.hear({SLOW.id: [30.0] * 50, QUICK.id: [1.001] * 9})
+    assert latencies.now() is heard
+    for _ in range(FEWEST):
+        latencies.learn(SLOW.id, 2.0)
+    latencies.hear({SLOW.id: [40.0] * FEWEST})
+    assert latencies.now().seconds == {SLOW.id: Seconds(2.0, 2.0)}
