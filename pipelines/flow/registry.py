@@ -69,10 +69,17 @@ class Registry:
         self._in_stages.difference_update([work.key for work in works])
 
     def enter(self, work: Work) -> RunningJob | None:
-        """The job is on the loop now. None where the very claim is under way already: a message came twice."""
+        """The job is on the loop now. None where the very claim is under way already: a message came twice.
+
+        The second time the claim may have been written, because whoever rings again doubts the job; then it is held by
+        the one that is under way, too, whose writes would find it taken else.
+        """
         key = work.key
         self._in_stages.discard(key)
-        if key in self._running:
+        first = self._running.get(key)
+        if first is not None:
+            if work.job.claim.held:
+                first.work.job.claim = work.job.claim
             self._left(work)
             return None
         self._nobody.clear()

@@ -31,7 +31,7 @@ class ResponsesAssembly:
     def take(self, event: ServerEvent) -> Delta:
         """See `Assembly.take`."""
         found = object_in(event)
-        kind = found.get("type") or event.event
+        kind = texts_of(found.get("type")) or event.event
         if kind == "error" or (found.get("error") and not found.get("response")):
             self.broken, self.over = {"error": found.get("error") or found}, True
         elif kind in _ENDS:

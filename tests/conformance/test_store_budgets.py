@@ -213,6 +213,19 @@ def test_what_an_api_key_spends_counts_together_whoevers_jobs_it_submits(store: 
     assert [found.api_key for found in BudgetStore(store.database).all()] == [None, theirs]
 
 
+def test_each_api_key_comes_to_thresholds_of_its_own(store: Store) -> None:
+    each = budget(store, 2 * CENT, per=Per.API_KEY, organization=None, alerts=(50, 100))
+    ours, theirs = new_id(), new_id()
+    told = []
+    for key in (ours, theirs, ours, ours, theirs):
+        job = store.claimed(submitted_with(new_job(), key))
+        begin(store, job, each, worst=CENT / 2)
+        store.settle(over(job, cost=CENT / 2))
+        alerts = [event["data"] for event in store.events(job.id) if event["kind"] == "budget_alert"]
+        told += [(alert["percent"], alert["subject"]) for alert in alerts]
+    assert told == [(50, ours), (50, theirs)]
+
+
 def submitted_with(job: NewJob, key: str) -> NewJob:
     job.api_key_id = key
     return job

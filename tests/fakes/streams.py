@@ -162,3 +162,62 @@ GOOGLE: Mapping[str, list[dict[str, Any] | str]] = {
         part({"text": ""}, finish="STOP", usageMetadata=GOOGLE_USAGE),
     ],
 }  # fmt: skip
+
+
+def _response(status: str, output: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    usage = {
+        "input_tokens": 9, "output_tokens": 5, "total_tokens": 14,
+        "input_tokens_details": {"cached_tokens": 2}, "output_tokens_details": {"reasoning_tokens": 1},
+    }  # fmt: skip
+    return {"id": "resp_1", "model": "m", "status": status, "output": output, "usage": usage, **more}
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+
+
+_CALLS = {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": '{"a": 1}'}
+_BEGUN = {"type": "response.created", "response": _response("in_progress", [], usage=None)}
+
+RESPONSES: Mapping[str, list[dict[str, Any] | str]] = {
+    "text": [
+        _BEGUN,
+        {"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "content": []}},
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Name "},
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "rivers"},
+        {"type": "response.output_item.done", "output_index": 0, "item": _said("Name rivers")},
+        {"type": "response.completed", "response": _response("completed", [_said("Name rivers")])},
+    ],
+    "thoughts and a call": [
+        _BEGUN,
+        {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": 0, "delta": "hm"},
+        {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": 1, "delta": "so"},
+        {"type": "response.output_item.added", "output_index": 1, "item": {**_CALLS, "arguments": ""}},
+        {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": '{"a"'},
+        {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": ": 1}"},
+        {"type": "response.output_item.done", "output_index": 1, "item": _CALLS},
+        {"type": "response.completed", "response": _response("completed", [_CALLS])},
+    ],
+    "cut at its limit": [
+        _BEGUN,
+        {"type": "response.refusal.delta", "output_index": 0, "content_index": 0, "delta": "No"},
+        {
+            "type": "response.incomplete",
+            "response": _response("incomplete", [_said("No")], incomplete_details={"reason": "max_output_tokens"}),
+        },
+    ],
+    "an error in the middle": [
+        _BEGUN,
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Na"},
+        {"type": "error", "code": "server_error", "message": "out of order", "param": None},
+    ],
+    "one that failed": [
+        _BEGUN,
+        {"type": "response.failed", "response": _response("failed", [], error={"message": "x"})},
+    ],
+    "without an end": [
+        _BEGUN,
+        {"type": "response.output_item.added", "output_index": 0, "item": _CALLS},
+        "[DONE]",
+    ],
+}  # fmt: skip

@@ -40,6 +40,32 @@ def test_a_prompt_is_submitted_and_its_answer_shown(run: Command) -> None:
     assert "succeeded" in done.out
 
 
+def test_prompts_become_vectors(run: Command, tmp_path: Path) -> None:
+    words = ("--embed", "--model", "sandbox/embedding", "--dimensions", "8", "--wait")
+    one = run("--json", "jobs", "submit", "the river in Paris", *words).json
+    assert one["state"] == "succeeded"
+    assert one["request"]["kind"] == "embedding"
+    assert [len(vector) for vector in one["result"]["embeddings"]] == [8]
+    file = jsonl(tmp_path / "texts.jsonl", "the river in Paris", "accounting rules")
+    several = run("--json", "jobs", "submit", "-f", file, *words).json["jobs"]
+    assert [job["state"] for job in several] == ["succeeded"] * 2
+    assert several[0]["result"]["embeddings"] == one["result"]["embeddings"] != several[1]["result"]["embeddings"]
+    shown = run("jobs", "submit", "the river in Paris", *words)
+    assert (shown.code, "succeeded" in shown.out) == (0, True)
+
+
+def test_vectors_of_no_model_in_particular_are_refused_by_the_field(run: Command) -> None:
+    refused = run("jobs", "submit", "the river in Paris", "--embed")
+    assert refused.code != 0
+    assert "model" in refused.err
+
+
+def test_how_a_job_may_share_and_be_repaired_is_said_on_the_command_line(run: Command) -> None:
+    job = run("--json", "jobs", "submit", "hi", "--coalesce", "allow", "--repair", "again", "--wait").json
+    assert (job["constraints"]["coalesce"], job["constraints"]["repair"]) == ("allow", "again")
+    assert run("jobs", "submit", "hi", "--coalesce", "sometimes").code != 0
+
+
 def test_json_on_standard_output_is_nothing_but_json(run: Command) -> None:
     for words in (["--json", "jobs", "submit", "hi", "--wait"], ["jobs", "submit", "hi", "--wait", "--json"]):
         done = run(*words)

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.providers import anthropic_answer, google_answer, openai_answer
+from pipelines.providers import anthropic_answer, google_answer, openai_answer, responses_answer
 from pipelines.providers.anthropic_stream import AnthropicAssembly
 from pipelines.providers.assembly import Assembly, Unreadable
 from pipelines.providers.google_stream import GoogleAssembly
 from pipelines.providers.openai_stream import OpenAIAssembly
+from pipelines.providers.responses_stream import ResponsesAssembly
 from pipelines.providers.sse import EventStream, ServerEvent, TooLongEvent
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deltas import Place
@@ -23,8 +24,14 @@ ASSEMBLIES: dict[str, tuple[type[Assembly], Any]] = {
     "anthropic": (AnthropicAssembly, anthropic_answer.decode),
     "google": (GoogleAssembly, google_answer.decode),
     "openai": (OpenAIAssembly, openai_answer.decode),
+    "openai responses": (ResponsesAssembly, responses_answer.decode),
 }
-SEEDS = {"anthropic": streams.ANTHROPIC, "google": streams.GOOGLE, "openai": streams.OPENAI}
+SEEDS = {
+    "anthropic": streams.ANTHROPIC,
+    "google": streams.GOOGLE,
+    "openai": streams.OPENAI,
+    "openai responses": streams.RESPONSES,
+}
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 ANYTHING = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
@@ -86,6 +93,20 @@ def test_a_block_whose_type_is_no_word_is_kept_as_it_came() -> None:
     ):
         assembly.take(ServerEvent("message", json.dumps(event)))
     assert assembly.document()["content"] == [{"type": ["tool_use"]}]
+
+
+@given(data=st.data())
+def test_events_of_a_response_in_any_order_and_number_leave_one_call_for_each_place(data: st.DataObject) -> None:
+    events = [event for shape in streams.RESPONSES.values() for event in shape if isinstance(event, dict)]
+    assembly, names = ResponsesAssembly(), dict[int, int]()
+    for event in data.draw(st.lists(st.sampled_from(events), max_size=30)):
+        for tool in assembly.take(ServerEvent("message", json.dumps(event))).tools:
+            names[tool.index] = names.get(tool.index, 0) + (tool.name is not None)
+    assert set(names) == set(range(len(names)))
+    assert all(count == 1 for count in names.values())
+    answer = responses_answer.decode(orjson.dumps(assembly.document()), {})
+    assert isinstance(answer, Reply | Failure)
+    assert answer.usage is None or (answer.usage.input, answer.usage.output) == (9, 5)
 
 
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))

@@ -48,6 +48,14 @@ def test_the_same_claim_enters_once_and_its_double_gives_its_slot_back() -> None
     assert registry.under_way() == [first.key]
 
 
+def test_a_claim_that_was_written_when_its_job_was_rung_for_again_is_held_by_the_one_under_way() -> None:
+    registry, read, rung = Registry(), a_job(), a_job()
+    read.claim, rung.claim, rung.id = Claim("worker", 2, held=False), Claim("worker", 2), read.id
+    running = entered(registry, work(read))
+    assert registry.enter(work(rung)) is None
+    assert running.work.job.claim.held
+
+
 def test_a_later_claim_of_the_same_job_is_another() -> None:
     registry, job, later = Registry(), a_job(), a_job(claim_no=2)
     later.id = job.id

@@ -185,6 +185,20 @@ def test_who_waits_past_its_deadline_expires_without_a_call() -> None:
     asyncio.run(scenario())
 
 
+def test_who_was_rung_for_again_while_it_waits_is_answered_under_the_claim_that_was_written() -> None:
+    async def scenario() -> None:
+        scene, first, second = Scene(max_in_flight=10), asking(), asking()
+        hold = await while_in_flight(scene, first, second)
+        again = replace(second.job, claim=Claim("worker", 1))
+        scene.batch.run([Work(again, NOON)])
+        hold.let_go.set()
+        await scene.registry.emptied()
+        [settlement] = of(scene, second)
+        assert (settlement.transition, settlement.job.claim.held) == (Transition.REUSE, True)
+
+    asyncio.run(scenario())
+
+
 def test_a_draining_worker_gives_back_who_waits() -> None:
     async def scenario() -> None:
         scene, first, second = Scene(max_in_flight=10), asking(), asking()
