@@ -1,7 +1,7 @@
 """Detectors of incidents: whether what is seen of a subject fits what it has been like, look after look.
 
-Each detector has a baseline of its own. It learns what it saw when the evidence is back at zero, and nothing of what led
-to an alarm; and it forgets slowly. So daily swings and drifts become the new baseline, and a change does not. Pure:
+Each detector has a baseline of its own. It learns what it saw when the evidence is back at zero, nothing of what led to
+an alarm, and forgets slowly. So daily swings and drifts become the new baseline, and a change does not. Pure:
 series go in, readings come out.
 """
 
@@ -15,8 +15,8 @@ from synthralos.domain.sequential import Cusum, Tail, numbers, restored
 FALSE_ALARMS = 0.02
 """False alarms of one detector that are allowed a day, by its model; real traffic and three detectors make it more."""
 
-SLOWER, DEARER = 2.0, 1.5
-"""The factors by which calls are slower, or tokens dearer, that are looked for: half of it (as a logarithm) is evidence."""
+SLOWER, DEARER = 2.5, 1.5
+"""The factors that are looked for in seconds and in prices; from half of them on (as logarithms) there is evidence."""
 
 HALF_LIFE = 3_600.0
 """Seconds after which a call counts half for the baseline, where there are many."""
@@ -104,6 +104,12 @@ class FailureDetector:
         """Forget the evidence, and learn nothing from it."""
         self.cusum.restart()
         self.pending = Shares()
+
+    def accept(self, reading: Reading) -> None:
+        """What was measured is how it is now; if it was none, the tail of the test learns that."""
+        self.tail.add(max(reading.score, reading.threshold))
+        self.learned = Shares(2 * WARM, 2 * WARM * reading.measured)
+        self.restart()
 
     def _levels(self) -> tuple[float, float]:
         """The usual share of failures, and the one that is looked for."""
@@ -204,6 +210,15 @@ class LevelDetector:
         """Forget the evidence, and learn nothing from it."""
         self.cusum.restart()
         self.pending = Line()
+
+    def accept(self, reading: Reading) -> None:
+        """What was measured is how it is now; if it was none, the tail of the test learns that."""
+        self.tail.add(max(reading.score, reading.threshold))
+        line, rise = self.learned, math.log(max(reading.measured, 1e-6))
+        line.yy += 2 * rise * line.y + rise * rise * line.n
+        line.xy += rise * line.x
+        line.y += rise * line.n
+        self.restart()
 
     def _note(self, sums: Sums, above: float, chance: float) -> None:
         pending = self.pending

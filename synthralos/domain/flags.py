@@ -23,6 +23,7 @@ class Flag(StrEnum):
     ENABLE_STACKSTORM_REROUTE = "enable_stackstorm_reroute"
     ENABLE_STACKSTORM_REPAIR_EXECUTION = "enable_stackstorm_repair_execution"
     ENABLE_CRON_BACKOFF = "enable_cron_backoff"
+    ENABLE_MONITOR = "enable_monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,11 @@ FLAGS: Mapping[Flag, FlagFacts] = {
     ),
     Flag.ENABLE_CRON_BACKOFF: FlagFacts(
         True, "a schedule that fails is delayed, longer with each failure", "it runs as planned"
+    ),
+    Flag.ENABLE_MONITOR: FlagFacts(
+        True,
+        "the leading scheduler watches calls and queues, opens incidents and repairs what it can",
+        "nothing is watched and nothing repaired; incidents that are open stay as they are",
     ),
 }
 """Every flag."""

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.detection import Sums
 from synthralos.domain.failures import UPSTREAM, FailureClass
-from synthralos.store.queue.leading import STATEMENT_SECONDS
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import one_of, utcnow, word
 from synthralos.store.tables import attempts, catalog_entries, jobs
@@ -61,7 +60,6 @@ class CallReader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._query = _query(database.dialect)
-        self._limit = f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"
 
     def now(self) -> datetime:
         """The time up to which can be looked now."""
@@ -88,8 +86,7 @@ def _sums(row: sa.Row[Any]) -> CallSums:
         Sums(*(float(given[f"{name}_{part}"] or 0.0) for part in ("n", "x", "y", "xx", "xy", "yy")))
         for name in ("latency", "price")
     )
-    counts = (int(given[name] or 0) for name in ("answered", "failed", "refused"))
-    return CallSums(row.deployment, row.organization, *counts, latency, price)
+    return CallSums(row.deployment, row.organization, row.answered, row.failed, row.refused, latency, price)
 
 
 def _query(dialect: str) -> Any:
