@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from scheduler.monitoring_repairs import Repair, Repairs
+from scheduler.monitoring_repairs import REFUSED, Repair, Repairs
 from scheduler.monitoring_watches import Watch
 from synthralos.domain.incidents import Incident, IncidentState, Move, Step, SubjectKind
 from synthralos.store.admin.incidents import BEGUN, Did, IncidentStore
@@ -51,7 +51,7 @@ class Following:
             case IncidentState.OPEN:
                 return self._opened(incident, watch, lead)
             case IncidentState.REPAIRING:
-                return self._finish(incident, lead)
+                return self._finish(incident, watch, lead)
             case IncidentState.VERIFYING:
                 return self._verify(incident, watch, now, lead)
             case IncidentState.ESCALATED:
@@ -80,22 +80,24 @@ class Following:
                 reasons.append(f"it was repaired {MOST_AN_HOUR} times within an hour")
                 break
             begun = self._store.move(incident, Move.BEGIN, Did(repair.name, BEGUN), lead)
-            return None if begun is None else self._finish(begun, lead)
+            return None if begun is None else self._finish(begun, watch, lead)
         why = "; ".join(reasons) or "there is no repair for it"
         return self._store.move(incident, Move.ESCALATE, Did("escalate", "done", why, after=_seen(watch)), lead)
 
-    def _finish(self, incident: Incident, lead: Lead) -> Incident | None:
-        """Make the repair that has begun."""
+    def _finish(self, incident: Incident, watch: Watch, lead: Lead) -> Incident | None:
+        """Make the repair that has begun; where nobody makes it, the next one."""
         begun = next(step for step in reversed(incident.steps) if step.outcome == BEGUN)
         repair = next((each for each in self._of(incident) if each.name == begun.act), None)
         if repair is None:
-            gone = Did(begun.act, "refused", "this release does not know the repair")
-            return self._store.move(incident, Move.VERIFY, gone, lead)
-        return self._store.move(incident, Move.VERIFY, Did(repair.name, *repair.make(incident)), lead)
+            did = Did(begun.act, REFUSED, "this release does not know the repair")
+        else:
+            did = Did(repair.name, *repair.make(incident))
+        after = self._store.move(incident, Move.VERIFY, did, lead)
+        return after if after is None or did.outcome != REFUSED else self._repair(after, watch, lead)
 
     def _verify(self, incident: Incident, watch: Watch, now: datetime, lead: Lead) -> Incident | None:
         last = _last_repair(incident)
-        if last.outcome == "refused":
+        if last.outcome == REFUSED:
             return self._repair(incident, watch, lead)
         settled = all(repair.settled(incident) for repair in self._of(incident) if incident.did(repair.name))
         since = (now - last.at).total_seconds()

@@ -15,6 +15,9 @@ from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.incidents import MONITOR
 from synthralos.store.read.stuck import StuckReader
 
+REFUSED = "refused"
+"""The outcome of a repair that nobody made."""
+
 _NOTED_CHANGES = 20
 _MANY_CALLS = 20
 """Calls of other organizations that have to have gone well, for failures to be one organization's own."""
@@ -145,7 +148,7 @@ class Ask:
     def make(self, incident: Incident) -> Repaired:
         """Ask."""
         taken = self._repairer.ask(incident)
-        return Repaired("done" if taken else "refused", "somebody repairs it" if taken else "nobody does", {}, {})
+        return Repaired("done" if taken else REFUSED, "somebody repairs it" if taken else "nobody does", {}, {})
 
     def settled(self, incident: Incident) -> bool:
         """What others do is theirs to follow."""

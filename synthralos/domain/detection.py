@@ -62,7 +62,7 @@ class Shares:
     scatter: float = 0.0
 
 
-_PRIOR_CALLS, _PRIOR_FAILURES = 50.0, 0.5
+_PRIOR_CALLS, _PRIOR_FAILURES = 50.0, 2.0
 _LEAST_SHARE = 0.005
 _RISE, _TIMES = 0.05, 3.0
 """A change is a share of failures that is higher by 5 % of the calls at least, and three times as high."""
