@@ -166,10 +166,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One incident. `forecast`: it has not come to it yet, but is about to. `evidence`: numbers of `detection.Reading`.
-
-    `quiet_at`: since when nothing points to it any more, where that is so.
-    """
+    """One incident. `forecast`: it is about to come to it. `evidence`: the numbers of a `detection.Reading`."""
 
     id: str
     kind: IncidentKind
@@ -185,6 +182,11 @@ class Incident:
     closed_at: datetime | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
+
+    @property
+    def unit(self) -> str:
+        """That of the evidence's measured, baseline and limit."""
+        return KINDS[self.kind].unit
 
     def did(self, act: str) -> bool:
         """Whether that was done about it."""
