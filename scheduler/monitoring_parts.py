@@ -16,6 +16,7 @@ from synthralos.store.admin.incidents import IncidentStore
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.queue.leading import Lead
 from synthralos.store.queue.submissions import Submissions
+from synthralos.store.read.alternatives import Alternatives
 from synthralos.store.read.backlogs import Backlogs
 from synthralos.store.read.call_sums import CallReader
 from synthralos.store.read.stuck import StuckReader
@@ -32,7 +33,7 @@ def build_monitoring(
         IncidentStore(database),
     )
     repairs = table_of(
-        OpenBreaker(breakers, core.bus, lambda: core.catalog),
+        OpenBreaker(breakers, Alternatives(database), core.bus, lambda: core.catalog),
         RingAgain(stuck, core.doorbell, core.bus),
         Ask(repairer or Nobody()),
     )

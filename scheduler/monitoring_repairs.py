@@ -13,12 +13,16 @@ from synthralos.domain.incidents import Incident, IncidentKind, SubjectKind
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.incidents import MONITOR
+from synthralos.store.read.alternatives import Alternatives
 from synthralos.store.read.stuck import StuckReader
 
 REFUSED = "refused"
 """The outcome of a repair that nobody made."""
 
 _NOTED_CHANGES = 20
+_ENOUGH = 0.5
+"""The share of a deployment's calls that has to have somewhere else to go for it to be shut off."""
+
 _MANY_CALLS = 20
 """Calls of other organizations that have to have gone well, for failures to be one organization's own."""
 
@@ -71,20 +75,25 @@ class OpenBreaker:
 
     name = "open_breaker"
 
-    def __init__(self, breakers: BreakerStore, bus: Bus, catalog: Callable[[], Catalog]) -> None:
-        self._breakers, self._bus, self._catalog = breakers, bus, catalog
+    def __init__(
+        self, breakers: BreakerStore, alternatives: Alternatives, bus: Bus, catalog: Callable[[], Catalog]
+    ) -> None:
+        self._breakers, self._alternatives, self._bus, self._catalog = breakers, alternatives, bus, catalog
 
     def hindered(self, incident: Incident, others: Others) -> str | None:
-        """A deployment without another one beside it that works is left in: slow or failing at times beats away."""
+        """A deployment whose jobs could go nowhere else is left in: slow or failing at times beats away."""
         deployment = self._catalog().get(incident.subject.name)
         if deployment is None:
             return "the catalog does not have the deployment any more"
         if others.calls >= _MANY_CALLS and others.failed / others.calls <= incident.evidence.get("limit", 0.0):
             return "the calls of one organization alone fail"
         shut = {each.name for each in self._breakers.shut()[0]}
-        beside = [each for each in self._catalog() if each.model == deployment.model and each.id != deployment.id]
-        if all(each.id in shut for each in beside):
-            return "no other deployment of its model works: without it, jobs would wait"
+        elsewhere = self._alternatives.share(deployment.id, shut)
+        if elsewhere is None:  # the catalog has to do
+            beside = {each.id for each in self._catalog().matching(deployment.model)} - shut
+            elsewhere = float(bool(beside - {deployment.id}))
+        if elsewhere < _ENOUGH:
+            return f"most jobs that call it could go nowhere else ({elsewhere:.0%} could): without it, they would wait"
         return None
 
     def make(self, incident: Incident) -> Repaired:

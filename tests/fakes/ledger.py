@@ -12,7 +12,8 @@ from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.ids import new_id
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
-from synthralos.store.tables import attempts, catalog_entries, jobs
+from synthralos.store.tables import attempts, catalog_entries, jobs, routing_plans
+from tests.fakes.jobs import plan
 
 
 class Calls(NamedTuple):
@@ -44,6 +45,17 @@ def book(database: Database, ended_at: datetime, some: Sequence[Calls]) -> None:
         if rows:
             connection.execute(sa.insert(jobs), [_job(job_id, calls, ended_at) for job_id, calls in rows])
             connection.execute(sa.insert(attempts), [_attempt(job_id, calls, ended_at) for job_id, calls in rows])
+
+
+def keep_plan(database: Database, deployment: str, steps: Sequence[str]) -> None:
+    """Have calls of the deployment be made under a plan with these steps."""
+    made, at = plan(*steps), now(database)
+    row = {"key": f"plan of {deployment}", "body": made.body(), "created_at": at}
+    with database.transaction() as connection:
+        _enter(connection, deployment, at)
+        connection.execute(sa.insert(routing_plans).values(row))
+        mine = catalog_entries.c.key == f"of {deployment}"
+        connection.execute(sa.update(catalog_entries).where(mine).values(grounds={"plan_key": row["key"]}))
 
 
 def _enter(connection: sa.Connection, deployment: str, at: datetime) -> None:

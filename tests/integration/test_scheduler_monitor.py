@@ -29,7 +29,7 @@ from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import breakers, happenings, incidents, open_jobs
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job
-from tests.fakes.ledger import Calls, book, now
+from tests.fakes.ledger import Calls, book, keep_plan, now
 from tests.fakes.stores import Store
 from tests.integration.api_place import core_over
 
@@ -186,6 +186,16 @@ def test_a_deployment_without_another_beside_it_is_left_in_and_people_are_told(s
     assert incident.state is IncidentState.ESCALATED
     assert scene.breakers.all() == []
     assert scene.told() == ["incident.opened", "incident.escalated"]
+
+
+@pytest.mark.parametrize("share", [True, False], ids=["elsewhere", "nowhere"])
+def test_what_plans_say_decides_whether_jobs_could_go_elsewhere(scene: Scene, share: bool) -> None:
+    """The plans of jobs go by regions, policies and residency: the catalog alone does not know what is allowed."""
+    only, other = alone(scene), next(each for each in scene.deployments if each != alone(scene))
+    scene.time = now(scene.database)
+    keep_plan(scene.database, only, [only, other] if share else [only])
+    incident = browned_out(scene, only)
+    assert incident.state is (IncidentState.VERIFYING if share else IncidentState.ESCALATED)
 
 
 def test_what_fails_for_one_organization_alone_shuts_nothing_off(scene: Scene) -> None:
