@@ -5,6 +5,7 @@ from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.budgets import BudgetStore
 from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.feedback import FeedbackStore
+from synthralos.store.admin.incidents import IncidentStore
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.organizations import Organizations
 from synthralos.store.admin.policies import Policies
@@ -45,6 +46,7 @@ class Stores:
         self.audit = Audit(database)
         self.breakers = BreakerStore(database)
         self.quotas = QuotaStore(database)
+        self.incidents = IncidentStore(database)
         self.bulk = BulkOperations(database)
         self.budgets = BudgetStore(database)
         self.run_caps = RunCapsStore(database)

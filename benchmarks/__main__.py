@@ -34,6 +34,7 @@ BENCHMARKS = {
     "quota": "how much of a provider's quotas two workers use together, and how often they are refused",
     "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",
     "billing": "a provider that fails, cuts, is late and repeats, workers killed meanwhile: the ledger beside its bill",
+    "monitor": "what the monitor finds of faults, how soon, and false alarms over 120 simulated deployment-days",
     "dead_letters": "dead letters that are retried in bulk: how many a second",
     "schedule": "10,000 schedules due at once, lateness, takeover after kill -9, ticks lost or doubled, memory",
     "size": "bytes of tables and of WAL for each finished job",

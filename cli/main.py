@@ -20,6 +20,7 @@ from cli import (
     doctor,
     flags,
     guardrails,
+    incidents,
     jobs,
     keys,
     ledger,
@@ -70,6 +71,7 @@ app.add_typer(credentials.app, name="credentials")
 app.add_typer(quotas.app, name="quotas")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(runs.app, name="runs")
 app.add_typer(waits.app, name="waits")
 app.add_typer(traces.app, name="traces")

@@ -14,6 +14,8 @@ from scheduler.digesting import DIGEST_EVERY, Digesting
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
+from scheduler.monitoring import LOOK_EVERY as MONITOR_EVERY
+from scheduler.monitoring_parts import build_monitoring
 from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
 from scheduler.sampling import SAMPLE_EVERY, Sampling
@@ -91,6 +93,8 @@ class SchedulerProcess:
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
         self._bulk = Watched(bulk.round, lambda: bulk.busy)
+        monitoring = build_monitoring(core, self._lead)
+        self._monitoring = Watched(monitoring.round, lambda: monitoring.busy)
         self._sweeping_term: int | None = None
         self._next_round = 0.0
         self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)
@@ -122,6 +126,7 @@ class SchedulerProcess:
         self._add(scheduler, "budgets", self._settle_budgets, SETTLE_BUDGETS_EVERY)
         self._add(scheduler, "digest", self._digesting.round, DIGEST_EVERY)
         self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
+        self._add(scheduler, "monitor", self._monitoring, MONITOR_EVERY)
         scheduler.start()
         self._scheduler = scheduler
         self._bus.subscribe(Topic.OPERATIONS, self._bulk.hear)

@@ -34,6 +34,11 @@ _DEAD_LETTER = {
     **{name: f"FailureView.{name}" for name in ("http_status", "provider_code", "retry_after")},
 }  # fmt: skip
 _BREAKER_OPENED = {name: f"BreakerChangeView.{name}" for name in ("name", "at", "before", "actor", "reason")}
+_INCIDENT_OPENED = {
+    name: f"IncidentSummary.{name}"
+    for name in ("id", "kind", "subject", "organization", "severity", "forecast", "reason", "opened_at")
+}
+_INCIDENT_CLOSED = {**_INCIDENT_OPENED, "closed_at": "IncidentSummary.closed_at"}
 
 _ENVELOPE = {
     "id": "EventView.id",
@@ -47,13 +52,15 @@ _ENVELOPE = {
 _SENSOR = {
     "class_name": "FailureSensor",
     "entry_point": "failure_sensor.py",
-    "description": "Tells of dead letters and of circuit breakers that open",
+    "description": "Tells of dead letters, of circuit breakers that open, and of incidents",
     "poll_interval": 30,
     "enabled": True,
 }
 _SENSOR_TRIGGERS = {
     "dead_letter": ("A job failed for good", _DEAD_LETTER),
     "breaker_opened": ("A circuit breaker opened: a deployment or a key gets no calls", _BREAKER_OPENED),
+    "incident_opened": ("The monitor found something that is not as usual", _INCIDENT_OPENED),
+    "incident_closed": ("An incident is over", _INCIDENT_CLOSED),
 }
 
 Schema = dict[str, Any]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from synthralos_client import configuring
 from synthralos_client import dead_letters as letters
 from synthralos_client.config import Config
+from synthralos_client.incidents import AsyncIncidents, Incidents
 from synthralos_client.models import Json
 from synthralos_client.operations import keyed_post
 from synthralos_client.paging import async_pages, pages
@@ -45,11 +46,12 @@ class DeadLetterFilter(TypedDict, total=False):
 
 
 class Healing(Runs):
-    """Circuit breakers, quotas of providers, dead letters, agent runs. The answers are the server's JSON objects."""
+    """Circuit breakers, quotas of providers, dead letters, agent runs, `incidents`. Answers are the server's JSON."""
 
     def __init__(self, config: Config, run: Callable[[Operation[Json]], Json], stream: Stream) -> None:
         super().__init__(config, run)
         self._stream = stream
+        self.incidents = Incidents(config, run)
 
     def breakers(self) -> list[Json]:
         """All circuit breakers, with their state."""
@@ -165,6 +167,7 @@ class AsyncHealing(AsyncRuns):
     def __init__(self, config: Config, run: Callable[[Operation[Json]], Awaitable[Json]], stream: AsyncStream) -> None:
         super().__init__(config, run)
         self._stream = stream
+        self.incidents = AsyncIncidents(config, run)
 
     async def breakers(self) -> list[Json]:
         """See `Healing.breakers`."""

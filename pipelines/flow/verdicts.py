@@ -6,18 +6,7 @@ from typing import NamedTuple
 from synthralos.domain.attempts import Reply
 from synthralos.domain.breakers import credential_breaker
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.failures import Failure, FailureClass
-
-UPSTREAM = frozenset(
-    {
-        FailureClass.OVERLOADED,
-        FailureClass.SERVER_ERROR,
-        FailureClass.CONNECTION,
-        FailureClass.TIMEOUT,
-        FailureClass.AMBIGUOUS,
-    }
-)
-"""What is held against a deployment. Not limits, keys, wrong requests or filtered content: those it has answered."""
+from synthralos.domain.failures import UPSTREAM, Failure, FailureClass
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _WHOLE_WAIT = 0.9

@@ -1,5 +1,5 @@
-"""Tells StackStorm of dead letters and of breakers that open, each at least once, in the order in
-which it happened.
+"""Tells StackStorm of dead letters, of breakers that open, and of incidents that open and close,
+each at least once, in the order in which it happened.
 """
 
 import os
@@ -42,7 +42,9 @@ class FailureSensor(PollingSensor):
         self._api = None
         self._letters = Cursor(self.sensor_service, "dead_letters")
         self._changes = Cursor(self.sensor_service, "breakers")
-        self._looks = [self._dead_letters, self._breakers]
+        self._opened = Cursor(self.sensor_service, "incidents_opened")
+        self._closed = Cursor(self.sensor_service, "incidents_closed")
+        self._looks = [self._dead_letters, self._breakers, self._incidents]
 
     def cleanup(self):
         """Nothing is held between two polls."""
@@ -57,8 +59,8 @@ class FailureSensor(PollingSensor):
         """Triggers have no parameters."""
 
     def poll(self):
-        """Look for dead letters, then for breakers; what hinders one does not hinder the other."""
-        for look in self._looks:
+        """Look for each kind in turn; what hinders one does not hinder the others."""
+        for look in list(self._looks):
             try:
                 if self._api is None:
                     self._api = Api(self.config)
@@ -69,7 +71,7 @@ class FailureSensor(PollingSensor):
                 self._logger.warning("SynthralOS: %s: %s", error.kind, error.detail)
                 if look == self._breakers and error.kind == "forbidden":
                     self._logger.warning("The key is a tenant's: breakers are not watched.")
-                    self._looks = [self._dead_letters]
+                    self._looks.remove(self._breakers)
             except Exception:
                 # The edge of the sensor's process, which StackStorm does not start for ever: its
                 # own API may be away, and its client raises what its libraries do.
@@ -103,6 +105,22 @@ class FailureSensor(PollingSensor):
         rows = [row for row in rows if moment(row[1]) >= cursor.since]
         until = now + AHEAD
         self._tell("synthralos.breaker_opened", cursor, rows, breaker_opened, until, MOST_TOLD)
+
+    def _incidents(self):
+        """One that opened and closed since the last look is told of twice, as opened first."""
+        now = self._now()
+        for trigger, cursor, member, payload_of in (
+            ("synthralos.incident_opened", self._opened, "opened_at", incident_opened),
+            ("synthralos.incident_closed", self._closed, "closed_at", incident_closed),
+        ):
+            if not cursor.ready(now):
+                continue
+            query = {"changed_after": text(cursor.since)}
+            pages = self._pages("/api/v1/incidents", query, "incidents")
+            found = [each for page in pages for each in page if each[member]]
+            rows = [(each["id"], each[member], each) for each in found]
+            rows = [row for row in rows if moment(row[1]) >= cursor.since]
+            self._tell(trigger, cursor, rows, payload_of, now + AHEAD, MOST_TOLD)
 
     def _window(self, since, until):
         """Dead letters from `since` to `until`, which is nearer where there are too many: (they,
@@ -189,3 +207,15 @@ def breaker_opened(change):
         "actor": change["actor"],
         "reason": change["reason"][:LONGEST_MESSAGE],
     }
+
+
+def incident_opened(incident):
+    """An incident that was opened as the trigger tells it."""
+    names = ("id", "kind", "subject", "organization", "severity", "forecast", "opened_at")
+    told = {name: incident[name] for name in names}
+    return dict(told, reason=incident["reason"][:LONGEST_MESSAGE])
+
+
+def incident_closed(incident):
+    """An incident that is over as the trigger tells it."""
+    return dict(incident_opened(incident), closed_at=incident["closed_at"])

@@ -14,6 +14,7 @@ from pydantic_settings import NoDecode
 
 from synthralos.config.connection_settings import Count, Positive
 from synthralos.config.guard_settings import GuardSettings
+from synthralos.config.monitor_settings import MonitorSettings
 from synthralos.config.setting_urls import checked_address
 from synthralos.domain.flags import Flag
 
@@ -28,7 +29,7 @@ class SettingsError(Exception):
     """Settings are wrong. The message has one line for each: which one, why, and what it should look like."""
 
 
-class Settings(GuardSettings):
+class Settings(MonitorSettings, GuardSettings):
     """All settings. The environment variable of a field is its name in capitals."""
 
     policy_stop_percent: float = Field(
@@ -110,6 +111,7 @@ class Settings(GuardSettings):
     enable_stackstorm_repair_execution: Override = None
     enable_cron_backoff: Override = None
     enable_coalescing: Override = None
+    enable_monitor: Override = None
 
     @field_validator("host", "metrics_host")
     @classmethod

@@ -46,3 +46,5 @@ class Act(StrEnum):
     REROUTE_JOB = "jobs.reroute"
     OPEN_WAIT = "waits.open"
     ANSWER_WAIT = "waits.answer"
+    RESOLVE_INCIDENT = "incidents.resolve"
+    ACKNOWLEDGE_INCIDENT = "incidents.acknowledge"

@@ -53,6 +53,16 @@ MEANINGS: Mapping[FailureClass, str] = {
 MAYBE_BILLED = frozenset({FailureClass.TIMEOUT, FailureClass.AMBIGUOUS})
 """The request had been sent and no answer was read: the provider may have done, and billed, the work."""
 
+UPSTREAM = frozenset(
+    {
+        FailureClass.OVERLOADED,
+        FailureClass.SERVER_ERROR,
+        FailureClass.CONNECTION,
+        FailureClass.TIMEOUT,
+        FailureClass.AMBIGUOUS,
+    }
+)
+"""What is held against a deployment. Not limits, keys, wrong requests or filtered content: those it has answered."""
 
 ANSWERED = frozenset({FailureClass.SCHEMA_MISMATCH})
 """The whole answer was read, and is billed, although it brought no result."""

@@ -24,6 +24,7 @@ class Flag(StrEnum):
     ENABLE_STACKSTORM_REPAIR_EXECUTION = "enable_stackstorm_repair_execution"
     ENABLE_CRON_BACKOFF = "enable_cron_backoff"
     ENABLE_COALESCING = "enable_coalescing"
+    ENABLE_MONITOR = "enable_monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,11 @@ FLAGS: Mapping[Flag, FlagFacts] = {
         True,
         "embeddings of one workspace share calls, and equal chats in flight an answer, as their senders allow",
         "every job makes a call of its own",
+    ),
+    Flag.ENABLE_MONITOR: FlagFacts(
+        True,
+        "the leading scheduler watches calls and queues, opens incidents and repairs what it can",
+        "nothing is watched and nothing repaired; incidents that are open stay as they are",
     ),
 }
 """Every flag."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthralos.domain.ids import new_id
+from synthralos.domain.incidents import IncidentKind, Severity
 
 
 class Told(BaseModel):
@@ -39,7 +40,45 @@ class BreakerClosed(Told):
     reason: str
 
 
-HAPPENINGS: Mapping[str, type[Told]] = {model.kind: model for model in (BreakerOpened, BreakerClosed)}
+class IncidentTold(Told):
+    """What is told of every incident. The happening's subject is its id."""
+
+    incident_kind: IncidentKind
+    about: Annotated[str, Field(description="`deployment:ID`, `organization:NAME` or `queue:STAGE/LANE`")]
+    forecast: Annotated[bool, Field(description="it has not come to it yet, but is about to")]
+
+
+class IncidentOpened(IncidentTold):
+    """The monitor found something. Told again where a forecast came true."""
+
+    kind = "incident.opened"
+
+    severity: Severity
+    reason: str
+    evidence: Annotated[dict[str, float], Field(description="what was measured, against which baseline and limit")]
+
+
+class IncidentClosed(IncidentTold):
+    """An incident is over: all is as usual again, or somebody resolved it."""
+
+    kind = "incident.closed"
+
+    seconds: Annotated[float, Field(description="for how long it was open")]
+    reason: str
+
+
+class IncidentEscalated(IncidentTold):
+    """Somebody has to look at an incident: no repair is left, or none helped."""
+
+    kind = "incident.escalated"
+
+    severity: Severity
+    reason: str
+
+
+HAPPENINGS: Mapping[str, type[Told]] = {
+    model.kind: model for model in (BreakerOpened, BreakerClosed, IncidentOpened, IncidentClosed, IncidentEscalated)
+}
 """Every kind of happening, with what it says."""
 
 

@@ -18,6 +18,8 @@ class Permission(StrEnum):
     READ_DEPLOYMENTS = "deployments:read"
     WRITE_DEPLOYMENTS = "deployments:write"
     WRITE_BREAKERS = "breakers:write"
+    READ_INCIDENTS = "incidents:read"
+    WRITE_INCIDENTS = "incidents:write"
     READ_LIMITS = "limits:read"
     WRITE_LIMITS = "limits:write"
     READ_FLAGS = "flags:read"
@@ -52,6 +54,7 @@ _VIEWS = frozenset(
         Permission.READ_LIMITS,
         Permission.READ_SCHEDULES,
         Permission.READ_BUDGETS,
+        Permission.READ_INCIDENTS,
     }
 )
 _SERVES = _VIEWS | {Permission.SUBMIT_JOBS, Permission.CANCEL_JOBS, Permission.WRITE_SCHEDULES}
@@ -61,6 +64,7 @@ _OPERATES = _SERVES | {
     Permission.CAP_RUNS,
     Permission.ANSWER_WAITS,
     Permission.WRITE_BREAKERS,
+    Permission.WRITE_INCIDENTS,
     Permission.READ_ORGANIZATIONS,
     Permission.READ_FLAGS,
     Permission.READ_POLICIES,

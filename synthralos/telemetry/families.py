@@ -162,4 +162,7 @@ BACKLOG_AGE = _gauge("export_oldest_seconds", "destination", "scheduler (leader)
 MESSAGES = _gauge("broker_messages", "stage lane", "scheduler (leader)", "messages that wait in the broker")
 SAMPLE_AGE = _gauge("sample_age_seconds", "", "scheduler (leader)", "age of the leader's figures")
 
+INCIDENTS = _gauge("incidents", "kind", "scheduler (leader)", "incidents that are not over")
+INCIDENTS_OPENED = _counter("incidents_opened", "kind", "scheduler", "incidents that the monitor opened")
+
 FAMILIES = tuple(value for value in dict(vars()).values() if isinstance(value, Family))

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.incidents import Subject, SubjectKind
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
@@ -15,6 +16,7 @@ from synthralos.store.admin.breakers import BreakerStore
 from tests.fakes.jobs import attempt_end, new_job, settlement
 from tests.fakes.stackstorm_pack import EXECUTION, StackStorm, stackstorm
 from tests.integration.api_place import Place, submitted
+from tests.integration.test_api_incidents import found
 
 SCHEDULE = {"name": "nightly", "cron": "0 3 * * *", "time_zone": "UTC", "job": {"prompt": "Hello"}}
 
@@ -185,6 +187,18 @@ def test_a_wait_point_is_answered_once_and_not_otherwise(place: Place, pack: Sta
     assert (done["changed"], done["wait"]["state"]) == (True, "answered")
     assert pack.run("wait_answer", wait_id=wait_id, answer="approve")["changed"] is False
     assert pack.fails("wait_answer", wait_id=wait_id, answer="deny")["kind"] == "conflict"
+
+
+def test_an_incident_is_shown_and_resolved_once(place: Place, pack: StackStorm) -> None:
+    [incident] = found(place, Subject(SubjectKind.DEPLOYMENT, "pack/actions@us"))
+    shown = pack.run("incident_get", incident_id=incident.id)
+    assert (shown["over"], shown["evidence"]["measured"]) == (False, 0.21)
+    done = pack.run("incident_resolve", incident_id=incident.id, comment="mended")
+    assert (done["changed"], done["incident"]["state"]) == (True, "closed")
+    assert EXECUTION in done["incident"]["steps"][-1]["note"]
+    assert pack.run("incident_resolve", incident_id=incident.id)["changed"] is False
+    assert pack.run("incident_get", incident_id=incident.id)["over"] is True
+    assert pack.fails("incident_get", incident_id="00000000-0000-7000-8000-000000000000")["kind"] == "not_found"
 
 
 def test_a_schedule_is_paused_and_resumed_once(place: Place, pack: StackStorm) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.incidents import Subject, SubjectKind
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
@@ -15,6 +16,7 @@ from tests.fakes.jobs import new_job, settlement
 from tests.fakes.stackstorm_pack import stackstorm
 from tests.fakes.stackstorm_schemas import documents
 from tests.integration.api_place import Place
+from tests.integration.test_api_incidents import found
 
 pytestmark = MAKING_TIMES_OUT
 
@@ -58,6 +60,7 @@ def test_what_the_api_answers_is_told(pack_place: Place, templates: Engine) -> N
     schedule_id = pack_place.client().post("/api/v1/schedules", json=schedule).json()["id"]
     asked = {"name": "on-call", "prompt": "Go on?"}
     wait_id = pack_place.client().post("/api/v1/runs/night/waits", json=asked).json()["id"]
+    [incident] = found(pack_place, Subject(SubjectKind.ORGANIZATION, "aliases"))
     deployment = sorted(each.id for each in pack_place.core.catalog)[0]
     told = {
         "job": ({"job_id": job_id}, "overloaded"),
@@ -72,6 +75,8 @@ def test_what_the_api_answers_is_told(pack_place: Place, templates: Engine) -> N
         "resume_schedule": ({"schedule_id": schedule_id}, "nightly fires again"),
         "retry_dead_letters": ({"failure_class": "overloaded"}, "is running"),
         "cancel_job": ({"job_id": job_id}, "nothing was done: "),
+        "incident": ({"incident_id": incident.id}, "organization:aliases is repairing"),
+        "resolve_incident": ({"incident_id": incident.id}, "is closed"),
         "answer_wait": ({"wait_id": wait_id, "answer": "approve"}, "is answered"),
     }
     assert {name for name in ALIASES if ALIASES[name]["action_ref"].rpartition(".")[2] not in _WORKFLOWS} == set(told)

@@ -9,16 +9,20 @@ import pytest
 import sqlalchemy as sa
 
 from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.incidents import Subject, SubjectKind
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
+from synthralos.store.admin.audit import By
 from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.admin.incidents import IncidentStore
 from synthralos.store.tables import results
 from tests.fakes.jobs import new_job, settlement
 from tests.fakes.stackstorm_pack import StackStorm, stackstorm
 from tests.fakes.stackstorm_schemas import payload_problems
 from tests.integration.api_place import Place
+from tests.integration.test_api_incidents import found
 
 FAILURE = Failure(FailureClass.OVERLOADED, "try later", http_status=529, retry_after=2.5).to_json()
 
@@ -127,3 +131,28 @@ def test_a_breaker_that_opens_is_told_once_also_where_it_closed_meanwhile(place:
         assert [each["payload"]["name"] for each in opened] == [first]
         assert payload_problems("synthralos.breaker_opened", opened[0]["payload"]) == []
         assert [each for each in pack.poll() if each["trigger"] == "synthralos.breaker_opened"] == []
+
+
+def test_an_incident_is_told_when_it_opens_and_when_it_closes(place: Place, tenant: Tenant, pack: StackStorm) -> None:
+    assert pack.poll() == []
+    subject = Subject(SubjectKind.ORGANIZATION, tenant.organization)
+    [incident] = found(place, subject)
+    [opened] = pack.poll()
+    assert (opened["trigger"], opened["payload"]["id"]) == ("synthralos.incident_opened", incident.id)
+    assert payload_problems(opened["trigger"], opened["payload"]) == []
+    assert pack.poll() == []
+    IncidentStore(place.core.database).resolve(incident.id, EVERYTHING, By("ann"))
+    [closed] = pack.poll()
+    assert (closed["trigger"], closed["payload"]["subject"]) == ("synthralos.incident_closed", str(subject))
+    assert payload_problems(closed["trigger"], closed["payload"]) == []
+    assert pack.poll() == []
+
+
+def test_an_incident_that_came_and_went_between_two_looks_is_told_of_twice(
+    place: Place, tenant: Tenant, pack: StackStorm
+) -> None:
+    assert pack.poll() == []
+    [incident] = found(place, Subject(SubjectKind.ORGANIZATION, tenant.organization))
+    IncidentStore(place.core.database).resolve(incident.id, EVERYTHING, By("ann"))
+    told = [each["trigger"] for each in pack.poll()]
+    assert told == ["synthralos.incident_opened", "synthralos.incident_closed"]

@@ -26,7 +26,17 @@ from synthralos.domain.events import (
     WaitOpened,
 )
 from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.happenings import HAPPENINGS, BreakerClosed, BreakerOpened, Happening, Told
+from synthralos.domain.happenings import (
+    HAPPENINGS,
+    BreakerClosed,
+    BreakerOpened,
+    Happening,
+    IncidentClosed,
+    IncidentEscalated,
+    IncidentOpened,
+    Told,
+)
+from synthralos.domain.incidents import IncidentKind, Severity
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitKind, WaitState
 
@@ -56,6 +66,24 @@ EXAMPLES: list[Payload] = [
 
 TOLD: list[Told] = [
     BreakerOpened(name="openai/gpt@us", before="closed", reason="9 of 10 calls failed"),
+    IncidentOpened(
+        incident_kind=IncidentKind.LATENCY,
+        about="deployment:a/b@us",
+        severity=Severity.WARNING,
+        forecast=False,
+        reason="slow",
+        evidence={"measured": 3.0},
+    ),
+    IncidentClosed(
+        incident_kind=IncidentKind.QUEUE_AGE, about="queue:guard/bulk", forecast=False, seconds=61.5, reason="as usual"
+    ),
+    IncidentEscalated(
+        incident_kind=IncidentKind.ERROR_RATE,
+        about="organization:acme",
+        severity=Severity.CRITICAL,
+        forecast=False,
+        reason="there is no repair for it",
+    ),
     BreakerClosed(name="openai/gpt@us", reason="4 probes passed"),
 ]
 

@@ -20,6 +20,7 @@ from synthralos.store.tables.configuration import (
 )
 from synthralos.store.tables.costs import COUNTS, cost_adjustments, cost_periods, cost_sums
 from synthralos.store.tables.imports import imported_jobs
+from synthralos.store.tables.incidents import baselines, incidents
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, happenings, prompt_similarity_logs
@@ -42,6 +43,7 @@ __all__ = [
     "attempts",
     "audit_log",
     "backfills",
+    "baselines",
     "breaker_changes",
     "breakers",
     "budget_holds",
@@ -64,6 +66,7 @@ __all__ = [
     "happenings",
     "idempotency_keys",
     "imported_jobs",
+    "incidents",
     "job_sums",
     "jobs",
     "leaders",

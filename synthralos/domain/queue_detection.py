@@ -1,0 +1,103 @@
+"""Whether a queue's jobs wait longer than usual, or do not move at all: levels that have to last, not evidence summed.
+
+How long the head of a queue has waited is alike from look to look, so summing it up as if looks were independent would
+cry wolf. A limit far above what is usual, held for a while, does not.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from synthralos.domain.detection import Reading
+from synthralos.domain.sequential import numbers, restored
+from synthralos.domain.states import Lane
+
+FLOORS: Mapping[Lane, float] = {Lane.INTERACTIVE: 10.0, Lane.BULK: 3_600.0}
+"""Seconds that a job may wait to be taken on each lane before that is worth an incident, whatever is usual."""
+
+LASTING = 10.0
+"""Seconds for which a level has to be beyond its limit."""
+
+_HALF_LIFE = 6 * 3_600.0
+_FAR, _TIMES = 4.0, 2.0
+"""The limit: standard deviations (of the logarithm) over the usual, and that again so many times."""
+
+
+@dataclass(slots=True)
+class Usual:
+    """What is learned of a level's logarithm: decaying sums over seconds."""
+
+    seconds: float = 0.0
+    level: float = 0.0
+    square: float = 0.0
+
+
+@dataclass(slots=True)
+class WaitDetector:
+    """Whether the oldest job of a queue has waited longer than usual, for a while."""
+
+    floor: float
+    learned: Usual = field(default_factory=Usual)
+    beyond: float = 0.0
+
+    def look(self, oldest: float, count: float, seconds: float) -> Reading:
+        """The head of `count` queued jobs has waited for `oldest` seconds; the last look was `seconds` ago."""
+        usual, limit = self._levels()
+        self.beyond = self.beyond + seconds if oldest > limit else 0.0
+        if not self.beyond:
+            self._learn(math.log1p(oldest), seconds)
+        return Reading(self.beyond >= LASTING, oldest, usual, limit, count, self.beyond, self.beyond, LASTING)
+
+    def restart(self) -> None:
+        """An alarm goes on for as long as it is so."""
+
+    def accept(self, reading: Reading) -> None:
+        """What was measured is how it is now."""
+        level = math.log1p(reading.measured)
+        self.learned, self.beyond = Usual(_HALF_LIFE, _HALF_LIFE * level, _HALF_LIFE * level * level), 0.0
+
+    def _levels(self) -> tuple[float, float]:
+        learned = self.learned
+        if not learned.seconds:
+            return 0.0, self.floor
+        middle = learned.level / learned.seconds
+        spread = math.sqrt(max(0.0, learned.square / learned.seconds - middle**2))
+        return math.expm1(middle), max(self.floor, _TIMES * math.expm1(min(30.0, middle + _FAR * spread)))
+
+    def _learn(self, level: float, seconds: float) -> None:
+        learned, kept = self.learned, 0.5 ** (seconds / _HALF_LIFE)
+        learned.seconds = learned.seconds * kept + seconds
+        learned.level = learned.level * kept + seconds * level
+        learned.square = learned.square * kept + seconds * level * level
+
+    def stored(self) -> dict[str, Any]:
+        """What survives a restart: what was learned."""
+        return {"learned": numbers(self.learned)}
+
+    @classmethod
+    def restore(cls, stored: Mapping[str, Any], floor: float) -> "WaitDetector":
+        """The inverse of `stored`."""
+        return cls(floor, restored(Usual, stored.get("learned")))
+
+
+@dataclass(slots=True)
+class StuckDetector:
+    """Whether jobs that should move have not moved for a while. No number of them is usual."""
+
+    beyond: float = 0.0
+
+    def look(self, stuck: float, seconds: float) -> Reading:
+        """So many jobs are stuck."""
+        self.beyond = self.beyond + seconds if stuck else 0.0
+        return Reading(self.beyond >= LASTING, stuck, 0.0, 1.0, stuck, self.beyond, self.beyond, LASTING)
+
+    def restart(self) -> None:
+        """An alarm goes on for as long as it is so."""
+
+    def accept(self, reading: Reading) -> None:
+        """Nothing is learned of jobs that are stuck."""
+
+    def stored(self) -> dict[str, Any]:
+        """Nothing is learned."""
+        return {}

@@ -1,0 +1,415 @@
+"""The leader's monitor over a real database: what it finds, what it does about it, and how it ends."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from scheduler.monitoring import LOOK_EVERY, SAVE_EVERY, Monitoring
+from scheduler.monitoring_follow import MOST_AN_HOUR, QUIET, QUIET_ESCALATED
+from scheduler.monitoring_parts import build_monitoring
+from synthralos.core import Core
+from synthralos.domain.breakers import BreakerState
+from synthralos.domain.failures import FailureClass
+from synthralos.domain.flags import Flag, FlagState
+from synthralos.domain.incidents import Incident, IncidentKind, IncidentState
+from synthralos.domain.scope import EVERYTHING
+from synthralos.domain.states import Lane, Stage
+from synthralos.store.admin.audit import By
+from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.admin.configuration import Configuration
+from synthralos.store.admin.incidents import IncidentFilter, IncidentStore
+from synthralos.store.admin.processes import Leadership, Processes
+from synthralos.store.queue.leading import Lead
+from synthralos.store.read.stuck import RUNG_IN_VAIN
+from synthralos.store.sql.database import Database
+from synthralos.store.sql.types import utc_in
+from synthralos.store.tables import breakers, happenings, incidents, open_jobs
+from tests.fakes.doorbell import RecordingDoorbell
+from tests.fakes.jobs import new_job
+from tests.fakes.ledger import Calls, book, keep_plan, now
+from tests.fakes.stores import Store
+from tests.integration.api_place import core_over
+
+HEALTHY_LOOKS = 12
+
+
+class Repairer:
+    """Somebody who repairs what they are asked to, if they are `willing`."""
+
+    def __init__(self, *, willing: bool) -> None:
+        self.willing = willing
+        self.asked: list[str] = []
+
+    def ask(self, incident: Incident) -> bool:
+        self.asked.append(incident.id)
+        return self.willing
+
+
+class Scene:
+    """A leader whose clock the test moves; the ledger's times follow it, so that a look sees what is booked for it."""
+
+    def __init__(self, database: Database, **settings: Any) -> None:
+        self.database = database
+        self.core: Core = core_over(database, **settings)
+        self.store = Store(database)
+        self.incidents = IncidentStore(database)
+        self.breakers = BreakerStore(database)
+        self.here = 1_000.0
+        self.time = now(database) - timedelta(hours=1)
+        self.repairer = Repairer(willing=False)
+        self.process = Processes(database).register("scheduler")
+        self.term = 0
+        self.lead()
+        self.monitoring = self.another()
+        self.deployments = [deployment.id for deployment in self.core.catalog]
+
+    def lead(self) -> None:
+        """Lead, in a new term."""
+        Leadership(self.database, "scheduler", self.process, 600.0).resign()
+        term = Leadership(self.database, "scheduler", self.process, 600.0).campaign()
+        assert term is not None
+        self.term = term
+
+    def another(self) -> Monitoring:
+        """A monitor without anything in its memory, in a new term."""
+        self.lead()
+        made = build_monitoring(self.core, lambda: Lead("scheduler", self.process, self.term), self.repairer)
+        made._clock = lambda: self.here
+        made._calls.now = lambda: self.time  # type: ignore[method-assign]
+        return made
+
+    def look(self, *calls: Calls, seconds: float = LOOK_EVERY) -> None:
+        """Time goes on, these calls end in it, and the monitor looks."""
+        self.here += seconds
+        self.time += timedelta(seconds=seconds)
+        book(self.database, self.time - timedelta(seconds=1.5), calls)
+        self.monitoring.round()
+
+    def looks(self, times: int, *calls: Calls, seconds: float = LOOK_EVERY) -> None:
+        for _ in range(times):
+            self.look(*calls, seconds=seconds)
+
+    def all(self) -> list[Incident]:
+        return self.incidents.page(IncidentFilter(), EVERYTHING, 100)
+
+    def told(self) -> list[str]:
+        return [row["kind"] for row in self.store.rows(happenings) if row["kind"].startswith("incident.")]
+
+    def age(self, seconds: float) -> None:
+        """Let the last step of every incident be that long ago, beside the clock of the scene."""
+        for row in self.store.rows(incidents):
+            steps = [{**step, "at": (self.time - timedelta(seconds=seconds)).isoformat()} for step in row["steps"]]
+            with self.database.transaction() as connection:
+                mine = incidents.c.id == row["id"]
+                connection.execute(sa.update(incidents).where(mine).values(steps=steps))
+
+
+@pytest.fixture
+def scene(database: Database) -> Scene:
+    return Scene(database)
+
+
+def pair(scene: Scene) -> tuple[str, str]:
+    """A deployment, and another one of the same model."""
+    by_model: dict[str, list[str]] = {}
+    for deployment in scene.core.catalog:
+        by_model.setdefault(deployment.model, []).append(deployment.id)
+    [first, second, *_] = next(names for names in by_model.values() if len(names) > 1)
+    return first, second
+
+
+def alone(scene: Scene) -> str:
+    """A deployment beside which there is no other one of its model."""
+    models = [deployment.model for deployment in scene.core.catalog]
+    return next(each.id for each in scene.core.catalog if models.count(each.model) == 1)
+
+
+def good(deployment: str, number: int = 40, **more: Any) -> Calls:
+    return Calls(deployment, number, **more)
+
+
+def bad(deployment: str, number: int = 20, failure: FailureClass = FailureClass.SERVER_ERROR, **more: Any) -> Calls:
+    return Calls(deployment, number, failure, **more)
+
+
+def browned_out(scene: Scene, deployment: str) -> Incident:
+    """An incident of the deployment's failures, just opened and repaired."""
+    scene.looks(HEALTHY_LOOKS, good(deployment))
+    assert scene.all() == []
+    scene.looks(3, good(deployment, 20), bad(deployment))
+    [incident] = scene.all()
+    return incident
+
+
+def probed(scene: Scene, deployment: str) -> None:
+    """Let all the probes of its breaker pass."""
+    with scene.database.transaction() as connection:
+        connection.execute(sa.update(breakers).values(until=utc_in(sa.literal(-1.0))))
+    for _ in range(7):
+        assert scene.breakers.claim_probe(deployment, "worker")
+        scene.breakers.probed(deployment, None, "worker")
+
+
+def test_a_brown_out_is_shut_off_verified_by_probes_and_closed(scene: Scene) -> None:
+    first, _ = pair(scene)
+    incident = browned_out(scene, first)
+    assert (incident.kind, str(incident.subject), incident.state) == (
+        IncidentKind.ERROR_RATE,
+        f"deployment:{first}",
+        IncidentState.VERIFYING,
+    )
+    assert incident.evidence["measured"] == pytest.approx(0.5, rel=0.4)
+    [change] = scene.breakers.changes(first, 10)
+    assert (change.after, change.actor) == (BreakerState.OPEN, "monitor")
+    assert incident.id in change.reason
+    scene.looks(3)
+    assert scene.all()[0].state is IncidentState.VERIFYING
+    probed(scene, first)
+    scene.age(QUIET)
+    scene.looks(int(QUIET / LOOK_EVERY) + 2, good(first))
+    [closed] = scene.all()
+    assert closed.state is IncidentState.CLOSED
+    assert [(step.act, step.outcome) for step in closed.steps] == [
+        ("open_breaker", "begun"),
+        ("open_breaker", "done"),
+        ("verify", "recovered"),
+    ]
+    assert closed.steps[1].before == {"breaker": "closed"}
+    assert scene.told() == ["incident.opened", "incident.closed"]
+
+
+def test_a_deployment_without_another_beside_it_is_left_in_and_people_are_told(scene: Scene) -> None:
+    incident = browned_out(scene, alone(scene))
+    assert incident.state is IncidentState.ESCALATED
+    assert scene.breakers.all() == []
+    assert scene.told() == ["incident.opened", "incident.escalated"]
+
+
+@pytest.mark.parametrize("share", [True, False], ids=["elsewhere", "nowhere"])
+def test_what_plans_say_decides_whether_jobs_could_go_elsewhere(scene: Scene, share: bool) -> None:
+    """The plans of jobs go by regions, policies and residency: the catalog alone does not know what is allowed."""
+    only, other = alone(scene), next(each for each in scene.deployments if each != alone(scene))
+    scene.time = now(scene.database)
+    keep_plan(scene.database, only, [only, other] if share else [only])
+    incident = browned_out(scene, only)
+    assert incident.state is (IncidentState.VERIFYING if share else IncidentState.ESCALATED)
+
+
+def test_what_fails_for_one_organization_alone_shuts_nothing_off(scene: Scene) -> None:
+    first, _ = pair(scene)
+    scene.looks(HEALTHY_LOOKS, good(first), good(first, organization="other"))
+    scene.looks(3, good(first), bad(first, 30, organization="other"))
+    [incident] = scene.all()
+    assert incident.state is IncidentState.ESCALATED
+    assert scene.breakers.all() == []
+
+
+def test_calls_that_become_slow_are_an_incident_of_their_own(scene: Scene) -> None:
+    first, _ = pair(scene)
+    scene.looks(HEALTHY_LOOKS, good(first, seconds=1.0))
+    scene.looks(4, good(first, seconds=3.0))
+    [incident] = scene.all()
+    assert (incident.kind, incident.state) == (IncidentKind.LATENCY, IncidentState.VERIFYING)
+    assert incident.evidence["measured"] == pytest.approx(3.0, rel=0.1)
+
+
+def test_tokens_that_become_dearer_are_told_and_nothing_is_repaired(scene: Scene) -> None:
+    first, _ = pair(scene)
+    scene.looks(HEALTHY_LOOKS, good(first))
+    dear = good(first)._replace(cost=2 * (good(first).cost or 0))  # type: ignore[arg-type]
+    scene.looks(4, dear)
+    [incident] = scene.all()
+    assert (incident.kind, incident.state) == (IncidentKind.COST_PER_TOKEN, IncidentState.ESCALATED)
+    assert incident.evidence["measured"] == pytest.approx(2.0, rel=0.1)
+    assert scene.breakers.all() == []
+
+
+def test_what_an_organization_asks_wrongly_is_its_own_incident(scene: Scene) -> None:
+    first, _ = pair(scene)
+    scene.looks(HEALTHY_LOOKS, good(first), good(first, organization="other"))
+    scene.looks(3, good(first), bad(first, 20, FailureClass.INVALID_REQUEST, organization="other"))
+    [incident] = scene.all()
+    assert (str(incident.subject), incident.subject.organization) == ("organization:other", "other")
+    assert scene.breakers.all() == []
+
+
+def test_a_repair_that_did_not_help_is_not_made_again(scene: Scene) -> None:
+    first, _ = pair(scene)
+    browned_out(scene, first)
+    probed(scene, first)
+    scene.age(QUIET)
+    scene.looks(4, good(first, 20), bad(first))
+    [incident] = scene.all()
+    assert incident.state is IncidentState.ESCALATED
+    assert scene.repairer.asked == [incident.id]
+    acts = [(step.act, step.outcome) for step in incident.steps]
+    assert acts == [
+        ("open_breaker", "begun"), ("open_breaker", "done"), ("ask", "begun"), ("ask", "refused"), ("escalate", "done"),
+    ]  # fmt: skip
+    opened = [change for change in scene.breakers.changes(first, 50) if change.after is BreakerState.OPEN]
+    assert len(opened) == 1
+
+
+def test_who_else_repairs_is_asked_once(scene: Scene) -> None:
+    scene.repairer.willing = True
+    first, _ = pair(scene)
+    browned_out(scene, first)
+    probed(scene, first)
+    scene.age(QUIET)
+    scene.looks(3, good(first, 20), bad(first))
+    scene.looks(6, good(first, 20), bad(first))
+    [incident] = scene.all()
+    assert incident.state is IncidentState.VERIFYING
+    assert scene.repairer.asked == [incident.id]
+
+
+def test_a_deployment_that_flaps_is_not_repaired_for_ever(scene: Scene) -> None:
+    first, _ = pair(scene)
+    scene.looks(HEALTHY_LOOKS, good(first))
+    for _ in range(MOST_AN_HOUR + 2):
+        scene.looks(4, good(first, 20), bad(first))
+        scene.breakers.reset(first, By("ann"))
+        scene.age(QUIET)
+        scene.looks(int(QUIET_ESCALATED / 10) + 8, good(first), seconds=10.0)
+        assert scene.incidents.live() == []
+    found = scene.all()
+    assert len(found) == MOST_AN_HOUR + 2
+    repaired = [each for each in found if each.did("open_breaker")]
+    escalated = [each for each in found if each.did("escalate")]
+    assert (len(repaired), len(escalated)) == (MOST_AN_HOUR, 2)
+
+
+def test_what_goes_on_after_a_repair_is_taken_to_people_and_may_end_by_itself(scene: Scene) -> None:
+    first, _ = pair(scene)
+    browned_out(scene, first)
+    scene.age(scene.core.settings.monitor_escalate_after)
+    scene.look(bad(first, 2))
+    [incident] = scene.all()
+    assert incident.state is IncidentState.ESCALATED
+    probed(scene, first)
+    scene.looks(int(QUIET_ESCALATED / 10) + 8, good(first), seconds=10.0)
+    assert scene.all()[0].state is IncidentState.CLOSED
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+def test_a_leader_that_was_killed_in_a_repair_is_followed_by_one_that_goes_on(scene: Scene, done: bool) -> None:
+    """`done`: whether the repair itself was made, and only its outcome is not on record."""
+    first, _ = pair(scene)
+    make: Callable[..., Any] = scene.breakers.broken
+    killed = RuntimeError("killed")
+
+    def dies(*arguments: Any) -> None:
+        if done:
+            make(*arguments)
+        raise killed
+
+    repair = scene.monitoring._following._repairs[IncidentKind.ERROR_RATE, "deployment"][0]  # type: ignore[index]
+    repair._breakers.broken = dies  # type: ignore[attr-defined]
+    scene.looks(HEALTHY_LOOKS, good(first))
+    with pytest.raises(RuntimeError, match="killed"):
+        scene.looks(3, good(first, 20), bad(first))
+    assert scene.all()[0].state is IncidentState.REPAIRING
+    scene.monitoring = scene.another()
+    scene.looks(2, good(first, 20), bad(first))
+    [incident] = scene.all()
+    assert incident.state is IncidentState.VERIFYING
+    assert [(step.act, step.outcome) for step in incident.steps] == [
+        ("open_breaker", "begun"),
+        ("open_breaker", "done"),
+    ]
+    opened = [change for change in scene.breakers.changes(first, 50) if change.after is BreakerState.OPEN]
+    assert len(opened) == 1
+    assert scene.told() == ["incident.opened"]
+
+
+def test_a_new_leader_knows_what_is_usual(scene: Scene) -> None:
+    first, _ = pair(scene)
+    scene.looks(HEALTHY_LOOKS, good(first), seconds=SAVE_EVERY / HEALTHY_LOOKS + 1)
+    scene.monitoring = scene.another()
+    scene.look()
+    scene.looks(3, good(first, 30), bad(first, 10))
+    [incident] = scene.all()
+    assert incident.evidence["baseline"] < 0.02
+
+
+def test_what_people_resolve_while_it_goes_on_is_usual_from_then_on(scene: Scene) -> None:
+    only = alone(scene)
+    incident = browned_out(scene, only)
+    scene.incidents.resolve(incident.id, EVERYTHING, By("ann", "it is always like that"))
+    scene.looks(20, good(only, 20), bad(only))
+    assert [each.state for each in scene.all()] == [IncidentState.CLOSED]
+
+
+def test_jobs_that_nobody_comes_for_are_rung_again_and_told_of(scene: Scene) -> None:
+    [job_id] = scene.store.submit(new_job())
+    scene.store.update_job(job_id, rings=RUNG_IN_VAIN)
+    scene.looks(4, seconds=10.0)
+    [incident] = scene.all()
+    assert (incident.kind, str(incident.subject)) == (IncidentKind.STUCK_JOBS, "queue:guard/bulk")
+    assert incident.state is IncidentState.VERIFYING
+    doorbell = scene.core.doorbell
+    assert isinstance(doorbell, RecordingDoorbell)
+    assert job_id in doorbell.rung(Stage.GUARD, Lane.BULK)
+    with scene.database.transaction() as connection:
+        connection.execute(sa.delete(open_jobs))
+    scene.age(QUIET)
+    scene.looks(int(QUIET / 10) + 2, seconds=10.0)
+    assert scene.all()[0].state is IncidentState.CLOSED
+
+
+def test_while_the_monitor_is_off_nothing_is_watched(scene: Scene) -> None:
+    first, _ = pair(scene)
+    scene.looks(HEALTHY_LOOKS, good(first))
+    configuration = Configuration(scene.database)
+    configuration.set_flag(Flag.ENABLE_MONITOR, FlagState(False), By("ann"))
+    scene.core.live.changed()
+    scene.looks(6, good(first, 20), bad(first))
+    assert scene.all() == []
+    assert not scene.monitoring.busy
+    configuration.set_flag(Flag.ENABLE_MONITOR, FlagState(True), By("ann"))
+    scene.core.live.changed()
+    scene.looks(HEALTHY_LOOKS, good(first))
+    scene.looks(3, good(first, 20), bad(first))
+    assert len(scene.all()) == 1
+
+
+def test_who_does_not_lead_looks_at_nothing(scene: Scene) -> None:
+    first, _ = pair(scene)
+    scene.looks(HEALTHY_LOOKS, good(first))
+    scene.monitoring._lead = lambda: None
+    scene.looks(4, good(first, 20), bad(first))
+    assert scene.all() == []
+
+
+def test_a_look_that_took_long_is_followed_by_none_for_a_while(scene: Scene) -> None:
+    readings = iter([scene.here])
+    scene.here += 0.5
+    scene.monitoring._clock = lambda: next(readings, scene.here)
+    assert scene.monitoring.round()
+    scene.here += 0.5 / 0.02 - 0.6
+    assert not scene.monitoring.round()
+    scene.here += 1.0
+    assert scene.monitoring.round()
+
+
+def test_a_canary_is_sent_where_no_job_comes_to_probe(database: Database) -> None:
+    scene = Scene(database, monitor_canary=True, monitor_canary_organization="ops")
+    first, _ = pair(scene)
+    incident = browned_out(scene, first)
+    scene.looks(2)
+    assert not scene.all()[0].did("canary")
+    with database.transaction() as connection:
+        due = scene.time - timedelta(seconds=60)
+        connection.execute(sa.update(breakers).values(until=due))
+    scene.looks(3)
+    [after] = scene.all()
+    [sent] = [step for step in after.steps if step.act == "canary"]
+    job = scene.store.job(sent.after["job"])
+    assert (job["organization"], job["workspace"], job["metadata"]) == ("ops", "monitor", {"incident": incident.id})
+    assert job["constraints"]["pin"] == first
+    scene.age(11.0)
+    scene.look()
+    assert sum(step.act == "canary" for step in scene.all()[0].steps) == 2
