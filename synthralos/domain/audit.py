@@ -46,3 +46,4 @@ class Act(StrEnum):
     REROUTE_JOB = "jobs.reroute"
     OPEN_WAIT = "waits.open"
     ANSWER_WAIT = "waits.answer"
+    ASK_REPAIR = "repairs.ask"

@@ -69,6 +69,7 @@ class Constraints:
     service_tier: WantedTier | None = None
     wait_for: WaitFor | None = None
     granted: tuple[Grant, ...] = ()
+    asked: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -91,6 +92,7 @@ class Constraints:
             "service_tier": self.service_tier,
             **({} if self.wait_for is None else {"wait_for": self.wait_for.to_json()}),
             **({"granted": [grant.to_json() for grant in self.granted]} if self.granted else {}),
+            **({"asked": list(self.asked)} if self.asked else {}),
         }
 
     @classmethod
@@ -117,6 +119,7 @@ class Constraints:
             service_tier=data.get("service_tier"),
             wait_for=WaitFor.from_json(data["wait_for"]) if "wait_for" in data else None,
             granted=tuple(map(Grant.from_json, data["granted"])) if "granted" in data else (),
+            asked=tuple(data.get("asked", ())),
         )
 
 
