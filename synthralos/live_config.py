@@ -248,7 +248,7 @@ class KeptConfig(LiveConfig):
             aliases,
             Budgets(stored.budgets),
             {caps.key: caps for caps in stored.run_caps},
-            _repair_terms(self._settings),
+            repair_terms(self._settings),
         )
 
 
@@ -273,7 +273,8 @@ def _guard_actions(settings: Settings) -> GuardActions:
     )
 
 
-def _repair_terms(settings: Settings) -> RepairTerms | None:
+def repair_terms(settings: Settings) -> RepairTerms | None:
+    """The terms of the settings; None where they name no StackStorm."""
     if settings.stackstorm_api_url is None:
         return None
     return RepairTerms(settings.stackstorm_residency, settings.stackstorm_patience)

@@ -77,7 +77,8 @@ class StackStormLink:
 
     def find(self, tag: str, workflow: str) -> str | None | Failed:
         """The execution of that workflow which was started with the tag; None: there is none."""
-        found = self._call(lambda more: self._client.traces.get_all(params={"trace_tag": tag}, limit=5, **more), list)
+        traces = self._client.managers["Trace"]
+        found = self._call(lambda more: traces.get_all(params={"trace_tag": tag}, limit=5, **more), list)
         if isinstance(found, Failed):
             return found
         for trace in found:

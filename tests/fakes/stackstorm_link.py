@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 
 from tests.fakes.scripted_server import Answer, Asked, ScriptedServer, scripted_server
-from tests.fakes.stackstorm_schemas import as_draft4, documents
+from tests.fakes.stackstorm_schemas import as_draft4, documents, payload_problems, trigger_types
 
 KEY = "NWY4ZTg1YmZkMzE3OTgxNTcyMmY0Zg"
 ROOT = "/api/v1"
@@ -25,6 +25,7 @@ _LIVE_ACTION = {
         "notify": {"type": "object"}, "delay": {"type": ["integer", "null"]}, "user": {"type": ["string", "null"]},
     },
 }  # fmt: skip
+_CLOSED = {"type": "object", "additionalProperties": False}
 _WEBHOOK = {
     "type": "object",
     "required": ["trigger"],
@@ -39,7 +40,7 @@ ENDED = ("succeeded", "failed", "timeout", "abandoned", "canceled")
 
 
 class FakeStackStorm:
-    """Its state. `instead`: what it answers to everything, while it is set; `hangs`: it takes requests and is silent."""
+    """Its state. `instead`: what it answers to everything, while it is set. `arrived`: a request has come."""
 
     def __init__(self, server: ScriptedServer) -> None:
         self.server = server
@@ -49,16 +50,11 @@ class FakeStackStorm:
         self.instead: Answer | None = None
         self.workflow: Workflow | None = None
         self.changed = threading.Condition()
-        self.released = threading.Event()
+        self.arrived, self.released = threading.Event(), threading.Event()
         self.released.set()
         self._actions = {
-            name: as_draft4(each["parameters"])
+            f"synthralos.{each['name']}": as_draft4({**_CLOSED, "properties": _plain(each["parameters"])})
             for each in documents("actions/*.yaml").values()
-            for name in [f"synthralos.{each['name']}"]
-        }
-        self._triggers = {
-            f"synthralos.{each['name']}": as_draft4(each["payload_schema"]["properties"])
-            for each in documents("triggers/*.yaml").values()
         }
         self._threads: list[threading.Thread] = []
         server.script = self._answer
@@ -100,6 +96,7 @@ class FakeStackStorm:
             thread.join(20)
 
     def _answer(self, asked: Asked) -> Answer:
+        self.arrived.set()
         self.released.wait(30)
         if self.instead is not None:
             return self.instead
@@ -125,7 +122,7 @@ class FakeStackStorm:
             return _fault(400, wrong)
         if body["action"] not in self._actions:
             return _fault(400, f'Action "{body["action"]}" cannot be found.')
-        wrong = _wrong({**self._actions[body["action"]], "additionalProperties": False}, body.get("parameters", {}))
+        wrong = _wrong(self._actions[body["action"]], body.get("parameters", {}))
         if wrong:
             return _fault(400, wrong)
         with self.changed:
@@ -180,15 +177,22 @@ class FakeStackStorm:
         if hook != "st2":
             return _fault(404, f"Webhook {hook} not registered with st2")
         wrong = _wrong(_WEBHOOK, body)
-        if not wrong and body["trigger"] in self._triggers:
-            schema = {**self._triggers[body["trigger"]], "additionalProperties": False}
-            wrong = _wrong(schema, body.get("payload", {}))
+        if not wrong and body["trigger"] in trigger_types():
+            wrong = "; ".join(payload_problems(body["trigger"], body.get("payload", {})))
         if wrong:
             return _fault(400, wrong)
         with self.changed:
             self.told.append((body["trigger"], body.get("payload", {}), asked.headers.get("st2-trace-tag")))
             self.changed.notify_all()
         return Answer(202, body)
+
+
+def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters without what is StackStorm's own beside their schemas."""
+    return {
+        name: {key: value for key, value in each.items() if key not in ("position", "immutable", "secret")}
+        for name, each in parameters.items()
+    }
 
 
 def _wrong(schema: dict[str, Any], body: Any) -> str:
