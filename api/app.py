@@ -45,6 +45,7 @@ from api.v1 import (
     policies,
     policy_checks,
     quotas,
+    repairs,
     routing,
     run_caps,
     run_forks,
@@ -91,9 +92,9 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
         jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets,
-        costs, credentials, dead_letter_files, dead_letters, runs, run_caps, run_forks, thoughts, waits, policies,
-        incidents, policy_checks, simulate, schedules, schedule_acts, audit, traces, observability, feedback, routing,
-        health, metrics,
+        costs, credentials, dead_letter_files, dead_letters, runs, run_caps, run_forks, thoughts, waits, repairs,
+        policies, incidents, policy_checks, simulate, schedules, schedule_acts, audit, traces, observability, feedback,
+        routing, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

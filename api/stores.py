@@ -18,6 +18,7 @@ from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.firings import Firings
 from synthralos.store.queue.imports import Imports
+from synthralos.store.queue.repairs import Repairs
 from synthralos.store.queue.submissions import Submissions
 from synthralos.store.queue.thoughts import Thoughts
 from synthralos.store.queue.waits import Waits
@@ -61,3 +62,4 @@ class Stores:
         self.whole = WholeJobs(database)
         self.submissions = Submissions(database)
         self.wait_points = Waits(database)
+        self.repairs = Repairs(database)

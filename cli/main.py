@@ -32,6 +32,7 @@ from cli import (
     policies,
     processes,
     quotas,
+    repairs,
     route,
     runs,
     schedules,
@@ -74,6 +75,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(runs.app, name="runs")
 app.add_typer(waits.app, name="waits")
+app.add_typer(repairs.app, name="repairs")
 app.add_typer(traces.app, name="traces")
 app.add_typer(policies.app, name="policies")
 app.add_typer(schedules.app, name="schedules")

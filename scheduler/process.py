@@ -19,6 +19,7 @@ from scheduler.monitoring_parts import build_monitoring
 from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
 from scheduler.sampling import SAMPLE_EVERY, Sampling
+from scheduler.stackstorm.task import build_stackstorm
 from scheduler.sweeper import Sweeper
 from scheduler.watched import Watched
 from synthralos.bus.protocol import Topic
@@ -95,6 +96,7 @@ class SchedulerProcess:
         self._bulk = Watched(bulk.round, lambda: bulk.busy)
         monitoring = build_monitoring(core, self._lead)
         self._monitoring = Watched(monitoring.round, lambda: monitoring.busy)
+        self._stackstorm = build_stackstorm(core, lambda: self.leads, lambda: self.process_id or "")
         self._sweeping_term: int | None = None
         self._next_round = 0.0
         self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)
@@ -136,13 +138,15 @@ class SchedulerProcess:
         self._schedules.crowding.start()
         self._ticking = Rounds(self._tick, self._bus, SHORTEST_PAUSE, Topic.SCHEDULES, "firing")
         self._ticking.start()
+        if self._stackstorm is not None:
+            self._stackstorm.start()
 
     def stop(self) -> None:
         """Finish the round that runs, let another process lead, and sign off."""
-        for thread in (self._ticking, self._rounds):
+        for thread in (self._ticking, self._rounds, self._stackstorm):
             if thread is not None:
                 thread.stop()
-        self._ticking = self._rounds = None
+        self._ticking = self._rounds = self._stackstorm = None
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None

@@ -1,4 +1,4 @@
-"""`make contracts` writes `contracts/`: the OpenAPI document, and a JSON Schema for each kind of event and happening.
+"""`make contracts` writes `contracts/`: the OpenAPI document, and a JSON Schema for each event, happening and trigger.
 
 What programs outside of this repository rely on is read from there; `tests/unit/test_contracts.py` holds it current.
 """
@@ -16,6 +16,7 @@ from synthralos.config.settings import Settings
 from synthralos.core import build_core
 from synthralos.domain.events import EVENTS
 from synthralos.domain.happenings import HAPPENINGS
+from synthralos.domain.triggers import TRIGGERS
 
 FOLDER = Path(__file__).resolve().parents[1] / "contracts"
 
@@ -31,7 +32,7 @@ def contracts() -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {"openapi.json": build_app(core).openapi()}
     finally:
         core.close()
-    kinds: dict[str, Mapping[str, type[BaseModel]]] = {"events": EVENTS, "happenings": HAPPENINGS}
+    kinds: dict[str, Mapping[str, type[BaseModel]]] = {"events": EVENTS, "happenings": HAPPENINGS, "triggers": TRIGGERS}
     for folder, models in kinds.items():
         for kind, model in models.items():
             schema = model.model_json_schema(by_alias=True)

@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ROOT / "stackstorm"
-EVENTS = ROOT / "contracts" / "events"
+EVENTS, TOLD = ROOT / "contracts" / "events", ROOT / "contracts" / "triggers"
 
 _DEEPEST = 12
 _KEPT = ("description", "enum", "format", "maximum", "minimum", "maxLength", "minLength", "pattern", "type")
@@ -80,6 +80,13 @@ def files() -> dict[str, str]:
         payload = _payload(_ENVELOPE, schemas)
         payload["properties"]["data"] = {**_converted(event, event.get("$defs", {})), "required": True}
         trigger = {"name": name, "description": event["description"], "payload_schema": payload}
+        found[f"triggers/{name}.yaml"] = _yaml(trigger)
+    for path in sorted(TOLD.glob("*.schema.json")):
+        told_of = json.loads(path.read_text("utf-8"))
+        payload = _converted(told_of, told_of.get("$defs", {}))
+        payload.pop("description", None)
+        name = told_of["title"]
+        trigger = {"name": name, "description": told_of["description"], "payload_schema": payload}
         found[f"triggers/{name}.yaml"] = _yaml(trigger)
     return found
 

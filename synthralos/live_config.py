@@ -14,7 +14,7 @@ from typing import Any
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.config.abuse_patterns import read_patterns
 from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, Entry, read_catalog
-from synthralos.config.config import Config, GuardActions
+from synthralos.config.config import Config, GuardActions, RepairTerms
 from synthralos.config.credentials import Credentials
 from synthralos.config.key_sources import Key, KeySources
 from synthralos.config.quality import read_quality
@@ -248,6 +248,7 @@ class KeptConfig(LiveConfig):
             aliases,
             Budgets(stored.budgets),
             {caps.key: caps for caps in stored.run_caps},
+            repair_terms(self._settings),
         )
 
 
@@ -270,6 +271,13 @@ def _guard_actions(settings: Settings) -> GuardActions:
         settings.similar_prompts,
         settings.similar_deny_after,
     )
+
+
+def repair_terms(settings: Settings) -> RepairTerms | None:
+    """The terms of the settings; None where they name no StackStorm."""
+    if settings.stackstorm_api_url is None:
+        return None
+    return RepairTerms(settings.stackstorm_residency, settings.stackstorm_patience)
 
 
 def _usable(stored: Mapping[str, Set[dict[str, Any]]]) -> dict[str, dict[str, Any]]:

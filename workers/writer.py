@@ -101,6 +101,7 @@ def _news(settlements: Sequence[Settlement]) -> list[tuple[Topic, list[str]]]:
     return [
         (Topic.FINISHED, [s.job.id for s in settlements if s.state in TERMINAL]),
         (Topic.CHANGED, [s.job.id for s in settlements if s.state in (State.QUEUED, State.PARKED)]),
+        (Topic.REPAIRS, [s.job.id for s in settlements if s.repair is not None]),
     ]
 
 

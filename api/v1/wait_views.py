@@ -15,7 +15,8 @@ from synthralos.domain.waits import LONGEST_WAIT_POINT, MOST_PAYLOAD_BYTES, Answ
 from synthralos.store.queue.waits import WaitFilter
 
 
-def _an_id(text: str) -> str:
+def an_id(text: str) -> str:
+    """The id of a job, as it is stored; raises `ValueError`."""
     if not is_id(text):
         raise ValueError("is no id: take it from a job or a trace")
     return text.lower()
@@ -39,7 +40,7 @@ class WaitsQuery(BaseModel):
     state: WaitState | None = None
     kind: WaitKind | None = None
     name: Annotated[Text | None, Field(description="who has to approve, or the signal")] = None
-    job: Annotated[str | None, AfterValidator(_an_id), Field(description="of this job")] = None
+    job: Annotated[str | None, AfterValidator(an_id), Field(description="of this job")] = None
     run: Annotated[Text | None, Field(description="of this run, and of its jobs")] = None
     limit: Annotated[int, Field(ge=1, le=200, description="how many at most")] = 50
     cursor: Annotated[str | None, Field(max_length=64, description="`next` of the page before")] = None

@@ -34,6 +34,7 @@ from synthralos_client.models import (
 )
 from synthralos_client.observing import AsyncObservability
 from synthralos_client.paging import async_pages
+from synthralos_client.repairs import AsyncRepairs
 from synthralos_client.schedules import AsyncSchedules
 from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
 from synthralos_client.spending import AsyncSpending
@@ -68,6 +69,7 @@ class AsyncClient:
         self.observability = AsyncObservability(self._config, self._run)
         self.schedules = AsyncSchedules(self._config, self._run)
         self.waits = AsyncWaits(self._config, self._run)
+        self.repairs = AsyncRepairs(self._config, self._run)
 
     async def submit(
         self,

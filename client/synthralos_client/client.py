@@ -37,6 +37,7 @@ from synthralos_client.models import (
 )
 from synthralos_client.observing import Observability
 from synthralos_client.paging import pages
+from synthralos_client.repairs import Repairs
 from synthralos_client.schedules import Schedules
 from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
 from synthralos_client.spending import Spending
@@ -76,6 +77,7 @@ class Client:
         self.observability = Observability(self._config, self._run)
         self.schedules = Schedules(self._config, self._run)
         self.waits = Waits(self._config, self._run)
+        self.repairs = Repairs(self._config, self._run)
 
     def submit(
         self,

@@ -14,6 +14,7 @@ import orjson
 
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.findings import Decision
+from synthralos.domain.repairs import awaits_repair
 from synthralos.domain.spans import root_span_id
 from synthralos.domain.states import TERMINAL, State
 
@@ -179,6 +180,8 @@ def waits_for(job: Row) -> str | None:
     """Why a job is parked, where a guard put it off; for what it waits in line."""
     if (standing := job.get("standing")) is not None:
         return str(standing.reason)
+    if awaits_repair(job["state"], job["stage"]):
+        return "a repair by StackStorm"
     if job["state"] != State.PARKED or job["verdict"] is None:
         return None
     verdict = job["verdict"]

@@ -21,6 +21,7 @@ from synthralos.domain.breakers import BreakerState, seconds_open
 from synthralos.domain.deployments import Catalog, Deployment
 from synthralos.domain.failures import Failure
 from synthralos.domain.plans import RoutingPlan, Step
+from synthralos.domain.repairs import STACKSTORM
 
 _SOON = 0.5
 """Seconds after which a job looks again whether a probe is to be had."""
@@ -84,6 +85,7 @@ class Breakers:
         self._key_names = names
         self._tallies: dict[str, Tally] = {}
         self._shut: dict[str, Shut] = {}
+        self.stackstorm_shut = False
         self._probes: dict[str, list[str]] = {}
 
     def admit(self, job_id: str, plan: RoutingPlan, lets: Callable[[Step], bool] | None = None) -> int | None:
@@ -183,7 +185,8 @@ class Breakers:
     def update(self, shut: Mapping[str, Shut]) -> None:
         """What all workers share, as it is now. `tokens` are added to those that this process has.
 
-        Those that no job wants are given back, so that another process may have them.
+        Those that no job wants are given back, so that another process may have them. StackStorm's breaker is apart: it
+        keeps no job from being called.
         """
         now = self._clock()
         for name, found in shut.items():
@@ -199,7 +202,8 @@ class Breakers:
                     self._report(Report(Said.UNUSED, name))
         for name in self._shut.keys() - shut.keys():
             self._tallies.pop(name, None)  # a new beginning
-        self._shut = dict(shut)
+        self._shut = {name: found for name, found in shut.items() if name != STACKSTORM}
+        self.stackstorm_shut = STACKSTORM in shut
 
     def states(self) -> dict[tuple[str, ...], float]:
         """How many breakers are open and half open, as this process knows."""

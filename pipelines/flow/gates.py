@@ -53,6 +53,11 @@ class Gates:
         """See `Breakers.shut_keys`."""
         return self._breakers.shut_keys(deployment)
 
+    @property
+    def stackstorm_shut(self) -> bool:
+        """See `Breakers.stackstorm_shut`."""
+        return self._breakers.stackstorm_shut
+
     def admits_another(self, work: Work, deployment: Deployment) -> bool:
         """Whether another step than that of `deployment` may be called; no probe is taken."""
         for step in work.plan.steps:

@@ -25,9 +25,10 @@ from pipelines.heal.protocol import AskAgain, Case, NextDeployment, NextKey
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.events import Event, FailureFields, Healed
+from synthralos.domain.events import Event, FailureFields, Healed, RepairAsked
 from synthralos.domain.failures import Failure
 from synthralos.domain.findings import with_finding
+from synthralos.domain.repairs import NewRepair
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
 from synthralos.telemetry.context import Facts, begin
@@ -257,7 +258,8 @@ class JobRunner:
         history = await self._history(work, failure)
         now = self._now()
         shut = frozenset[str]() if work.attempt is None else self._gates.shut_keys(work.attempt.deployment)
-        [(remedy, treatment)] = self._stages().heal.treat([Case(job, failure, history, now, shut)])
+        case = Case(job, failure, history, now, shut, self._gates.stackstorm_shut)
+        [(remedy, treatment)] = self._stages().heal.treat([case])
         named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
         work.span("heal", self._now(), failure=failure.failure_class, **named)
         work.events.append(
@@ -269,7 +271,10 @@ class JobRunner:
             self._calls.ask_again(work, failure)
         if isinstance(treatment, NextKey | AskAgain):
             return await self._continue(work, work.plan.cursor)
-        return await self._leave(work, ending_of(treatment, job, failure))
+        ending = ending_of(treatment, job, failure, now)
+        if ending.repair is not None:
+            work.events.append(_asked(ending.repair, job.attempts))
+        return await self._leave(work, ending)
 
     async def _history(self, work: Work, failure: Failure) -> list[PastAttempt]:
         """The job's ended attempts, with the one whose end is not written yet."""
@@ -292,3 +297,11 @@ class JobRunner:
                 return Next.LEFT
         work.job.stage = Stage.EXECUTE
         return Next.AGAIN
+
+
+def _asked(repair: NewRepair, attempts: int) -> Event:
+    said = RepairAsked(
+        repair_id=repair.id, repair_kind=repair.kind, workflow=repair.workflow, state=repair.state,
+        reason=repair.reason, until=repair.until, attempts=attempts,
+    )  # fmt: skip
+    return Event.of(said, "heal")

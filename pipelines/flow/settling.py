@@ -113,6 +113,7 @@ class Settling:
             compared=work.compared,
             charged=attempt is not None and attempt.charged,
             wait=ending.wait,
+            repair=ending.repair,
         )
 
     async def bury(self, work: Work, error: Exception) -> None:

@@ -12,6 +12,7 @@ from pipelines.guard.second_look.protocol import SecondLook
 from pipelines.guard.stage import GuardStage
 from pipelines.guard.table import Remote, Tools, build_guard_stage
 from pipelines.heal.budget import RetryBudget
+from pipelines.heal.stackstorm import AskStackStorm
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.limits.limiter import Limiter
 from pipelines.repeats.memory import PromptMemory
@@ -64,7 +65,8 @@ def stage_builder(
         route = build_route_stage(config, counter, latencies.now, limiter.outputs.told, prefixes.warm)
         guard = build_guard_stage(config, tools)
         rulings = Rulings(config, route.costs, guard.names, counts)
-        heal = build_heal_stage(rng, config.catalog, retries, config.credentials.names_for)
+        ask = AskStackStorm(config.stackstorm, config.flags)
+        heal = build_heal_stage(rng, config.catalog, retries, config.credentials.names_for, ask)
         grounds = CallGrounds(config)
         return Stages(config, guard, rulings, route, heal, limiter, memory, retries, grounds, latencies, prefixes)
 

@@ -1,13 +1,13 @@
 """A job on its way through this process: what the stages found, and what is still to be written."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from pipelines.flow.flights import Flight
 from pipelines.flow.taps import Tap
-from pipelines.heal.protocol import RouteAgain, Treatment, Wait
+from pipelines.heal.protocol import Ask, GiveUp, RouteAgain, Treatment, Wait
 from pipelines.privacy.redaction import Redaction
 from pipelines.tokens import prompt_size
 from synthralos.config.key_sources import Key
@@ -20,6 +20,7 @@ from synthralos.domain.jobs import Job
 from synthralos.domain.money import ServiceTier
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.prompts import ComparedPrompt
+from synthralos.domain.repairs import NewRepair, RepairState
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.waits import NewWait
@@ -36,7 +37,7 @@ class Next(Enum):
 class Ending:
     """How the job leaves this process: the transition, and the stage where it has work next.
 
-    `wait`: what it is parked for.
+    `wait`: what it is parked for; `repair`: what StackStorm is asked for, or might be.
     """
 
     transition: Transition
@@ -46,6 +47,7 @@ class Ending:
     result: dict[str, Any] | None = None
     constraints: dict[str, Any] | None = None
     wait: NewWait | None = None
+    repair: NewRepair | None = None
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ class Work:
         self.spans, self.events, self.attempt, self.compared = [], [], None, None
 
 
-def ending_of(treatment: Treatment, job: Job, failure: Failure) -> Ending:
+def ending_of(treatment: Treatment, job: Job, failure: Failure, now: datetime) -> Ending:
     """Where heal's treatment of `failure` sends the job; not for those with which it stays here."""
     if isinstance(treatment, Wait):
         stage = job.stage if job.plan is None else Stage.EXECUTE
@@ -140,4 +142,17 @@ def ending_of(treatment: Treatment, job: Job, failure: Failure) -> Ending:
         if treatment.seconds > 0:
             return Ending(Transition.PARK, Stage.ROUTE, treatment.seconds, failure, constraints=constraints)
         return Ending(Transition.HAND_OVER, Stage.ROUTE, failure=failure, constraints=constraints)
-    return Ending(Transition.FAIL, Stage.ANALYZE, failure=failure)
+    if isinstance(treatment, Ask):
+        asked = job.constraints.to_json() | {"asked": sorted({*job.constraints.asked, failure.failure_class})}
+        repair = _repair(treatment, failure, RepairState.ASKED, now)
+        return Ending(
+            Transition.PARK, Stage.HEAL, treatment.seconds, failure, constraints=asked, repair=repair
+        )  # nothing else parks a job before heal: see `awaits_repair`
+    proposed = treatment.proposed if isinstance(treatment, GiveUp) else None
+    might = None if proposed is None else _repair(proposed, failure, RepairState.PROPOSED, now)
+    return Ending(Transition.FAIL, Stage.ANALYZE, failure=failure, repair=might)
+
+
+def _repair(ask: Ask, failure: Failure, state: RepairState, now: datetime) -> NewRepair:
+    until = now + timedelta(seconds=ask.seconds)
+    return NewRepair(ask.kind, ask.reason, failure.failure_class, until, ask.parameters, state)

@@ -1,20 +1,22 @@
 """What a remedy is, and what heal decides with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Job
+from synthralos.domain.repairs import RepairKind
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """A failed job before heal: the failure, and all ended attempts (the failed one last, if there was one).
 
-    `shut_keys` are the names of the keys with which the failed deployment gets no calls now, as far as is known.
+    `shut_keys` are the names of the keys with which the failed deployment gets no calls now, as far as is known;
+    `stackstorm_shut`: StackStorm gets none.
     """
 
     job: Job
@@ -22,6 +24,7 @@ class Case:
     history: Sequence[PastAttempt]
     now: datetime
     shut_keys: frozenset[str] = frozenset()
+    stackstorm_shut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,28 @@ class RouteAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Park the job for `seconds`, and ask StackStorm for a repair with these parameters of its workflow.
+
+    Without `executes` it is proposed, and what follows in the table decides.
+    """
+
+    kind: RepairKind
+    seconds: float
+    reason: str
+    parameters: Mapping[str, Any]
+    executes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No remedy is left: the job becomes a dead letter."""
+    """No remedy is left: the job becomes a dead letter. `proposed`: what StackStorm might have done."""
 
     reason: str
+    proposed: Ask | None = None
 
 
-Treatment = Wait | NextDeployment | NextKey | AskAgain | RouteAgain | GiveUp
+Treatment = Wait | NextDeployment | NextKey | AskAgain | RouteAgain | Ask | GiveUp
 
 
 class Remedy(Protocol):

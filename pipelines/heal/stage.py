@@ -5,12 +5,14 @@ the job's deadline, or go round without ever making a call.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 from pipelines.heal.budget import RetryBudget
 from pipelines.heal.next_key import KeyNames, no_keys
-from pipelines.heal.protocol import Case, GiveUp, RouteAgain, Treatment, Wait
+from pipelines.heal.protocol import Ask, Case, GiveUp, RouteAgain, Treatment, Wait
+from pipelines.heal.stackstorm import AskStackStorm
 from pipelines.heal.table import RemedyTable, build_remedies
 from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.deployments import Catalog
@@ -39,24 +41,33 @@ class HealStage:
         spent = _spent(case)
         if spent is not None:
             return GIVE_UP, GiveUp(spent)
-        too_late = False
+        too_late, proposed = False, None
         for remedy in self._table[case.failure.failure_class]:
             treatment = remedy.treat(case)
+            if isinstance(treatment, Ask) and not treatment.executes:
+                proposed = treatment
+                continue
             if treatment is None:
                 continue
             if _passes_deadline(case, treatment):
                 too_late = True
                 continue
+            if isinstance(treatment, GiveUp) and proposed is not None:
+                treatment = replace(treatment, proposed=proposed)
             return remedy.name, _because_of_deadline(case, treatment) if too_late else treatment
         nothing = GiveUp(f"no remedy applies to {case.failure.failure_class}: {case.failure.message}")
         return GIVE_UP, _because_of_deadline(case, nothing) if too_late else nothing
 
 
 def build_heal_stage(
-    rng: Random, catalog: Catalog, budget: RetryBudget | None = None, key_names: KeyNames = no_keys
+    rng: Random,
+    catalog: Catalog,
+    budget: RetryBudget | None = None,
+    key_names: KeyNames = no_keys,
+    ask: AskStackStorm | None = None,
 ) -> HealStage:
-    """The heal stage with the built-in remedies; see `build_remedies`."""
-    return HealStage(build_remedies(rng, catalog, budget, key_names))
+    """The heal stage with the built-in remedies, and with StackStorm where it may be asked; see `build_remedies`."""
+    return HealStage(build_remedies(rng, catalog, budget, key_names, ask))
 
 
 def calls_made(case: Case) -> int:
@@ -87,7 +98,7 @@ def _spent(case: Case) -> str | None:
 
 
 def _passes_deadline(case: Case, treatment: Treatment) -> bool:
-    if case.job.deadline is None or not isinstance(treatment, Wait | RouteAgain):
+    if case.job.deadline is None or not isinstance(treatment, Wait | RouteAgain | Ask):
         return False
     return case.now + timedelta(seconds=treatment.seconds) >= case.job.deadline
 
@@ -95,4 +106,5 @@ def _passes_deadline(case: Case, treatment: Treatment) -> bool:
 def _because_of_deadline(case: Case, treatment: Treatment) -> Treatment:
     if not isinstance(treatment, GiveUp) or case.job.deadline is None:
         return treatment
-    return GiveUp(f"waiting would pass the deadline {case.job.deadline.isoformat()}; {treatment.reason}")
+    why = f"waiting would pass the deadline {case.job.deadline.isoformat()}; {treatment.reason}"
+    return replace(treatment, reason=why)

@@ -9,6 +9,7 @@ from pipelines.heal.budget import RetryBudget
 from pipelines.heal.next_key import KeyNames, NextKey, no_keys
 from pipelines.heal.protocol import Remedy
 from pipelines.heal.remedies import GiveUp, LargerWindow, NextDeployment, RouteElsewhere, StandardTier, WaitAndRetry
+from pipelines.heal.stackstorm import AskStackStorm
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import FailureClass
 
@@ -23,11 +24,15 @@ KEYS_OWN = frozenset({FailureClass.CREDENTIAL, FailureClass.QUOTA_EXHAUSTED})
 
 
 def build_remedies(
-    rng: Random, catalog: Catalog, budget: RetryBudget | None = None, key_names: KeyNames = no_keys
+    rng: Random,
+    catalog: Catalog,
+    budget: RetryBudget | None = None,
+    key_names: KeyNames = no_keys,
+    ask: AskStackStorm | None = None,
 ) -> RemedyTable:
     """The table. Jitter comes from `rng`, window sizes from `catalog`; `budget` bounds retries at a deployment.
 
-    `key_names` are those of the keys that a deployment may be called with.
+    `key_names` are those of the keys that a deployment may be called with. `ask` asks StackStorm, where there is one.
     """
     budget = budget or RetryBudget()
     ask_again = AskAgain(budget)
@@ -42,23 +47,25 @@ def build_remedies(
     larger_window = LargerWindow(catalog)
     elsewhere = RouteElsewhere(rng, Backoff(base=1.0, cap=60.0))
     standard_tier = StandardTier()
+    ask = ask or AskStackStorm()
     give_up = GiveUp()
     return {
         # The limit is this deployment's own: another one can serve at once, waiting is for when there is none.
-        FailureClass.RATE_LIMITED: (next_deployment, wait, elsewhere, give_up),
+        FailureClass.RATE_LIMITED: (next_deployment, wait, elsewhere, ask, give_up),
         # The same deployment has room at its standard tier, which is the plan's next step.
         FailureClass.NO_CAPACITY: (standard_tier, next_deployment, wait, give_up),
         # Money does not come back by waiting, and models of one provider usually share the account; a key may not.
-        FailureClass.QUOTA_EXHAUSTED: (next_key, next_provider, next_deployment, give_up),
+        FailureClass.QUOTA_EXHAUSTED: (next_key, next_provider, next_deployment, ask, give_up),
         # Usually over in a second; one short wait keeps the cheapest deployment, a second one would only add load.
-        FailureClass.OVERLOADED: (short_wait, next_deployment, wait, elsewhere, give_up),
-        FailureClass.SERVER_ERROR: (short_wait, next_deployment, wait, elsewhere, give_up),
-        FailureClass.CONNECTION: (short_wait, next_deployment, wait, elsewhere, give_up),
+        # StackStorm comes when all deployments have failed: after what costs seconds, before what takes minutes.
+        FailureClass.OVERLOADED: (short_wait, next_deployment, ask, wait, elsewhere, give_up),
+        FailureClass.SERVER_ERROR: (short_wait, next_deployment, ask, wait, elsewhere, give_up),
+        FailureClass.CONNECTION: (short_wait, next_deployment, ask, wait, elsewhere, give_up),
         # May have been billed, and stays on the books as such: each further call may be paid for twice, so few.
-        FailureClass.TIMEOUT: (standard_tier, next_deployment, one_wait, give_up),
+        FailureClass.TIMEOUT: (standard_tier, next_deployment, ask, one_wait, give_up),
         FailureClass.AMBIGUOUS: (next_deployment, one_wait, give_up),
         # A key that is refused stays refused; models of one provider usually share it.
-        FailureClass.CREDENTIAL: (next_key, next_provider, next_deployment, give_up),
+        FailureClass.CREDENTIAL: (next_key, next_provider, next_deployment, ask, give_up),
         # What this deployment does not have or does not take, another one may.
         FailureClass.UNSUPPORTED: (next_deployment, give_up),
         # The same request is invalid everywhere.
@@ -71,5 +78,5 @@ def build_remedies(
         # Spending more is for people to decide.
         FailureClass.BUDGET: (give_up,),
         # Our own bug or outage. Before any call (a deployment that left the catalog) only another step can help.
-        FailureClass.INTERNAL: (wait, next_deployment, give_up),
+        FailureClass.INTERNAL: (wait, next_deployment, ask, give_up),
     }

@@ -60,6 +60,12 @@ Usd = Annotated[
 ]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=_NAME)]
 DeploymentId = Annotated[str, Field(min_length=1, max_length=200, description="the id of a deployment of the catalog")]
+RepairId = Annotated[
+    str,
+    Field(
+        min_length=36, max_length=36, description="the repair that acts: only while the job is its to move, and once"
+    ),
+]
 Reason = Annotated[str, Field(max_length=500, description="why; it is recorded with the operation")]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -191,6 +197,12 @@ class ReasonIn(Closed):
     reason: Reason = ""
 
 
+class RetryIn(ReasonIn):
+    """The body of a retry; it may be left out."""
+
+    repair_id: RepairId | None = None
+
+
 class BulkIn(ReasonIn):
     """An operation on many jobs."""
 
@@ -209,3 +221,9 @@ class RerouteIn(ReasonIn):
     region: str | None = None
     strategy: str | None = None
     fallback: bool | None = None
+
+
+class RerouteJobIn(RerouteIn):
+    """What to change of one job's constraints."""
+
+    repair_id: RepairId | None = None

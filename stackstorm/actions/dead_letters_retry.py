@@ -1,5 +1,6 @@
 """Many dead letters are retried, in the background of SynthralOS."""
 
+import hashlib
 import time
 
 from lib.base import SynthralosAction, given, path_id, told
@@ -54,8 +55,11 @@ class DeadLettersRetry(SynthralosAction):
         found = self._named(name) if repeatable else None
         if found is not None:
             return False, found
+        # The name may hold what no header can.
+        digest = hashlib.sha256(name.encode("utf-8")).hexdigest()
+        key = "stackstorm-{}-{}".format(self.execution, digest) if self.execution else None
         try:
-            return True, self.api.post(OPERATIONS, body).data
+            return True, self.api.post(OPERATIONS, body, key).data
         except ApiError as error:
             if error.kind not in ("ambiguous", "unavailable", "server_error"):
                 raise

@@ -1,8 +1,6 @@
 """A job is routed anew, with other constraints where some are given."""
 
-from lib.base import REVIVABLE, SynthralosAction, given, shown, told
-
-OPEN = frozenset({"queued", "active", "parked"})
+from lib.base import SynthralosAction, given, retryable, shown, told
 
 
 class JobReroute(SynthralosAction):
@@ -19,12 +17,23 @@ class JobReroute(SynthralosAction):
         fallback=None,
         reason=None,
         if_finished_at=None,
+        repair_id=None,
     ):
         """Whether this rerouted it, and the job afterwards."""
         changes = given(
-            pin=pin, exclude=exclude or None, region=region, strategy=strategy, fallback=fallback
+            pin=pin,
+            exclude=exclude or None,
+            region=region,
+            strategy=strategy,
+            fallback=fallback,
+            repair_id=repair_id,
         )
         body = dict(changes, reason=self.reason(reason))
-        sources = OPEN | REVIVABLE
-        changed, job = self.revive(job_id, "reroute", body, sources, if_finished_at)
+        possible = retryable if repair_id else reroutable
+        changed, job = self.revive(job_id, "reroute", body, possible, if_finished_at)
         return {"changed": changed, "job": shown(job)}
+
+
+def reroutable(job):
+    """Whether it can be routed anew: all but one that succeeded."""
+    return job["state"] != "succeeded"

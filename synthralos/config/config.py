@@ -38,6 +38,14 @@ class GuardActions:
     similar_deny_after: int = 3
 
 
+@dataclass(frozen=True, slots=True)
+class RepairTerms:
+    """On which terms StackStorm repairs: where it is declared to be, and how many seconds a job waits for it to act."""
+
+    residency: str | None = None
+    patience: float = 60.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Config:
     """Immutable, and compared by identity: what is made of one config is made anew for the next.
@@ -45,7 +53,7 @@ class Config:
     `version` counts the changes that were made in the database; `limits` has every account plan, and `own_limits`
     the organizations that have limits of their own, as what they change of their plan's. `patterns` are what prompts of
     an organization are held against, those of `EVERYONE` all prompts. `aliases` are the
-    catalog's, as they were set.
+    catalog's, as they were set. `stackstorm`: None where there is none.
     """
 
     catalog: Catalog
@@ -61,6 +69,7 @@ class Config:
     aliases: Aliases = field(default_factory=dict)
     budgets: Budgets = NO_BUDGETS
     run_caps: CapsByRun = field(default_factory=dict)
+    stackstorm: RepairTerms | None = None
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def caps_of(self, job: Job | NewJob) -> RunCaps | None:

@@ -18,11 +18,12 @@ Outcome = Changed | Refused | None
 
 
 class Actor(NamedTuple):
-    """Who acts, on what may be seen, and why. `name` goes on record."""
+    """Who acts, on what may be seen, and why. `name` goes on record. `repair_id`: the repair that acts, if one does."""
 
     name: str
     scope: Scope
     reason: str = ""
+    repair_id: str | None = None
 
 
 _TOPICS = {
@@ -56,14 +57,16 @@ class Operator:
 
     def retry(self, job_ids: Sequence[str], actor: Actor) -> list[Outcome]:
         """Send dead, denied, cancelled or expired jobs through again from the start; what became of each, in order."""
-        retry = self._operations.retry
-        return self._each(Transition.RETRY, job_ids, lambda i: retry(i, actor.scope, actor.name, actor.reason))
+        retry, by = self._operations.retry, (actor.scope, actor.name, actor.reason, actor.repair_id)
+        return self._each(Transition.RETRY, job_ids, lambda i: retry(i, *by))
 
     def reroute(self, job_id: str, actor: Actor, changes: dict[str, Any]) -> Outcome:
         """Have the job routed anew with `changes` (keys of `Constraints.to_json`)."""
         reroute = self._operations.reroute
         [outcome] = self._each(
-            Transition.REROUTE, [job_id], lambda i: reroute(i, actor.scope, actor.name, changes, actor.reason)
+            Transition.REROUTE,
+            [job_id],
+            lambda i: reroute(i, actor.scope, actor.name, changes, actor.reason, actor.repair_id),
         )
         return outcome
 

@@ -48,3 +48,4 @@ class Act(StrEnum):
     ANSWER_WAIT = "waits.answer"
     RESOLVE_INCIDENT = "incidents.resolve"
     ACKNOWLEDGE_INCIDENT = "incidents.acknowledge"
+    ASK_REPAIR = "repairs.ask"

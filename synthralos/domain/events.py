@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.ids import new_id
+from synthralos.domain.repairs import RepairKind, RepairState
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitKind, WaitState
 
@@ -125,6 +126,31 @@ class WaitAnswered(Payload):
     comment: str = ""
 
 
+class RepairAsked(Payload):
+    """StackStorm is asked for a repair of the job; where it is `proposed`, it might be."""
+
+    kind = "repair.asked"
+
+    repair_id: str
+    repair_kind: RepairKind
+    workflow: Annotated[str, Field(description="the action of StackStorm")]
+    state: RepairState
+    reason: str
+    until: Annotated[datetime, Field(description="when the job goes on by itself, if it waits")]
+
+
+class RepairEnded(Payload):
+    """A repair by StackStorm is over; where it `fell_back`, the built-in remedies go on."""
+
+    kind = "repair.ended"
+
+    repair_id: str
+    repair_kind: RepairKind
+    state: RepairState
+    outcome: str
+    execution_id: Annotated[str | None, Field(description="of StackStorm; null: none was started")] = None
+
+
 class Thought(Payload):
     """An agent noted what it thinks."""
 
@@ -150,7 +176,7 @@ EVENTS: Mapping[str, type[Payload]] = {
     model.kind: model
     for model in (
         Healed, Cancelled, Retried, Rerouted, SchedulePaused, Lost, Isolated, Buried, BudgetAlert, WaitOpened,
-        WaitAnswered, Thought,
+        WaitAnswered, Thought, RepairAsked, RepairEnded,
     )
 }  # fmt: skip
 """Every kind of event, with what it says."""

@@ -81,16 +81,18 @@ FLAGS: Mapping[Flag, FlagFacts] = {
         "it is shown nothing",
     ),
     Flag.ENABLE_STACKSTORM: FlagFacts(
-        False, "heal and the monitor may call StackStorm", "nothing is sent to StackStorm", "the StackStorm link"
+        False, "StackStorm is asked for repairs, and told what happens", "nothing is asked of StackStorm, nor told it"
     ),
     Flag.ENABLE_STACKSTORM_RETRY: FlagFacts(
-        True, "StackStorm may retry jobs", "the built-in remedies retry", "the StackStorm link"
+        True, "StackStorm may be asked to retry jobs and recover runs", "the built-in remedies retry"
     ),
     Flag.ENABLE_STACKSTORM_REROUTE: FlagFacts(
-        True, "StackStorm may reroute jobs", "the built-in remedies reroute", "the StackStorm link"
+        True, "StackStorm may be asked to reroute jobs", "the built-in remedies reroute"
     ),
     Flag.ENABLE_STACKSTORM_REPAIR_EXECUTION: FlagFacts(
-        True, "StackStorm may execute repairs", "repairs are proposed only", "the StackStorm link"
+        True,
+        "StackStorm executes the repairs that heal asks for",
+        "repairs of jobs that fail are proposed only; an operator may ask for them",
     ),
     Flag.ENABLE_CRON_BACKOFF: FlagFacts(
         True, "a schedule that fails is delayed, longer with each failure", "it runs as planned"

@@ -83,6 +83,7 @@ class Constraints:
     granted: tuple[Grant, ...] = ()
     coalesce: Coalesce | None = None
     repair: Repair | None = None
+    asked: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The stored and published form."""
@@ -107,6 +108,7 @@ class Constraints:
             **({} if self.coalesce is None else {"coalesce": self.coalesce}),
             **({} if self.repair is None else {"repair": self.repair}),
             **({"granted": [grant.to_json() for grant in self.granted]} if self.granted else {}),
+            **({"asked": list(self.asked)} if self.asked else {}),
         }
 
     @classmethod
@@ -135,6 +137,7 @@ class Constraints:
             granted=tuple(map(Grant.from_json, data["granted"])) if "granted" in data else (),
             coalesce=data.get("coalesce"),
             repair=data.get("repair"),
+            asked=tuple(data.get("asked", ())),
         )
 
 

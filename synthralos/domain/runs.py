@@ -43,6 +43,7 @@ class RunJob:
     cost_known: bool
     maybe_billed: int
     attempts: int
+    awaits_repair: bool = False
 
 
 @dataclass(slots=True)
@@ -61,8 +62,8 @@ class Step:
 
     @property
     def recoverable(self) -> bool:
-        """Whether the step ended badly, and can be sent through again."""
-        return self.job.state in sources(Transition.RETRY)
+        """Whether the step ended badly, or waits for a repair, and can be sent through again."""
+        return self.job.state in sources(Transition.RETRY) or self.job.awaits_repair
 
 
 @dataclass(slots=True)

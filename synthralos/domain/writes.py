@@ -15,6 +15,7 @@ from synthralos.domain.findings import Verdict
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.prompts import ComparedPrompt
+from synthralos.domain.repairs import NewRepair
 from synthralos.domain.run_caps import RunCaps
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Stage, State, Transition, target
@@ -74,7 +75,8 @@ class Settlement:
     `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt`, a call to
     `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is. `exported`: the
     trace of a job that is analyzed is owed to the exporters. `compared`: its prompt was, and this is kept of it.
-    `charged`: budgets hold something for the attempt. `wait`: what the job is parked for.
+    `charged`: budgets hold something for the attempt. `wait`: what the job is parked for. `repair`: what StackStorm is
+    asked for with it.
     """
 
     job: Job
@@ -95,6 +97,7 @@ class Settlement:
     compared: ComparedPrompt | None = None
     charged: bool = False
     wait: NewWait | None = None
+    repair: NewRepair | None = None
 
     @property
     def state(self) -> State:

@@ -153,6 +153,11 @@ FIRINGS = _counter("schedule_ticks", "outcome", "scheduler", "ticks: fired, wait
 FIRING_LATENESS = _histogram(
     "schedule_lateness_seconds", "", "scheduler", "from when a tick was due until its jobs were stored", _SECONDS
 )
+REPAIRS = _counter("repairs", "kind outcome", "scheduler", "repairs by StackStorm: started, and by how they ended")
+REPAIR_SECONDS = _histogram(
+    "repair_seconds", "kind", "scheduler", "from when StackStorm was asked for a repair until it ended", _CALL_SECONDS
+)
+STACKSTORM_SHUT = _gauge("stackstorm_shut", "", "scheduler", "1 while StackStorm gets no calls, as its breaker is open")
 PROCESSES = _gauge("processes", "kind", "scheduler (leader)", "processes whose heartbeat is fresh")
 QUEUE_JOBS = _gauge("queue_jobs", "stage lane", "scheduler (leader)", "queued jobs; 2000 means so many or more")
 QUEUE_AGE = _gauge("queue_oldest_seconds", "stage lane", "scheduler (leader)", "how long the queue's head has waited")

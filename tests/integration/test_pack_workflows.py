@@ -23,10 +23,12 @@ DONE = (True, {"result": {"changed": True, "retried_in_all": 2, "missing": ["che
 def job(state: str, attempts: int = 2) -> tuple[bool, dict[str, Any]]:
     """What job_get answers."""
     succeeded, terminal = state == "succeeded", state in ("succeeded", "failed", "cancelled")
+    revivable = terminal and not succeeded
     return True, {
         "result": {
             "state": state, "attempts": attempts, "finished_at": "2026-01-31T12:00:00.000000Z" if terminal else None,
-            "succeeded": succeeded, "terminal": terminal, "revivable": terminal and not succeeded,
+            "succeeded": succeeded, "terminal": terminal, "revivable": revivable,
+            "retryable": revivable or state == "parked",
         }
     }  # fmt: skip
 
@@ -99,6 +101,14 @@ def test_a_job_is_looked_at_acted_on_once_and_followed_to_its_end(
     assert asked[-1] == "core.announcement"
     # The first look and its three tries again, then the watch with its three.
     assert asked.count("job_get") <= 8
+
+
+def test_a_job_that_is_parked_for_a_repair_is_retried(conductor: Engine) -> None:
+    """Of the jobs here, only such ones are parked."""
+    answers = {"job_get": [job("parked"), job("succeeded")], "job_retry": [DONE]}
+    assert _conducted(conductor, "llm_retry", **answers)[1:] == (
+        "recovered", ["job_get", "job_retry", "job_get", "core.announcement"],
+    )  # fmt: skip
 
 
 def test_a_job_under_way_is_not_retried_but_followed(conductor: Engine) -> None:

@@ -24,7 +24,7 @@ from synthralos.domain.money import Price
 from synthralos.domain.policies import PolicySet
 from synthralos.domain.run_caps import RunCaps
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
-from synthralos.live_config import LiveConfig
+from synthralos.live_config import LiveConfig, repair_terms
 from tests.fakes.heard import Heard
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store
@@ -87,7 +87,10 @@ class WorkerPlace:
         credentials = Credentials.from_settings(chosen, {}, catalog)
         flags = flags or Flags(overrides=chosen.flag_overrides)
         caps = {each.key: each for each in run_caps}
-        config = Config(catalog, credentials, flags, limits, policies=policies, budgets=budgets, run_caps=caps)
+        terms = repair_terms(chosen)
+        config = Config(
+            catalog, credentials, flags, limits, policies=policies, budgets=budgets, run_caps=caps, stackstorm=terms
+        )
         live = LiveConfig(config)
         direct = direct_rings(self.store.database, chosen)
         core = Core(chosen, self.store.database, self.bus, broker, doorbell, live, direct=direct)

@@ -18,6 +18,8 @@ from synthralos.domain.events import (
     Isolated,
     Lost,
     Payload,
+    RepairAsked,
+    RepairEnded,
     Rerouted,
     Retried,
     SchedulePaused,
@@ -37,6 +39,7 @@ from synthralos.domain.happenings import (
     Told,
 )
 from synthralos.domain.incidents import IncidentKind, Severity
+from synthralos.domain.repairs import RepairKind, RepairState
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitKind, WaitState
 
@@ -62,6 +65,14 @@ EXAMPLES: list[Payload] = [
     WaitAnswered(wait_id="0198", wait_kind=WaitKind.SIGNAL, name="paid", state=WaitState.TIMED_OUT, answer=None),
     Thought(text="two sources disagree"),
     BudgetAlert(budget="small", budget_id="b", subject="acme", percent=80, limit_usd="10", spent_usd="8.1"),
+    RepairAsked(
+        repair_id="0198", repair_kind=RepairKind.REROUTE, workflow="synthralos.reroute_request",
+        state=RepairState.ASKED, reason="overloaded at openai/gpt@us", until=datetime(2026, 1, 31, tzinfo=UTC),
+    ),
+    RepairEnded(
+        repair_id="0198", repair_kind=RepairKind.REROUTE, state=RepairState.FELL_BACK, outcome="the execution failed",
+        execution_id="65a1",
+    ),
 ]  # fmt: skip
 
 TOLD: list[Told] = [

@@ -76,14 +76,14 @@ class SynthralosAction(Action):
         query = {"wait": wait} if wait else None
         return self.api.get("/api/v1/jobs/" + path_id(job_id), query, wait=wait or 0.0).data
 
-    def revive(self, job_id, act, body, sources, if_finished_at=None):
+    def revive(self, job_id, act, body, possible, if_finished_at=None):
         """Have a job go through again, once: (whether this did it, the job afterwards).
 
-        `act` is retry or reroute, `sources` are the states that it is possible in. A job that moved
-        since `if_finished_at` is left alone.
+        `act` is retry or reroute, `possible` says whether it is for a job. A job that moved since
+        `if_finished_at`, or that is not the repair's to move any more, is left alone.
         """
         before = self.job(job_id)
-        if before["state"] not in sources:
+        if not possible(before):
             return False, before
         if if_finished_at and before["finished_at"] != if_finished_at:
             return False, before
@@ -95,7 +95,7 @@ class SynthralosAction(Action):
                 raise
             after = self.job(job_id)
             if error.kind == "conflict":
-                if after["state"] in sources:
+                if possible(after) and "repair_id" not in body:
                     raise
                 return False, after
             # It may have been done although no answer came: the job's record tells.
@@ -114,12 +114,23 @@ class SynthralosAction(Action):
         )
 
 
+def awaits_repair(job):
+    """Whether it is parked until a repair acts."""
+    return job["state"] == "parked" and job["stage"] == "heal"
+
+
+def retryable(job):
+    """Whether a retry leads out of its state."""
+    return job["state"] in REVIVABLE or awaits_repair(job)
+
+
 def shown(job, everything=False):
     """A job as an action tells it, with the questions answered that workflows ask."""
     told_of = {name: value for name, value in job.items() if everything or name not in HIDDEN}
     told_of["terminal"] = job["state"] in TERMINAL
     told_of["succeeded"] = job["state"] == "succeeded"
     told_of["revivable"] = job["state"] in REVIVABLE
+    told_of["retryable"] = retryable(job)
     return told_of
 
 

@@ -106,23 +106,25 @@ class Api:
                     raise
                 self._sleep(_pause(error, self._tries - left))
 
-    def post(self, path, body=None):
-        """Have something done; sent once more only where nothing can have come of it."""
-        return self._write("POST", path, body)
+    def post(self, path, body=None, key=None):
+        """Have something done; sent once more only where nothing can have come of it. With an
+        idempotency `key`, the API does it once however often it is sent.
+        """
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self._write("POST", path, body, headers=headers)
 
     def put(self, path, body, query=None, etag=None):
         """Replace something; `etag`: only where it is still at that version."""
-        return self._write("PUT", path, body, query, etag)
+        return self._write("PUT", path, body, query, _if_match(etag))
 
     def delete(self, path, query=None, etag=None):
         """Remove something."""
-        return self._write("DELETE", path, None, query, etag)
+        return self._write("DELETE", path, None, query, _if_match(etag))
 
-    def _write(self, method, path, body, query=None, etag=None):
-        headers = {} if etag is None else {"If-Match": etag}
+    def _write(self, method, path, body, query=None, headers=None):
         for left in reversed(range(self._tries)):
             try:
-                return self._send(method, path, query, body, headers)
+                return self._send(method, path, query, body, headers or {})
             except ApiError as error:
                 # A 429 is answered before anything is looked at.
                 if not left or (error.kind != "unreachable" and error.status != 429):
@@ -168,6 +170,10 @@ class Api:
             told = "cannot connect to {}: {}".format(self._url.netloc, _named(error))
             raise ApiError("unreachable", told) from None
         return connection
+
+
+def _if_match(etag):
+    return {} if etag is None else {"If-Match": etag}
 
 
 def segment(value):

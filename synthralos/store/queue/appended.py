@@ -12,7 +12,7 @@ from synthralos.domain.waits import WaitState
 from synthralos.domain.writes import Settlement
 from synthralos.store.sql.recordset import Columns, Row, RowFilter, insert_ignoring, recordset
 from synthralos.store.sql.types import Id, Json, UtcTime, encode_time, utcnow
-from synthralos.store.tables import event_logs, export_backlog, prompt_similarity_logs, waits
+from synthralos.store.tables import event_logs, export_backlog, prompt_similarity_logs, repairs, waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,32 @@ def _waits(settlement: Settlement, _: Sequence[str]) -> Iterable[Row]:
     ]
 
 
+def _repairs(settlement: Settlement, _: Sequence[str]) -> Iterable[Row]:
+    job, repair = settlement.job, settlement.repair
+    if repair is None:
+        return []
+    return [
+        {
+            "id": repair.id,
+            "organization": job.tenant.organization,
+            "workspace": job.tenant.workspace,
+            "user_id": job.tenant.user,
+            "job_id": job.id,
+            "run_id": job.run_id,
+            "subject": f"job:{job.id}",
+            "kind": repair.kind,
+            "workflow": repair.workflow,
+            "parameters": dict(repair.parameters),
+            "reason": repair.reason,
+            "failure_class": repair.failure_class,
+            "state": repair.state,
+            "asked_by": "heal",
+            "until": encode_time(repair.until),
+            "outcome": "",
+        }
+    ]
+
+
 EVENTS = Appended(
     event_logs,
     {"id": Id, "job_id": Id, "organization": sa.Text(), "kind": sa.Text(), "actor": sa.Text(), "data": Json},
@@ -138,5 +164,18 @@ WAITS = Appended(
 )  # fmt: skip
 """A job that has an open one already keeps that."""
 
-APPENDED = {"events": EVENTS, "owed": BACKLOG, "prompts": PROMPTS, "waits": WAITS}
+REPAIRS = Appended(
+    repairs,
+    {
+        "id": Id, "organization": sa.Text(), "workspace": sa.Text(), "user_id": sa.Text(), "job_id": Id,
+        "run_id": sa.Text(), "subject": sa.Text(), "kind": sa.Text(), "workflow": sa.Text(), "parameters": Json,
+        "reason": sa.Text(), "failure_class": sa.Text(), "state": sa.Text(), "asked_by": sa.Text(),
+        "until": UtcTime(), "outcome": sa.Text(),
+    },
+    "asked_at",
+    _repairs,
+)  # fmt: skip
+"""A job that has an open one already keeps that, and waits for it."""
+
+APPENDED = {"events": EVENTS, "owed": BACKLOG, "prompts": PROMPTS, "waits": WAITS, "repairs": REPAIRS}
 """By the name of the parameter that holds the rows."""

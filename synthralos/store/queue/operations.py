@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from synthralos.domain.audit import Act
 from synthralos.domain.events import Cancelled, Event, Rerouted, Retried
 from synthralos.domain.jobs import Constraints
+from synthralos.domain.repairs import awaits_repair
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
 from synthralos.domain.work_items import WorkItem
@@ -15,6 +16,7 @@ from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import end_jobs, reopen_jobs, withdraw_waits
 from synthralos.store.queue.ledger import Ledger
+from synthralos.store.queue.repairs import take_turn
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.scoping import within
@@ -32,13 +34,14 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The transition is not possible from the job's `state`."""
+    """The transition is not possible from the job's `state`, or is not that repair's any more."""
 
     transition: Transition
     state: State
+    repair_id: str | None = None
 
 
-_FOUND = ("id", "state", "lane", "organization", "constraints", "failure", "plan_key", "attempts")
+_FOUND = ("id", "state", "stage", "lane", "organization", "constraints", "failure", "plan_key", "attempts")
 
 
 class Operations:
@@ -65,19 +68,31 @@ class Operations:
             found.record(connection, Transition.CANCEL, By(actor, reason))
         return Changed(target(Transition.CANCEL), WorkItem(job_id, Stage.ANALYZE, Lane(found.row.lane)))
 
-    def retry(self, job_id: str, scope: Scope, actor: str, reason: str = "") -> Changed | Refused | None:
-        """Send a dead, denied, cancelled or expired job through again from the start; its history is kept."""
-        return self._again(Transition.RETRY, job_id, scope, actor, reason)
+    def retry(
+        self, job_id: str, scope: Scope, actor: str, reason: str = "", repair_id: str | None = None
+    ) -> Changed | Refused | None:
+        """Send a dead, denied, cancelled or expired job through again from the start; its history is kept.
+
+        One that is parked for a repair is routed anew, as what it has made of its calls still counts. With `repair_id`,
+        only if that repair has not moved it yet, and nobody else has.
+        """
+        return self._again(Transition.RETRY, job_id, scope, actor, reason, repair_id=repair_id)
 
     def reroute(
-        self, job_id: str, scope: Scope, actor: str, changes: dict[str, Any], reason: str = ""
+        self,
+        job_id: str,
+        scope: Scope,
+        actor: str,
+        changes: dict[str, Any],
+        reason: str = "",
+        repair_id: str | None = None,
     ) -> Changed | Refused | None:
         """Route the job anew with `changes` (keys of `Constraints.to_json`) laid over its constraints.
 
         An active job is taken from its worker: a result of the running call is booked, and not used. A job that the
-        guards have not let through yet, or that they denied, is guarded first.
+        guards have not let through yet, or that they denied, is guarded first. `repair_id`: see `retry`.
         """
-        return self._again(Transition.REROUTE, job_id, scope, actor, reason, changes)
+        return self._again(Transition.REROUTE, job_id, scope, actor, reason, changes, repair_id)
 
     def _again(
         self,
@@ -87,12 +102,16 @@ class Operations:
         actor: str,
         reason: str,
         changes: dict[str, Any] | None = None,
+        repair_id: str | None = None,
     ) -> Changed | Refused | None:
         with self._database.transaction() as connection:
             found = self._found(connection, transition, job_id, scope)
             if not isinstance(found, _Before):
                 return found
-            stage = Stage.GUARD if changes is None or not found.guarded else Stage.ROUTE
+            if repair_id is not None and not (found.repairable and take_turn(connection, repair_id, job_id)):
+                return Refused(transition, found.state, repair_id)
+            again = changes is None and not found.awaits_repair
+            stage = Stage.GUARD if again or not found.guarded else Stage.ROUTE
             said: dict[str, Any] = {"reason": reason, "before": found.state, "attempts": found.row.attempts}
             if found.state in TERMINAL:
                 reopen_jobs(connection, [job_id])
@@ -101,6 +120,8 @@ class Operations:
                 self._ledger.write_off(connection, [job_id])
                 withdraw_waits(connection, [job_id])
             values = {**afresh(), "stage": stage, "state": target(transition)}
+            if found.awaits_repair:
+                del values["retry_base"]
             if stage is Stage.GUARD:
                 values["verdict"] = None
             if changes:
@@ -122,8 +143,9 @@ class Operations:
         while not _locked(connection, job_id):
             continue
         row = connection.execute(sa.select(*(all_jobs.c[name] for name in _FOUND)).where(all_jobs.c.id == job_id)).one()
-        state = State(row.state)
-        return _Before(state, row) if state in sources(transition) else Refused(transition, state)
+        found = _Before(State(row.state), row)
+        possible = found.state in sources(transition) or (transition is Transition.RETRY and found.awaits_repair)
+        return found if possible else Refused(transition, found.state)
 
     def _note(self, connection: sa.Connection, found: "_Before", event: Event) -> None:
         row = event_row(found.row.id, found.row.organization, event)
@@ -136,6 +158,16 @@ class _Before:
 
     state: State
     row: Any
+
+    @property
+    def awaits_repair(self) -> bool:
+        """Whether it is parked for a repair by StackStorm."""
+        return awaits_repair(self.state, self.row.stage)
+
+    @property
+    def repairable(self) -> bool:
+        """Whether a repair may move it: it is parked for one, or ended badly. Else somebody else has moved it."""
+        return self.awaits_repair or self.state in sources(Transition.RETRY)
 
     @property
     def guarded(self) -> bool:

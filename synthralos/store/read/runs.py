@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from synthralos.domain.repairs import awaits_repair
 from synthralos.domain.runs import MOST_JOBS, STEP, Run, RunJob, run_of
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import State
@@ -19,7 +20,7 @@ job = all_jobs.c
 
 _COLUMNS = (
     id_text(job.id), job.state, job.metadata, sa.type_coerce(job.request, sa.Text()).label("request"), job.model,
-    job.failure, job.attempts, job.created_at, job.finished_at, job.run_at, *spending_columns(),
+    job.failure, job.attempts, job.stage, job.created_at, job.finished_at, job.run_at, *spending_columns(),
 )  # fmt: skip
 
 
@@ -56,4 +57,5 @@ def _job(row: Any) -> RunJob:
         not row.cost_unknown,
         int(row.maybe_billed or 0),
         row.attempts,
+        awaits_repair(row.state, row.stage),
     )

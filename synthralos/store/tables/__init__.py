@@ -26,6 +26,7 @@ from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, happenings, prompt_similarity_logs
 from synthralos.store.tables.observing import SUMS, digests, error_sums, feedback, job_sums, trace_facts, trace_texts
 from synthralos.store.tables.quotas import quotas
+from synthralos.store.tables.repairs import repairs
 from synthralos.store.tables.runs import run_caps, run_forks
 from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
@@ -83,6 +84,7 @@ __all__ = [
     "processes",
     "prompt_similarity_logs",
     "quotas",
+    "repairs",
     "results",
     "routing_plans",
     "run_caps",

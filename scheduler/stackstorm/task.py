@@ -1,0 +1,73 @@
+"""The thread of the link to StackStorm, put together: made only where settings name one."""
+
+from scheduler.outages import ResilientTask
+from scheduler.rounds import Rounds
+from scheduler.stackstorm.breaking import LinkBreaker
+from scheduler.stackstorm.link import StackStormLink, build_link
+from scheduler.stackstorm.repairing import Bounds, Repairing
+from scheduler.watched import IDLE
+from synthralos.bus.protocol import Topic
+from synthralos.control.ringing import ring_for
+from synthralos.core import Core
+from synthralos.domain.repairs import STACKSTORM
+from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.queue.repairs import Ended, Repairs
+from synthralos.telemetry.families import STACKSTORM_SHUT
+from collections.abc import Callable
+
+BUSY, PAUSE = 1.0, 0.1
+"""Seconds between two rounds while a repair is open, and between any two."""
+
+
+class StackStormTask:
+    """Holds up none of the leader's other tasks, however StackStorm behaves. `start` and `stop` once."""
+
+    def __init__(
+        self, core: Core, link: StackStormLink, leads: Callable[[], bool], actor: Callable[[], str], busy: float = BUSY
+    ) -> None:
+        """`actor`: this process's id, which goes on record."""
+        self._core, self._link, self._busy_pause = core, link, busy
+        breaker = LinkBreaker(BreakerStore(core.database), actor, self._tell_of_breaker)
+        settings = core.settings
+        self.repairing = Repairing(
+            Repairs(core.database),
+            link,
+            breaker,
+            lambda: core.live.current,
+            Bounds(settings.stackstorm_executions, settings.stackstorm_follow),
+            leads,
+            self._tell,
+            core.metrics,
+        )
+        core.metrics.reads(STACKSTORM_SHUT, lambda: float(breaker.shut is not None))
+        self._safely = ResilientTask("the link to StackStorm", self.repairing.round, core.outages)
+        self._rounds = Rounds(self._round, core.bus, PAUSE, Topic.REPAIRS, "stackstorm")
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._rounds.start()
+
+    def stop(self) -> None:
+        """Wait for no answer of StackStorm any more, and begin no other round."""
+        self._link.stop()
+        self._rounds.stop()
+        self.repairing.close()
+
+    def _round(self) -> float:
+        self._safely()
+        return self._busy_pause if self.repairing.busy else IDLE
+
+    def _tell(self, ended: Ended) -> None:
+        item = ended.woken
+        if item is not None:
+            ring_for(self._core.doorbell, [(item.stage, item.lane, item.id)])
+            self._core.bus.publish(Topic.CHANGED, [item.id])
+
+    def _tell_of_breaker(self) -> None:
+        self._core.bus.publish(Topic.BREAKERS, [STACKSTORM])
+
+
+def build_stackstorm(core: Core, leads: Callable[[], bool], actor: Callable[[], str]) -> StackStormTask | None:
+    """The task of the settings; None where they name no StackStorm. Raises `SettingsError`."""
+    link = build_link(core.settings)
+    return None if link is None else StackStormTask(core, link, leads, actor)
