@@ -77,13 +77,13 @@ class Item:
     organization: str | None
     actor: str
     data: Mapping[str, Any]
-    cursor: Cursor
     job_id: str | None = None
     subject: str | None = None
     workspace: str | None = None
     user: str | None = None
     run_id: str | None = None
     classification: str | None = None
+    cursor: Cursor = Cursor(_EPOCH)  # noqa: RUF009 - immutable
 
     def to_json(self) -> dict[str, Any]:
         """The published form."""
@@ -100,6 +100,11 @@ class Item:
             "actor": self.actor,
             "data": dict(self.data),
         }
+
+
+def item_of(stored: Mapping[str, Any]) -> Item:
+    """The inverse of `to_json`, with its `classification` beside it; its cursor leads nowhere."""
+    return Item(**{**stored, "at": datetime.fromisoformat(stored["at"])})
 
 
 @dataclass(frozen=True, slots=True)
