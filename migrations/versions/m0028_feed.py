@@ -1,5 +1,7 @@
 """The order of what is committed, for the event stream; webhooks, and deliveries of events"""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -70,7 +72,7 @@ def _make_indexes() -> None:
             op.create_index(name, table, columns, postgresql_concurrently=True, **_condition(columns))
 
 
-def _condition(columns: list[str]) -> "dict[str, sa.TextClause]":
+def _condition(columns: list[str]) -> dict[str, Any]:
     if "commit_no" not in columns:
         return {}
     present = sa.text("commit_no IS NOT NULL")

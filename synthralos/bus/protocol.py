@@ -23,6 +23,7 @@ class Topic(StrEnum):
     after it stand the paces of the lines (`synthralos.domain.standing`).
     `breakers`: circuit breakers (their names stand in place of ids) have changed; `quotas`: quotas of providers have.
     `operations`: an operation on many jobs (its id stands in place of a job's) was made or goes on.
+    `feed`: more of the feed can be read, or an event is to be delivered (ids of targets stand in place of jobs').
     `listening`: somebody wants to hear what the job's model says while it speaks.
     """
 
@@ -36,6 +37,7 @@ class Topic(StrEnum):
     QUOTAS = "synthralos_quotas"
     LISTENING = "synthralos_listening"
     SCHEDULES = "synthralos_schedules"
+    FEED = "synthralos_feed"
 
 
 Listener = Callable[[Sequence[str] | None], None]

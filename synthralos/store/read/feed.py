@@ -80,8 +80,8 @@ class Source:
 
     def order(self, *, newest: bool = False) -> list[sa.ColumnElement[Any]]:
         """That of the feed, or the other way round."""
-        columns = [self.number] if self.id is None else [self.number, self.id]
-        return [column.desc() for column in columns] if newest else list(columns)
+        columns: list[sa.ColumnElement[Any]] = [self.number] if self.id is None else [self.number, self.id]
+        return [column.desc() for column in columns] if newest else columns
 
 
 def _event(row: Mapping[str, Any]) -> Item:
@@ -157,7 +157,7 @@ class Feed:
             # Statements that follow see all that the transactions before the oldest open one have written.
             oldest_open = self._oldest_open(connection)
             for source in SOURCES:
-                cursor = cursor._replace(**{source.name: self._last(connection, source, oldest_open)})
+                cursor = _moved(cursor, source, self._last(connection, source, oldest_open))
             return cursor
 
     def since(
@@ -183,7 +183,7 @@ class Feed:
         with self._database.snapshot() as connection:
             for source in SOURCES:
                 number = self._number_at(connection, source, moment - LATE)
-                cursor = cursor._replace(**{source.name: Place(max(0, number - 1), LAST_ID)})
+                cursor = _moved(cursor, source, Place(max(0, number - 1), LAST_ID))
         return cursor
 
     def _oldest_open(self, connection: sa.Connection) -> int | None:
@@ -217,7 +217,7 @@ class Feed:
         if organization is not None:
             query = query.where(source.table.c.organization == organization)
         rows = connection.execute(query.order_by(*source.order()).limit(limit)).mappings()
-        return [(source, Place(row["number"], row["id"]), source.item(row)) for row in rows]
+        return [(source, Place(row["number"], row["id"]), source.item(dict(row))) for row in rows]
 
     def _number_at(self, connection: sa.Connection, source: Source, moment: datetime) -> int:
         """The least number whose row is not from before that moment: found by halves, since both grow together."""
@@ -233,6 +233,11 @@ class Feed:
         return low
 
 
+def _moved(cursor: Cursor, source: Source, place: Place) -> Cursor:
+    changed: dict[str, Any] = {source.name: place}
+    return cursor._replace(**changed)
+
+
 def _merged(
     cursor: Cursor, read: Sequence[Sequence[tuple[Source, Place, Item]]], limit: int
 ) -> tuple[list[Item], Cursor]:
@@ -241,6 +246,6 @@ def _merged(
     for source, place, item in merge(*read, key=lambda each: each[2].at):
         if len(items) == limit:
             break
-        cursor = cursor._replace(at=max(cursor.at, item.at), **{source.name: place})  # type: ignore[arg-type]
+        cursor = _moved(cursor, source, place)._replace(at=max(cursor.at, item.at))
         items.append(replace(item, cursor=cursor))
     return items, cursor
