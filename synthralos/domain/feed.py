@@ -7,7 +7,7 @@ jobs, happenings beside jobs, and the ends of jobs. A cursor is a place in each 
 import base64
 import struct
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -115,7 +115,7 @@ class Wanted:
     """Which items: all conditions that are given have to hold.
 
     `types` are whole types, or beginnings such as `job.*`; none: all. `installation`: what concerns no organization,
-    too; it needs a scope that is not restricted.
+    too; it needs a scope that is not restricted. `organization`: what concerns that one alone.
     """
 
     scope: Scope = EVERYTHING
@@ -123,11 +123,13 @@ class Wanted:
     job_id: str | None = None
     run_id: str | None = None
     installation: bool = False
+    organization: str | None = None
 
     def admits(self, item: Item) -> bool:
         """Whether the item is wanted and may be seen."""
         return (
             self._sees(item)
+            and self.organization in (None, item.organization)
             and self.job_id in (None, item.job_id)
             and self.run_id in (None, item.run_id)
             and (not self.types or any(matches(pattern, item.type) for pattern in self.types))
@@ -198,8 +200,3 @@ def without_content(item: Item) -> dict[str, Any]:
 def bare(item: Item) -> dict[str, Any]:
     """The item's data where even figures may not be told: the state alone."""
     return {name: item.data[name] for name in ("state",) if name in item.data}
-
-
-def wanted_of(items: Iterable[Item], wanted: Wanted) -> list[Item]:
-    """Those that are wanted."""
-    return [item for item in items if wanted.admits(item)]
