@@ -126,6 +126,7 @@ class FeedHub:
                 self._position = found
             listener = Listener(wants, self._position)
             self._listeners.add(listener)
+            self._heard.set()  # the reader may have slept through what happened while nobody listened
             if self._reading is None:
                 self._reading = asyncio.create_task(self._run())
         if self._released:

@@ -7,7 +7,6 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
 def may_be_called(text: str, allowed: Sequence[Network] = ()) -> bool:
@@ -19,12 +18,13 @@ def may_be_called(text: str, allowed: Sequence[Network] = ()) -> bool:
     inner = _within(address)
     if any(each.version == network.version and each in network for each in (address, inner) for network in allowed):
         return True
-    return _is_public(address) and _is_public(inner)
+    return _is_public(inner)
 
 
 def _is_public(address: Address) -> bool:
+    reserved = address.is_reserved or (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)
     return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_loopback or address.is_unspecified
+        address.is_multicast or reserved or address.is_loopback or address.is_unspecified or address.is_link_local
     )
 
 
@@ -38,6 +38,6 @@ def _within(address: Address) -> Address:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if address in _NAT64 or address in _COMPATIBLE:
+    if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address

@@ -223,7 +223,7 @@ def test_a_key_that_is_revoked_hears_no_more(place: Place, monkeypatch: pytest.M
     secret = place.key(Role.SERVICE)
     with stream(place.client_with(secret)) as events:
         [key] = [key for key in place.keys.all(EVERYTHING) if secret.startswith(key.prefix)]
-        place.client().post(f"/api/v1/keys/{key.id}/revoke")
+        assert place.client().delete(f"/api/v1/keys/{key.id}").is_success
         monkeypatch.setattr(feed_stream, "HEARTBEAT_SECONDS", 0.05)
         happened(place, opened("small", "acme"))
         assert events.rest() in ([], ["small"])
