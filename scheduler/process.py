@@ -22,9 +22,12 @@ from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.stackstorm.task import build_stackstorm
 from scheduler.sweeper import Sweeper
 from scheduler.watched import Watched
+from scheduler.webhooks.delivery import WebhookDelivery
 from synthralos.bus.protocol import Topic
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
+from synthralos.domain.delivering import DELIVERIES_KEPT
+from synthralos.domain.feed import EVENTS_KEPT
 from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
@@ -90,7 +93,13 @@ class SchedulerProcess:
         self._fire_safely = ResilientTask("the scheduler's firing", self._fire, core.outages)
         self._next_tick = 0.0
         self._ticking: Rounds | None = None
-        self._digesting = Digesting(core.database, core.settings.observe_share, lambda: self.leads)
+        self._digesting = Digesting(
+            core.database,
+            core.settings.observe_share,
+            lambda: self.leads,
+            told=lambda: core.bus.publish(Topic.FEED, ["ends"]),
+        )
+        self._webhooks = WebhookDelivery(core, self._lead)
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
         self._bulk = Watched(bulk.round, lambda: bulk.busy)
@@ -140,9 +149,11 @@ class SchedulerProcess:
         self._ticking.start()
         if self._stackstorm is not None:
             self._stackstorm.start()
+        self._webhooks.start(self._bus)
 
     def stop(self) -> None:
         """Finish the round that runs, let another process lead, and sign off."""
+        self._webhooks.stop()
         for thread in (self._ticking, self._rounds, self._stackstorm):
             if thread is not None:
                 thread.stop()
@@ -237,6 +248,11 @@ class SchedulerProcess:
         while self._housekeeping.prune_similarity_logs(self._settings.similarity_days * DAY):
             pass
         while self._housekeeping.prune_stream_chunks(datetime.now(UTC) - timedelta(seconds=KEEP_SECONDS)):
+            pass
+        now = datetime.now(UTC)
+        while self._housekeeping.prune_happenings(now - EVENTS_KEPT):
+            pass
+        while self._housekeeping.prune_deliveries(now - DELIVERIES_KEPT):
             pass
         return True
 
