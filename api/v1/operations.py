@@ -98,6 +98,8 @@ async def _answered(room: Room, caller: Caller, transition: Transition, outcome:
 
 
 def _why_not(transition: Transition, refused: Refused) -> str:
+    if refused.emptied:
+        return f"Cannot {transition} a job whose request is not kept any more; submit it anew."
     allowed = ", ".join(sorted(sources(transition)))
     return f"Cannot {transition} a job that is {refused.state}; it must be one of: {allowed}."
 

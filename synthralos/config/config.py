@@ -15,6 +15,7 @@ from synthralos.domain.jobs import Job, NewJob
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
 from synthralos.domain.policies import PolicySet
 from synthralos.domain.quality import QualityTable
+from synthralos.domain.retention import Retention
 from synthralos.domain.run_caps import CapsByRun, RunCaps
 
 AbuseAction = Literal["off", "flag", "deny"]
@@ -60,6 +61,7 @@ class Config:
     aliases: Aliases = field(default_factory=dict)
     budgets: Budgets = NO_BUDGETS
     run_caps: CapsByRun = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def caps_of(self, job: Job | NewJob) -> RunCaps | None:

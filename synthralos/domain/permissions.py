@@ -20,6 +20,10 @@ class Permission(StrEnum):
     WRITE_BREAKERS = "breakers:write"
     READ_LIMITS = "limits:read"
     WRITE_LIMITS = "limits:write"
+    READ_RETENTION = "retention:read"
+    WRITE_RETENTION = "retention:write"
+    READ_ERASURES = "erasures:read"
+    ERASE = "erasures:write"
     READ_FLAGS = "flags:read"
     WRITE_FLAGS = "flags:write"
     READ_POLICIES = "policies:read"
@@ -62,6 +66,8 @@ _OPERATES = _SERVES | {
     Permission.ANSWER_WAITS,
     Permission.WRITE_BREAKERS,
     Permission.READ_ORGANIZATIONS,
+    Permission.READ_RETENTION,
+    Permission.READ_ERASURES,
     Permission.READ_FLAGS,
     Permission.READ_POLICIES,
     Permission.READ_AUDIT,

@@ -139,6 +139,9 @@ EXPORTED = _counter(
 
 LEADS = _gauge("scheduler_leads", "", "scheduler", "1 where this scheduler leads")
 SWEPT = _counter("swept_jobs", "move", "scheduler", "jobs that the sweeper moved: woken, expired, freed, rung_again")
+RETENTION_REMOVED = _counter(
+    "retention_removed", "kind", "scheduler", "rows that were beyond their time; of jobs, whole jobs"
+)
 FIRINGS = _counter("schedule_ticks", "outcome", "scheduler", "ticks: fired, waiting, skipped, missed, backfill")
 FIRING_LATENESS = _histogram(
     "schedule_lateness_seconds", "", "scheduler", "from when a tick was due until its jobs were stored", _SECONDS
@@ -150,6 +153,9 @@ PARKED_JOBS = _gauge("jobs_parked", "", "scheduler (leader)", "parked jobs; 2000
 BACKLOG_JOBS = _gauge("export_backlog", "destination", "scheduler (leader)", "traces to export; 2000: so many or more")
 BACKLOG_AGE = _gauge("export_oldest_seconds", "destination", "scheduler (leader)", "age of the oldest trace to export")
 MESSAGES = _gauge("broker_messages", "stage lane", "scheduler (leader)", "messages that wait in the broker")
+RETENTION_LAG = _gauge(
+    "retention_lag_seconds", "kind", "scheduler (leader)", "by how much the oldest of a kind is beyond its time"
+)
 SAMPLE_AGE = _gauge("sample_age_seconds", "", "scheduler (leader)", "age of the leader's figures")
 
 FAMILIES = tuple(value for value in dict(vars()).values() if isinstance(value, Family))

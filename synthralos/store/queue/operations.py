@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from synthralos.domain.audit import Act
 from synthralos.domain.events import Cancelled, Event, Rerouted, Retried
 from synthralos.domain.jobs import Constraints
+from synthralos.domain.retention import REMOVED_REQUEST
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
 from synthralos.domain.work_items import WorkItem
@@ -18,7 +19,7 @@ from synthralos.store.queue.ledger import Ledger
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.scoping import within
-from synthralos.store.sql.types import utcnow
+from synthralos.store.sql.types import encode_json, utcnow
 from synthralos.store.tables import all_jobs, jobs, open_jobs, results
 
 
@@ -32,13 +33,16 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The transition is not possible from the job's `state`."""
+    """The transition is not possible from the job's `state`, or, `emptied`, without its request."""
 
     transition: Transition
     state: State
+    emptied: bool = False
 
 
 _FOUND = ("id", "state", "lane", "organization", "constraints", "failure", "plan_key", "attempts")
+_EMPTIED = (sa.type_coerce(all_jobs.c.request, sa.Text()) == encode_json(REMOVED_REQUEST)).label("emptied")
+"""Whether its request was removed when its time was over."""
 
 
 class Operations:
@@ -117,12 +121,16 @@ class Operations:
     ) -> "_Before | Refused | None":
         """The job, locked, if the transition is possible."""
         visible = sa.select(jobs.c.id).where(jobs.c.id == job_id, *within(scope, jobs))
-        if connection.execute(visible).one_or_none() is None:
-            return None
-        while not _locked(connection, job_id):
-            continue
-        row = connection.execute(sa.select(*(all_jobs.c[name] for name in _FOUND)).where(all_jobs.c.id == job_id)).one()
+        while True:
+            if connection.execute(visible).one_or_none() is None:
+                return None
+            if _locked(connection, job_id):
+                break
+        columns = [*(all_jobs.c[name] for name in _FOUND), _EMPTIED]
+        row = connection.execute(sa.select(*columns).where(all_jobs.c.id == job_id)).one()
         state = State(row.state)
+        if row.emptied and state in TERMINAL and transition is not Transition.CANCEL:
+            return Refused(transition, state, emptied=True)
         return _Before(state, row) if state in sources(transition) else Refused(transition, state)
 
     def _note(self, connection: sa.Connection, found: "_Before", event: Event) -> None:

@@ -25,6 +25,13 @@ from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, export_backlog, happenings, prompt_similarity_logs
 from synthralos.store.tables.observing import SUMS, digests, error_sums, feedback, job_sums, trace_facts, trace_texts
 from synthralos.store.tables.quotas import quotas
+from synthralos.store.tables.retention import (
+    erasures,
+    job_accounts,
+    organization_retention,
+    retention_left,
+    retention_places,
+)
 from synthralos.store.tables.runs import run_caps, run_forks
 from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
@@ -55,6 +62,7 @@ __all__ = [
     "cost_sums",
     "deployments",
     "digests",
+    "erasures",
     "error_sums",
     "event_logs",
     "export_backlog",
@@ -64,6 +72,7 @@ __all__ = [
     "happenings",
     "idempotency_keys",
     "imported_jobs",
+    "job_accounts",
     "job_sums",
     "jobs",
     "leaders",
@@ -71,6 +80,7 @@ __all__ = [
     "model_cost_logs",
     "open_jobs",
     "organization_limits",
+    "organization_retention",
     "organizations",
     "plan_limits",
     "policy_matches",
@@ -81,6 +91,8 @@ __all__ = [
     "prompt_similarity_logs",
     "quotas",
     "results",
+    "retention_left",
+    "retention_places",
     "routing_plans",
     "run_caps",
     "run_forks",
