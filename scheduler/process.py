@@ -11,6 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from pipelines.providers.table import check_deployment
 from scheduler.bulk import BULK_EVERY, BulkRunner
 from scheduler.digesting import DIGEST_EVERY, Digesting
+from scheduler.erasing import ERASE_EVERY, ErasureRunner
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
 from scheduler.keeping import KEEP_EVERY, KeepingTask
@@ -22,6 +23,7 @@ from scheduler.sweeper import Sweeper
 from scheduler.watched import Watched
 from synthralos.bus.protocol import Topic
 from synthralos.config.settings import Settings
+from synthralos.control.operator import Operator
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files
@@ -30,6 +32,7 @@ from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.queue.budgets import OrphanedHolds
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.leading import Lead
+from synthralos.store.queue.operations import Operations
 from synthralos.store.retention.cost_sums import CostSums
 from synthralos.store.sql.errors import is_transient
 from synthralos.telemetry.serving import MetricsPort
@@ -82,6 +85,14 @@ class SchedulerProcess:
             lambda: self.leads,
             core.metrics,
         )
+        erasing = ErasureRunner(
+            core.database,
+            Operator(Operations(core.database), core.doorbell, core.bus),
+            [core.streams.forget],
+            core.settings.retention_share,
+            lambda: self.leads,
+        )
+        self._erasing = Watched(erasing.round, lambda: erasing.busy)
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
         self._bulk = Watched(bulk.round, lambda: bulk.busy)
@@ -110,6 +121,7 @@ class SchedulerProcess:
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
         self._add(scheduler, "housekeeping", self._keeping.round, KEEP_EVERY)
+        self._add(scheduler, "erasures", self._erasing, ERASE_EVERY)
         self._add(scheduler, "bulk operations", self._bulk, BULK_EVERY)
         self._add(scheduler, "firing_ends", self._looks, LOOK_EVERY)
         self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
@@ -119,6 +131,7 @@ class SchedulerProcess:
         scheduler.start()
         self._scheduler = scheduler
         self._bus.subscribe(Topic.OPERATIONS, self._bulk.hear)
+        self._bus.subscribe(Topic.OPERATIONS, self._erasing.hear)
         self._bus.subscribe(Topic.SCHEDULES, self._looks.hear)
         self._rounds = Rounds(self._round, self._bus, self._settings.sweep_interval)
         self._rounds.start()

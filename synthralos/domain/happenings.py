@@ -39,7 +39,17 @@ class BreakerClosed(Told):
     reason: str
 
 
-HAPPENINGS: Mapping[str, type[Told]] = {model.kind: model for model in (BreakerOpened, BreakerClosed)}
+class ErasureDone(Told):
+    """What was known of a person or a tenant is erased."""
+
+    kind = "erasure.done"
+
+    of: Annotated[str, Field(description="person, workspace or organization")]
+    workspace: str | None
+    user: Annotated[str | None, Field(description="of a person: the pseudonym that stands on the books")]
+
+
+HAPPENINGS: Mapping[str, type[Told]] = {model.kind: model for model in (BreakerOpened, BreakerClosed, ErasureDone)}
 """Every kind of happening, with what it says."""
 
 

@@ -50,7 +50,8 @@ class Source(NamedTuple):
 
     def moment(self, key: Any) -> datetime:
         """The time of a key."""
-        return moment_of(key) if self.by_id else key
+        moment: datetime = moment_of(key) if self.by_id else key
+        return moment
 
     def within(self, since: datetime | None, until: datetime) -> list[sa.ColumnElement[bool]]:
         """The conditions of a stretch of time; its end is not in it."""
@@ -72,7 +73,8 @@ def summed(connection: sa.Connection) -> datetime | None:
     last, changed, late = (connection.execute(query).scalar() for query in (hours, open_hour, digested))
     if last is None or late is None:
         return None
-    return min(last, late) if changed is None else min(last, late, changed)
+    found: datetime = min(last, late) if changed is None else min(last, late, changed)
+    return found
 
 
 SOURCES: Mapping[Kind, Source] = {
