@@ -18,6 +18,7 @@ from cli import (
     demo,
     deployments,
     doctor,
+    erase,
     flags,
     guardrails,
     jobs,
@@ -31,6 +32,7 @@ from cli import (
     policies,
     processes,
     quotas,
+    retention,
     route,
     runs,
     schedules,
@@ -63,6 +65,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(flags.app, name="flags")
 app.add_typer(limits.app, name="limits")
+app.add_typer(retention.app, name="retention")
+app.add_typer(erase.app, name="erase")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(aliases.app, name="aliases")
 app.add_typer(breakers.app, name="breakers")
