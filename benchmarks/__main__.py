@@ -36,6 +36,7 @@ BENCHMARKS = {
     "billing": "a provider that fails, cuts, is late and repeats, workers killed meanwhile: the ledger beside its bill",
     "dead_letters": "dead letters that are retried in bulk: how many a second",
     "schedule": "10,000 schedules due at once, lateness, takeover after kill -9, ticks lost or doubled, memory",
+    "retention": "seconds until a day of 1,000,000 finished jobs is removed, with its books and without",
     "size": "bytes of tables and of WAL for each finished job",
 }
 

@@ -18,7 +18,7 @@ from synthralos.store.queue.submissions import Idempotency, KeyReused
 from synthralos.store.retention.erasing import STEPS
 from synthralos.store.retention.erasing_jobs import chosen_open
 from synthralos.store.retention.erasing_parts import Subject
-from synthralos.store.sql.database import Database, let_plan
+from synthralos.store.sql.database import Database, let_plan_once
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import erasures
 
@@ -96,8 +96,7 @@ class Erasures:
         the step.
         """
         with self._database.transaction() as connection:
-            if self._database.dialect == "postgresql":
-                let_plan(connection)
+            let_plan_once(connection)
             unfinished = erasures.c.id == erasure_id, erasures.c.finished_at.is_(None)
             row = connection.execute(sa.select(erasures).where(*unfinished).with_for_update()).first()
             if row is None:

@@ -15,7 +15,7 @@ from synthralos.domain.retention import Kind, Retention
 from synthralos.store.retention.marks import Group, back_to, groups, prepare, reach
 from synthralos.store.retention.removal import destinations, gather, going, remove_books, remove_jobs, remove_texts
 from synthralos.store.retention.sources import SOURCES, Source, moment_of
-from synthralos.store.sql.database import Database, let_plan
+from synthralos.store.sql.database import Database, let_plan_once
 from synthralos.store.sql.recordset import insert_ignoring
 from synthralos.store.sql.types import asked_at, utcnow, word
 from synthralos.store.tables import export_backlog, jobs, results, retention_left
@@ -53,8 +53,7 @@ class Passes:
         if not left and empty and lag < _SAID_EVERY:
             return Step(0, False, 0.0)
         with self.database.transaction() as connection:
-            if self.database.dialect == "postgresql":
-                let_plan(connection)
+            let_plan_once(connection)
             prepare(connection, kind, times, latest)
             removed = self._left(connection, kind, times, most) if left else 0
             due = groups(connection, kind, times, latest)
