@@ -32,6 +32,7 @@ from api.v1 import (
     dead_letter_files,
     dead_letters,
     deployments,
+    erasures,
     events,
     evidence,
     feed,
@@ -47,6 +48,7 @@ from api.v1 import (
     policy_checks,
     quotas,
     repairs,
+    retention,
     routing,
     run_caps,
     run_forks,
@@ -97,8 +99,8 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     rooms = (
         jobs, events, feed, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets,
         costs, credentials, dead_letter_files, dead_letters, runs, run_caps, run_forks, thoughts, waits, repairs,
-        policies, incidents, policy_checks, simulate, schedules, schedule_acts, audit, trace_tail, traces,
-        observability, feedback, routing, webhooks, webhook_acts, health, metrics,
+        policies, incidents, policy_checks, simulate, schedules, schedule_acts, retention, erasures, audit, trace_tail,
+        traces, observability, feedback, routing, webhooks, webhook_acts, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

@@ -29,6 +29,7 @@ from synthralos.store.read.evidence import Evidence
 from synthralos.store.read.jobs import Reader
 from synthralos.store.read.runs import Runs
 from synthralos.store.read.whole import WholeJobs
+from synthralos.store.retention.erasures import Erasures
 from synthralos.store.sql.database import Database
 
 
@@ -61,6 +62,7 @@ class Stores:
         self.feedback = FeedbackStore(database)
         self.thoughts = Thoughts(database)
         self.evidence = Evidence(database)
+        self.erasures = Erasures(database)
         self.whole = WholeJobs(database)
         self.submissions = Submissions(database)
         self.wait_points = Waits(database)

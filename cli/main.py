@@ -18,6 +18,7 @@ from cli import (
     demo,
     deployments,
     doctor,
+    erase,
     events,
     flags,
     guardrails,
@@ -34,6 +35,7 @@ from cli import (
     processes,
     quotas,
     repairs,
+    retention,
     route,
     runs,
     schedules,
@@ -67,6 +69,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(flags.app, name="flags")
 app.add_typer(limits.app, name="limits")
+app.add_typer(retention.app, name="retention")
+app.add_typer(erase.app, name="erase")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(aliases.app, name="aliases")
 app.add_typer(breakers.app, name="breakers")

@@ -8,6 +8,7 @@ seconds.
 import time
 from collections.abc import Callable
 
+from scheduler.share import Share
 from synthralos.domain.observing import FINISHED, LATE
 from synthralos.store.retention.digest import Digest
 from synthralos.store.retention.observed import Observed
@@ -18,8 +19,6 @@ DIGEST_EVERY = 2.0
 """Seconds between two looks for jobs that have finished."""
 
 _LATE_EVERY, _PRUNE_EVERY = 30.0, 600.0
-_MOST_SAVED = 0.5
-"""Seconds of work that may be done at once, after a time in which there was little."""
 
 
 class Digesting:
@@ -37,35 +36,24 @@ class Digesting:
         self._digest = Digest(database)
         self._texts = TextIndex(database)
         self._observed = Observed(database)
-        self._share = share
+        self._share = Share(share, clock)
         self._leads = leads
         self._clock = clock
         self._told = told
-        self._at = clock()
-        self._saved = 0.0
         self._late_at = self._prune_at = clock()
 
     def round(self) -> bool:
         """Do what there is to do and may be done now, where this scheduler leads; whether it does."""
-        now = self._clock()
-        self._saved = min(_MOST_SAVED, self._saved + (now - self._at) * self._share)
-        self._at = now
+        self._share.earn()
         if not self._leads():
             return False
         digested = self._digest.digested
         for act in (lambda: self._digest.round(FINISHED), self._late, self._texts.round, self._prune):
-            while self._saved >= 0 and self._leads() and self._timed(act):
+            while self._share.left and self._leads() and self._share.spend(act):
                 pass
         if self._digest.digested != digested:
             self._told()
         return True
-
-    def _timed(self, act: Callable[[], bool]) -> bool:
-        began = self._clock()
-        try:
-            return act()
-        finally:
-            self._saved -= self._clock() - began
 
     def _late(self) -> bool:
         if self._clock() < self._late_at:

@@ -4,15 +4,17 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
 from pipelines.providers.table import check_deployment
 from scheduler.bulk import BULK_EVERY, BulkRunner
 from scheduler.digesting import DIGEST_EVERY, Digesting
+from scheduler.erasing import ERASE_EVERY, ErasureRunner
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
+from scheduler.keeping import KEEP_EVERY, KeepingTask
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
 from scheduler.monitoring import LOOK_EVERY as MONITOR_EVERY
 from scheduler.monitoring_parts import build_monitoring
@@ -25,9 +27,8 @@ from scheduler.watched import Watched
 from scheduler.webhooks.delivery import WebhookDelivery
 from synthralos.bus.protocol import Topic
 from synthralos.config.settings import Settings
+from synthralos.control.operator import Operator
 from synthralos.core import Core, build_core
-from synthralos.domain.delivering import DELIVERIES_KEPT
-from synthralos.domain.feed import EVENTS_KEPT
 from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
@@ -35,24 +36,15 @@ from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.queue.budgets import OrphanedHolds
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.leading import Lead
+from synthralos.store.queue.operations import Operations
 from synthralos.store.retention.cost_sums import CostSums
-from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.errors import is_transient
-from synthralos.streams.protocol import KEEP_SECONDS
 from synthralos.telemetry.serving import MetricsPort
 
 log = logging.getLogger(__name__)
 
-DAY = 86_400.0
-
-HOUSEKEEPING_EVERY = 300.0
-"""Seconds between rounds of housekeeping."""
-
 LOOK_EVERY = 1.0
 """Seconds between two looks for firings whose jobs have ended, while there are any that have not."""
-
-KEEP_FIRINGS = 90 * DAY
-"""Seconds for which what became of a tick is kept, after all its jobs have ended."""
 
 SUM_COSTS_EVERY = 60.0
 """Seconds between looks for an hour of the ledger that is over."""
@@ -62,9 +54,6 @@ SETTLE_BUDGETS_EVERY = 60.0
 
 HOURS_A_ROUND = 24
 """Hours of the ledger that are summed before it is asked again whether this process leads."""
-
-KEEP_PROCESSES = DAY
-"""Seconds for which operators can see a process that has ended."""
 
 
 class SchedulerProcess:
@@ -77,7 +66,6 @@ class SchedulerProcess:
         self._bus = core.bus
         self._outages = core.outages
         self._processes = Processes(core.database)
-        self._housekeeping = Housekeeping(core.database)
         self._held_money = OrphanedHolds(core.database)
         self._cost_sums = CostSums(core.database)
         self._sweeper = Sweeper(
@@ -100,6 +88,21 @@ class SchedulerProcess:
             told=lambda: core.bus.publish(Topic.FEED, ["ends"]),
         )
         self._webhooks = WebhookDelivery(core, self._lead)
+        self._keeping = KeepingTask(
+            core.database,
+            lambda: core.live.current.retention,
+            core.settings.retention_share,
+            lambda: self.leads,
+            core.metrics,
+        )
+        erasing = ErasureRunner(
+            core.database,
+            Operator(Operations(core.database), core.doorbell, core.bus),
+            [core.streams.forget],
+            core.settings.retention_share,
+            lambda: self.leads,
+        )
+        self._erasing = Watched(erasing.round, lambda: erasing.busy)
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
         self._bulk = Watched(bulk.round, lambda: bulk.busy)
@@ -130,7 +133,8 @@ class SchedulerProcess:
         scheduler = BackgroundScheduler(timezone=UTC)
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
-        self._add(scheduler, "housekeeping", self._keep_house, HOUSEKEEPING_EVERY)
+        self._add(scheduler, "housekeeping", self._keeping.round, KEEP_EVERY)
+        self._add(scheduler, "erasures", self._erasing, ERASE_EVERY)
         self._add(scheduler, "bulk operations", self._bulk, BULK_EVERY)
         self._add(scheduler, "firing_ends", self._looks, LOOK_EVERY)
         self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
@@ -141,6 +145,7 @@ class SchedulerProcess:
         scheduler.start()
         self._scheduler = scheduler
         self._bus.subscribe(Topic.OPERATIONS, self._bulk.hear)
+        self._bus.subscribe(Topic.OPERATIONS, self._erasing.hear)
         self._bus.subscribe(Topic.SCHEDULES, self._looks.hear)
         self._rounds = Rounds(self._round, self._bus, self._settings.sweep_interval)
         self._rounds.start()
@@ -234,26 +239,6 @@ class SchedulerProcess:
             self._sweeping_term = term
             self._sweeper.begin()
         self._next_round = self._sweeper.round()
-        return True
-
-    def _keep_house(self) -> bool:
-        if not self.leads:
-            return False
-        while self._housekeeping.prune_idempotency_keys(self._settings.idempotency_days * DAY):
-            pass
-        while self._housekeeping.prune_processes(KEEP_PROCESSES):
-            pass
-        while self._housekeeping.prune_firings(KEEP_FIRINGS):
-            pass
-        while self._housekeeping.prune_similarity_logs(self._settings.similarity_days * DAY):
-            pass
-        while self._housekeeping.prune_stream_chunks(datetime.now(UTC) - timedelta(seconds=KEEP_SECONDS)):
-            pass
-        now = datetime.now(UTC)
-        while self._housekeeping.prune_happenings(now - EVENTS_KEPT):
-            pass
-        while self._housekeeping.prune_deliveries(now - DELIVERIES_KEPT):
-            pass
         return True
 
     def _lead(self) -> Lead | None:

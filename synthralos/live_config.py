@@ -24,6 +24,7 @@ from synthralos.domain.budgets import Budgets
 from synthralos.domain.deployments import Catalog, Deployment, names_of
 from synthralos.domain.flags import FLAGS, Flags
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN
+from synthralos.domain.retention import Retention, own_days
 from synthralos.store.admin.configuration import NOTHING_STORED, Check, Configuration, Names, Set, Stored
 from synthralos.store.sql.errors import is_transient
 from synthralos.telemetry.logs import hide
@@ -249,6 +250,7 @@ class KeptConfig(LiveConfig):
             Budgets(stored.budgets),
             {caps.key: caps for caps in stored.run_caps},
             repair_terms(self._settings),
+            Retention(self._settings.retention_days, {n: own_days(each.value) for n, each in stored.retention.items()}),
         )
 
 

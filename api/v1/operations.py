@@ -114,6 +114,8 @@ def _why_not(transition: Transition, refused: Refused) -> str:
             f"The job ({refused.state}) is not the repair's to {transition} any more: the repair is over or has acted, "
             "or somebody else moved the job. Look at the job; without repair_id it can be moved all the same."
         )
+    if refused.emptied:
+        return f"Cannot {transition} a job whose request is not kept any more; submit it anew."
     allowed = ", ".join(sorted(sources(transition)))
     return f"Cannot {transition} a job that is {refused.state}; it must be one of: {allowed}."
 

@@ -15,6 +15,7 @@ from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import AsyncConfiguration
 from synthralos_client.deltas import Delta, delta_of
 from synthralos_client.embeddings import EmbeddingOptions, embedding_of
+from synthralos_client.erasures import AsyncErasures
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
 from synthralos_client.feed import AsyncFeed
@@ -71,6 +72,7 @@ class AsyncClient:
         self.spending = AsyncSpending(self._config, self._run)
         self.observability = AsyncObservability(self._config, self._run)
         self.schedules = AsyncSchedules(self._config, self._run)
+        self.erasures = AsyncErasures(self._config, self._run)
         self.waits = AsyncWaits(self._config, self._run)
         self.repairs = AsyncRepairs(self._config, self._run)
         self.webhooks = AsyncWebhooks(self._config, self._run)

@@ -18,6 +18,7 @@ from synthralos_client.config import configure, on_the_way
 from synthralos_client.configuration import Configuration
 from synthralos_client.deltas import Delta, delta_of
 from synthralos_client.embeddings import EmbeddingOptions, embedding_of
+from synthralos_client.erasures import Erasures
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
 from synthralos_client.feed import Feed
@@ -79,6 +80,7 @@ class Client:
         self.spending = Spending(self._config, self._run)
         self.observability = Observability(self._config, self._run)
         self.schedules = Schedules(self._config, self._run)
+        self.erasures = Erasures(self._config, self._run)
         self.waits = Waits(self._config, self._run)
         self.repairs = Repairs(self._config, self._run)
         self.webhooks = Webhooks(self._config, self._run)

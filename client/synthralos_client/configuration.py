@@ -40,6 +40,18 @@ class Limits(TypedDict, total=False):
     workspace_weights: Mapping[str, int]
 
 
+class RetentionDays(TypedDict, total=False):
+    """How long what of an organization is kept, in days; docs/retention.md explains each kind."""
+
+    payloads: float
+    jobs: float
+    dead_letters: float
+    accounts: float
+    similarity: float
+    events: float
+    happenings: float
+
+
 class AuditFilters(TypedDict, total=False):
     """Which changes to list. `subject` may end in `*`."""
 
@@ -92,6 +104,18 @@ class Configuration(PolicySets):
     def reset_organization_limits(self, organization: str, *, reason: str | None = None) -> Json:
         """Have an organization's plan decide again."""
         return self._remove(("organizations", organization, "limits"), reason)
+
+    def retention(self, organization: str) -> Json:
+        """How long what of an organization is kept: its own times, and the installation's where it has none."""
+        return self._read(("organizations", organization, "retention"))
+
+    def set_retention(self, organization: str, *, reason: str = "", **days: Unpack[RetentionDays]) -> Json:
+        """Give an organization times of its own; one that is left out is the installation's."""
+        return self._put(("organizations", organization, "retention"), {"reason": reason, **days})
+
+    def reset_retention(self, organization: str, *, reason: str | None = None) -> Json:
+        """Have the installation's times hold for an organization again."""
+        return self._remove(("organizations", organization, "retention"), reason)
 
     def deployments(self) -> list[Json]:
         """The catalog that is in force."""
@@ -182,6 +206,18 @@ class AsyncConfiguration(AsyncPolicySets):
     async def reset_organization_limits(self, organization: str, *, reason: str | None = None) -> Json:
         """See `Configuration.reset_organization_limits`."""
         return await self._remove(("organizations", organization, "limits"), reason)
+
+    async def retention(self, organization: str) -> Json:
+        """See `Configuration.retention`."""
+        return await self._read(("organizations", organization, "retention"))
+
+    async def set_retention(self, organization: str, *, reason: str = "", **days: Unpack[RetentionDays]) -> Json:
+        """See `Configuration.set_retention`."""
+        return await self._put(("organizations", organization, "retention"), {"reason": reason, **days})
+
+    async def reset_retention(self, organization: str, *, reason: str | None = None) -> Json:
+        """See `Configuration.reset_retention`."""
+        return await self._remove(("organizations", organization, "retention"), reason)
 
     async def deployments(self) -> list[Json]:
         """See `Configuration.deployments`."""

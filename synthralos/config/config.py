@@ -15,6 +15,7 @@ from synthralos.domain.jobs import Job, NewJob
 from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN, PlanLimits
 from synthralos.domain.policies import PolicySet
 from synthralos.domain.quality import QualityTable
+from synthralos.domain.retention import Retention
 from synthralos.domain.run_caps import CapsByRun, RunCaps
 from synthralos.domain.turns import Path
 
@@ -70,6 +71,7 @@ class Config:
     budgets: Budgets = NO_BUDGETS
     run_caps: CapsByRun = field(default_factory=dict)
     stackstorm: RepairTerms | None = None
+    retention: Retention = field(default_factory=Retention)
     _merged: dict[tuple[str, str], PlanLimits] = field(default_factory=dict, init=False, repr=False)
 
     def caps_of(self, job: Job | NewJob) -> RunCaps | None:

@@ -14,6 +14,7 @@ from pydantic_settings import NoDecode
 
 from synthralos.config.connection_settings import Count, Positive
 from synthralos.config.monitor_settings import MonitorSettings
+from synthralos.config.retention_settings import RetentionSettings
 from synthralos.config.setting_urls import checked_address
 from synthralos.config.stackstorm_settings import StackStormSettings
 from synthralos.config.webhook_settings import WebhookSettings
@@ -30,7 +31,7 @@ class SettingsError(Exception):
     """Settings are wrong. The message has one line for each: which one, why, and what it should look like."""
 
 
-class Settings(MonitorSettings, WebhookSettings, StackStormSettings):
+class Settings(MonitorSettings, WebhookSettings, StackStormSettings, RetentionSettings):
     """All settings. The environment variable of a field is its name in capitals."""
 
     policy_stop_percent: float = Field(
@@ -67,7 +68,6 @@ class Settings(MonitorSettings, WebhookSettings, StackStormSettings):
     ring_again_after: Positive = Field(
         10.0, description="seconds after which a queued job that nobody came for is rung again"
     )
-    idempotency_days: Positive = Field(30.0, description="days for which an Idempotency-Key answers a repeat")
     observe_share: float = Field(
         0.02,
         gt=0,

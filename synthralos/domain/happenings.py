@@ -96,6 +96,16 @@ class WebhookDisabled(Told):
     reason: str
 
 
+class ErasureDone(Told):
+    """What was known of a person or a tenant is erased."""
+
+    kind = "erasure.done"
+
+    of: Annotated[str, Field(description="person, workspace or organization")]
+    workspace: str | None
+    user: Annotated[str | None, Field(description="of a person: the pseudonym that stands on the books")]
+
+
 HAPPENINGS: Mapping[str, type[Told]] = {
     model.kind: model
     for model in (
@@ -106,6 +116,7 @@ HAPPENINGS: Mapping[str, type[Told]] = {
         IncidentEscalated,
         DeliverySetAside,
         WebhookDisabled,
+        ErasureDone,
     )
 }
 """Every kind of happening, with what it says."""

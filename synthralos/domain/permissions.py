@@ -22,6 +22,10 @@ class Permission(StrEnum):
     WRITE_INCIDENTS = "incidents:write"
     READ_LIMITS = "limits:read"
     WRITE_LIMITS = "limits:write"
+    READ_RETENTION = "retention:read"
+    WRITE_RETENTION = "retention:write"
+    READ_ERASURES = "erasures:read"
+    ERASE = "erasures:write"
     READ_FLAGS = "flags:read"
     WRITE_FLAGS = "flags:write"
     READ_POLICIES = "policies:read"
@@ -68,6 +72,8 @@ _OPERATES = _SERVES | {
     Permission.WRITE_BREAKERS,
     Permission.WRITE_INCIDENTS,
     Permission.READ_ORGANIZATIONS,
+    Permission.READ_RETENTION,
+    Permission.READ_ERASURES,
     Permission.READ_FLAGS,
     Permission.READ_POLICIES,
     Permission.READ_WEBHOOKS,

@@ -49,6 +49,13 @@ class MemoryStreams:
         with self._lock:
             return {job_id: _following(self._jobs.get(job_id), place) for job_id, place in places.items()}
 
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """See `Streams.forget`. Never away."""
+        with self._lock:
+            for job_id in job_ids:
+                kept = self._jobs.pop(job_id, None)
+                self._size -= 0 if kept is None else kept.size
+
     def hear(self, listener: Listener) -> None:
         """See `Streams.hear`."""
         self._listeners = (*self._listeners, listener)

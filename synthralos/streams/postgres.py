@@ -76,6 +76,9 @@ class PostgresStreams:
         except StoreError as error:
             raise StreamsAwayError(str(error)) from error
 
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """See `Streams.forget`. Whoever removes jobs removes their chunks by that."""
+
     def hear(self, listener: Listener) -> None:
         """See `Streams.hear`."""
         self._bus.line.listen(CHANNEL, lambda told: listener(None if told is None else [*map(told_in, told)]))

@@ -42,6 +42,10 @@ class Streams(Protocol):
         """What was kept of each job after its place, in order, `MOST_CHUNKS` at most; raises `StreamsAwayError`."""
         ...
 
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """Keep nothing of these jobs any more; raises `StreamsAwayError`."""
+        ...
+
     def hear(self, listener: Listener) -> None:
         """Have `listener` called with the jobs that have new chunks."""
         ...

@@ -77,6 +77,15 @@ class RedisStreams:
             for job_id, kept in zip(places, found, strict=True)
         }
 
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """See `Streams.forget`."""
+        keys = [f"{self._prefix}chunks:{job_id}" for job_id in job_ids]
+        try:
+            if keys:
+                self._client.unlink(*keys)
+        except redis.RedisError as error:
+            raise StreamsAwayError(f"Redis: {type(error).__name__}") from error
+
     def hear(self, listener: Listener) -> None:
         """See `Streams.hear`."""
         self._listeners = (*self._listeners, listener)

@@ -149,6 +149,9 @@ EXPORTED = _counter(
 
 LEADS = _gauge("scheduler_leads", "", "scheduler", "1 where this scheduler leads")
 SWEPT = _counter("swept_jobs", "move", "scheduler", "jobs that the sweeper moved: woken, expired, freed, rung_again")
+RETENTION_REMOVED = _counter(
+    "retention_removed", "kind", "scheduler", "rows that were beyond their time; of jobs, whole jobs"
+)
 FIRINGS = _counter("schedule_ticks", "outcome", "scheduler", "ticks: fired, waiting, skipped, missed, backfill")
 FIRING_LATENESS = _histogram(
     "schedule_lateness_seconds", "", "scheduler", "from when a tick was due until its jobs were stored", _SECONDS
@@ -170,6 +173,9 @@ DELIVERIES = _counter(
 )
 TARGETS_FAILING = _gauge(
     "delivery_targets_failing", "channel", "scheduler (leader)", "targets of events that did not take the last one"
+)
+RETENTION_LAG = _gauge(
+    "retention_lag_seconds", "kind", "scheduler (leader)", "by how much the oldest of a kind is beyond its time"
 )
 SAMPLE_AGE = _gauge("sample_age_seconds", "", "scheduler (leader)", "age of the leader's figures")
 

@@ -20,8 +20,9 @@ from pipelines.repeats.memory import PromptMemory
 from pipelines.repeats.protocol import Near, Neighbors, Vectors
 from pipelines.repeats.stored import StoredNeighbors, stored_neighbors
 from pipelines.repeats.window import Seen, Window, packed
+from synthralos.domain.retention import Kind, Retention
 from synthralos.store.read.prompt_vectors import PromptVectors
-from synthralos.store.retention.housekeeping import Housekeeping
+from synthralos.store.retention.keeping import Keeping
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import prompt_similarity_logs
@@ -224,7 +225,9 @@ def test_an_extension_in_a_schema_that_is_not_searched_stops_no_upgrade(empty: D
 def test_what_is_pruned_is_not_found_any_more(postgres: InPostgres) -> None:
     vector = directions(1)
     postgres.keep(vector, ago=60)
-    assert Housekeeping(postgres.database).prune_similarity_logs(30) == 1
+    assert (
+        Keeping(postgres.database).step(Kind.SIMILARITY, Retention(dict.fromkeys(Kind, 30 / 86_400)), 10).removed == 1
+    )
     assert postgres.here.nearest("one", vector, 3, 0.5) == [[]]
 
 

@@ -10,11 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from synthralos.domain.flags import Flag, Flags, FlagState
+from synthralos.domain.retention import Kind, Retention
 from synthralos.domain.schedules import Backoff, Misfire, Overlap
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Stage, State, Transition
 from synthralos.store.admin.schedules import StoredSchedule
-from synthralos.store.retention.housekeeping import Housekeeping
+from synthralos.store.retention.keeping import Keeping
 from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import audit_log, firings, jobs, schedules
 from tests.fakes.schedules import ANN, JOB, Leader
@@ -312,5 +313,5 @@ def test_old_firings_are_forgotten_and_what_runs_is_kept(leader: Leader) -> None
     leader.fire()
     leader.end(leader.rows(made.id)[0]["job_ids"])
     leader.store.update(firings, sa.true(), decided_at=leader.store.now() - 48 * HOUR)
-    assert Housekeeping(leader.database).prune_firings(86_400) == 1
+    assert Keeping(leader.database).step(Kind.FIRINGS, Retention(dict.fromkeys(Kind, 1.0)), 10).removed == 1
     assert [row["ended"] for row in leader.rows(made.id)] == [None]

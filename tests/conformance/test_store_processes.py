@@ -7,13 +7,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from synthralos.domain.retention import Kind, Retention
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Transition
 from synthralos.store.admin.processes import Leadership
 from synthralos.store.exports.backlog import LONGEST_PAUSE, Analysis, Owed, pause_after
 from synthralos.store.queue.submissions import Accepted
-from synthralos.store.retention.housekeeping import Housekeeping
+from synthralos.store.retention.keeping import Keeping
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import export_backlog, idempotency_keys, leaders, processes
@@ -21,6 +22,7 @@ from tests.fakes.jobs import attempt_end, settlement, submission
 from tests.fakes.stores import Store
 
 DAY = 86_400.0
+A_DAY = Retention(dict.fromkeys(Kind, 1.0))
 
 
 def test_a_registered_process_is_seen_with_its_age(store: Store) -> None:
@@ -187,12 +189,12 @@ def test_a_revived_job_is_analyzed_and_owed_again(database: Database) -> None:
 
 
 def test_old_idempotency_keys_are_forgotten_and_young_ones_kept(store: Store) -> None:
-    housekeeping = Housekeeping(store.database)
+    keeping = Keeping(store.database)
     for key in ("old", "older", "young"):
         store.submissions.accept([submission(key=key)])
     old = idempotency_keys.c.key.in_(["old", "older"])
     store.update(idempotency_keys, old, created_at=utc_in(sa.literal(-2 * DAY)))
-    assert [housekeeping.prune_idempotency_keys(DAY, limit=1) for _ in range(3)] == [1, 1, 0]
+    assert [keeping.step(Kind.IDEMPOTENCY_KEYS, A_DAY, 1).removed for _ in range(3)] == [1, 1, 0]
     answers = store.submissions.accept([submission(key="young"), submission(key="old")])
     assert [answer.replayed for answer in answers if isinstance(answer, Accepted)] == [True, False]
 
@@ -205,10 +207,10 @@ def test_processes_that_ended_long_ago_and_hold_nothing_are_forgotten(store: Sto
             store.silence(worker, 2 * DAY)
         if name != "running":
             store.update(processes, processes.c.id == worker, state="lost" if name == "holder" else "stopped")
-    housekeeping = Housekeeping(store.database)
-    assert housekeeping.prune_processes(DAY) == 2
+    keeping = Keeping(store.database)
+    assert keeping.step(Kind.PROCESSES, A_DAY, 10).removed == 2
     assert {row["id"] for row in store.rows(processes)} == {workers[n] for n in ("running", "holder", "fresh")}
     store.sweeps.rescue()
     store.settle(settlement(job, attempt=attempt_end(1)))
-    assert housekeeping.prune_processes(DAY) == 1
+    assert keeping.step(Kind.PROCESSES, A_DAY, 10).removed == 1
     assert store.attempts(job.id)[0]["late"]

@@ -148,8 +148,8 @@ def test_old_chunks_are_deleted_and_younger_ones_stay(database: Database) -> Non
     chunks, old, young = StreamChunks(database), id_at(now - timedelta(days=2)), new_id()
     chunks.append([*(chunk(old, number) for number in range(1, 4)), chunk(young, 1)])
     house = Housekeeping(database)
-    assert house.prune_stream_chunks(now - timedelta(days=1), limit=2) == 2
-    assert house.prune_stream_chunks(now - timedelta(days=1), limit=2) == 1
+    assert house.prune_stream_chunks(now - timedelta(days=1), most=2) == 2
+    assert house.prune_stream_chunks(now - timedelta(days=1), most=2) == 1
     assert chunks.after({old: Place(), young: Place()}, 10) == {old: [], young: [chunk(young, 1)]}
 
 

@@ -174,3 +174,25 @@ def test_a_blank_scope_is_refused_by_its_option(run: Command, option: str, blank
     assert (done.code, f"--{option} is blank" in done.err) == (2, True)
     assert run("keys", "list", "--json").json["keys"] == []
     assert run("organizations", "set", blank, "--plan", "pro").code == 2
+
+
+def test_an_organizations_times_are_set_shown_and_reset(run: Command) -> None:
+    days = {
+        each["kind"]: each for each in run("retention", "set", "acme", "payloads=0", "jobs=30", "--json").json["kept"]
+    }
+    assert (days["payloads"]["days"], days["payloads"]["own"], days["audit"]["own"]) == (0, True, False)
+    assert "its own" in run("retention", "show", "acme").out
+    assert "its own" not in run("retention", "show").out
+    assert run("retention", "set", "acme", "payloads=400").code == 5
+    assert run("retention", "set", "acme", "firings=3").code == 2
+    assert run("retention", "set", "acme", "jobs=soon").code == 2
+    assert "its own" not in run("retention", "reset", "acme").out
+    assert [each["act"] for each in run("audit", "--json").json["changes"]][:2] == [
+        "organizations.reset_retention",
+        "organizations.set_retention",
+    ]
+
+
+def test_a_run_of_retention_tells_what_it_removes(run: Command) -> None:
+    assert set(run("retention", "run", "--dry-run", "--json").json["removed"].values()) == {0}
+    assert run("retention", "run", "--json").json["dry_run"] is False

@@ -15,11 +15,16 @@ from synthralos.store.tables import config_version
 @contextmanager
 def changing(database: Database) -> Iterator[sa.Connection]:
     """A transaction that counts as a change. The counter's row is locked first, so changes come one by one."""
+    with database.transaction() as connection:
+        changed_now(connection)
+        yield connection
+
+
+def changed_now(connection: sa.Connection) -> None:
+    """Count a change that is made in this transaction."""
     first = {"id": 1, "version": 1, "changed_at": utcnow()}
     again = {"version": config_version.c.version + 1, "changed_at": utcnow()}
-    with database.transaction() as connection:
-        connection.execute(upsert(connection, config_version, first, again))
-        yield connection
+    connection.execute(upsert(connection, config_version, first, again))
 
 
 def upsert(

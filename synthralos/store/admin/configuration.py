@@ -27,6 +27,7 @@ from synthralos.store.tables import (
     deployments,
     feature_flags,
     organization_limits,
+    organization_retention,
     plan_limits,
 )
 
@@ -56,6 +57,7 @@ class Stored:
     aliases: Mapping[str, Set[list[str]]] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
     run_caps: tuple[RunCaps, ...] = ()
+    retention: Mapping[str, Set[dict[str, float]]] = field(default_factory=dict)
 
 
 NOTHING_STORED = Stored(0, {}, {}, {})
@@ -93,6 +95,9 @@ _LIMITS = _Kind(plan_limits, lambda row: row.limits, "limits", Act.SET_LIMITS, A
 _OWN_LIMITS = _Kind(
     organization_limits, lambda row: row.limits, "organization_limits", Act.SET_OWN_LIMITS, Act.RESET_OWN_LIMITS
 )
+_RETENTION = _Kind(
+    organization_retention, lambda row: row.days, "organization_retention", Act.SET_RETENTION, Act.RESET_RETENTION
+)
 _ALIASES = _Kind(aliases, lambda row: {"targets": row.targets}, "alias", Act.SET_ALIAS, Act.REMOVE_ALIAS)
 _DEPLOYMENTS = _Kind(deployments, lambda row: row.entry, "deployment", Act.SET_DEPLOYMENT, Act.REMOVE_DEPLOYMENT)
 
@@ -120,8 +125,11 @@ class Configuration:
             }
             policies, budgets = read_policies(connection), read_budgets(connection)
             caps = read_run_caps(connection)
+            kept = {
+                row.organization: _set(row, row.days) for row in connection.execute(sa.select(organization_retention))
+            }
             named = {row.name: _set(row, row.targets) for row in connection.execute(sa.select(aliases))}
-        return Stored(version, flags, limits, entries, own, policies, named, budgets, caps)
+        return Stored(version, flags, limits, entries, own, policies, named, budgets, caps, kept)
 
     def set_flag(self, flag: Flag, state: FlagState, by: By) -> None:
         """Have the flag stand so."""
@@ -146,6 +154,14 @@ class Configuration:
     def reset_own_limits(self, organization: str, by: By) -> bool:
         """Let the organization have its plan's limits again; False where it had."""
         return self._drop(_OWN_LIMITS, organization, by) is True
+
+    def set_retention(self, organization: str, days: Mapping[str, float], by: By) -> None:
+        """Have these be the organization's own times, by kind; one that is left out is the installation's."""
+        self._put(_RETENTION, organization, {"days": dict(days)}, days, by)
+
+    def reset_retention(self, organization: str, by: By) -> bool:
+        """Let the organization have the installation's times again; False where it had."""
+        return self._drop(_RETENTION, organization, by) is True
 
     def set_deployment(
         self,

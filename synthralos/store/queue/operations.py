@@ -9,6 +9,7 @@ from synthralos.domain.audit import Act
 from synthralos.domain.events import Cancelled, Event, Rerouted, Retried
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.repairs import awaits_repair
+from synthralos.domain.retention import REMOVED_REQUEST
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import TERMINAL, Lane, Stage, State, Transition, sources, target
 from synthralos.domain.work_items import WorkItem
@@ -20,7 +21,7 @@ from synthralos.store.queue.repairs import take_turn
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.scoping import within
-from synthralos.store.sql.types import utcnow
+from synthralos.store.sql.types import encode_json, utcnow
 from synthralos.store.tables import all_jobs, jobs, open_jobs, results
 
 
@@ -34,14 +35,20 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The transition is not possible from the job's `state`, or is not that repair's any more."""
+    """The transition is not possible from the job's `state`, is not that repair's any more, or needs a request.
+
+    `emptied`: the job's request is not kept any more.
+    """
 
     transition: Transition
     state: State
     repair_id: str | None = None
+    emptied: bool = False
 
 
 _FOUND = ("id", "state", "stage", "lane", "organization", "constraints", "failure", "plan_key", "attempts")
+_EMPTIED = (sa.type_coerce(all_jobs.c.request, sa.Text()) == encode_json(REMOVED_REQUEST)).label("emptied")
+"""Whether its request was removed when its time was over."""
 
 
 class Operations:
@@ -138,12 +145,16 @@ class Operations:
     ) -> "_Before | Refused | None":
         """The job, locked, if the transition is possible."""
         visible = sa.select(jobs.c.id).where(jobs.c.id == job_id, *within(scope, jobs))
-        if connection.execute(visible).one_or_none() is None:
-            return None
-        while not _locked(connection, job_id):
-            continue
-        row = connection.execute(sa.select(*(all_jobs.c[name] for name in _FOUND)).where(all_jobs.c.id == job_id)).one()
+        while True:
+            if connection.execute(visible).one_or_none() is None:
+                return None
+            if _locked(connection, job_id):
+                break
+        columns = [*(all_jobs.c[name] for name in _FOUND), _EMPTIED]
+        row = connection.execute(sa.select(*columns).where(all_jobs.c.id == job_id)).one()
         found = _Before(State(row.state), row)
+        if row.emptied and found.state in TERMINAL and transition is not Transition.CANCEL:
+            return Refused(transition, found.state, emptied=True)
         possible = found.state in sources(transition) or (transition is Transition.RETRY and found.awaits_repair)
         return found if possible else Refused(transition, found.state)
 

@@ -11,7 +11,16 @@ from synthralos.domain.attempts import Billed
 from synthralos.domain.costs import Basis, Kind
 from synthralos.domain.states import Stage, State
 from synthralos.store.sql.types import Money, by_id_alone, word
-from synthralos.store.tables import COUNTS, attempts, catalog_entries, cost_adjustments, cost_sums, jobs, results
+from synthralos.store.tables import (
+    COUNTS,
+    attempts,
+    catalog_entries,
+    cost_adjustments,
+    cost_sums,
+    job_accounts,
+    jobs,
+    results,
+)
 
 SUMMED = ("organization", "workspace", "user_id", "model", "deployment", "provider", "kind", "basis")
 """What the sums are kept by."""
@@ -30,9 +39,14 @@ Part = Any
 `AMOUNTS`."""
 
 
-def calls() -> Part:
-    """One row for each ended call."""
-    a, e, j = attempts.c, catalog_entries.c, jobs.c
+def ledger() -> tuple[Part, ...]:
+    """What answers for a time that no sums answer for."""
+    return _calls(jobs), _calls(job_accounts), reused()
+
+
+def _calls(owners: sa.Table) -> Part:
+    """One row for each ended call of jobs that are there, or of those that are gone."""
+    a, e, j = attempts.c, catalog_entries.c, owners.c
     maybe, paid = a.billed == word(Billed.MAYBE), a.billed == word(Billed.YES)
     owed = sa.func.coalesce(a.cost_picousd, a.reserved_picousd, type_=Money())
     unknown = sa.or_(sa.and_(paid, a.cost_picousd.is_(None)), sa.and_(maybe, owed.is_(None)))
@@ -60,7 +74,7 @@ def calls() -> Part:
             "metadata": sa.type_coerce(j.metadata, sa.Text()),
         },
         counts,
-    ).select_from(attempts.join(catalog_entries, e.key == a.entry_key).join(jobs, j.id == a.job_id))
+    ).select_from(attempts.join(catalog_entries, e.key == a.entry_key).join(owners, j.id == a.job_id))
 
 
 def reused() -> Part:

@@ -141,7 +141,7 @@ def _sources(query: CostQuery, along: list[Stretch]) -> Iterator[Part]:
         if any(each.source == span for each in along):
             part = cost_parts.sums(span)
             yield part.where(_during(part.selected_columns.at, along, span))
-    for part in (cost_parts.calls(), cost_parts.reused()):
+    for part in cost_parts.ledger():
         if any(each.source == LEDGER for each in along):
             yield part.where(_during(part.selected_columns.at, along, LEDGER))
     part = cost_parts.adjustments()

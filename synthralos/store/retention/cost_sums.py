@@ -115,7 +115,7 @@ def _following(connection: sa.Connection, now: datetime, most: int) -> list[date
 
 def _of_hour(since: datetime) -> list[Any]:
     parts = []
-    for part in (cost_parts.calls(), cost_parts.reused()):
+    for part in cost_parts.ledger():
         at = part.selected_columns.at.element
         parts.append(part.where(at >= since, at < since + HOUR))
     return parts

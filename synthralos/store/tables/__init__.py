@@ -28,6 +28,13 @@ from synthralos.store.tables.logs import event_logs, export_backlog, happenings,
 from synthralos.store.tables.observing import SUMS, digests, error_sums, feedback, job_sums, trace_facts, trace_texts
 from synthralos.store.tables.quotas import quotas
 from synthralos.store.tables.repairs import repairs
+from synthralos.store.tables.retention import (
+    erasures,
+    job_accounts,
+    organization_retention,
+    retention_left,
+    retention_places,
+)
 from synthralos.store.tables.runs import run_caps, run_forks
 from synthralos.store.tables.schedules import backfills, firings, schedules
 from synthralos.store.tables.streams import stream_chunks
@@ -60,6 +67,7 @@ __all__ = [
     "deliveries",
     "deployments",
     "digests",
+    "erasures",
     "error_sums",
     "event_logs",
     "export_backlog",
@@ -71,6 +79,7 @@ __all__ = [
     "idempotency_keys",
     "imported_jobs",
     "incidents",
+    "job_accounts",
     "job_sums",
     "jobs",
     "leaders",
@@ -78,6 +87,7 @@ __all__ = [
     "model_cost_logs",
     "open_jobs",
     "organization_limits",
+    "organization_retention",
     "organizations",
     "plan_limits",
     "policy_matches",
@@ -89,6 +99,8 @@ __all__ = [
     "quotas",
     "repairs",
     "results",
+    "retention_left",
+    "retention_places",
     "routing_plans",
     "run_caps",
     "run_forks",

@@ -13,5 +13,6 @@ imported_jobs = sa.Table(
     sa.Column("exported_id", Id, primary_key=True),
     sa.Column("job_id", Id, nullable=False),
     sa.Column("imported_at", UtcTime, nullable=False),
+    sa.Index("imported_jobs_by_time", "imported_at"),
 )
 """`job_id`: the job that was made of it. The primary key is what has a line imported once, however often it comes."""

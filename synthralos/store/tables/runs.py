@@ -19,6 +19,7 @@ run_caps = sa.Table(
     sa.Column("refused_at", UtcTime),
     sa.Column("changed_at", UtcTime, nullable=False),
     text("changed_by"),
+    sa.Index("run_caps_by_time", "changed_at"),
 )
 """`calls` counts the attempts that have begun. `budget_id` is the budget that holds the run's money; `refused_reason`
 says why a call was last refused since the caps were set."""
@@ -37,5 +38,6 @@ run_forks = sa.Table(
     text("fingerprint"),
     sa.Column("created_at", UtcTime, nullable=False),
     text("created_by"),
+    sa.Index("run_forks_by_time", "created_at"),
 )
 """`kept` are the finished steps before the fork, with the jobs that answered them and what those have cost."""
