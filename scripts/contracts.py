@@ -1,4 +1,4 @@
-"""`make contracts` writes `contracts/`: the OpenAPI document, and a JSON Schema for each kind of event and happening.
+"""`make contracts` writes `contracts/`: the OpenAPI document, and a JSON Schema for each kind of event.
 
 What programs outside of this repository rely on is read from there; `tests/unit/test_contracts.py` holds it current.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.app import build_app
+from pipelines.analyze.exporters.rudderstack.contract import CONTRACT
 from pipelines.providers.table import check_deployment
 from synthralos.config.settings import Settings
 from synthralos.core import build_core
@@ -31,7 +32,11 @@ def contracts() -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {"openapi.json": build_app(core).openapi()}
     finally:
         core.close()
-    kinds: dict[str, Mapping[str, type[BaseModel]]] = {"events": EVENTS, "happenings": HAPPENINGS}
+    kinds: dict[str, Mapping[str, type[BaseModel]]] = {
+        "events": EVENTS,
+        "happenings": HAPPENINGS,
+        "rudderstack": CONTRACT,
+    }
     for folder, models in kinds.items():
         for kind, model in models.items():
             schema = model.model_json_schema(by_alias=True)
