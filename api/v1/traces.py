@@ -13,13 +13,12 @@ from api.http.auth import Caller
 from api.http.openapi import documented
 from api.http.problems import not_found
 from api.room import Room, admit
-from api.v1.feedback import feedback_view
 from api.v1.queries import ExportQuery, TraceQuery, decode_cursor, encode_cursor
 from api.v1.trace_queries import TracesQuery, encode_place
 from api.v1.views import OtlpTrace, Trace, TracePage
 from pipelines.analyze.otlp_json import otlp
 from pipelines.analyze.restricted import restricted
-from pipelines.analyze.trace import assemble, cost_view, rfc3339
+from pipelines.analyze.trace import assemble, cost_view, feedback_view, rfc3339
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission, Role
 from synthralos.domain.states import OPEN, State

@@ -8,7 +8,8 @@ from synthralos.config.settings import Settings
 
 
 def _jsonl(settings: Settings) -> Exporter | None:
-    return None if settings.trace_export_file is None else JsonLinesExporter(settings.trace_export_file)
+    path = settings.trace_export_file
+    return None if path is None else JsonLinesExporter(path, settings.trace_export_residency)
 
 
 EXPORTERS: tuple[Callable[[Settings], Exporter | None], ...] = (_jsonl,)
@@ -18,4 +19,4 @@ EXPORTERS: tuple[Callable[[Settings], Exporter | None], ...] = (_jsonl,)
 def build_exporters(settings: Settings) -> dict[str, Exporter]:
     """The configured exporters by destination."""
     made = (factory(settings) for factory in EXPORTERS)
-    return {exporter.destination: exporter for exporter in made if exporter is not None}
+    return {exporter.destination.name: exporter for exporter in made if exporter is not None}

@@ -5,7 +5,6 @@ counts as not set: that is what `${VARIABLE:-}` of a compose file means.
 """
 
 import json
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -13,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
 from synthralos.config.connection_settings import Count, Positive
-from synthralos.config.guard_settings import GuardSettings
+from synthralos.config.export_settings import ExportSettings
 from synthralos.config.setting_urls import checked_address
 from synthralos.domain.flags import Flag
 
@@ -28,7 +27,7 @@ class SettingsError(Exception):
     """Settings are wrong. The message has one line for each: which one, why, and what it should look like."""
 
 
-class Settings(GuardSettings):
+class Settings(ExportSettings):
     """All settings. The environment variable of a field is its name in capitals."""
 
     policy_stop_percent: float = Field(
@@ -74,7 +73,6 @@ class Settings(GuardSettings):
     )
     leader_term: Positive = Field(6.0, description="seconds a scheduler leads before it must renew")
 
-    trace_export_file: Path | None = Field(None, description="JSON-lines file that finished traces are appended to")
     metrics_host: str = Field("127.0.0.1", description="address that METRICS_PORT is opened on; it asks for no key")
     metrics_port: int = Field(
         0,

@@ -46,3 +46,6 @@ class Act(StrEnum):
     REROUTE_JOB = "jobs.reroute"
     OPEN_WAIT = "waits.open"
     ANSWER_WAIT = "waits.answer"
+    RETRY_EXPORTS = "exports.retry"
+    DROP_EXPORTS = "exports.drop"
+    RESUME_EXPORTS = "exports.resume"

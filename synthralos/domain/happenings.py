@@ -39,7 +39,36 @@ class BreakerClosed(Told):
     reason: str
 
 
-HAPPENINGS: Mapping[str, type[Told]] = {model.kind: model for model in (BreakerOpened, BreakerClosed)}
+class ExportStopped(Told):
+    """A destination of exports refuses our key, or is not there: it is tried seldom until somebody mends that."""
+
+    kind = "export.stopped"
+
+    destination: str
+    reason: str
+
+
+class ExportResumed(Told):
+    """A destination of exports that was stopped takes traces again."""
+
+    kind = "export.resumed"
+
+    destination: str
+
+
+class ExportDropped(Told):
+    """Traces that a destination of exports will never get."""
+
+    kind = "export.dropped"
+
+    destination: str
+    traces: Annotated[int, Field(description="how many")]
+    reason: str
+
+
+_KINDS = (BreakerOpened, BreakerClosed, ExportStopped, ExportResumed, ExportDropped)
+
+HAPPENINGS: Mapping[str, type[Told]] = {model.kind: model for model in _KINDS}
 """Every kind of happening, with what it says."""
 
 

@@ -28,6 +28,8 @@ class Permission(StrEnum):
     WRITE_SCHEDULES = "schedules:write"
     READ_BUDGETS = "budgets:read"
     WRITE_BUDGETS = "budgets:write"
+    READ_EXPORTS = "exports:read"
+    WRITE_EXPORTS = "exports:write"
     READ_AUDIT = "audit:read"
     READ_KEYS = "keys:read"
     WRITE_KEYS = "keys:write"
@@ -64,6 +66,8 @@ _OPERATES = _SERVES | {
     Permission.READ_ORGANIZATIONS,
     Permission.READ_FLAGS,
     Permission.READ_POLICIES,
+    Permission.READ_EXPORTS,
+    Permission.WRITE_EXPORTS,
     Permission.READ_AUDIT,
 }
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import orjson
+
 HIDDEN = "[redacted]"
 
 SHORTEST_SECRET = 6
@@ -64,9 +66,20 @@ class Redactor:
             text = known.sub(HIDDEN, text)
         return _FORMS.sub(_hide, text)
 
+    def document(self, document: Any) -> Any:
+        """A JSON document without secrets, however deep; what belongs to tenants stays."""
+        return self._cleaned(document) if (whole := _dumped(document)) != self.text(whole) else document
+
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields without secrets and without what belongs to tenants, however deep."""
         return {name: self._field(name, value) for name, value in fields.items()}
+
+    def _cleaned(self, value: Any, name: str = "") -> Any:
+        if isinstance(value, str):
+            return self.text(f"{name}={value}").removeprefix(f"{name}=")
+        if isinstance(value, Mapping):
+            return {key: self._cleaned(inner, key) for key, inner in value.items()}
+        return [self._cleaned(inner) for inner in value] if isinstance(value, list) else value
 
     def _field(self, name: str, value: Any) -> Any:
         if name.lower() in PRIVATE or SECRET_NAME.search(name):
@@ -81,6 +94,10 @@ class Redactor:
         if isinstance(value, list | tuple | set | frozenset):
             return [self._value(inner) for inner in value]
         return self.text(str(value))
+
+
+def _dumped(document: Any) -> str:
+    return orjson.dumps(document).decode()
 
 
 def secrets_of(urls: Iterable[str | None], environ: Mapping[str, str]) -> set[str]:

@@ -75,10 +75,15 @@ def ids(traces: list[Trace]) -> list[str]:
     return [each["job"]["id"] for each in traces]
 
 
+def ship(exporter: Exporter, traces: list[Trace]) -> list[str]:
+    """The jobs whose traces are accepted."""
+    return sorted(exporter.ship(traces).accepted)
+
+
 def refused(exporter: Exporter, traces: list[Trace]) -> bool:
     """Whether none of them was accepted: an exporter says so, or raises the reason."""
     try:
-        return exporter.ship(traces) == []
+        return ship(exporter, traces) == []
     except OSError:
         return True
 
@@ -89,24 +94,24 @@ def test_every_exporter_is_covered() -> None:
 
 
 def test_an_exporter_is_known_by_its_destination(exporter: Exporter) -> None:
-    assert exporter.destination in DESTINATIONS
+    assert exporter.destination.name in DESTINATIONS
 
 
 def test_traces_arrive_whole_and_in_order(exporter: Exporter, destination: Destination) -> None:
     traces = [trace(number=number) for number in range(30)]
-    assert exporter.ship(traces[:20]) == ids(traces[:20])
-    assert exporter.ship(traces[20:]) == ids(traces[20:])
+    assert ship(exporter, traces[:20]) == ids(traces[:20])
+    assert ship(exporter, traces[20:]) == ids(traces[20:])
     assert destination.arrived() == traces
 
 
 def test_an_empty_shipment_is_none(exporter: Exporter, destination: Destination) -> None:
-    assert exporter.ship([]) == []
+    assert ship(exporter, []) == []
     assert destination.arrived() == []
 
 
 def test_a_repeat_is_accepted(exporter: Exporter, destination: Destination) -> None:
     traces = [trace(), trace()]
-    assert exporter.ship(traces) == exporter.ship(traces) == ids(traces)
+    assert ship(exporter, traces) == ship(exporter, traces) == ids(traces)
     assert {each["job"]["id"] for each in destination.arrived()} == set(ids(traces))
 
 
@@ -123,7 +128,7 @@ TEXTS = {
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_any_text_arrives_as_it_was(exporter: Exporter, destination: Destination, text: str) -> None:
     shipped = trace(metadata={text[:100]: text})
-    assert exporter.ship([shipped]) == ids([shipped])
+    assert ship(exporter, [shipped]) == ids([shipped])
     assert destination.arrived() == [shipped]
 
 
@@ -135,7 +140,7 @@ def test_a_destination_that_refuses_accepts_nothing_and_works_again_later(
     assert refused(exporter, [first, second])
     assert refused(exporter, [first])
     destination.recover()
-    assert exporter.ship([first, second]) == ids([first, second])
+    assert ship(exporter, [first, second]) == ids([first, second])
     assert destination.arrived() == [first, second]
 
 
@@ -143,10 +148,10 @@ def test_a_line_that_a_crash_tore_spoils_no_other(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     whole, next_one = trace(), trace()
     exporter = JsonLinesExporter(path)
-    exporter.ship([whole])
+    ship(exporter, [whole])
     with path.open("a") as file:
         file.write('{"job": {"id": "to')
-    assert exporter.ship([next_one]) == ids([next_one])
+    assert ship(exporter, [next_one]) == ids([next_one])
     first, torn, last = path.read_text().splitlines()
     assert [json.loads(first), json.loads(last)] == [whole, next_one]
     assert torn == '{"job": {"id": "to'

@@ -1,0 +1,41 @@
+"""Traces as they leave the house: read in bulk, and without the secrets that we know."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.analyze.protocol import Trace
+from pipelines.analyze.trace import assemble, feedback_view
+from synthralos.domain.scope import EVERYTHING
+from synthralos.store.admin.feedback import FeedbackStore
+from synthralos.store.read.jobs import Reader
+from synthralos.telemetry.redaction import Redactor
+
+Row = Mapping[str, Any]
+
+
+class TraceReading:
+    """Reads jobs, and makes their traces."""
+
+    def __init__(self, reader: Reader, feedback: FeedbackStore, redactor: Redactor) -> None:
+        self._reader, self._feedback, self._redactor = reader, feedback, redactor
+
+    def jobs(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The jobs that there are still, by id."""
+        return self._reader.jobs(job_ids, EVERYTHING)
+
+    def traces(self, jobs: Sequence[Row]) -> list[Trace]:
+        """Their traces, in that order."""
+        if not jobs:
+            return []
+        ids = [job["id"] for job in jobs]
+        timelines, said = self._reader.timelines(ids), self._feedback.of(ids)
+        return [self._trace(job, timelines[job["id"]], said.get(job["id"], [])) for job in jobs]
+
+    def redacted(self, text: str) -> str:
+        """A text without secrets."""
+        return self._redactor.text(text)
+
+    def _trace(self, job: Row, timeline: Mapping[str, Sequence[Row]], said: Sequence[Row]) -> Trace:
+        whole = {**assemble(job, timeline), "feedback": [feedback_view(row) for row in said]}
+        trace: Trace = self._redactor.document(whole)
+        return trace
