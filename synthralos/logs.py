@@ -2,6 +2,8 @@
 
 import os
 
+from pydantic import SecretStr
+
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.store.sql.errors import StoreError
 from synthralos.telemetry.logs import set_up_logging
@@ -19,5 +21,5 @@ def log_as(process: str, settings: Settings) -> None:
 def known_secrets(settings: Settings) -> set[str]:
     """The secrets that this process was given: they reach no log, and leave with no trace."""
     urls = (settings.database_url, settings.broker_url, settings.redis_url)
-    keys = (settings.openai_api_key, settings.anthropic_api_key, settings.google_api_key)
-    return secrets_of(urls, os.environ) | {key.get_secret_value() for key in keys if key is not None}
+    keys = (value for _, value in settings if isinstance(value, SecretStr))
+    return secrets_of(urls, os.environ) | {key.get_secret_value() for key in keys}

@@ -13,6 +13,7 @@ from synthralos.store.admin.feedback import FeedbackStore
 from synthralos.store.exports.backlog import Backlog
 from synthralos.store.exports.closing import Analysis
 from synthralos.store.read.jobs import Reader
+from synthralos.store.read.prompts import Prompts
 from synthralos.store.sql.clock import DatabaseClock
 from synthralos.store.sql.database import Database
 from synthralos.telemetry.families import EXPORTED
@@ -40,7 +41,7 @@ class TraceExporter:
         self._analysis = Analysis(database, list(exporters))
         self._clock, self._on = clock, on
         counted = (metrics or Metrics()).counters(EXPORTED)
-        reading = TraceReading(self._reader, FeedbackStore(database), redactor or Redactor())
+        reading = TraceReading(self._reader, FeedbackStore(database), Prompts(database), redactor or Redactor())
         parts = Parts(reading, Backlog(database), on, counted, random.Random(), damping)
         self._shippers = [Shipper(parts, exporter) for exporter in exporters.values()]
 

@@ -171,6 +171,12 @@ def feedback_view(row: Row) -> dict[str, Any]:
     return {**said, "label": row["label"] or None, "by": row["created_by"], "at": rfc3339(row["at"])}
 
 
+def similarity_view(row: Row) -> dict[str, Any]:
+    """What the comparison of a job's prompt with earlier ones came to, as it is published."""
+    said = {name: row[name] for name in ("matched_job_id", "score", "matches", "embedder")}
+    return {**said, "at": rfc3339(row["at"])}
+
+
 def rfc3339(moment: datetime | None) -> str | None:
     """A UTC instant as `2026-01-31T12:00:00.000000Z`."""
     return None if moment is None else moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 
 from synthralos.config.connection_settings import Count, Positive
 from synthralos.config.export_settings import ExportSettings
+from synthralos.config.rudderstack_settings import RudderStackSettings
 from synthralos.config.setting_urls import checked_address
 from synthralos.domain.flags import Flag
 
@@ -27,7 +28,7 @@ class SettingsError(Exception):
     """Settings are wrong. The message has one line for each: which one, why, and what it should look like."""
 
 
-class Settings(ExportSettings):
+class Settings(RudderStackSettings, ExportSettings):
     """All settings. The environment variable of a field is its name in capitals."""
 
     policy_stop_percent: float = Field(

@@ -26,7 +26,7 @@ PRIVATE = frozenset(
 """Names of fields that hold what a tenant sent or got: their values are not logged, whatever they are."""
 
 SECRET_NAME = re.compile(
-    r"(?i)(pass(word|wd|phrase)?|secret|token|api[_-]?key|private[_-]?key|credential|authorization|cookie)s?$"
+    r"(?i)(pass(word|wd|phrase)?|secret|token|api[_-]?key|(private|write)[_-]?key|credential|authorization|cookie)s?$"
 )
 """Names of fields, of headers and of environment variables whose values are secrets."""
 

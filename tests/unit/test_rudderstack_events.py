@@ -64,7 +64,7 @@ def full(**changes: Any) -> dict[str, Any]:
         {"guard": "abuse", "decision": "flag", "reason": SECRET, "signals": {}},
         {"guard": "size", "decision": "allow", "reason": SECRET, "signals": {}},
     ]}  # fmt: skip
-    more = {"feedback": [said], "similarity": [similar]}
+    more = {"feedback": [said], "similarity": similar}
     wanted = {"request": request, "result": {"text": SECRET}, "metadata": {"note": SECRET}, "verdict": verdict,
               "failure": FAILURE | {"message": SECRET}, **changes}  # fmt: skip
     return trace(more, rows=rows, **wanted)

@@ -47,6 +47,17 @@ class Prompts:
         )
         return self._read(newest)[::-1]
 
+    def compared(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What the comparison of each job's prompt came to, by job id; jobs whose prompt was not compared are left out.
+
+        `matched_job_id`, `score` and `matches` (see `Match`) are NULL where nothing was near.
+        """
+        wanted = sa.select(
+            id_text(_log.job_id), id_text(_log.matched_job_id), _log.score, _log.matches, _log.embedder, _log.at
+        ).where(_log.job_id.in_(job_ids))
+        with self._database.snapshot() as connection:
+            return {row["job_id"]: dict(row) for row in connection.execute(wanted).mappings()}
+
     def requests(self, job_ids: Collection[str]) -> Mapping[str, Request]:
         """What those jobs asked for; jobs that are gone are left out."""
         if not job_ids:

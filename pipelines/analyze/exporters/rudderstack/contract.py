@@ -104,7 +104,7 @@ class FeedbackGiven(Properties):
     event = "Feedback Given"
 
     source: str
-    label: str
+    label: str | None
     score: float | None
     comment: Text = None
 
@@ -181,6 +181,9 @@ def name_of(kind: str) -> str:
     """The name of a job event of this kind: `schedule_paused` is `Schedule Paused`."""
     return NAMES.get(kind) or kind.replace(".", " ").replace("_", " ").title()
 
+
+CHECK = "Export Checked"
+"""An event without properties: sent where an event was refused, to see whether others would be taken."""
 
 Event = dict[str, Any]
 """An `identify` or `track` call as the data plane takes it."""

@@ -27,6 +27,7 @@ _CLOSED = {
     403: "access is forbidden (403): look at RUDDERSTACK_WRITE_KEY and at the source in RudderStack",
     404: "no source is there (404): look at RUDDERSTACK_DATA_PLANE_URL, and whether the source is enabled",
 }
+_ALL_REFUSED = "the data plane refuses a plain event, too: look at RUDDERSTACK_DATA_PLANE_URL"
 _PASSING = frozenset({408, 425, 429})
 
 
@@ -112,11 +113,12 @@ class Delivery:
 
     def _blame(self, place: int, answer: Answered, delivered: Delivered) -> None:
         """One event was refused alone. Where nothing was accepted so far, it may be that nothing would be."""
-        if not delivered.accepted and (check := self._post([self._harmless()])).fate is not Fate.ACCEPTED:
-            reason = "the data plane refuses a plain event, too: look at RUDDERSTACK_DATA_PLANE_URL"
-            delivered.stopped = Answered(Fate.CLOSED, reason) if check.fate is Fate.SPLIT else check
-        else:
-            delivered.poisoned[place] = answer.reason
+        if not delivered.accepted and not delivered.poisoned:
+            check = self._post([self._harmless()])
+            if check.fate is not Fate.ACCEPTED:
+                delivered.stopped = Answered(Fate.CLOSED, _ALL_REFUSED) if check.fate is Fate.SPLIT else check
+                return
+        delivered.poisoned[place] = answer.reason
 
 
 def _halves(part: list[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:

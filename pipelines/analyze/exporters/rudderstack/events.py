@@ -14,6 +14,7 @@ import orjson
 
 from pipelines.analyze.evidence import who
 from pipelines.analyze.exporters.rudderstack.contract import (
+    CHECK,
     Event,
     FeedbackGiven,
     JobEnded,
@@ -65,6 +66,10 @@ class Events:
         made = self._event("identify", f"identify:{_mark(*traits.values())}", job["created_at"], _person(job))
         return {**made, "context": {**self._context, "traits": traits}}
 
+    def check(self, at: str) -> Event:
+        """A plain event that is nobody's: what a data plane says to it, it says of itself."""
+        return self._event("track", f"check:{_mark(at)}", at, {"anonymousId": "synthralos"}, event=CHECK, properties={})
+
     def _event(self, kind: str, message_id: str, at: str, person: Mapping[str, str], **more: Any) -> Event:
         return {
             "type": kind,
@@ -85,8 +90,8 @@ class Events:
         for span in trace["spans"]:
             if span["kind"] == "attempt" and _costs(span["attributes"]):
                 yield _cost(job["id"], span)
-        for log in trace.get("similarity", ()):
-            yield _similarity(job["id"], log)
+        if (compared := trace.get("similarity")) is not None:
+            yield _similarity(job["id"], compared)
         for event in trace["events"]:
             yield event["id"], name_of(event["kind"]), event["at"], _happened(event, written)
         for said in trace.get("feedback", ()):
@@ -168,10 +173,10 @@ _OF_CALLS = (
 )  # fmt: skip
 
 
-def _similarity(job_id: str, log: Mapping[str, Any]) -> Told:
-    said = {name: log[name] for name in ("matched_job_id", "score", "embedder")}
-    said["matches"] = len(log["matches"] or ())
-    return f"{job_id}:similarity", PromptSimilarityLogged.event, log["at"], said
+def _similarity(job_id: str, compared: Mapping[str, Any]) -> Told:
+    said = {name: compared[name] for name in ("matched_job_id", "score", "embedder")}
+    said["matches"] = len(compared["matches"] or ())
+    return f"{job_id}:similarity", PromptSimilarityLogged.event, compared["at"], said
 
 
 def _costs(call: Mapping[str, Any]) -> bool:
