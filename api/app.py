@@ -34,6 +34,7 @@ from api.v1 import (
     deployments,
     events,
     evidence,
+    exports,
     feedback,
     flags,
     jobs,
@@ -91,8 +92,8 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     rooms = (
         jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets,
         costs, credentials, dead_letter_files, dead_letters, runs, run_caps, run_forks, thoughts, waits, policies,
-        policy_checks, simulate, schedules, schedule_acts, audit, traces, observability, feedback, routing, health,
-        metrics,
+        policy_checks, simulate, schedules, schedule_acts, audit, traces, observability, exports, feedback, routing,
+        health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

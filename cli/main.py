@@ -18,6 +18,7 @@ from cli import (
     demo,
     deployments,
     doctor,
+    exports,
     flags,
     guardrails,
     jobs,
@@ -73,6 +74,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(runs.app, name="runs")
 app.add_typer(waits.app, name="waits")
 app.add_typer(traces.app, name="traces")
+app.add_typer(exports.app, name="exports")
 app.add_typer(policies.app, name="policies")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(ledger.app, name="ledger")

@@ -11,6 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from pipelines.providers.table import check_deployment
 from scheduler.bulk import BULK_EVERY, BulkRunner
 from scheduler.digesting import DIGEST_EVERY, Digesting
+from scheduler.dropping import DroppingExports
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
@@ -72,6 +73,7 @@ class SchedulerProcess:
         self._outages = core.outages
         self._processes = Processes(core.database)
         self._housekeeping = Housekeeping(core.database)
+        self._exports_dropped = DroppingExports(core.database, core.settings, core.metrics)
         self._held_money = OrphanedHolds(core.database)
         self._cost_sums = CostSums(core.database)
         self._sweeper = Sweeper(
@@ -229,6 +231,7 @@ class SchedulerProcess:
             pass
         while self._housekeeping.prune_stream_chunks(datetime.now(UTC) - timedelta(seconds=KEEP_SECONDS)):
             pass
+        self._exports_dropped.round()
         return True
 
     def _lead(self) -> Lead | None:

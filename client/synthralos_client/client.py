@@ -20,6 +20,7 @@ from synthralos_client.deltas import Delta, delta_of
 from synthralos_client.embeddings import EmbeddingOptions, embedding_of
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
+from synthralos_client.exports import Exports
 from synthralos_client.healing import Healing
 from synthralos_client.models import (
     BulkResult,
@@ -70,6 +71,7 @@ class Client:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._verify = verify
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
+        self.exports = Exports(self._config, self._run)
         self.healing = Healing(self._config, self._run, self._stream)
         self.configuration = Configuration(self._config, self._run, self._stream)
         self.spending = Spending(self._config, self._run)
