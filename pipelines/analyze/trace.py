@@ -173,7 +173,7 @@ def feedback_view(row: Row) -> dict[str, Any]:
 
 def similarity_view(row: Row) -> dict[str, Any]:
     """What the comparison of a job's prompt with earlier ones came to, as it is published."""
-    said = {name: row[name] for name in ("matched_job_id", "score", "matches", "embedder")}
+    said = {name: row[name] for name in ("matched_job_id", "matched_classification", "score", "matches", "embedder")}
     return {**said, "at": rfc3339(row["at"])}
 
 

@@ -55,6 +55,7 @@ def full(**changes: Any) -> dict[str, Any]:
     said = {"source": "human", "label": "helpful", "score": 1.0, "comment": SECRET, "at": "2026-01-31T12:00:10.000000Z"}
     similar = {
         "matched_job_id": "m",
+        "matched_classification": None,
         "score": 0.9,
         "matches": [1, 2],
         "embedder": "b",
@@ -153,6 +154,19 @@ def test_feedback_that_changes_is_told_anew() -> None:
     said = {"source": "human", "label": "", "score": 1.0, "comment": None, "at": "2026-01-31T12:00:10.000000Z"}
     found = [named(PLAIN.of(trace({"feedback": [each]})), "Feedback Given") for each in (said, {**said, "score": 0.0})]
     assert found[0][0]["messageId"] != found[1][0]["messageId"]
+
+
+@pytest.mark.parametrize("residency", [None, "us", "eu"])
+@pytest.mark.parametrize("classification", [None, "eu", "unknown"])
+def test_a_near_prompt_is_told_of_only_where_its_own_data_may_go(
+    classification: str | None, residency: str | None
+) -> None:
+    similar = {"matched_job_id": "m", "matched_classification": classification, "score": 0.9, "matches": [1],
+               "embedder": "b", "at": "2026-01-31T12:00:00.000000Z"}  # fmt: skip
+    events = Events("1.0", residency=residency).of(trace({"similarity": similar}))
+    said = named(events, "Prompt Similarity Logged")[0]["properties"]
+    told = classification is None or (classification, residency) == ("eu", "eu")
+    assert (said["matched_job_id"], said["score"], said["matches"]) == (("m", 0.9, 1) if told else (None, None, 0))
 
 
 def test_users_of_different_tenants_are_different_people() -> None:

@@ -92,7 +92,9 @@ class PromptSimilarityLogged(Properties):
 
     event = "Prompt Similarity Logged"
 
-    matched_job_id: Annotated[str | None, Field(description="of the nearest prompt; null: none was near")]
+    matched_job_id: Annotated[
+        str | None, Field(description="of the nearest prompt; null: none was near, or its data may not go there")
+    ]
     score: Annotated[float | None, Field(description="of the nearest: 0 to 1")]
     matches: Annotated[int, Field(description="earlier prompts that count as near")]
     embedder: str

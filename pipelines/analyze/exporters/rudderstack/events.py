@@ -25,6 +25,7 @@ from pipelines.analyze.exporters.rudderstack.contract import (
 from pipelines.analyze.protocol import Trace
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.findings import Decision
+from synthralos.domain.residency import kept_from
 from synthralos.domain.states import TERMINAL
 
 Told = tuple[str, str, str, dict[str, Any]]
@@ -43,9 +44,11 @@ _WRITTEN = ("reason", "text", "prompt", "comment")
 
 
 class Events:
-    """Makes the events of traces. `library` tells the data plane what made them: name and version."""
+    """Makes the events of traces; `version` is of what makes them."""
 
-    def __init__(self, version: str, content: Content = "none") -> None:
+    def __init__(self, version: str, content: Content = "none", residency: str | None = None) -> None:
+        """`residency`: where the data plane is declared to be."""
+        self._residency = residency
         self._context = {"library": {"name": "synthralos", "version": version}}
         self._metadata, self._all = content != "none", content == "all"
 
@@ -91,7 +94,7 @@ class Events:
             if span["kind"] == "attempt" and _costs(span["attributes"]):
                 yield _cost(job["id"], span)
         if (compared := trace.get("similarity")) is not None:
-            yield _similarity(job["id"], compared)
+            yield _similarity(job["id"], compared, self._residency)
         for event in trace["events"]:
             yield event["id"], name_of(event["kind"]), event["at"], _happened(event, written)
         for said in trace.get("feedback", ()):
@@ -173,9 +176,12 @@ _OF_CALLS = (
 )  # fmt: skip
 
 
-def _similarity(job_id: str, compared: Mapping[str, Any]) -> Told:
-    said = {name: compared[name] for name in ("matched_job_id", "score", "embedder")}
-    said["matches"] = len(compared["matches"] or ())
+def _similarity(job_id: str, compared: Mapping[str, Any], residency: str | None) -> Told:
+    """What the nearest prompt was is told where its data may go there, too: it may be of another class."""
+    near = {name: compared[name] for name in ("matched_job_id", "score")} | {"matches": len(compared["matches"] or ())}
+    if kept_from(compared["matched_classification"], residency) is not None:
+        near = {"matched_job_id": None, "score": None, "matches": 0}
+    said = {**near, "embedder": compared["embedder"]}
     return f"{job_id}:similarity", PromptSimilarityLogged.event, compared["at"], said
 
 

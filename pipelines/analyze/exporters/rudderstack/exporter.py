@@ -67,7 +67,7 @@ class RudderStackExporter:
         """`version` is ours, as the data plane is told."""
         self.destination = Destination("rudderstack", account.residency, most=MOST_TRACES)
         self._batch, self._jitter, self._timeouts = account.batch, jitter, timeouts
-        self._events = Events(version, account.content)
+        self._events = Events(version, account.content, account.residency)
         self._delivery = Delivery(self._post, self._harmless)
         self._people: dict[str, None] = {}
         self._silent = 0  # shipments in a row that the data plane did not take
