@@ -32,14 +32,17 @@ SECRET_NAME = re.compile(
 
 _WORD = r"[^\s\"'\\,;&<>(){}\[\]]"
 _FORMS = re.compile(
-    r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*):(?P<password>[^\s\"']*)@(?=[^\s@\"']*)"
+    # What any of them begins with: looked at first, since most characters begin none.
+    r"(?=[:abceprstwABCPSTW])(?:"
+    r"(?P<scheme>://[^\s/:@\"']*):(?P<password>[^\s\"']*)@(?=[^\s@\"']*)"
     rf"|(?P<bearer>(?i:\b(?:bearer|basic))\s+)(?P<credential>{_WORD}{{6,}})"
-    r"|(?P<named>(?i:\b[\w-]*(?:api[_-]?key|authorization|password|passwd|secret|token|cookie)"
+    r"|(?P<named>(?i:(?:(?:api|write)[_-]?key|authorization|password|passwd|secret|token|cookie)"
     rf"[\"']?\s*[:=]\s*[\"']?))(?!(?i:bearer|basic)\s)(?P<value>{_WORD}{{4,}})"
-    r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}"
-    r"|\bAIza[A-Za-z0-9_-]{20,}"
-    r"|\bAKIA[A-Z0-9]{12,}"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
+    r"|\b(?:(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{12,}"
+    r"|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?)"
+    # What looks like a key may be a name that ends in `token`: then its value is one.
+    rf"(?:[\"']?\s*[:=]\s*[\"']?{_WORD}{{4,}})?"
+    r")"
 )
 
 
