@@ -45,6 +45,13 @@ _FORMS = re.compile(
     r")"
 )
 
+_SIGNS = ("://", "bearer", "basic", "sk-", "pk-", "rk-", "aiza", "akia", "eyj")
+_NAMED = tuple(
+    re.compile(rf"{name}[\"']?\s*[:=]")
+    for name in ("key", "authorization", "password", "passwd", "secret", "token", "cookie")
+)
+"""What every one of the forms has in it, in lower case: a text without any needs no closer look."""
+
 
 class Redactor:
     """Hides secrets in texts and in fields. Thread-safe: what it knows is swapped whole."""
@@ -67,7 +74,7 @@ class Redactor:
         known = self._known
         if known is not None:
             text = known.sub(HIDDEN, text)
-        return _FORMS.sub(_hide, text)
+        return _FORMS.sub(_hide, text) if _may_hold_any(text) else text
 
     def document(self, document: Any) -> Any:
         """A JSON document without secrets, however deep; what belongs to tenants stays."""
@@ -97,6 +104,11 @@ class Redactor:
         if isinstance(value, list | tuple | set | frozenset):
             return [self._value(inner) for inner in value]
         return self.text(str(value))
+
+
+def _may_hold_any(text: str) -> bool:
+    lowered = text.casefold()
+    return any(sign in lowered for sign in _SIGNS) or any(named.search(lowered) for named in _NAMED)
 
 
 def _dumped(document: Any) -> str:
