@@ -20,7 +20,7 @@ from pipelines.analyze.otlp_json import otlp
 from pipelines.analyze.restricted import restricted
 from pipelines.analyze.trace import assemble, cost_view, feedback_view, rfc3339
 from synthralos.domain.ids import is_id
-from synthralos.domain.permissions import Permission, Role
+from synthralos.domain.permissions import Permission
 from synthralos.domain.states import OPEN, State
 from synthralos.store.admin.processes import release
 from synthralos.store.read.trace_rows import TraceRow
@@ -139,7 +139,7 @@ async def _trace(room: Room, caller: Caller, wanted: str, query: TraceQuery) -> 
     said = await room.read(lambda: room.feedback.of(shown))
     for part in parts:
         part["feedback"] = [feedback_view(row) for row in said[part["job"]["id"]]]
-    if caller.key.role is Role.VIEWER:
+    if caller.restricted:
         parts = [restricted(part) for part in parts]
     more = len(found) > len(shown)
     following = encode_cursor(shown[-1]) if more else None

@@ -52,17 +52,16 @@ def evidence_view(
     }
 
 
-def who(actor: str, reason: str | None = None) -> str:
+def who(actor: str) -> str:
     """What kind of actor it is: `heal`, `system`, `stackstorm` or `operator`.
 
-    The StackStorm pack acts with a key as operators do; its reasons begin with the execution.
+    The StackStorm pack acts with a key as operators do, and says that it is the pack.
     """
     if actor in ("heal", "system"):
         return actor
     if actor in ("sweeper", "scheduler"):
         return "system"
-    by_pack = (reason or "").startswith("StackStorm execution ")
-    return "stackstorm" if by_pack or "stackstorm" in actor.lower() else "operator"
+    return "stackstorm" if actor.partition("/")[0] == "stackstorm" else "operator"
 
 
 def _export(destination: str, aside: SetAside | None) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def _act(event: Row) -> dict[str, Any]:
     data = event["data"]
     return {
         "kind": event["kind"],
-        "by": who(event["actor"], data.get("reason")),
+        "by": who(event["actor"]),
         "actor": event["actor"],
         "at": rfc3339(event["at"]),
         "after_calls": data.get("attempts"),

@@ -147,7 +147,7 @@ def _happened(event: Mapping[str, Any], written: bool) -> dict[str, Any]:
     if written:
         said |= {name: data[name] for name in _WRITTEN if name in data}
         said |= {"failure_message": failure["message"]} if failure is not None else {}
-    return {"kind": event["kind"], "by": who(event["actor"], data.get("reason")), **said}
+    return {"kind": event["kind"], "by": who(event["actor"]), **said}
 
 
 def _feedback(job_id: str, said: Mapping[str, Any], written: bool) -> Told:
