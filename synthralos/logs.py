@@ -20,4 +20,5 @@ def known_secrets(settings: Settings) -> set[str]:
     """The secrets that this process was given: they reach no log, and leave with no trace."""
     urls = (settings.database_url, settings.broker_url, settings.redis_url)
     keys = (settings.openai_api_key, settings.anthropic_api_key, settings.google_api_key)
-    return secrets_of(urls, os.environ) | {key.get_secret_value() for key in keys if key is not None}
+    given = {key.get_secret_value() for key in keys if key is not None}
+    return secrets_of(urls, os.environ) | given | settings.export_secrets
