@@ -21,12 +21,16 @@ from synthralos.domain.residency import kept_from
 from synthralos.store.exports.backlog import FIRST_PAUSE, LONGEST_PAUSE, Backlog
 from synthralos.telemetry.metrics import Children
 from synthralos.telemetry.outages import Reminder
+from workers.courtesy import Courtesy, Manners
 from workers.trace_reading import TraceReading
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0
 """Seconds between two looks whether an operator has ended a destination's rest, or the database is back."""
+
+LINGER = 1.0
+"""Seconds from the end of one round of shipping to the next: what ends meanwhile goes in one shipment."""
 
 DAMPING = 1.0
 """Seconds for which a destination that rests is not asked about, however often somebody wakes its shipper."""
@@ -49,7 +53,9 @@ class Parts:
     on: Callable[[Flag, str], bool]
     counted: Children[Counter]
     random: random.Random
+    courtesy: Courtesy
     damping: float = DAMPING
+    linger: float = LINGER
 
 
 class Shipper:
@@ -65,7 +71,8 @@ class Shipper:
         self._changed = threading.Condition()
         self._wanted, self._ships, self._stopping = True, False, False
         self._sleeps: float | None = None
-        self._asked_again_at = 0.0
+        self._asked_again_at = self._ended_at = 0.0
+        self._manners = Manners(parts.courtesy)
         self._thread = threading.Thread(target=self._run, name=f"export-{self._destination.name}", daemon=True)
 
     def start(self) -> None:
@@ -105,6 +112,7 @@ class Shipper:
                 self._sleeps = LOOK_EVERY
                 if self._reminder.due(time.monotonic()):
                     log.exception("shipping to %s failed", self._destination.name)
+            self._ended_at = time.monotonic()
         self._exporter.close()
 
     def _next(self) -> bool:
@@ -113,6 +121,8 @@ class Shipper:
             self._ships = False
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._wanted or self._stopping, self._sleeps)
+            lingers = self._ended_at + self._parts.linger - time.monotonic()
+            self._changed.wait_for(lambda: self._stopping, max(0.0, lingers))
             self._wanted, self._ships = False, not self._stopping
             return self._ships
 
@@ -128,6 +138,7 @@ class Shipper:
             if (resting := backlog.rests(name)) > 0:
                 self._asked_again_at = time.monotonic() + self._parts.damping
                 return min(resting, LOOK_EVERY)
+            self._manners.begin()
             owed = backlog.claim(name, self._size)
             if not owed:
                 return backlog.due_in(name)
@@ -135,7 +146,13 @@ class Shipper:
             backlog.book(name, booking)
             if booking.sent and not self._linked:
                 self._link()
+            self._give_way(self._manners.pause())
         return None
+
+    def _give_way(self, seconds: float) -> None:
+        if seconds:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping, seconds)
 
     def _link(self) -> None:
         link = self._exporter.link() if isinstance(self._exporter, Linking) else None

@@ -3,6 +3,7 @@
 So one trace that is too large, or that the destination takes for invalid, is found and no other has to wait for it.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -63,7 +64,7 @@ class Splitter:
     def ship(self, traces: Sequence[Trace], pack: Callable[[Trace], Packed]) -> Answer:
         """The answer to all of them. Raises `OSError` where the destination answered to none."""
         told = _Told()
-        waiting = self._groups([pack(trace) for trace in traces])[::-1]
+        waiting = self._groups([_packed(pack, trace) for trace in traces])[::-1]
         while waiting and told.rest is None:
             group = waiting.pop()
             try:
@@ -115,6 +116,11 @@ class Splitter:
             groups[-1].append(fits)
             room -= len(fits.body)
         return groups
+
+
+def _packed(pack: Callable[[Trace], Packed], trace: Trace) -> Packed:
+    time.sleep(0)  # gives way to threads that have jobs to do
+    return pack(trace)
 
 
 def _smaller(packed: Packed) -> Packed:
