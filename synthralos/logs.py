@@ -22,4 +22,4 @@ def known_secrets(settings: Settings) -> set[str]:
     """The secrets that this process was given: they reach no log, and leave with no trace."""
     urls = (settings.database_url, settings.broker_url, settings.redis_url)
     keys = (value for _, value in settings if isinstance(value, SecretStr))
-    return secrets_of(urls, os.environ) | {key.get_secret_value() for key in keys}
+    return secrets_of(urls, os.environ) | {key.get_secret_value() for key in keys} | settings.export_secrets

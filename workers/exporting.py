@@ -19,7 +19,8 @@ from synthralos.store.sql.database import Database
 from synthralos.telemetry.families import EXPORTED
 from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.redaction import Redactor
-from workers.shipping import DAMPING, Parts, Shipper
+from workers.courtesy import Courtesy
+from workers.shipping import DAMPING, LINGER, Parts, Shipper
 from workers.trace_reading import TraceReading
 
 
@@ -35,6 +36,7 @@ class TraceExporter:
         metrics: Metrics | None = None,
         redactor: Redactor | None = None,
         damping: float = DAMPING,
+        linger: float = LINGER,
     ) -> None:
         """`on` says whether an organization has a flag; `redactor` knows our secrets, which leave with no trace."""
         self._reader = Reader(database)
@@ -42,7 +44,7 @@ class TraceExporter:
         self._clock, self._on = clock, on
         counted = (metrics or Metrics()).counters(EXPORTED)
         reading = TraceReading(self._reader, FeedbackStore(database), Prompts(database), redactor or Redactor())
-        parts = Parts(reading, Backlog(database), on, counted, random.Random(), damping)
+        parts = Parts(reading, Backlog(database), on, counted, random.Random(), Courtesy(), damping, linger)
         self._shippers = [Shipper(parts, exporter) for exporter in exporters.values()]
 
     def start(self) -> None:

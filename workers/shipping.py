@@ -14,13 +14,14 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from pipelines.analyze.protocol import Answer, Exporter, Trace
+from pipelines.analyze.protocol import Answer, Exporter, Linking, Trace
 from synthralos.domain.exports import Aside, Booking, Kind, Owed, Rest
 from synthralos.domain.flags import Flag
 from synthralos.domain.residency import kept_from
 from synthralos.store.exports.backlog import FIRST_PAUSE, LONGEST_PAUSE, Backlog
 from synthralos.telemetry.metrics import Children
 from synthralos.telemetry.outages import Reminder
+from workers.courtesy import Courtesy, Manners
 from workers.trace_reading import TraceReading
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,14 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 5.0
 """Seconds between two looks whether an operator has ended a destination's rest, or the database is back."""
 
+LINGER = 1.0
+"""Seconds from the end of one round of shipping to the next: what ends meanwhile goes in one shipment."""
+
 DAMPING = 1.0
 """Seconds for which a destination that rests is not asked about, however often somebody wakes its shipper."""
+
+TRIES_ALONE = 5
+"""Shipments that a trace is in before it is set aside, where the destination took none of the others either."""
 
 SHORTEST_REST = 1.0
 """Seconds that a destination is left alone at least when it did not answer."""
@@ -46,7 +53,9 @@ class Parts:
     on: Callable[[Flag, str], bool]
     counted: Children[Counter]
     random: random.Random
+    courtesy: Courtesy
     damping: float = DAMPING
+    linger: float = LINGER
 
 
 class Shipper:
@@ -57,12 +66,13 @@ class Shipper:
         self._destination = exporter.destination
         self._size = self._destination.batch
         self._silent = 0  # shipments in a row that were not answered
-        self._known = False
+        self._known = self._linked = False
         self._reminder = Reminder()
         self._changed = threading.Condition()
         self._wanted, self._ships, self._stopping = True, False, False
         self._sleeps: float | None = None
-        self._asked_again_at = 0.0
+        self._asked_again_at = self._ended_at = 0.0
+        self._manners = Manners(parts.courtesy)
         self._thread = threading.Thread(target=self._run, name=f"export-{self._destination.name}", daemon=True)
 
     def start(self) -> None:
@@ -102,6 +112,7 @@ class Shipper:
                 self._sleeps = LOOK_EVERY
                 if self._reminder.due(time.monotonic()):
                     log.exception("shipping to %s failed", self._destination.name)
+            self._ended_at = time.monotonic()
         self._exporter.close()
 
     def _next(self) -> bool:
@@ -110,6 +121,8 @@ class Shipper:
             self._ships = False
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._wanted or self._stopping, self._sleeps)
+            lingers = self._ended_at + self._parts.linger - time.monotonic()
+            self._changed.wait_for(lambda: self._stopping, max(0.0, lingers))
             self._wanted, self._ships = False, not self._stopping
             return self._ships
 
@@ -125,11 +138,27 @@ class Shipper:
             if (resting := backlog.rests(name)) > 0:
                 self._asked_again_at = time.monotonic() + self._parts.damping
                 return min(resting, LOOK_EVERY)
+            self._manners.begin()
             owed = backlog.claim(name, self._size)
             if not owed:
                 return backlog.due_in(name)
-            backlog.book(name, self._shipment(owed))
+            booking = self._shipment(owed)
+            backlog.book(name, booking)
+            if booking.sent and not self._linked:
+                self._link()
+            self._give_way(self._manners.pause())
         return None
+
+    def _give_way(self, seconds: float) -> None:
+        if seconds:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping, seconds)
+
+    def _link(self) -> None:
+        link = self._exporter.link() if isinstance(self._exporter, Linking) else None
+        self._linked = link is not None or not isinstance(self._exporter, Linking)
+        if link is not None:
+            self._parts.backlog.link(self._destination.name, link)
 
     def _shipment(self, owed: Sequence[Owed]) -> Booking:
         jobs = self._parts.reading.jobs([each.job_id for each in owed])
@@ -152,8 +181,9 @@ class Shipper:
     def _booking(self, goes: list[Owed], off: list[Owed], aside: list[Aside], answer: Answer) -> Booking:
         taken = set(answer.accepted)
         arrived = [each for each in goes if each.job_id in taken]
-        refused = [Aside(e, Kind.REFUSED, answer.refused[e.job_id]) for e in goes if e.job_id in answer.refused]
-        open_ = [each for each in goes if each.job_id not in taken and each.job_id not in answer.refused]
+        refused = [Aside(e, Kind.REFUSED, answer.refused[e.job_id]) for e in goes if self._believed(e, answer)]
+        over = taken | {aside.owed.job_id for aside in refused}
+        open_ = [each for each in goes if each.job_id not in over]
         again, left = (open_, []) if answer.rest is None else ([], open_)
         self._count({"accepted": len(arrived), "set_aside": len(refused), "refused": len(open_)})
         full = len(goes) + len(off) + len(aside) >= self._size and not open_
@@ -164,6 +194,11 @@ class Shipper:
         error = None if reason is None else self._parts.reading.redacted(reason)
         self._tell(len(open_) + len(refused), answer.rest, error)
         return Booking(len(arrived), [*arrived, *off], [*aside, *refused], again, left, answer.rest, error)
+
+    @staticmethod
+    def _believed(owed: Owed, answer: Answer) -> bool:
+        """Whether it is the trace that is refused. A destination that takes nothing at all may have another reason."""
+        return owed.job_id in answer.refused and (bool(answer.accepted) or owed.tries >= TRIES_ALONE)
 
     def _wants(self, job: Row) -> bool:
         flag = self._destination.flag

@@ -79,7 +79,7 @@ async def export_trace(request: Request, trace_id: str, query: Annotated[ExportQ
         return answer(trace, headers=headers)
     if trace["next"] is not None:
         headers[NEXT] = trace["next"]
-    return answer(otlp(trace["trace_id"], trace["jobs"], release()), headers=headers)
+    return answer(otlp(trace["jobs"], release()), headers=headers)
 
 
 async def _found(room: Room, caller: Caller, query: TracesQuery) -> dict[str, Any]:
@@ -143,7 +143,10 @@ async def _trace(room: Room, caller: Caller, wanted: str, query: TraceQuery) -> 
         parts = [restricted(part) for part in parts]
     more = len(found) > len(shown)
     following = encode_cursor(shown[-1]) if more else None
-    return {"trace_id": parts[0]["job"]["trace_id"], "jobs": parts, "truncated": more, "next": following}
+    trace_id = parts[0]["job"]["trace_id"]
+    links = {} if caller.restricted else await room.read(room.exports.links)
+    shown_at = {name: link.replace("{trace_id}", trace_id) for name, link in links.items()}
+    return {"trace_id": trace_id, "jobs": parts, "truncated": more, "next": following, "links": shown_at}
 
 
 def _page(found: list[tuple[str, int]]) -> list[str]:

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("last_error_at", TIME, nullable=True),
         sa.Column("last_sent_at", TIME, nullable=True),
+        sa.Column("link", sa.Text(), nullable=True),
     )
 
 

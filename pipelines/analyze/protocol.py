@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from synthralos.domain.exports import Destination, Rest
 
@@ -45,6 +45,15 @@ class Exporter(Protocol):
 
     def close(self) -> None:
         """Flush and give back connections."""
+        ...
+
+
+@runtime_checkable
+class Linking(Protocol):
+    """An exporter whose destination has a page for each trace."""
+
+    def link(self) -> str | None:
+        """The page's address, with `{trace_id}` in it; None: it cannot be told now."""
         ...
 
 

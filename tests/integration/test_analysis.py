@@ -40,7 +40,7 @@ class Place:
     def analyst_with(self, exporter: Exporter) -> TraceExporter:
         """An analyst that ships by `exporter`."""
         name = exporter.destination.name
-        analyst = TraceExporter(self.store.database, {name: exporter}, DatabaseClock(), damping=0)
+        analyst = TraceExporter(self.store.database, {name: exporter}, DatabaseClock(), damping=0, linger=0)
         self._analysts.append(analyst)
         analyst.start()
         return analyst
@@ -285,7 +285,7 @@ def test_a_destination_that_hangs_holds_up_neither_the_stage_nor_the_others(plac
     place.store = Store(database, list(both))
     [job_id] = place.finished(1)
     choosy.liked = {job_id}
-    analyst = TraceExporter(database, both, DatabaseClock())
+    analyst = TraceExporter(database, both, DatabaseClock(), linger=0)
     analyst.start()
     analyst.analyze([job_id])
     assert hanging.came.wait(60)

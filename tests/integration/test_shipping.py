@@ -66,7 +66,7 @@ class Place:
 
     def ship(self, told: Told, **more: Any) -> TraceExporter:
         """Start to ship, and wait until nothing is to be done for now."""
-        analyst = TraceExporter(self.database, {"one": told}, DatabaseClock(), damping=0, **more)
+        analyst = TraceExporter(self.database, {"one": told}, DatabaseClock(), damping=0, linger=0, **more)
         self._analysts.append(analyst)
         analyst.start()
         assert analyst.rest(60)

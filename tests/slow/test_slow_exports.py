@@ -48,7 +48,7 @@ def test_two_that_ship_at_once_lose_no_trace(database: Database) -> None:
         store.settle(settlement(job, analyzed=True))
     barriers = {name: threading.Barrier(2) for name in DESTINATIONS}
     places = [{name: Destination(name, barriers[name]) for name in DESTINATIONS} for _ in range(2)]
-    workers = [TraceExporter(database, place, DatabaseClock(), damping=0) for place in places]
+    workers = [TraceExporter(database, place, DatabaseClock(), damping=0, linger=0) for place in places]
     for worker in workers:
         worker.start()
     while any(store.owed(name) for name in DESTINATIONS):

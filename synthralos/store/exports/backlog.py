@@ -42,6 +42,11 @@ class Backlog:
             again = {"residency": destination.residency, "seen_at": utcnow()}
             connection.execute(upsert(connection, export_destinations, first, again))
 
+    def link(self, destination: str, link: str) -> None:
+        """Where its pages of traces are; `{trace_id}` stands for one's id."""
+        with self._database.transaction() as connection:
+            connection.execute(sa.update(export_destinations).where(_known.name == destination).values(link=link))
+
     def rests(self, destination: str) -> float:
         """For how many more seconds the destination is left alone; 0: it is not."""
         query = sa.select(_known.rest_until, utcnow().label("now")).where(_known.name == destination)

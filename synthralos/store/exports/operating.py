@@ -77,6 +77,12 @@ class ExportOperations:
             found = {row.destination: _aside_of(row) for row in connection.execute(aside)}
         return {**dict.fromkeys(owed), **found}
 
+    def links(self) -> dict[str, str]:
+        """Where destinations have a page for each trace: the address, with `{trace_id}` in it."""
+        query = sa.select(_known.name, _known.link).where(_known.link.is_not(None)).order_by(_known.name)
+        with self._database.snapshot() as connection:
+            return {row.name: row.link for row in connection.execute(query)}
+
     def retry(self, destination: str, job_ids: Sequence[str] | None, by: By) -> int:
         """What is set aside is owed again: these jobs, or the oldest `MOST_AT_ONCE`; how many it was."""
         with self._database.transaction() as connection:

@@ -49,5 +49,6 @@ export_destinations = sa.Table(
     text("last_error", null=True),
     sa.Column("last_error_at", UtcTime),
     sa.Column("last_sent_at", UtcTime),
+    text("link", null=True),
 )
-"""One row for each that workers ever shipped to; `seen_at` is when one last began to."""
+"""One row for each that workers ever shipped to; `seen_at` is when one last began to. `link`: `Linking.link`."""
