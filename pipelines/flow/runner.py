@@ -28,7 +28,7 @@ from synthralos.domain.events import Event, FailureFields, Healed
 from synthralos.domain.failures import Failure
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
-from synthralos.telemetry.context import Facts, begin
+from synthralos.telemetry.context import Facts, about, begin
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class JobRunner:
         await self._leave_after(running, self._run_safely(running))
 
     async def _leave_after(self, running: RunningJob, last: Awaitable[None]) -> None:
-        begin(Facts(job_id=running.work.job.id, trace_id=running.work.job.trace_id))
+        begin(Facts(**about(running.work.job)))
         try:
             await last
         finally:
