@@ -36,6 +36,8 @@ BENCHMARKS = {
     "billing": "a provider that fails, cuts, is late and repeats, workers killed meanwhile: the ledger beside its bill",
     "dead_letters": "dead letters that are retried in bulk: how many a second",
     "schedule": "10,000 schedules due at once, lateness, takeover after kill -9, ticks lost or doubled, memory",
+    "exports": "destinations dead, then back: how fast what they are owed drains, what is lost or doubled",
+    "observability": "what Langfuse, OTLP, metrics and access logs cost jobs, all on beside all off",
     "size": "bytes of tables and of WAL for each finished job",
 }
 

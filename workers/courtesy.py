@@ -13,26 +13,40 @@ LONGEST = 5.0
 """Seconds of one pause at most."""
 
 
+_CLOCK_OF = getattr(time, "pthread_getcpuclockid", None)
+"""Where a thread's CPU time can be asked for by others: without it nobody counts as busy."""
+
+
 class Courtesy:
-    """What all shippers of a process have taken of its time."""
+    """The shippers' threads of one process, and what it does beside them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken = 0.0
+        self._clocks: dict[int, int] = {}
+        self._left = 0.0
 
-    def took(self, seconds: float) -> None:
-        """A shipper took so much CPU time."""
+    def join(self) -> None:
+        """The calling thread is a shipper's from now on."""
+        if _CLOCK_OF is not None:
+            with self._lock:
+                self._clocks[threading.get_ident()] = _CLOCK_OF(threading.get_ident())
+
+    def leave(self) -> None:
+        """The calling thread ends."""
         with self._lock:
-            self._taken += seconds
+            if self._clocks.pop(threading.get_ident(), None) is not None:
+                self._left += time.thread_time()
 
     def others(self) -> float:
-        """Seconds of CPU time that this process took for everything else, ever."""
+        """Seconds of CPU time that everything else in this process has taken, ever."""
+        if _CLOCK_OF is None:
+            return 0.0
         with self._lock:
-            return time.process_time() - self._taken
+            return time.process_time() - self._left - sum(map(time.clock_gettime, self._clocks.values()))
 
 
 class Manners:
-    """One shipper's."""
+    """One shipper's; used in its thread."""
 
     def __init__(self, courtesy: Courtesy) -> None:
         self._courtesy = courtesy
@@ -40,13 +54,12 @@ class Manners:
         self._own = 0.0
 
     def begin(self) -> None:
-        """A shipment begins; in the shipper's thread."""
+        """A shipment begins."""
         self._own = time.thread_time()
 
     def pause(self) -> float:
         """The seconds to wait after it: 0 where the process has nothing better to do."""
         spent = time.thread_time() - self._own
-        self._courtesy.took(spent)
         at, others = time.monotonic(), self._courtesy.others()
         load = (others - self._others) / max(at - self._at, 1e-6)
         self._at, self._others = at, others

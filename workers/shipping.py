@@ -105,6 +105,7 @@ class Shipper:
             log.warning("%s still ships; what it does not accept stays in the backlog", self._destination.name)
 
     def _run(self) -> None:
+        self._parts.courtesy.join()
         while self._next():
             try:
                 self._sleeps = self._ship_all()
@@ -113,6 +114,7 @@ class Shipper:
                 if self._reminder.due(time.monotonic()):
                     log.exception("shipping to %s failed", self._destination.name)
             self._ended_at = time.monotonic()
+        self._parts.courtesy.leave()
         self._exporter.close()
 
     def _next(self) -> bool:

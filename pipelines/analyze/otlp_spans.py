@@ -38,7 +38,10 @@ class OtlpEvent:
 
 @dataclass(slots=True)
 class OtlpSpan:
-    """A span. Ids are hexadecimal, times nanoseconds since 1970; attributes that are None are not there."""
+    """A span. Ids are hexadecimal, times nanoseconds since 1970; attributes that are None are not there.
+
+    `shared` are attributes that all spans of a trace have: they are encoded once.
+    """
 
     trace_id: str
     span_id: str
@@ -51,6 +54,7 @@ class OtlpSpan:
     events: Sequence[OtlpEvent] = ()
     status: int = UNSET
     message: str = ""
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resource(release: str, more: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def langfuse_spans(trace: Trace, filing: Filing, most: int | None = None) -> lis
     spans = otlp_spans(trace)
     for span in spans:
         own = _of_kind(trace, by_id[span.span_id], most)
-        span.attributes, span.events = {**span.attributes, **own, **shared}, ()
+        span.attributes, span.events, span.shared = {**span.attributes, **own}, (), shared
     return [
         *spans,
         *(_thought(trace, event, shared, most) for event in trace["events"] if event["kind"] == Thought.kind),
@@ -192,8 +192,9 @@ def _output(job: Mapping[str, Any]) -> Any:
 def _thought(trace: Trace, event: Mapping[str, Any], shared: Attributes, most: int | None) -> OtlpSpan:
     job, at = trace["job"], nanoseconds(event["at"])
     span_id = hashlib.sha256(f"thought/{event['id']}".encode()).hexdigest()[:16]
-    attributes = {**_observation("event", None, event["data"].get("text"), most), **shared}
-    return OtlpSpan(job["trace_id"], span_id, root_span_id(job["id"]), "thought", False, at, at, attributes, status=OK)
+    said = _observation("event", None, event["data"].get("text"), most)
+    root = root_span_id(job["id"])
+    return OtlpSpan(job["trace_id"], span_id, root, "thought", False, at, at, said, status=OK, shared=shared)
 
 
 def _guard_score(trace: Trace) -> Score | None:
