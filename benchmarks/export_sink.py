@@ -1,4 +1,4 @@
-"""A destination for the benchmarks of exports: a collector and Langfuse in one process, which remembers every id.
+"""A destination for the benchmarks of exports: a collector, Langfuse and RudderStack in one; it remembers every id.
 
 `GET /counts` says what has arrived; what the exporters send is decoded, as a real destination would.
 """
@@ -16,13 +16,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from benchmarks.client import Connection
 from benchmarks.processes import Child, child, python, wait_until
 
-PLACES = {"/v1/traces": "otlp", "/api/public/otel/v1/traces": "langfuse"}
+PLACES = {"/v1/traces": "otlp", "/api/public/otel/v1/traces": "langfuse", "/v1/batch": "rudderstack"}
 
 _PROJECTS = {"data": [{"id": "bench", "name": "bench", "metadata": {}, "organization": {"id": "o", "name": "o"}}]}
 
 
 class Sink:
-    """What each destination has: distinct spans, distinct jobs, and how often one came again."""
+    """What each destination has: distinct spans or events, distinct jobs, and how often one came again."""
 
     def __init__(self) -> None:
         self._spans: dict[str, set[bytes]] = {name: set() for name in PLACES.values()}
@@ -30,7 +30,10 @@ class Sink:
         self._counts: Counter[str] = Counter()
 
     def take(self, name: str, body: bytes) -> None:
-        """A request of spans."""
+        """A request of spans, or of events."""
+        if name == "rudderstack":
+            self._take_events(gzip.decompress(body))
+            return
         request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
         for whole in request.resource_spans:
             for scoped in whole.scope_spans:
@@ -39,6 +42,14 @@ class Sink:
                     self._spans[name].add(span.span_id)
                     if span.name == "job":
                         self._jobs[name].add(span.span_id)
+
+    def _take_events(self, body: bytes) -> None:
+        for event in json.loads(body)["batch"]:
+            message_id = event["messageId"].encode()
+            self._counts["rudderstack_repeats"] += message_id in self._spans["rudderstack"]
+            self._spans["rudderstack"].add(message_id)
+            if event.get("event") == "Job Ended":
+                self._jobs["rudderstack"].add(event["properties"]["job_id"].encode())
 
     def counts(self) -> dict[str, int]:
         """As `GET /counts` answers."""
@@ -101,10 +112,12 @@ async def _counts(port: int) -> dict[str, int]:
 
 
 def settings(port: int) -> dict[str, str]:
-    """Both destinations, for the system's processes."""
+    """All destinations, for the system's processes."""
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
         "LANGFUSE_HOST": f"http://127.0.0.1:{port}",
         "LANGFUSE_PUBLIC_KEY": "pk-lf-bench",
         "LANGFUSE_SECRET_KEY": "sk-lf-bench-secret",
+        "RUDDERSTACK_WRITE_KEY": "bench-write-key",
+        "RUDDERSTACK_DATA_PLANE_URL": f"http://127.0.0.1:{port}",
     }
