@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from rudderstack.analytics.client import Client as Sdk
 
 from pipelines.analyze.exporters.rudderstack.exporter import Account, RudderStackExporter
 from pipelines.analyze.trace import assemble
@@ -38,9 +37,17 @@ def ours(plane: DataPlane) -> tuple[Asked, list[dict[str, Any]]]:
     return plane.asked[-1], list(plane.kept.values())
 
 
+@pytest.fixture(autouse=True)
+def _no_settings_from_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's import would read the `.env` of whoever runs this."""
+    monkeypatch.setenv("PYTHON_DOTENV_DISABLED", "1")
+
+
 def of_the_sdk(plane: DataPlane, events: list[dict[str, Any]]) -> list[Asked]:
     """The requests in which the SDK posts the same events."""
-    sdk = Sdk(WRITE_KEY, host=plane.url, sync_mode=True, gzip=True)
+    from rudderstack.analytics.client import Client
+
+    sdk = Client(WRITE_KEY, host=plane.url, sync_mode=True, gzip=True)
     before = len(plane.asked)
     for event in events:
         who = {"user_id": event.get("userId"), "anonymous_id": event.get("anonymousId")}

@@ -64,9 +64,9 @@ def test_a_worker_killed_while_it_ships_loses_no_event_and_doubles_none(make_sit
         doomed.kill()
         held.released.set()
         plane.whim = lambda events: None
+        come_due(site)
         site.worker()
         site.check_promises()
-        come_due(site)
         plane.until(lambda: plane.jobs() == set(job_ids), 60)
         site.eventually(lambda: owed(site) == 0, "nothing is owed")
         assert site.states() == {State.SUCCEEDED: JOBS}
