@@ -35,6 +35,7 @@ from api.v1 import (
     erasures,
     events,
     evidence,
+    exports,
     feed,
     feedback,
     flags,
@@ -100,7 +101,7 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
         jobs, events, feed, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets,
         costs, credentials, dead_letter_files, dead_letters, runs, run_caps, run_forks, thoughts, waits, repairs,
         policies, incidents, policy_checks, simulate, schedules, schedule_acts, retention, erasures, audit, trace_tail,
-        traces, observability, feedback, routing, webhooks, webhook_acts, health, metrics,
+        traces, observability, exports, feedback, routing, webhooks, webhook_acts, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

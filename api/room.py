@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from api.acceptance import Acceptance
 from api.arrivals import Arrivals
-from api.http.auth import Authenticator, BriefCache, Caller
+from api.http.auth import Authenticator, BriefCache, Caller, calling
 from api.http.bodies_in_flight import BodiesInFlight
 from api.http.parameters import require_once
 from api.http.problems import Problem, not_found
@@ -279,4 +279,4 @@ async def admit(request: Request, permission: Permission) -> tuple[Room, Caller]
     room = room_of(request)
     caller = await room.auth.admit(request.headers.get("authorization"), permission)
     require_once(request.query_params.multi_items())
-    return room, caller
+    return room, calling(caller, request.headers.get("user-agent"))

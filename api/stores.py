@@ -15,6 +15,7 @@ from synthralos.store.admin.run_caps import RunCapsStore
 from synthralos.store.admin.run_forks import RunForks
 from synthralos.store.admin.schedules import Schedules
 from synthralos.store.admin.webhooks import Webhooks
+from synthralos.store.exports.operating import ExportOperations
 from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.firings import Firings
@@ -59,6 +60,7 @@ class Stores:
         self.dead_letters = DeadLetters(database)
         self.imports = Imports(database)
         self.runs = Runs(database)
+        self.exports = ExportOperations(database)
         self.feedback = FeedbackStore(database)
         self.thoughts = Thoughts(database)
         self.evidence = Evidence(database)

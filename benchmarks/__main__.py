@@ -38,6 +38,8 @@ BENCHMARKS = {
     "dead_letters": "dead letters that are retried in bulk: how many a second",
     "schedule": "10,000 schedules due at once, lateness, takeover after kill -9, ticks lost or doubled, memory",
     "retention": "seconds until a day of 1,000,000 finished jobs is removed, with its books and without",
+    "exports": "destinations dead, then back: how fast what they are owed drains, what is lost or doubled",
+    "observability": "what Langfuse, OTLP, metrics and access logs cost jobs, all on beside all off",
     "size": "bytes of tables and of WAL for each finished job",
 }
 

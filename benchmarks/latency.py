@@ -72,10 +72,10 @@ def _on(broker: str, count: int) -> list[float]:
         running(database_url, place, catalog, Shape()) as system,
     ):
         warm_up(system, WARM_UP)
-        uvloop.run(_open_loop(system, RATE))
+        uvloop.run(open_loop(system, RATE))
         provider = uvloop.run(_provider_seconds(base_url))
         meter = system.meter(server)
-        samples = uvloop.run(_open_loop(system, count))
+        samples = uvloop.run(open_loop(system, count))
         used = meter.read()
         check_books(system)
     _tell(broker, samples, provider)
@@ -83,7 +83,7 @@ def _on(broker: str, count: int) -> list[float]:
     return [1000 * (sample.finished - provider) for sample in samples]
 
 
-async def _open_loop(system: System, count: int) -> list[Sample]:
+async def open_loop(system: System, count: int) -> list[Sample]:
     """A job each 1/RATE seconds, whether or not the earlier ones are finished."""
     numbers = range(system.sent, system.sent + count)
     system.sent += count

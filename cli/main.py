@@ -20,6 +20,7 @@ from cli import (
     doctor,
     erase,
     events,
+    exports,
     flags,
     guardrails,
     incidents,
@@ -85,6 +86,7 @@ app.add_typer(repairs.app, name="repairs")
 app.add_typer(traces.app, name="traces")
 app.add_typer(events.app, name="events")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(exports.app, name="exports")
 app.add_typer(policies.app, name="policies")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(ledger.app, name="ledger")

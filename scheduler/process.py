@@ -11,6 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from pipelines.providers.table import check_deployment
 from scheduler.bulk import BULK_EVERY, BulkRunner
 from scheduler.digesting import DIGEST_EVERY, Digesting
+from scheduler.dropping import DroppingExports
 from scheduler.erasing import ERASE_EVERY, ErasureRunner
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
@@ -46,6 +47,9 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 """Seconds between two looks for firings whose jobs have ended, while there are any that have not."""
 
+DROP_EXPORTS_EVERY = 300.0
+"""Seconds between looks for traces that destinations of exports will never get."""
+
 SUM_COSTS_EVERY = 60.0
 """Seconds between looks for an hour of the ledger that is over."""
 
@@ -66,6 +70,7 @@ class SchedulerProcess:
         self._bus = core.bus
         self._outages = core.outages
         self._processes = Processes(core.database)
+        self._exports_dropped = DroppingExports(core.database, core.settings, core.metrics)
         self._held_money = OrphanedHolds(core.database)
         self._cost_sums = CostSums(core.database)
         self._sweeper = Sweeper(
@@ -135,6 +140,7 @@ class SchedulerProcess:
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
         self._add(scheduler, "housekeeping", self._keeping.round, KEEP_EVERY)
         self._add(scheduler, "erasures", self._erasing, ERASE_EVERY)
+        self._add(scheduler, "exports", self._drop_exports, DROP_EXPORTS_EVERY)
         self._add(scheduler, "bulk operations", self._bulk, BULK_EVERY)
         self._add(scheduler, "firing_ends", self._looks, LOOK_EVERY)
         self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
@@ -254,6 +260,11 @@ class SchedulerProcess:
             if self._cost_sums.round(HOURS_A_ROUND) < HOURS_A_ROUND:
                 return True
         return False
+
+    def _drop_exports(self) -> bool:
+        if self.leads:
+            self._exports_dropped.round()
+        return self.leads
 
     def _settle_budgets(self) -> bool:
         if self.leads:

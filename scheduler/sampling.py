@@ -12,6 +12,7 @@ from synthralos.broker.protocol import Doorbell
 from synthralos.config.settings import Settings
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.processes import Processes
+from synthralos.store.exports.operating import ExportOperations
 from synthralos.store.read.backlogs import Backlogs
 from synthralos.store.sql.database import Database
 from synthralos.telemetry import families
@@ -29,6 +30,8 @@ SAMPLED = (
     families.PARKED_JOBS,
     families.BACKLOG_JOBS,
     families.BACKLOG_AGE,
+    families.EXPORTS_ASIDE,
+    families.EXPORTS_STOPPED,
     families.PROCESSES,
     families.MESSAGES,
 )
@@ -48,6 +51,7 @@ class Sampling:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backlogs = Backlogs(database, settings.ring_again_after)
+        self._exports = ExportOperations(database)
         self._processes = Processes(database)
         self._fresh_within = settings.worker_lost_after
         self._doorbell = doorbell
@@ -72,11 +76,21 @@ class Sampling:
             families.PARKED_JOBS: {(): self._backlogs.parked()},
             families.BACKLOG_JOBS: {(name,): backlog.count for name, backlog in exports.items()},
             families.BACKLOG_AGE: {(name,): backlog.oldest for name, backlog in exports.items()},
+            **self._destinations(),
             families.PROCESSES: self._living(),
             families.MESSAGES: self._messages(),
         }
         self._at = self._clock()
         return True
+
+    def _destinations(self) -> dict[Family, Figures]:
+        found = self._exports.standings()
+        aside = {(each.name, "refused"): float(each.refused) for each in found}
+        aside |= {(each.name, "withheld"): float(each.withheld) for each in found}
+        return {
+            families.EXPORTS_ASIDE: aside,
+            families.EXPORTS_STOPPED: {(each.name,): float(each.stopped) for each in found},
+        }
 
     def _living(self) -> Figures:
         kinds = Counter(p.kind for p in self._processes.living() if p.age < self._fresh_within)

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.app import build_app
+from pipelines.analyze.exporters.rudderstack.contract import CONTRACT
 from pipelines.providers.table import check_deployment
 from synthralos.config.settings import Settings
 from synthralos.core import build_core
@@ -38,6 +39,7 @@ def contracts() -> dict[str, dict[str, Any]]:
         "happenings": HAPPENINGS,
         "triggers": TRIGGERS,
         "feed": {"event": FeedEvent, **FEED_TYPES},
+        "rudderstack": CONTRACT,
     }
     for folder, models in kinds.items():
         for kind, model in models.items():

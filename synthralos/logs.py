@@ -2,6 +2,8 @@
 
 import os
 
+from pydantic import SecretStr
+
 from synthralos.config.settings import Settings, SettingsError
 from synthralos.store.sql.errors import StoreError
 from synthralos.telemetry.logs import set_up_logging
@@ -13,7 +15,11 @@ FRANK = (OSError, StoreError, SettingsError)
 
 def log_as(process: str, settings: Settings) -> None:
     """Log to standard error as a process of this kind (`api`, `worker` …)."""
+    set_up_logging(process, settings.log_level, settings.log_format, known_secrets(settings), frank=FRANK)
+
+
+def known_secrets(settings: Settings) -> set[str]:
+    """The secrets that this process was given: they reach no log, and leave with no trace."""
     urls = (settings.database_url, settings.broker_url, settings.redis_url)
-    keys = (settings.openai_api_key, settings.anthropic_api_key, settings.google_api_key)
-    secrets = secrets_of(urls, os.environ) | {key.get_secret_value() for key in keys if key is not None}
-    set_up_logging(process, settings.log_level, settings.log_format, secrets, frank=FRANK)
+    keys = (value for _, value in settings if isinstance(value, SecretStr))
+    return secrets_of(urls, os.environ) | {key.get_secret_value() for key in keys} | settings.export_secrets

@@ -28,9 +28,9 @@ from synthralos.core import Core
 from synthralos.domain.attempts import PastAttempt
 from synthralos.domain.flags import Flag
 from synthralos.domain.states import Lane, Stage
+from synthralos.logs import known_secrets
 from synthralos.store.admin.policy_matches import PolicyMatches
 from synthralos.store.admin.processes import Processes
-from synthralos.store.exports.backlog import Analysis
 from synthralos.store.queue.claims import Claims
 from synthralos.store.queue.settlements import Settlements
 from synthralos.store.read.answer_times import AnswerTimes
@@ -38,6 +38,7 @@ from synthralos.store.read.jobs import Reader
 from synthralos.store.sql.retrying import keep_trying, keep_trying_async
 from synthralos.telemetry.families import FLIGHT_BYTES, HEARTBEAT_AGE, IN_FLIGHT, SLOTS
 from synthralos.telemetry.metrics import Metrics
+from synthralos.telemetry.redaction import Redactor
 from synthralos.telemetry.writes import AlertCounts
 from workers.answer_times import AnswerTimesWatch
 from workers.claim_audit import ClaimAudit
@@ -140,12 +141,12 @@ class WorkerRuntime:
 
     def _build_exporter(self, core: Core, exporters: Mapping[str, Exporter]) -> TraceExporter:
         return TraceExporter(
-            self._reader,
-            Analysis(core.database, list(exporters)),
+            core.database,
             exporters,
             self.heartbeat.clock,
-            lambda organization: core.live.current.flags.on(Flag.ENABLE_ASYNC_TRACE_EXPORT, organization),
+            lambda flag, organization: core.live.current.flags.on(flag, organization),
             core.metrics,
+            Redactor(known_secrets(core.settings)),
         )
 
     def _build_inbox(self, core: Core, stages: frozenset[Stage]) -> Inbox | None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from api.http.problems import forbidden, too_many, unauthorized
-from synthralos.domain.permissions import PERMISSIONS, Permission, roles_with
+from synthralos.domain.permissions import PERMISSIONS, Permission, Role, roles_with
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.store.admin.keys import PREFIX, ApiKey, digest
 from synthralos.telemetry.context import note
@@ -26,9 +26,13 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling. Every read and every operation goes through `scope`."""
+    """Who is calling. Every read and every operation goes through `scope`.
+
+    `program` is what calls on somebody's behalf, where it says that it does.
+    """
 
     key: ApiKey
+    program: str | None = None
 
     @property
     def scope(self) -> Scope:
@@ -37,8 +41,24 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """The caller's name on record: the beginning of the key, as `keys list` shows it."""
-        return f"key:{self.key.prefix}"
+        """The caller's name on record: the beginning of the key, as `keys list` shows it; before it the program."""
+        by = f"key:{self.key.prefix}"
+        return by if self.program is None else f"{self.program}/{by}"
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the caller only looks, and sees of jobs what `pipelines/analyze/restricted.py` leaves."""
+        return self.key.role is Role.VIEWER
+
+
+PROGRAMS = {"synthralos-stackstorm-pack": "stackstorm"}
+"""Programs that act for people and other programs, by their `User-Agent`: what they do is on record as theirs."""
+
+
+def calling(caller: Caller, user_agent: str | None) -> Caller:
+    """The caller with the program that calls, where it is one of those."""
+    program = PROGRAMS.get(user_agent or "")
+    return caller if program is None else Caller(caller.key, program)
 
 
 def require_everything(caller: Caller, act: str) -> None:

@@ -28,6 +28,7 @@ from api.v1.idempotency import fingerprint, own_key, reused
 from api.v1.operations import constraint_changes
 from api.v1.queries import encode_cursor
 from api.v1.views import JobPage
+from pipelines.analyze.restricted import restricted_job
 from pipelines.analyze.trace import job_view
 from pipelines.intake.errors import FieldError
 from pipelines.intake.schema import ReasonIn
@@ -52,7 +53,8 @@ async def list_dead_letters(request: Request, query: Annotated[DeadLetterQuery, 
     shown = found[: query.limit]
     rows = await room.read(lambda: room.reader.summaries(shown))
     following = encode_cursor(shown[-1]) if len(found) > query.limit else None
-    return answer({"jobs": [job_view(rows[i], detail=False) for i in shown if i in rows], "next": following})
+    jobs = [job_view(rows[i], detail=False) for i in shown if i in rows]
+    return answer({"jobs": [*map(restricted_job, jobs)] if caller.restricted else jobs, "next": following})
 
 
 @router.get("/causes", **documented(CauseList, "What they failed of", validated=True))

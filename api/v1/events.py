@@ -23,6 +23,7 @@ from api.http.openapi import event_stream
 from api.http.problems import Problem
 from api.live.deltas import Follower, rest_of
 from api.room import Room, admit
+from pipelines.analyze.restricted import restricted_entry
 from pipelines.analyze.trace import Row, attempt_span, event_view, expected_at, job_view, stage_span, waits_for
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.domain.deltas import Chunk, Place
@@ -112,17 +113,19 @@ class _Marks:
     previous: str
     state: str
     place: Place
+    restricted: bool = False
 
     @classmethod
-    def read(cls, last_event_id: str) -> "_Marks":
+    def read(cls, last_event_id: str, restricted: bool = False) -> "_Marks":
         last, _, place = last_event_id.partition(_PLACE)
         previous, _, state = last.partition(_MARK)
-        return cls(previous, state, Place.read(place))
+        return cls(previous, state, Place.read(place), restricted)
 
     def frame(self, entry: Entry) -> bytes:
-        """An entry of the timeline."""
+        """An entry of the timeline, with what the reader may see of it."""
         entry_id, event, data = entry
-        return frame((entry_id + self._suffix, event, data))
+        shown = restricted_entry(event, data) if self.restricted else data
+        return frame((entry_id + self._suffix, event, shown))
 
     def deltas(self, chunks: Iterable[Chunk]) -> Iterator[bytes]:
         """More of the answer; first that it begins anew, where it does."""
@@ -154,7 +157,7 @@ async def _frames(
 ) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     told: set[str] | None = None
-    marks = _Marks.read(last_id)
+    marks = _Marks.read(last_id, caller.restricted)
     beat = loop.time()
     while not room.waiters.released:
         try:

@@ -18,4 +18,5 @@ async def get_evidence(request: Request, job_id: str) -> Response:
     """Say of each call of a job where it went, what had been demanded and decided before, and who had sent it there."""
     room, caller = await admit(request, Permission.READ_JOBS)
     job = await room.job(job_id, caller)
-    return answer(evidence_view(job, await room.read(lambda: room.evidence.of(job["id"]))))
+    exports = await room.read(lambda: room.exports.of_job(job["id"]))
+    return answer(evidence_view(job, await room.read(lambda: room.evidence.of(job["id"])), exports))

@@ -100,6 +100,15 @@ class CallView(View):
     grounds: GroundsView | None
 
 
+class ExportView(View):
+    """A destination of exports that does not have the job's trace as it is now."""
+
+    destination: str
+    state: Annotated[str, Field(description="owed; withheld: its data may not go there; refused by the destination")]
+    reason: str | None
+    at: AwareDatetime | None
+
+
 class EvidenceView(View):
     """Why a job's calls went where they went, from what was kept when they were made."""
 
@@ -112,3 +121,4 @@ class EvidenceView(View):
     plans: Annotated[list[dict[str, Any]], Field(description="the plans that led to calls, by `key`")]
     plan: Annotated[dict[str, Any] | None, Field(description="the plan that the job has now")]
     verdict: Annotated[dict[str, Any] | None, Field(description="what guards and policies said last, in full")]
+    exports: Annotated[list[ExportView], Field(description="where its trace is owed, or withheld from, and why")]

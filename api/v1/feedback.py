@@ -1,6 +1,6 @@
 """Feedback on jobs: what people and programs say of an answer."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import Field
@@ -12,7 +12,7 @@ from api.http.openapi import documented, takes
 from api.http.problems import conflict, invalid_field
 from api.room import admit
 from api.v1.views import FeedbackView, View
-from pipelines.analyze.trace import rfc3339
+from pipelines.analyze.trace import feedback_view
 from pipelines.intake.closed import Closed
 from pipelines.intake.schema import Name
 from synthralos.domain.permissions import Permission
@@ -65,9 +65,3 @@ async def list_feedback(request: Request, job_id: str) -> Response:
     job = await room.job(job_id, caller)
     found = await room.read(lambda: room.feedback.of([job["id"]]))
     return answer({"feedback": [feedback_view(row) for row in found[job["id"]]]})
-
-
-def feedback_view(row: dict[str, Any]) -> dict[str, Any]:
-    """The published form of a row."""
-    said = {name: row[name] for name in ("source", "score", "comment")}
-    return {**said, "label": row["label"] or None, "by": row["created_by"], "at": rfc3339(row["at"])}

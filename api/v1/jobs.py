@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
@@ -11,6 +12,7 @@ from api.http.openapi import documented
 from api.room import admit
 from api.v1.queries import JobQuery, WaitQuery, encode_cursor
 from api.v1.views import JobPage, JobView
+from pipelines.analyze.restricted import restricted_job
 from pipelines.analyze.trace import job_view
 from synthralos.domain.permissions import Permission
 
@@ -25,12 +27,16 @@ async def list_jobs(request: Request, query: Annotated[JobQuery, Query()]) -> Re
     rows = await room.read(lambda: room.reader.page(filters, caller.scope))
     page = rows[: query.limit]
     following = encode_cursor(page[-1]["id"]) if len(rows) > query.limit else None
-    return answer({"jobs": [job_view(row, detail=False) for row in page], "next": following})
+    shown = [job_view(row, detail=False) for row in page]
+    return answer({"jobs": [*map(restricted_job, shown)] if caller.restricted else shown, "next": following})
 
 
 @router.get("/api/v1/jobs/{job_id}", **documented(JobView, "The job", found=True, validated=True))
 async def get_job(request: Request, job_id: str, query: Annotated[WaitQuery, Query()]) -> Response:
-    """Get one job with all its details; with `wait`, as soon as it is over or the time is."""
+    """Get one job with all its details; with `wait`, as soon as it is over or the time is.
+
+    A key with the role `viewer` does not see the plan, what guards measured, and what providers said of errors.
+    """
     return await show_job(Call.of(request), job_id, query.wait)
 
 
@@ -38,4 +44,5 @@ async def show_job(call: Call, job_id: str, wait: float) -> Response:
     """The job as it is, or as it is when it is over or `wait` seconds are."""
     room, caller = call.room, await call.admit(Permission.READ_JOBS)
     looks = room.when_over(job_id, caller.scope, wait) if wait else room.look(job_id, caller.scope)
-    return JsonAnswer((await looks).body)
+    body = (await looks).body
+    return answer(restricted_job(orjson.loads(body))) if caller.restricted else JsonAnswer(body)

@@ -13,15 +13,14 @@ from api.http.auth import Caller
 from api.http.openapi import documented
 from api.http.problems import not_found
 from api.room import Room, admit
-from api.v1.feedback import feedback_view
 from api.v1.queries import ExportQuery, TraceQuery, decode_cursor, encode_cursor
 from api.v1.trace_queries import TracesQuery, encode_place
 from api.v1.views import OtlpTrace, Trace, TracePage
 from pipelines.analyze.otlp_json import otlp
 from pipelines.analyze.restricted import restricted
-from pipelines.analyze.trace import assemble, cost_view, rfc3339
+from pipelines.analyze.trace import assemble, cost_view, feedback_view, rfc3339
 from synthralos.domain.ids import is_id
-from synthralos.domain.permissions import Permission, Role
+from synthralos.domain.permissions import Permission
 from synthralos.domain.states import OPEN, State
 from synthralos.store.admin.processes import release
 from synthralos.store.read.trace_rows import TraceRow
@@ -80,7 +79,7 @@ async def export_trace(request: Request, trace_id: str, query: Annotated[ExportQ
         return answer(trace, headers=headers)
     if trace["next"] is not None:
         headers[NEXT] = trace["next"]
-    return answer(otlp(trace["trace_id"], trace["jobs"], release()), headers=headers)
+    return answer(otlp(trace["jobs"], release()), headers=headers)
 
 
 async def _found(room: Room, caller: Caller, query: TracesQuery) -> dict[str, Any]:
@@ -140,11 +139,14 @@ async def _trace(room: Room, caller: Caller, wanted: str, query: TraceQuery) -> 
     said = await room.read(lambda: room.feedback.of(shown))
     for part in parts:
         part["feedback"] = [feedback_view(row) for row in said[part["job"]["id"]]]
-    if caller.key.role is Role.VIEWER:
+    if caller.restricted:
         parts = [restricted(part) for part in parts]
     more = len(found) > len(shown)
     following = encode_cursor(shown[-1]) if more else None
-    return {"trace_id": parts[0]["job"]["trace_id"], "jobs": parts, "truncated": more, "next": following}
+    trace_id = parts[0]["job"]["trace_id"]
+    links = {} if caller.restricted else await room.read(room.exports.links)
+    shown_at = {name: link.replace("{trace_id}", trace_id) for name, link in links.items()}
+    return {"trace_id": trace_id, "jobs": parts, "truncated": more, "next": following, "links": shown_at}
 
 
 def _page(found: list[tuple[str, int]]) -> list[str]:

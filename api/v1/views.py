@@ -219,6 +219,7 @@ class Trace(View):
     jobs: list[TracedJob]
     truncated: bool
     next: str | None
+    links: Annotated[dict[str, str], Field(description="its pages elsewhere, such as in Langfuse, by destination")]
 
 
 class OtlpTrace(BaseModel):

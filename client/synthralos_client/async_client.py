@@ -18,6 +18,7 @@ from synthralos_client.embeddings import EmbeddingOptions, embedding_of
 from synthralos_client.erasures import AsyncErasures
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
+from synthralos_client.exports import AsyncExports
 from synthralos_client.feed import AsyncFeed
 from synthralos_client.following import follow_async
 from synthralos_client.healing import AsyncHealing
@@ -67,6 +68,7 @@ class AsyncClient:
     ) -> None:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._http = httpx.AsyncClient(limits=LIMITS, **on_the_way(self._config, verify))
+        self.exports = AsyncExports(self._config, self._run)
         self.healing = AsyncHealing(self._config, self._run, self._stream)
         self.configuration = AsyncConfiguration(self._config, self._run, self._stream)
         self.spending = AsyncSpending(self._config, self._run)

@@ -21,6 +21,7 @@ from synthralos_client.embeddings import EmbeddingOptions, embedding_of
 from synthralos_client.erasures import Erasures
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
+from synthralos_client.exports import Exports
 from synthralos_client.feed import Feed
 from synthralos_client.following import follow
 from synthralos_client.healing import Healing
@@ -75,6 +76,7 @@ class Client:
         self._config = configure(base_url, api_key, timeout, max_retries)
         self._verify = verify
         self._http = httpx.Client(limits=LIMITS, **on_the_way(self._config, verify))
+        self.exports = Exports(self._config, self._run)
         self.healing = Healing(self._config, self._run, self._stream)
         self.configuration = Configuration(self._config, self._run, self._stream)
         self.spending = Spending(self._config, self._run)

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.analyze.trace import rfc3339
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.evidence import Declared, EvidenceRows, broken
+from synthralos.domain.exports import Kind, SetAside
 from synthralos.domain.plans import published
 from synthralos.domain.residency import home_of
 
@@ -30,8 +31,10 @@ _CALLED = (
 )
 
 
-def evidence_view(job: Row, found: EvidenceRows) -> dict[str, Any]:
-    """The evidence as it is answered. `job` is a row of `Reader.jobs`."""
+def evidence_view(
+    job: Row, found: EvidenceRows, exports: Mapping[str, SetAside | None] | None = None
+) -> dict[str, Any]:
+    """The evidence as it is answered. `job` is a row of `Reader.jobs`; `exports`: `ExportOperations.of_job`."""
     acts = [_act(event) for event in found.events]
     plans = {key: published(body) for key, body in sorted(found.plans.items())}
     calls = [_call(call, _because(call, found.calls, acts), plans) for call in found.calls]
@@ -45,27 +48,34 @@ def evidence_view(job: Row, found: EvidenceRows) -> dict[str, Any]:
         "plans": [{"key": key, **plan} for key, plan in plans.items()],
         "plan": job["plan"],
         "verdict": job["verdict"],
+        "exports": [_export(name, aside) for name, aside in sorted((exports or {}).items())],
     }
 
 
-def who(actor: str, reason: str | None = None) -> str:
+def who(actor: str) -> str:
     """What kind of actor it is: `heal`, `system`, `stackstorm` or `operator`.
 
-    The StackStorm pack acts with a key as operators do; its reasons begin with the execution.
+    The StackStorm pack acts with a key as operators do, and says that it is the pack.
     """
     if actor in ("heal", "system"):
         return actor
     if actor in ("sweeper", "scheduler"):
         return "system"
-    by_pack = (reason or "").startswith("StackStorm execution ")
-    return "stackstorm" if by_pack or "stackstorm" in actor.lower() else "operator"
+    return "stackstorm" if actor.partition("/")[0] == "stackstorm" else "operator"
+
+
+def _export(destination: str, aside: SetAside | None) -> dict[str, Any]:
+    if aside is None:
+        return {"destination": destination, "state": "owed", "reason": None, "at": None}
+    reason = aside.reason if aside.kind is Kind.WITHHELD else None  # what a destination said is for operators
+    return {"destination": destination, "state": aside.kind, "reason": reason, "at": rfc3339(aside.at)}
 
 
 def _act(event: Row) -> dict[str, Any]:
     data = event["data"]
     return {
         "kind": event["kind"],
-        "by": who(event["actor"], data.get("reason")),
+        "by": who(event["actor"]),
         "actor": event["actor"],
         "at": rfc3339(event["at"]),
         "after_calls": data.get("attempts"),

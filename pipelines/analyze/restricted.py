@@ -1,10 +1,10 @@
-"""A trace for those who only look: what a job asked and got, without how the house decided and what went wrong inside.
+"""Jobs and traces for those who only look: what was asked and got, without how the house decided and what went wrong.
 
 Left out are the plan (which deployments there are, at what price), the deployments that did not answer, what providers
 said of errors, what guards measured, and what operators noted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from synthralos.domain.attempts import Outcome
@@ -18,13 +18,16 @@ def restricted(part: Mapping[str, Any]) -> dict[str, Any]:
     """One job of a trace, as `assemble` gives it, in the same form with less in it."""
     return {
         **part,
-        "job": _job(part["job"]),
+        "job": restricted_job(part["job"]),
         "spans": [_span(span) for span in part["spans"]],
-        "events": [{**event, "actor": "", "data": {}} for event in part["events"]],
+        "events": [_event(event) for event in part["events"]],
     }
 
 
-def _job(job: Mapping[str, Any]) -> dict[str, Any]:
+def restricted_job(job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job, as `job_view` gives it with or without its details, in the same form with less in it."""
+    if "constraints" not in job:
+        return {**job, "failure": _failure(job["failure"])}
     constraints = {**job["constraints"], "exclude": []}
     return {
         **job,
@@ -33,6 +36,19 @@ def _job(job: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": _verdict(job["verdict"]),
         "failure": _failure(job["failure"]),
     }
+
+
+def restricted_entry(event: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What an entry of a job's event stream says."""
+    return _ENTRIES[event](data)
+
+
+def _state(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {**data, "failure": _failure(data["failure"])}
+
+
+def _event(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {**event, "actor": "", "data": {}}
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -62,3 +78,12 @@ def _span(span: Mapping[str, Any]) -> dict[str, Any]:
     attributes |= {name: seen[name] for name in (*_SEEN_OF_CALLS, *(_SEEN_OF_ANSWERS if answered else ()))}
     attributes["failure"] = _failure(seen["failure"])
     return {**span, "attributes": attributes}
+
+
+_ENTRIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "state": _state,
+    "span": _span,
+    "attempt": _span,
+    "event": _event,
+    "done": restricted_job,
+}

@@ -166,6 +166,18 @@ def event_view(row: Row) -> dict[str, Any]:
     return {"id": row["id"], "kind": row["kind"], "actor": row["actor"], "at": rfc3339(row["at"]), "data": row["data"]}
 
 
+def feedback_view(row: Row) -> dict[str, Any]:
+    """What somebody said of a job, as it is published."""
+    said = {name: row[name] for name in ("source", "score", "comment")}
+    return {**said, "label": row["label"] or None, "by": row["created_by"], "at": rfc3339(row["at"])}
+
+
+def similarity_view(row: Row) -> dict[str, Any]:
+    """What the comparison of a job's prompt with earlier ones came to, as it is published."""
+    said = {name: row[name] for name in ("matched_job_id", "matched_classification", "score", "matches", "embedder")}
+    return {**said, "at": rfc3339(row["at"])}
+
+
 def rfc3339(moment: datetime | None) -> str | None:
     """A UTC instant as `2026-01-31T12:00:00.000000Z`."""
     return None if moment is None else moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -23,6 +23,7 @@ from synthralos.domain.money import Costs
 from synthralos.domain.overlays import NO_DEMANDS
 from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.policies import POLICIES, UNRULED, Reason, Ruling
+from synthralos.telemetry.context import about
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Rulings:
                 self._counts.note(ruling)
             findings = [*_findings(ruling), *self._demanded(job, verdict, ruling)]
         except Exception as error:  # a bug here must neither stop the traffic of all, nor let a job pass unruled
-            log.exception("policies failed on job %s", job.id)
+            log.exception("policies failed on job %s", job.id, extra=about(job))
             reason = "the policies failed and did not look at this job: tell the operator"
             return verdict_of([*verdict.findings, _finding(Decision.DENY, reason, error=type(error).__name__)])
         if not findings:

@@ -31,7 +31,7 @@ from synthralos.domain.findings import with_finding
 from synthralos.domain.repairs import NewRepair
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
-from synthralos.telemetry.context import Facts, begin
+from synthralos.telemetry.context import Facts, about, begin
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class JobRunner:
         await self._leave_after(running, self._run_safely(running))
 
     async def _leave_after(self, running: RunningJob, last: Awaitable[None]) -> None:
-        begin(Facts(job_id=running.work.job.id, trace_id=running.work.job.trace_id))
+        begin(Facts(**about(running.work.job)))
         try:
             await last
         finally:

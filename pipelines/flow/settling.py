@@ -19,6 +19,7 @@ from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.flags import Flag
 from synthralos.domain.states import TERMINAL, Stage, Transition, target
 from synthralos.domain.writes import Settlement, Start, StartResult, Written
+from synthralos.telemetry.context import about
 
 log = logging.getLogger(__name__)
 
@@ -122,12 +123,13 @@ class Settling:
         Where nothing at all can be written, the audit of the claims finds the job.
         """
         failure = Failure(FailureClass.INTERNAL, f"a bug in the worker: {type(error).__name__}")
-        log.error("job %s becomes a dead letter by a bug", work.job.id, exc_info=error)
+        log.error("job %s becomes a dead letter by a bug", work.job.id, exc_info=error, extra=about(work.job))
         for settlement in self._ever_barer(work, failure):
             try:
                 await self._writer.settle(settlement)
             except Exception as again:  # noqa: BLE001 - the edge of a job: it must not stay with a worker that forgot it
-                log.error("job %s cannot be written so: %s", work.job.id, type(again).__name__)
+                why = type(again).__name__
+                log.error("job %s cannot be written so: %s", work.job.id, why, extra=about(work.job))
             else:
                 work.written()
                 return

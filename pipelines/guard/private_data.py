@@ -14,6 +14,7 @@ from pipelines.privacy.walk import walk
 from synthralos.config.config import PrivateDataAction
 from synthralos.domain.findings import Decision, Finding, Verdict
 from synthralos.domain.jobs import Job, Request
+from synthralos.telemetry.context import about
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class PrivateDataGuard:
         except Exception as error:
             if _SEVERITY[max(secrets, personal, key=_SEVERITY.__getitem__)] < _SEVERITY["redact"]:
                 raise
-            log.exception("job %s could not be searched for private data", job.id)
+            log.exception("job %s could not be searched for private data", job.id, extra=about(job))
             return _unseen(error)
         treated = {kind: secrets if kind in SECRETS else personal for kind in found.counts}
         return found.finding({kind: treatment for kind, treatment in treated.items() if treatment != "off"})

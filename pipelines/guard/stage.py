@@ -15,6 +15,7 @@ from pipelines.guard.remote import RemoteGuards
 from synthralos.domain.findings import PASSED, Decision, Finding, Verdict, verdict_of
 from synthralos.domain.jobs import Job
 from synthralos.domain.json_values import plain
+from synthralos.telemetry.context import about
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def _ask_one_by_one(guard: Guard, jobs: Sequence[Job], error: Exception) -> Find
     if len(jobs) > 1:
         return [finding for job in jobs for finding in _ask(guard, [job])]
     for job in jobs:
-        _log.error("guard %s failed on job %s", guard.name, job.id, exc_info=error)
+        _log.error("guard %s failed on job %s", guard.name, job.id, exc_info=error, extra=about(job))
     return [_unguarded(guard, error) for _ in jobs]
 
 

@@ -33,6 +33,7 @@ from synthralos.domain.jobs import Job, Request
 from synthralos.domain.money import Costs, ServiceTier
 from synthralos.domain.overlays import NO_DEMANDS
 from synthralos.domain.plans import Exclusions, RoutingPlan, Step, usd
+from synthralos.telemetry.context import about
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ class RouteStage:
         try:
             return self._plan(job, now)
         except Exception as error:  # noqa: BLE001 - the edge to pluggable strategies: a bug must not lose the batch
-            _log.exception("routing of job %s failed", job.id)
+            _log.exception("routing of job %s failed", job.id, extra=about(job))
             return Failure(FailureClass.INTERNAL, f"routing failed with {type(error).__name__}: tell the operator")
 
     def _plan(self, job: Job, now: datetime) -> RoutingPlan | Failure:

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 from pipelines.heal.table import build_remedies
 from scripts.contracts import contracts
@@ -20,27 +21,35 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 def pages() -> dict[str, str]:
     """What the pages have to say, by file name."""
     found = contracts()
-    events = {path: schema for path, schema in found.items() if path.startswith("events/")}
     return {
         "api.md": api_page(found["openapi.json"]),
         "cli.md": cli_page(),
-        "events.md": _events(events),
+        "events.md": _kinds("Events", _ABOUT_EVENTS, found, "events/"),
         "failures.md": _failures(),
         "metrics.md": _metrics(),
+        "rudderstack.md": _kinds("Events for RudderStack", _ABOUT_RUDDERSTACK, found, "rudderstack/"),
         "settings.md": _settings(),
     }
 
 
-def _events(schemas: dict[str, dict[str, object]]) -> str:
-    about = (
-        "What happens to a job besides its spans, in `events` of a trace and in the stream of a job. "
-        "The same for programs: `contracts/events/`, a closed JSON Schema each."
-    )
-    parts = []
-    for schema in schemas.values():
+_ABOUT_EVENTS = (
+    "What happens to a job besides its spans, in `events` of a trace and in the stream of a job. "
+    "The same for programs: `contracts/events/`, a closed JSON Schema each."
+)
+_ABOUT_RUDDERSTACK = (
+    "What is exported to RudderStack ([rudderstack.md](../rudderstack.md)): `identify` with its traits, and `track` "
+    "events with their properties. The same for programs: `contracts/rudderstack/`, a closed JSON Schema each. "
+    "Properties may be added, and none is renamed."
+)
+
+
+def _kinds(title: str, about: str, contracts: dict[str, dict[str, Any]], folder: str) -> str:
+    """A page of the closed schemas in a folder of the contracts."""
+    parts: list[str] = []
+    for schema in (schema for path, schema in contracts.items() if path.startswith(folder)):
         parts += [f"## {schema['title']}", str(schema.get("description", "")), members(schema)]
-        parts += [members(inner) for inner in schema.get("$defs", {}).values() if "properties" in inner]  # type: ignore[attr-defined]  # JSON
-    return page("Events", about, *parts)
+        parts += [members(inner) for inner in schema.get("$defs", {}).values() if "properties" in inner]
+    return page(title, about, *parts)
 
 
 def _failures() -> str:

@@ -8,7 +8,11 @@ from synthralos.config.connection_settings import Positive
 from synthralos.config.guard_settings import GuardSettings
 from synthralos.domain.retention import LONGEST_DAYS, RULES, Kind, errors
 
-_NAMED = {Kind.SIMILARITY: "similarity_days", Kind.IDEMPOTENCY_KEYS: "idempotency_days"}
+_NAMED = {
+    Kind.SIMILARITY: "similarity_days",
+    Kind.IDEMPOTENCY_KEYS: "idempotency_days",
+    Kind.EXPORTS: "export_max_age_days",
+}
 """Those that had a setting before there were times for all."""
 
 
@@ -28,7 +32,6 @@ class RetentionSettings(GuardSettings):
     retention_accounts_days: float = _days(Kind.ACCOUNTS)
     retention_events_days: float = _days(Kind.EVENTS)
     retention_happenings_days: float = _days(Kind.HAPPENINGS)
-    retention_exports_days: float = _days(Kind.EXPORTS)
     retention_firings_days: float = _days(Kind.FIRINGS)
     retention_audit_days: float = _days(Kind.AUDIT)
     retention_waits_days: float = _days(Kind.WAITS)

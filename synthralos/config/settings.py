@@ -5,7 +5,6 @@ counts as not set: that is what `${VARIABLE:-}` of a compose file means.
 """
 
 import json
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -13,8 +12,10 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
 from synthralos.config.connection_settings import Count, Positive
+from synthralos.config.export_settings import ExportSettings
 from synthralos.config.monitor_settings import MonitorSettings
 from synthralos.config.retention_settings import RetentionSettings
+from synthralos.config.rudderstack_settings import RudderStackSettings
 from synthralos.config.setting_urls import checked_address
 from synthralos.config.stackstorm_settings import StackStormSettings
 from synthralos.config.webhook_settings import WebhookSettings
@@ -31,7 +32,9 @@ class SettingsError(Exception):
     """Settings are wrong. The message has one line for each: which one, why, and what it should look like."""
 
 
-class Settings(MonitorSettings, WebhookSettings, StackStormSettings, RetentionSettings):
+class Settings(
+    MonitorSettings, WebhookSettings, StackStormSettings, RetentionSettings, RudderStackSettings, ExportSettings
+):
     """All settings. The environment variable of a field is its name in capitals."""
 
     policy_stop_percent: float = Field(
@@ -76,7 +79,6 @@ class Settings(MonitorSettings, WebhookSettings, StackStormSettings, RetentionSe
     )
     leader_term: Positive = Field(6.0, description="seconds a scheduler leads before it must renew")
 
-    trace_export_file: Path | None = Field(None, description="JSON-lines file that finished traces are appended to")
     metrics_host: str = Field("127.0.0.1", description="address that METRICS_PORT is opened on; it asks for no key")
     metrics_port: int = Field(
         0,

@@ -59,3 +59,6 @@ class Act(StrEnum):
     RESOLVE_INCIDENT = "incidents.resolve"
     ACKNOWLEDGE_INCIDENT = "incidents.acknowledge"
     ASK_REPAIR = "repairs.ask"
+    RETRY_EXPORTS = "exports.retry"
+    DROP_EXPORTS = "exports.drop"
+    RESUME_EXPORTS = "exports.resume"

@@ -58,7 +58,9 @@ FLAGS: Mapping[Flag, FlagFacts] = {
         "jobs that finish meanwhile are not exported; what was owed before is",
     ),
     Flag.ENABLE_LANGFUSE_EXPORT: FlagFacts(
-        True, "traces go to Langfuse", "no trace goes to Langfuse", "the Langfuse exporter"
+        True,
+        "traces go to Langfuse, where LANGFUSE_HOST says where that is",
+        "no trace goes to Langfuse: what is owed meanwhile is taken off",
     ),
     Flag.ENABLE_SIMILARITY_LOGGING: FlagFacts(
         True,

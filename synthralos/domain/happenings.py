@@ -106,19 +106,39 @@ class ErasureDone(Told):
     user: Annotated[str | None, Field(description="of a person: the pseudonym that stands on the books")]
 
 
-HAPPENINGS: Mapping[str, type[Told]] = {
-    model.kind: model
-    for model in (
-        BreakerOpened,
-        BreakerClosed,
-        IncidentOpened,
-        IncidentClosed,
-        IncidentEscalated,
-        DeliverySetAside,
-        WebhookDisabled,
-        ErasureDone,
-    )
-}
+class ExportStopped(Told):
+    """A destination of exports refuses our key, or is not there: it is tried seldom until somebody mends that."""
+
+    kind = "export.stopped"
+
+    destination: str
+    reason: str
+
+
+class ExportResumed(Told):
+    """A destination of exports that was stopped takes traces again."""
+
+    kind = "export.resumed"
+
+    destination: str
+
+
+class ExportDropped(Told):
+    """Traces that a destination of exports will never get."""
+
+    kind = "export.dropped"
+
+    destination: str
+    traces: Annotated[int, Field(description="how many")]
+    reason: str
+
+
+_KINDS = (
+    BreakerOpened, BreakerClosed, IncidentOpened, IncidentClosed, IncidentEscalated, DeliverySetAside, WebhookDisabled,
+    ErasureDone, ExportStopped, ExportResumed, ExportDropped,
+)  # fmt: skip
+
+HAPPENINGS: Mapping[str, type[Told]] = {model.kind: model for model in _KINDS}
 """Every kind of happening, with what it says."""
 
 

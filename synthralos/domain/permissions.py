@@ -36,6 +36,8 @@ class Permission(StrEnum):
     WRITE_BUDGETS = "budgets:write"
     READ_WEBHOOKS = "webhooks:read"
     WRITE_WEBHOOKS = "webhooks:write"
+    READ_EXPORTS = "exports:read"
+    WRITE_EXPORTS = "exports:write"
     READ_AUDIT = "audit:read"
     READ_KEYS = "keys:read"
     WRITE_KEYS = "keys:write"
@@ -77,6 +79,8 @@ _OPERATES = _SERVES | {
     Permission.READ_FLAGS,
     Permission.READ_POLICIES,
     Permission.READ_WEBHOOKS,
+    Permission.READ_EXPORTS,
+    Permission.WRITE_EXPORTS,
     Permission.READ_AUDIT,
 }
 

@@ -22,7 +22,7 @@ def home_of(classification: str | None) -> str | None:
     return RESIDENCY_OF_CLASSIFICATION.get((classification or "").strip().lower())
 
 
-def kept_from(classification: str | None, residency: str | None) -> str | None:
+def kept_from(classification: str | None, residency: str | None, what: str = "deployment") -> str | None:
     """Why data of this class may not go to where `residency` is declared (None: nowhere); None where it may."""
     if classification is None:
         return None
@@ -32,4 +32,4 @@ def kept_from(classification: str | None, residency: str | None) -> str | None:
     if home in (None, residency):
         return None
     declared = "declares none" if residency is None else f"has {residency}"
-    return f"data classified {classification} may only go where residency is {home}, and this deployment {declared}"
+    return f"data classified {classification} may only go where residency is {home}, and this {what} {declared}"

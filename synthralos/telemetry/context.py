@@ -6,6 +6,8 @@ nanoseconds, where a variable for each field (structlog's own way) costs some mi
 
 from contextvars import ContextVar
 
+from synthralos.domain.jobs import Job
+
 
 class Facts:
     """The record. What is None is left out of the line."""
@@ -46,3 +48,8 @@ def note(*, trace_id: str | None = None, job_id: str | None = None, organization
     facts.trace_id = trace_id or facts.trace_id
     facts.job_id = job_id or facts.job_id
     facts.organization = organization or facts.organization
+
+
+def about(job: Job) -> dict[str, str]:
+    """The facts of a job as `extra` of a line: where jobs are worked on in batches, no task is one job's own."""
+    return {"job_id": job.id, "trace_id": job.trace_id, "organization": job.tenant.organization}

@@ -144,7 +144,10 @@ SECOND_LOOKS = _counter(
     "prompts that the abuse model was not sure of, by a second look: agreed, raised, cleared, unseen (no time)",
 )
 EXPORTED = _counter(
-    "exported_traces", "destination outcome", "worker", "traces in shipments: accepted, refused (they come again), gone"
+    "exported_traces",
+    "destination outcome",
+    "worker",
+    "traces in shipments: accepted, refused (they come again), set_aside, withheld, switched_off, gone",
 )
 
 LEADS = _gauge("scheduler_leads", "", "scheduler", "1 where this scheduler leads")
@@ -166,6 +169,15 @@ QUEUE_JOBS = _gauge("queue_jobs", "stage lane", "scheduler (leader)", "queued jo
 QUEUE_AGE = _gauge("queue_oldest_seconds", "stage lane", "scheduler (leader)", "how long the queue's head has waited")
 PARKED_JOBS = _gauge("jobs_parked", "", "scheduler (leader)", "parked jobs; 2000 means so many or more")
 BACKLOG_JOBS = _gauge("export_backlog", "destination", "scheduler (leader)", "traces to export; 2000: so many or more")
+EXPORTS_ASIDE = _gauge(
+    "exports_set_aside", "destination kind", "scheduler (leader)", "traces set aside: refused, withheld; up to 100000"
+)
+EXPORTS_STOPPED = _gauge(
+    "exports_stopped", "destination", "scheduler (leader)", "1: it refuses our key, or is not there; 0 otherwise"
+)
+EXPORTS_DROPPED = _counter(
+    "exports_dropped", "destination reason", "scheduler", "traces that a destination never gets: too_old, too_many"
+)
 BACKLOG_AGE = _gauge("export_oldest_seconds", "destination", "scheduler (leader)", "age of the oldest trace to export")
 MESSAGES = _gauge("broker_messages", "stage lane", "scheduler (leader)", "messages that wait in the broker")
 DELIVERIES = _counter(

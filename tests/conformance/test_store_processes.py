@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from synthralos.domain.exports import Booking, Owed
 from synthralos.domain.retention import Kind, Retention
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Transition
 from synthralos.store.admin.processes import Leadership
-from synthralos.store.exports.backlog import LONGEST_PAUSE, Analysis, Owed, pause_after
+from synthralos.store.exports.backlog import LONGEST_PAUSE, Backlog, pause_after
+from synthralos.store.exports.closing import Analysis
 from synthralos.store.queue.submissions import Accepted
 from synthralos.store.retention.keeping import Keeping
 from synthralos.store.sql.database import Database
@@ -118,7 +120,8 @@ def test_a_trace_is_closed_once_and_owed_to_every_destination(database: Database
     assert analysis.open_traces(both) == []
     assert [len(store.spans(job_id)) for job_id in both] == [1, 0]
     assert store.owed("one") == store.owed("two") == [done.id]
-    analysis.shipped("one", both)
+    backlog = Backlog(database)
+    backlog.book("one", Booking(1, backlog.claim("one")))
     assert (store.owed("one"), store.owed("two")) == ([], [done.id])
     analysis.close({})
 
@@ -127,32 +130,32 @@ def test_what_is_owed_comes_oldest_first_and_no_more_than_asked_for(database: Da
     store = Store(database, ["one"])
     done = [store.claimed() for _ in range(3)]
     store.settlements.settle([settlement(job, analyzed=True) for job in done[::-1]])
-    assert Analysis(database).claim("one", limit=2) == [Owed(job.id, 1) for job in done[:2]]
+    assert Backlog(database).claim("one", limit=2) == [Owed(job.id, 1, 1) for job in done[:2]]
 
 
 def test_what_one_has_claimed_nobody_else_gets_until_its_lease_is_over(database: Database) -> None:
-    store, analysis = Store(database, ["one", "two"]), Analysis(database)
+    store, backlog = Store(database, ["one", "two"]), Backlog(database)
     done = [store.claimed() for _ in range(3)]
     store.settlements.settle([settlement(job, analyzed=True) for job in done])
-    mine = analysis.claim("one", limit=2)
-    assert [owed.job_id for owed in analysis.claim("one")] == [done[2].id]
-    assert analysis.claim("one") == []
-    assert len(analysis.claim("two")) == 3
+    mine = backlog.claim("one", limit=2)
+    assert [owed.job_id for owed in backlog.claim("one")] == [done[2].id]
+    assert backlog.claim("one") == []
+    assert len(backlog.claim("two")) == 3
     store.let_exports_come_due()
-    assert analysis.claim("one") == [Owed(job.id, 2) for job in done]
+    assert backlog.claim("one") == [Owed(job.id, 2, 2) for job in done]
     assert [owed.job_id for owed in mine] == [job.id for job in done[:2]]
 
 
 def test_what_was_refused_comes_after_ever_longer_pauses(database: Database) -> None:
-    store, analysis = Store(database, ["one"]), Analysis(database)
+    store, backlog = Store(database, ["one"]), Backlog(database)
     store.settle(settlement(store.claimed(), analyzed=True))
     for tries in range(1, 4):
-        [owed] = analysis.claim("one")
+        [owed] = backlog.claim("one")
         assert owed.tries == tries
-        analysis.put_off("one", [owed])
+        backlog.book("one", Booking(again=[owed]))
         [row] = store.rows(export_backlog)
         assert (row["next_at"] - store.now()).total_seconds() == pytest.approx(pause_after(tries), abs=2)
-        assert (analysis.claim("one"), store.sweeps.backlog(-60)) == ([], [])
+        assert (backlog.claim("one"), store.sweeps.backlog(-60)) == ([], [])
         store.let_exports_come_due()
         assert len(store.sweeps.backlog(-60)) == 1
     assert pause_after(50) == LONGEST_PAUSE
@@ -164,9 +167,9 @@ def test_two_that_claim_at_once_never_get_the_same(database: Database) -> None:
     store.settlements.settle([settlement(job, analyzed=True) for job in done])
 
     def claim_all(_: int) -> list[Owed]:
-        analysis = Analysis(database)
+        backlog = Backlog(database)
         found: list[Owed] = []
-        while some := analysis.claim("one", limit=5):
+        while some := backlog.claim("one", limit=5):
             found += some
         return found
 
@@ -181,7 +184,8 @@ def test_a_revived_job_is_analyzed_and_owed_again(database: Database) -> None:
     store, analysis = Store(database, ["one"]), Analysis(database, ["one"])
     job = store.claimed()
     store.settle(settlement(job, Transition.FAIL, analyzed=True))
-    analysis.shipped("one", [job.id])
+    backlog = Backlog(database)
+    backlog.book("one", Booking(1, backlog.claim("one")))
     store.operations.retry(job.id, EVERYTHING, "ann")
     assert analysis.open_traces([job.id]) == []
     store.settle(settlement(store.claim([job.id])[0], analyzed=True))

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from migrations.runner import upgrade
 from synthralos.domain.attempts import Outcome
+from synthralos.domain.exports import Aside, Booking, Destination, Kind
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Lane, Stage, Transition
-from synthralos.store.exports.backlog import Analysis
+from synthralos.store.exports.backlog import Backlog
+from synthralos.store.exports.closing import Analysis
 from synthralos.store.read.whole import WholeJobs
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
@@ -140,6 +142,7 @@ def work(store: Store) -> None:
     ])  # fmt: skip
     analysis = Analysis(store.database, ["somewhere"])
     analysis.close(dict.fromkeys(analysis.open_traces(ids(done)), span))
+    ship(Backlog(store.database))
     store.operations.cancel(failed.id, EVERYTHING, "ann")
     store.operations.retry(failed.id, EVERYTHING, "ann")
     store.reader.states(wanted)
@@ -147,6 +150,15 @@ def work(store: Store) -> None:
     store.reader.jobs(wanted, EVERYTHING)
     store.reader.timeline(lost.id)
     store.lose(worker)
+
+
+def ship(backlog: Backlog) -> None:
+    """A shipment to a destination, and what became of it."""
+    backlog.serve(Destination("somewhere"))
+    backlog.rests("somewhere")
+    first, second, *others = backlog.claim("somewhere")
+    backlog.book("somewhere", Booking(len(others), others, [Aside(first, Kind.REFUSED, "no")], [second]))
+    backlog.due_in("somewhere")
 
 
 def sweep(store: Store) -> None:

@@ -18,7 +18,7 @@ from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import TERMINAL, TRANSITIONS, Stage, State, Transition
 from synthralos.domain.writes import Settlement, Written
-from synthralos.store.exports.backlog import Analysis
+from synthralos.store.exports.closing import Analysis
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import PRICE, USAGE, attempt_end, deployment, failure, plan, settlement, start
 from tests.fakes.stores import Store

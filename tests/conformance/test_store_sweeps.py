@@ -6,11 +6,12 @@ from decimal import Decimal
 import pytest
 
 from synthralos.domain.attempts import Billed, Outcome
+from synthralos.domain.exports import Booking
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Lane, Stage, Transition
 from synthralos.domain.work_items import WorkItem
 from synthralos.domain.writes import Written
-from synthralos.store.exports.backlog import Analysis
+from synthralos.store.exports.backlog import Backlog
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import processes
 from tests.fakes.jobs import attempt_end, deployment, failure, new_job, settlement, start
@@ -101,9 +102,10 @@ def test_what_an_exporter_still_owes_is_found(database: Database) -> None:
     store.settle(settlement(job, analyzed=True))
     assert store.sweeps.backlog(60) == []
     assert store.sweeps.backlog(-60) == [WorkItem(job.id, Stage.ANALYZE, Lane.BULK)]
-    Analysis(database).shipped("one", [job.id])
+    backlog = Backlog(database)
+    backlog.book("one", Booking(1, backlog.claim("one")))
     assert [step.id for step in store.sweeps.backlog(-60)] == [job.id]
-    Analysis(database).shipped("two", [job.id])
+    backlog.book("two", Booking(1, backlog.claim("two")))
     assert store.sweeps.backlog(-60) == []
 
 

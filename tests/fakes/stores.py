@@ -24,6 +24,7 @@ from synthralos.store.tables import (
     all_attempts,
     all_jobs,
     export_backlog,
+    export_destinations,
     jobs,
     model_cost_logs,
     open_jobs,
@@ -142,7 +143,8 @@ class Store:
         return sorted(row["job_id"] for row in rows)
 
     def let_exports_come_due(self) -> None:
-        """Let the pauses and leases of the backlog be over."""
+        """Let the pauses and leases of the backlog be over, and the rests of destinations."""
+        self.update(export_destinations, export_destinations.c.rest_until.is_not(None), rest_until=None)
         self.update(export_backlog, sa.true(), next_at=utc_in(sa.literal(-1)))
 
     def open_attempts(self) -> list[dict[str, Any]]:

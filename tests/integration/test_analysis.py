@@ -12,16 +12,19 @@ import pytest
 import sqlalchemy as sa
 
 from pipelines.analyze.exporters.jsonl import JsonLinesExporter
-from pipelines.analyze.protocol import Exporter, Trace
+from pipelines.analyze.protocol import Answer, Exporter, Trace, accepted
+from synthralos.domain.exports import Destination, Owed
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import State, Transition
-from synthralos.store.exports.backlog import Analysis, Owed
+from synthralos.store.exports.backlog import Backlog
 from synthralos.store.sql.clock import DatabaseClock
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import export_backlog, jobs
 from tests.fakes.jobs import attempt_end, new_job, settlement
 from tests.fakes.stores import Store
-from workers.exporting import SHIPMENT, TRIES_TOLD, TraceExporter
+from workers.exporting import TraceExporter
+
+SHIPMENT = Destination("jsonl").batch
 
 
 class Place:
@@ -36,9 +39,8 @@ class Place:
 
     def analyst_with(self, exporter: Exporter) -> TraceExporter:
         """An analyst that ships by `exporter`."""
-        name = exporter.destination
-        database = self.store.database
-        analyst = TraceExporter(self.store.reader, Analysis(database, [name]), {name: exporter}, DatabaseClock())
+        name = exporter.destination.name
+        analyst = TraceExporter(self.store.database, {name: exporter}, DatabaseClock(), damping=0, linger=0)
         self._analysts.append(analyst)
         analyst.start()
         return analyst
@@ -198,18 +200,18 @@ def test_a_job_that_was_retried_is_shipped_again_when_it_ends(place: Place) -> N
 class Choosy:
     """Accepts the jobs that it likes."""
 
-    destination = "jsonl"
+    destination = Destination("jsonl")
 
     def __init__(self, liked: set[str]) -> None:
         self.liked = liked
         self.seen: list[list[str]] = []
         self.came = threading.Event()
 
-    def ship(self, traces: Sequence[Trace]) -> list[str]:
+    def ship(self, traces: Sequence[Trace]) -> Answer:
         """Take it down."""
         self.seen.append([trace["job"]["id"] for trace in traces])
         self.came.set()
-        return [job_id for job_id in self.seen[-1] if job_id in self.liked]
+        return Answer([job_id for job_id in self.seen[-1] if job_id in self.liked])
 
     def close(self) -> None:
         """Nothing is held."""
@@ -233,22 +235,8 @@ def test_refused_traces_never_hold_up_those_behind_them(place: Place) -> None:
     poisoned = place.finished(2 * SHIPMENT)
     good = place.finished(SHIPMENT)
     analyst = place.analyst_with(Choosy(set(good)))
-    for _ in range(3):  # a destination that takes nothing of a shipment is left alone until the next ring
-        place.analyze(good, analyst)
+    place.analyze(good, analyst)
     assert place.owed() == poisoned
-
-
-def test_a_trace_that_is_refused_again_and_again_is_told_of_once(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    [job_id] = place.finished(1)
-    analyst = place.analyst_with(Choosy(set()))
-    for _ in range(TRIES_TOLD + 2):
-        place.store.let_exports_come_due()
-        place.analyze([job_id], analyst)
-    [told] = [record.getMessage() for record in caplog.records if "has refused" in record.getMessage()]
-    assert job_id in told
-    assert place.owed() == [job_id]
 
 
 def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
@@ -256,9 +244,9 @@ def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
 ) -> None:
     [first] = place.finished(1)
     late: list[str] = []
-    claim = Analysis.claim
+    claim = Backlog.claim
 
-    def looking(self: Analysis, destination: str, limit: int) -> list[Owed]:
+    def looking(self: Backlog, destination: str, limit: int) -> list[Owed]:
         found = claim(self, destination, limit)
         if not found and not late:
             late.extend(place.finished(1))
@@ -266,7 +254,7 @@ def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
                 threads.submit(place.analyst.analyze, late).result()
         return found
 
-    monkeypatch.setattr(Analysis, "claim", looking)
+    monkeypatch.setattr(Backlog, "claim", looking)
     place.analyze([first])
     assert (place.shipped(), place.owed()) == ([first, *late], [])
 
@@ -274,17 +262,17 @@ def test_what_is_owed_since_the_last_look_of_whoever_ships_is_shipped_too(
 class Hanging:
     """Accepts nothing until it is let go."""
 
-    destination = "hanging"
+    destination = Destination("hanging")
 
     def __init__(self) -> None:
         self.came, self.let_go = threading.Event(), threading.Event()
         self.closed = threading.Event()
 
-    def ship(self, traces: Sequence[Trace]) -> list[str]:
+    def ship(self, traces: Sequence[Trace]) -> Answer:
         """Wait."""
         self.came.set()
         self.let_go.wait(60)
-        return [trace["job"]["id"] for trace in traces]
+        return accepted(traces)
 
     def close(self) -> None:
         """Take it down."""
@@ -297,7 +285,7 @@ def test_a_destination_that_hangs_holds_up_neither_the_stage_nor_the_others(plac
     place.store = Store(database, list(both))
     [job_id] = place.finished(1)
     choosy.liked = {job_id}
-    analyst = TraceExporter(place.store.reader, Analysis(database, list(both)), both, DatabaseClock())
+    analyst = TraceExporter(database, both, DatabaseClock(), linger=0)
     analyst.start()
     analyst.analyze([job_id])
     assert hanging.came.wait(60)

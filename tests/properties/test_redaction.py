@@ -21,7 +21,7 @@ shapes = st.sampled_from(
     [
         "Authorization: Bearer {}", "authorization: Basic {}", "'Authorization': 'Bearer {}'", "Bearer {}",
         '{{"authorization": "Bearer {}"}}', "x-api-key: {}", "x-goog-api-key: {}", "api_key={}", '"api-key": "{}"',
-        "OPENAI_API_KEY={}",
+        "OPENAI_API_KEY={}", "RUDDERSTACK_WRITE_KEY={}", "sk-service-token={}",
         "password={}", "sk-{}", "sk-ant-{}", "sk-syn-{}", "AIzaSy{}xxxxxxxx", "postgresql://user:{}@host:5432/name",
         "amqp://user:{}@host:5672/v;amqp://user:{}@other/v", "redis://:{}@host/0", "http://me:{}@proxy:3128",
         "https://host/path?token={}&x=1", "Cookie: {}",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipelines.analyze.protocol import Trace
-from synthralos.store.exports.backlog import Analysis
+from pipelines.analyze.protocol import Answer, Trace
+from synthralos.domain.exports import Destination as Named
 from synthralos.store.sql.clock import DatabaseClock
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import new_job, settlement
@@ -23,11 +23,11 @@ class Destination:
     """Accepts two thirds of what it gets, as soon as both workers have something for it."""
 
     def __init__(self, name: str, both: threading.Barrier) -> None:
-        self.destination = name
+        self.destination = Named(name)
         self.accepted: set[str] = set()
         self._both: threading.Barrier | None = both
 
-    def ship(self, traces: Sequence[Trace]) -> list[str]:
+    def ship(self, traces: Sequence[Trace]) -> Answer:
         """Take the traces, but for every third."""
         if self._both is not None:
             self._both.wait(30)
@@ -35,7 +35,7 @@ class Destination:
         job_ids = [str(trace["job"]["id"]) for trace in traces]
         taken = [job_id for number, job_id in enumerate(job_ids) if number % 3 != 1] or job_ids
         self.accepted.update(taken)
-        return taken
+        return Answer(taken)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -48,8 +48,7 @@ def test_two_that_ship_at_once_lose_no_trace(database: Database) -> None:
         store.settle(settlement(job, analyzed=True))
     barriers = {name: threading.Barrier(2) for name in DESTINATIONS}
     places = [{name: Destination(name, barriers[name]) for name in DESTINATIONS} for _ in range(2)]
-    analysis = Analysis(database, DESTINATIONS)
-    workers = [TraceExporter(store.reader, analysis, place, DatabaseClock()) for place in places]
+    workers = [TraceExporter(database, place, DatabaseClock(), damping=0, linger=0) for place in places]
     for worker in workers:
         worker.start()
     while any(store.owed(name) for name in DESTINATIONS):

@@ -106,6 +106,7 @@ def test_a_guard_that_raises_loses_neither_the_batch_nor_its_findings_on_the_nei
     assert verdicts[1].findings[0].guard == "fails_on"
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert odd.id in record.getMessage()
+    assert (record.__dict__["trace_id"], record.__dict__["job_id"]) == (odd.trace_id, odd.id)
 
 
 class Stops:

@@ -1,10 +1,12 @@
 """Log lines: their fields, their form, and what they must not hold."""
 
+import ast
 import asyncio
 import io
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from synthralos.telemetry.context import Facts, begin, note
 from synthralos.telemetry.logs import formatter
 from synthralos.telemetry.redaction import HIDDEN, Redactor
 
+ROOT = Path(__file__).parents[2]
 Lines = Callable[[], list[dict[str, Any]]]
 
 
@@ -111,3 +114,21 @@ def test_the_form_is_text_on_a_terminal_and_json_elsewhere(form: str, terminal: 
     record = logging.LogRecord("x", logging.INFO, __file__, 1, "text", (), None)
     line = formatter("api", form, Redactor(), terminal=terminal).format(record)
     assert line.startswith("{") == is_json
+
+
+def test_every_line_about_one_job_is_given_its_ids() -> None:
+    """Where jobs are worked on in batches there is no task of one job's own, whose facts a line would have."""
+    calls = [
+        (f"{path.name}:{call.lineno}", {keyword.arg for keyword in call.keywords})
+        for room in ("pipelines", "workers", "scheduler", "api", "synthralos")
+        for path in (ROOT / room).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and _logs(call) and "job %s" in str(getattr(call.args[0], "value", ""))
+    ]
+    assert calls
+    assert [place for place, keywords in calls if "extra" not in keywords] == []
+
+
+def _logs(call: ast.Call) -> bool:
+    levels = {"debug", "info", "warning", "error", "exception"}
+    return isinstance(call.func, ast.Attribute) and call.func.attr in levels and bool(call.args)

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import orjson
 
-from pipelines.analyze.protocol import Trace
+from pipelines.analyze.protocol import Answer, Trace, accepted
+from synthralos.domain.exports import Destination
 
 
 class JsonLinesExporter:
     """Appends each trace as one line; a shipment is accepted when it has reached the disk."""
 
-    destination = "jsonl"
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, residency: str | None = None) -> None:
         """`path` is created with its folder when the first trace is shipped."""
+        self.destination = Destination("jsonl", residency)
         self._path = path
 
-    def ship(self, traces: Sequence[Trace]) -> list[str]:
+    def ship(self, traces: Sequence[Trace]) -> Answer:
         """Append and sync; raises `OSError` where the disk refuses."""
         lines = b"".join(orjson.dumps(trace) + b"\n" for trace in traces)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ class JsonLinesExporter:
             file.write(b"\n" + lines if lines and self._is_torn() else lines)
             file.flush()
             os.fsync(file.fileno())
-        return [trace["job"]["id"] for trace in traces]
+        return accepted(traces)
 
     def _is_torn(self) -> bool:
         """Whether the last line was not finished: the disk was full, or the process was killed."""

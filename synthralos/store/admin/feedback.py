@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from synthralos.store.admin.changing import upsert
+from synthralos.store.exports.again import owe_again
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import id_text, utcnow
 from synthralos.store.tables import feedback, jobs
@@ -43,6 +44,7 @@ class FeedbackStore:
             if connection.execute(of_job).scalar_one() >= MOST_OF_A_JOB:
                 return False
             connection.execute(upsert(connection, feedback, {**key, **values}, values))
+            owe_again(connection, [job_id])
         return True
 
     def of(self, job_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:

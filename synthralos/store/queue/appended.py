@@ -10,28 +10,35 @@ import sqlalchemy as sa
 from synthralos.domain.events import Event
 from synthralos.domain.waits import WaitState
 from synthralos.domain.writes import Settlement
-from synthralos.store.sql.recordset import Columns, Row, RowFilter, insert_ignoring, recordset
+from synthralos.store.sql.recordset import Columns, Row, RowFilter, insert_ignoring, insert_updating, recordset
 from synthralos.store.sql.types import Id, Json, UtcTime, encode_time, utcnow
 from synthralos.store.tables import event_logs, export_backlog, prompt_similarity_logs, repairs, waits
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """One table, and what a settlement appends to it. `stamp` is the column that gets the database's time."""
+    """One table, and what a settlement appends to it. `stamp` is the column that gets the database's time.
+
+    `again`: what is set where there is such a row already; None: it stays as it is.
+    """
 
     table: sa.Table
     columns: Columns
     stamp: str
     rows: Callable[[Settlement, Sequence[str]], Iterable[Row]]
+    again: Columns | None = None
 
     def insert(self, dialect: str, parameter: str = "rows", chosen: RowFilter | None = None) -> sa.Insert:
         """The statement; its parameter holds rows of `columns`. Where some are `chosen`, each has a number `no`."""
-        columns = self.columns if chosen is None else {**self.columns, "no": sa.Integer()}
-        rows = recordset(dialect, parameter, columns)
+        given = self.columns if chosen is None else {**self.columns, "no": sa.Integer()}
+        rows = recordset(dialect, parameter, given)
         select = sa.select(*(rows.c[name] for name in self.columns), utcnow())
         if chosen is not None:
             select = select.where(chosen(rows))
-        return insert_ignoring(dialect, self.table, [*self.columns, self.stamp], select)
+        columns = [*self.columns, self.stamp]
+        if self.again is not None:
+            return insert_updating(dialect, self.table, columns, select, self.again)
+        return insert_ignoring(dialect, self.table, columns, select)
 
 
 def event_row(job_id: str, organization: str, event: Event) -> dict[str, Any]:
@@ -139,7 +146,11 @@ EVENTS = Appended(
     "at",
     _events,
 )
-BACKLOG = Appended(export_backlog, {"destination": sa.Text(), "job_id": Id}, "since", _owed)
+_ONE, _NONE = sa.literal_column("1", sa.Integer()), sa.literal_column("0", sa.Integer())
+_ANEW = {"claim_no": export_backlog.c.claim_no + _ONE, "tries": _NONE, "since": utcnow()}
+
+BACKLOG = Appended(export_backlog, {"destination": sa.Text(), "job_id": Id}, "since", _owed, _ANEW)
+"""A trace that changes while it is owed or being shipped is owed as it is then: `Backlog.book` goes by the number."""
 
 PROMPTS = Appended(
     prompt_similarity_logs,

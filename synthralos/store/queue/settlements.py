@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import sqlalchemy as sa
 
 from synthralos.domain.writes import Refused, Settlement, Start, StartResult, Written
+from synthralos.store.exports.again import owe_again
 from synthralos.store.queue.appended import APPENDED
 from synthralos.store.queue.budgets import End, HeldMoney
 from synthralos.store.queue.capped_runs import CappedRuns
@@ -189,6 +190,7 @@ class Settlements:
                 ends = [_end(settlement) for _, settlement in late]
                 self._money.settle(connection, [end for end in ends if end[:2] in corrected])
                 unsum(connection, [row.ended_at for row in found])
+                owe_again(connection, sorted({row.job_id for row in found}))
 
 
 def _by_worker(items: Sequence[_Item]) -> Iterator[tuple[str, list[tuple[int, _Item]]]]:

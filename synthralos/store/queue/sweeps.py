@@ -21,7 +21,7 @@ from synthralos.store.queue.wait_answers import WaitAnswers
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import Id, asked_at, id_text, one_of, utc_in, utcnow, word
-from synthralos.store.tables import export_backlog, jobs, open_jobs, processes, results
+from synthralos.store.tables import export_backlog, export_destinations, jobs, open_jobs, processes, results
 
 _ALIVE = ["running", "draining"]
 _MOVED = (id_text(open_jobs.c.id), open_jobs.c.stage, open_jobs.c.lane)
@@ -164,10 +164,11 @@ class Sweeps:
             return [WorkItem(r.job_id, Stage.ANALYZE, Lane(r.lane)) for r in connection.execute(open_traces)]
 
     def backlog(self, after: float, limit: int = 1000) -> list[WorkItem]:
-        """Analyzed jobs that wait for an exporter for more than `after` seconds."""
-        owed, now = export_backlog.c, asked_at(sa.literal(0))
+        """Analyzed jobs that wait for an exporter for more than `after` seconds, of destinations that do not rest."""
+        owed, known, now = export_backlog.c, export_destinations.c, asked_at(sa.literal(0))
         due = owed.since < asked_at(sa.literal(-after)), sa.or_(owed.next_at.is_(None), owed.next_at <= now)
-        waiting = sa.select(owed.job_id).where(*due).limit(limit)
+        rests = sa.exists().where(known.name == owed.destination, known.rest_until > now)
+        waiting = sa.select(owed.job_id).where(*due, ~rests).limit(limit)
         with self._database.snapshot() as connection:
             found = dict.fromkeys(connection.execute(waiting).scalars())
         return [WorkItem(job_id, Stage.ANALYZE, Lane.BULK) for job_id in found]

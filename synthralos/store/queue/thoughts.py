@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.events import Event, Thought
 from synthralos.domain.scope import Scope
+from synthralos.store.exports.again import owe_again
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.idempotency import take_key
 from synthralos.store.queue.submissions import Idempotency, KeyReused
@@ -65,6 +66,7 @@ class Thoughts:
                     return TooMany()
                 rows = [event_row(job_id, job.organization, event)]
                 connection.execute(self._insert, {"rows": encode_rows(rows)})
+                owe_again(connection, [job_id])
             return _noted(connection.execute(sa.select(*_COLUMNS).where(event_logs.c.id == holder)).one())
 
     def of_run(self, run_id: str, scope: Scope) -> list[Noted]:

@@ -47,6 +47,23 @@ class Prompts:
         )
         return self._read(newest)[::-1]
 
+    def compared(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What the comparison of each job's prompt came to, by job id; jobs whose prompt was not compared are left out.
+
+        `matched_job_id`, `score` and `matches` (see `Match`) are None where nothing was near. `matched_classification`
+        is that of the nearest one's data, `unknown` where that job is gone.
+        """
+        compared = (
+            sa.select(
+                id_text(_log.job_id), id_text(_log.matched_job_id), _log.score, _log.matches, _log.embedder, _log.at,
+                jobs.c.id.label("found"), jobs.c.constraints,
+            )
+            .join_from(prompt_similarity_logs, jobs, jobs.c.id == _log.matched_job_id, isouter=True)
+            .where(_log.job_id.in_(job_ids))
+        )  # fmt: skip
+        with self._database.snapshot() as connection:
+            return {row["job_id"]: _classified(row) for row in connection.execute(compared).mappings()}
+
     def requests(self, job_ids: Collection[str]) -> Mapping[str, Request]:
         """What those jobs asked for; jobs that are gone are left out."""
         if not job_ids:
@@ -94,3 +111,10 @@ class Prompts:
             )
             for row in rows
         ]
+
+
+def _classified(row: sa.RowMapping) -> dict[str, Any]:
+    found = dict(row)
+    constraints, gone = found.pop("constraints") or {}, found.pop("found") is None
+    unknown = "unknown" if gone and found["matched_job_id"] is not None else None
+    return {**found, "matched_classification": constraints.get("classification") or unknown}

@@ -47,3 +47,15 @@ def insert_ignoring(
         return postgresql.insert(table).from_select(columns, rows).on_conflict_do_nothing()
     # SQLite's grammar needs a WHERE between the SELECT and ON CONFLICT.
     return sqlite.insert(table).from_select(columns, rows.where(sa.true())).on_conflict_do_nothing()
+
+
+def insert_updating(
+    dialect: str, table: sa.Table, columns: list[str], rows: "sa.Select[*tuple[Any, ...]]", again: Mapping[str, Any]
+) -> sa.Insert:
+    """`INSERT … SELECT … ON CONFLICT DO UPDATE`: where there is such a row, set `again` in it."""
+    keys = list(table.primary_key.columns)
+    if dialect == "postgresql":
+        inserted = postgresql.insert(table).from_select(columns, rows)
+        return inserted.on_conflict_do_update(index_elements=keys, set_=dict(again))
+    found = sqlite.insert(table).from_select(columns, rows.where(sa.true()))
+    return found.on_conflict_do_update(index_elements=keys, set_=dict(again))

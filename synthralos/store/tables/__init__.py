@@ -19,12 +19,13 @@ from synthralos.store.tables.configuration import (
     policy_versions,
 )
 from synthralos.store.tables.costs import COUNTS, cost_adjustments, cost_periods, cost_sums
+from synthralos.store.tables.exports import export_backlog, export_destinations, export_set_aside
 from synthralos.store.tables.feed import deliveries, feed_targets, webhook_endpoints
 from synthralos.store.tables.imports import imported_jobs
 from synthralos.store.tables.incidents import baselines, incidents
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
-from synthralos.store.tables.logs import event_logs, export_backlog, happenings, prompt_similarity_logs
+from synthralos.store.tables.logs import event_logs, happenings, prompt_similarity_logs
 from synthralos.store.tables.observing import SUMS, digests, error_sums, feedback, job_sums, trace_facts, trace_texts
 from synthralos.store.tables.quotas import quotas
 from synthralos.store.tables.repairs import repairs
@@ -71,6 +72,8 @@ __all__ = [
     "error_sums",
     "event_logs",
     "export_backlog",
+    "export_destinations",
+    "export_set_aside",
     "feature_flags",
     "feed_targets",
     "feedback",

@@ -1,4 +1,4 @@
-"""What is appended beside a job: its events, its prompt's likeness to others, and what exporters are owed."""
+"""What is appended beside a job: its events, and its prompt's likeness to others; and what happens beside jobs."""
 
 import sqlalchemy as sa
 
@@ -63,14 +63,3 @@ prompt_similarity_logs = sa.Table(
     sa.Index("prompt_similarity_logs_by_time", "at"),
 )
 """One row for each prompt that was compared; the best match, where there was one, and `matches` with all that count."""
-
-export_backlog = sa.Table(
-    "export_backlog",
-    metadata,
-    sa.Column("destination", sa.Text, primary_key=True),
-    sa.Column("job_id", Id, primary_key=True),
-    sa.Column("since", UtcTime, nullable=False),
-    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("next_at", UtcTime),
-)
-"""`tries` counts the shipments that the trace was in; `next_at`: it is in one until then, or comes again then."""

@@ -1,0 +1,1 @@
+"""RudderStack: what happened as `identify` and `track` events, and the way to a data plane."""
