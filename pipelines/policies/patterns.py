@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from pipelines.policies.problems import Unfit, shown
 
