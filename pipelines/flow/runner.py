@@ -14,6 +14,7 @@ from typing import Any
 from pipelines.flow.calls import CLOCKS_APART, Calls, told_before_it_broke
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.gates import Gates
+from pipelines.flow.hedging import Hedger
 from pipelines.flow.refusals import failure_of, seconds_to_wait
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.seeking import SlotSeeker, interruptible
@@ -60,9 +61,10 @@ class JobRunner:
         now: Callable[[], datetime],
         deployment_wait: float,
         single: SingleFlight,
+        hedger: Hedger,
     ) -> None:
         """`deployment_wait`: seconds that a job waits for a slot of its deployment before it is parked."""
-        self._single = single
+        self._single, self._hedger = single, hedger
         self._serves = serves
         self._calls = calls
         self._settling = settling
@@ -218,15 +220,29 @@ class JobRunner:
             return Next.LEFT
         self._calls.started(work, start)
         try:
-            answer = await interruptible(running, lambda: self._calls.make(work))
+            answer = await self._answer(running)
         except asyncio.CancelledError:
-            self._calls.cut(work)
             return Ending(Transition.RELEASE, Stage.EXECUTE)
-        self._calls.answered(work, answer)
+        if answer is None:
+            return Next.LEFT
         if isinstance(answer, Reply):
             return self._calls.success(work, answer)
         work.failure = answer
         return Next.AGAIN
+
+    async def _answer(self, running: RunningJob) -> Reply | Failure | None:
+        """What the open call brings, which is known of the attempt afterwards; None: the job is another's now."""
+        work = running.work
+        patience = self._hedger.patience(work)
+        if patience is not None:
+            return await self._hedger.answer(running, patience)
+        try:
+            answer = await interruptible(running, lambda: self._calls.make(work))
+        except asyncio.CancelledError:
+            self._calls.cut(work)
+            raise
+        self._calls.answered(work, answer)
+        return answer
 
     def _refused(self, work: Work, deployment: Deployment, refused: Refused) -> Next | Ending:
         """A budget has no room for the call: what the job does instead."""
@@ -277,6 +293,8 @@ class JobRunner:
         history = (await self._histories([job.id]))[job.id]
         if attempt is None or attempt.end is None:
             return history
+        # Of one that was written off while it ran the end is known by now.
+        history = [past for past in history if past.attempt_no != attempt.number]
         key = None if attempt.key is None else attempt.key.name
         last = PastAttempt(attempt.number, attempt.deployment.id, attempt.end.outcome, failure, work.since, key)
         return [*history, last]

@@ -74,7 +74,8 @@ class Settlement:
     `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt`, a call to
     `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is. `exported`: the
     trace of a job that is analyzed is owed to the exporters. `compared`: its prompt was, and this is kept of it.
-    `charged`: budgets hold something for the attempt. `wait`: what the job is parked for.
+    `late`: what is learned besides of an earlier attempt, which was written off. `charged`: budgets hold something for
+    the attempt. `wait`: what the job is parked for.
     """
 
     job: Job
@@ -95,6 +96,7 @@ class Settlement:
     compared: ComparedPrompt | None = None
     charged: bool = False
     wait: NewWait | None = None
+    late: "Settlement | None" = None
 
     @property
     def state(self) -> State:
