@@ -99,7 +99,25 @@ class Hedger:
         self._budget = HedgeBudget()
         self._counts = (metrics or Metrics()).counters(HEDGES)
 
-    def patience(self, work: Work) -> float | None:
+    async def outcome(self, running: RunningJob) -> Reply | Failure | None:
+        """What the job's open call brings, hedged where it may be; None: the job is another's now.
+
+        Afterwards it is known of `work.attempt`, which is the call that counts, and of `work.other`, the other one, if
+        there are two. Raises `asyncio.CancelledError` where the job is to be given back.
+        """
+        work = running.work
+        patience = self._patience(work)
+        if patience is not None:
+            return await self._first_answer(running, patience)
+        try:
+            answer = await interruptible(running, lambda: self._calls.make(work))
+        except asyncio.CancelledError:
+            self._calls.cut(work)
+            raise
+        self._calls.answered(work, answer)
+        return answer
+
+    def _patience(self, work: Work) -> float | None:
         """Seconds after which the job's open call is hedged; None: it is not."""
         job, attempt = work.job, work.attempt
         wanted = job.lane is Lane.INTERACTIVE and job.overlay.hedge and not job.constraints.stream
@@ -108,12 +126,8 @@ class Hedger:
         known = self._stages().latencies.now().seconds.get(attempt.deployment.id)
         return None if known is None else max(LEAST_SECONDS, known.high)
 
-    async def answer(self, running: RunningJob, seconds: float) -> Reply | Failure | None:
-        """The first answer to the job's open call, and to a second one after so many seconds; None: the job is lost.
-
-        Afterwards `work.attempt` is the call that is answered for, and `work.other` the other one, if any. Raises
-        `asyncio.CancelledError` where the job is to be given back.
-        """
+    async def _first_answer(self, running: RunningJob, seconds: float) -> Reply | Failure | None:
+        """The first answer to the job's open call, and to a second one that is made after so many seconds."""
         work, second = running.work, None
         self._budget.called()
         flying = [self._begin(work)]

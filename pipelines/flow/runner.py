@@ -220,7 +220,7 @@ class JobRunner:
             return Next.LEFT
         self._calls.started(work, start)
         try:
-            answer = await self._answer(running)
+            answer = await self._hedger.outcome(running)
         except asyncio.CancelledError:
             return Ending(Transition.RELEASE, Stage.EXECUTE)
         if answer is None:
@@ -229,20 +229,6 @@ class JobRunner:
             return self._calls.success(work, answer)
         work.failure = answer
         return Next.AGAIN
-
-    async def _answer(self, running: RunningJob) -> Reply | Failure | None:
-        """What the open call brings, which is known of the attempt afterwards; None: the job is another's now."""
-        work = running.work
-        patience = self._hedger.patience(work)
-        if patience is not None:
-            return await self._hedger.answer(running, patience)
-        try:
-            answer = await interruptible(running, lambda: self._calls.make(work))
-        except asyncio.CancelledError:
-            self._calls.cut(work)
-            raise
-        self._calls.answered(work, answer)
-        return answer
 
     def _refused(self, work: Work, deployment: Deployment, refused: Refused) -> Next | Ending:
         """A budget has no room for the call: what the job does instead."""
