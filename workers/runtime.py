@@ -13,6 +13,7 @@ from pipelines.flow.batch import BatchRunner
 from pipelines.flow.calls import Calls
 from pipelines.flow.conveyor import Conveyor
 from pipelines.flow.deployment_slots import DeploymentSlots
+from pipelines.flow.hedging import Hedger
 from pipelines.flow.registry import Registry
 from pipelines.flow.runner import JobRunner
 from pipelines.flow.settling import Settling
@@ -189,6 +190,7 @@ class WorkerRuntime:
             now,
             self._settings.deployment_wait,
             single,
+            Hedger(calls, settling, self._writer, deployments, gates, self._stages, self._metrics),
         )
         return BatchRunner(calls, settling, self._writer, self.registry, deployments, gates, runner, single)
 

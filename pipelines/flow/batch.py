@@ -68,6 +68,8 @@ class BatchRunner:
         goes_on = work.failure is None and not self._registry.draining
         if goes_on and work.job.constraints.coalesce == "allow":
             goes_on = self._single.leads(work)
+        if work.job.verdict is not None and work.job.verdict.overlay.hedge:
+            goes_on = False  # two calls of one job need a coroutine
         found = self._calls.target(work) if goes_on and self._calls.admit(work) else None
         if found is None or isinstance(found, Failure) or self._calls.seconds_left(work) <= 0:
             self._runner.take_over(running)

@@ -184,7 +184,9 @@ class Calls:
         # Flex is slow by agreement: its time says nothing of the deployment's health.
         waited = 0.0 if tier is ServiceTier.FLEX else seconds
         key = None if attempt.key is None else attempt.key.name
-        self._gates.answered(work.job.id, attempt.deployment, answer, waited, key, self._key_of(attempt, stages))
+        self._gates.answered(
+            work.ticket or work.job.id, attempt.deployment, answer, waited, key, self._key_of(attempt, stages)
+        )
         if isinstance(answer, Failure):
             if work.flight is not None:
                 work.flight.failed()
@@ -209,13 +211,17 @@ class Calls:
 
     def cut(self, work: Work) -> None:
         """The call was cut while it ran."""
-        self._gates.cut(work.job.id)
+        self._gates.cut(work.ticket or work.job.id)
         attempt = _open(work)
         if attempt.tap is not None:
             attempt.tap.close()
         attempt.end = cut_end(attempt.number, self._clock() - attempt.began)
         stages = self._stages()
         stages.limiter.used(stages.config, work.job, attempt.end)
+
+    def affords(self, work: Work, deployment: Deployment) -> bool:
+        """Whether the job's money allows a call there."""
+        return self._request(work, deployment, ServiceTier.STANDARD) is not None
 
     def ask_again(self, work: Work, failure: Failure) -> None:
         """Have the next call at this deployment say what was wrong, where that is wanted, fits, and can be paid."""

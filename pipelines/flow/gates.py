@@ -42,12 +42,13 @@ class Gates:
         Of several keys, one whose quota lets the job through comes first; what was taken of a key's quota binds to it.
         """
         job = work.job
-        taken = self._quotas.key_taken(job.id, deployment) if self._known else None
+        ticket = work.ticket or job.id
+        taken = self._quotas.key_taken(ticket, deployment) if self._known else None
         if taken is not None:
             return taken
         refused = [name for where, name in work.refused if where == deployment.id] if work.refused else ()
         lets = (lambda name: self._quotas.lets(work, deployment, name)) if self._known else None
-        return self._breakers.key_for(job.id, job.attempts + 1, deployment, refused, lets)
+        return self._breakers.key_for(ticket, job.attempts + 1, deployment, refused, lets)
 
     def shut_keys(self, deployment: Deployment) -> frozenset[str]:
         """See `Breakers.shut_keys`."""

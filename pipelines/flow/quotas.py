@@ -91,12 +91,13 @@ class Quotas:
     def take(self, work: Work, deployment: Deployment, key: str | None = None) -> bool:
         """Take what the job's call with that key is expected to use; False where it has to wait."""
         pacer = self._pacer(deployment, key)
-        if pacer is None or work.job.id in self._taken:
+        ticket = work.ticket or work.job.id
+        if pacer is None or ticket in self._taken:
             return True
         need = self._needs.of(work, deployment, pacer)
         if not pacer.take(need, self._clock()):
             return False
-        self._taken[work.job.id] = _Taken(pacer, need, deployment.id, key)
+        self._taken[ticket] = _Taken(pacer, need, deployment.id, key)
         self._ask(pacer)
         return True
 

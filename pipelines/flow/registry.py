@@ -76,10 +76,9 @@ class Registry:
         """
         key = work.key
         self._in_stages.discard(key)
-        first = self._running.get(key)
-        if first is not None:
+        if key in self._running:
             if work.job.claim.held:
-                first.work.job.claim = work.job.claim
+                self._running[key].work.job.claim = work.job.claim
             self._left(work)
             return None
         self._nobody.clear()

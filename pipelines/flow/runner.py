@@ -14,6 +14,7 @@ from typing import Any
 from pipelines.flow.calls import CLOCKS_APART, Calls, told_before_it_broke
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.gates import Gates
+from pipelines.flow.hedging import Hedger
 from pipelines.flow.refusals import failure_of, seconds_to_wait
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.seeking import SlotSeeker, interruptible
@@ -61,9 +62,10 @@ class JobRunner:
         now: Callable[[], datetime],
         deployment_wait: float,
         single: SingleFlight,
+        hedger: Hedger,
     ) -> None:
         """`deployment_wait`: seconds that a job waits for a slot of its deployment before it is parked."""
-        self._single = single
+        self._single, self._hedger = single, hedger
         self._serves = serves
         self._calls = calls
         self._settling = settling
@@ -219,11 +221,11 @@ class JobRunner:
             return Next.LEFT
         self._calls.started(work, start)
         try:
-            answer = await interruptible(running, lambda: self._calls.make(work))
+            answer = await self._hedger.outcome(running)
         except asyncio.CancelledError:
-            self._calls.cut(work)
             return Ending(Transition.RELEASE, Stage.EXECUTE)
-        self._calls.answered(work, answer)
+        if answer is None:
+            return Next.LEFT
         if isinstance(answer, Reply):
             return self._calls.success(work, answer)
         work.failure = answer
@@ -282,6 +284,8 @@ class JobRunner:
         history = (await self._histories([job.id]))[job.id]
         if attempt is None or attempt.end is None:
             return history
+        # Of one that was written off while it ran the end is known by now.
+        history = [past for past in history if past.attempt_no != attempt.number]
         key = None if attempt.key is None else attempt.key.name
         last = PastAttempt(attempt.number, attempt.deployment.id, attempt.end.outcome, failure, work.since, key)
         return [*history, last]

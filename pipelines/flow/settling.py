@@ -88,7 +88,9 @@ class Settling:
 
     def settlement(self, work: Work, ending: Ending) -> Settlement:
         """All that is to be written of the job; an attempt that is still open is cut."""
-        job, attempt = work.job, work.attempt
+        job, attempt, late = work.job, work.attempt, None
+        if work.other is not None or (attempt is not None and attempt.lost):
+            attempt, late = self._booked(work)
         state, (plan, verdict) = target(ending.transition), work.stored
         stages = self._stages()
         if state in TERMINAL and not job.attempts:
@@ -115,7 +117,18 @@ class Settling:
             charged=attempt is not None and attempt.charged,
             wait=ending.wait,
             repair=ending.repair,
+            late=late,
         )
+
+    @staticmethod
+    def _booked(work: Work) -> tuple[OpenAttempt | None, Settlement | None]:
+        """Of two calls the one that the job's row has in flight, if any, and what is learned of the other one."""
+        both = [each for each in (work.attempt, work.other) if each is not None]
+        open_one = next((each for each in both if not each.lost), None)
+        lost = next(each for each in both if each.lost)
+        end = lost.end or cut_end(lost.number, 0.0)
+        learned = Settlement(work.job, Transition.CONTINUE, Stage.EXECUTE, attempt=end, deployment=lost.deployment)
+        return open_one, replace(learned, charged=lost.charged)
 
     async def bury(self, work: Work, error: Exception) -> None:
         """Make the job a dead letter because of a bug; without what it brought along, where that cannot be written.

@@ -54,7 +54,8 @@ class Ending:
 class OpenAttempt:
     """An attempt that is booked and whose end is not written. `began` is by the monotonic clock.
 
-    `charged`: budgets hold something for it. `key` is what it is made with.
+    `charged`: budgets hold something for it. `key` is what it is made with. `lost`: it was written off, and its end is
+    still to be learned.
     """
 
     number: int
@@ -65,6 +66,7 @@ class OpenAttempt:
     service_tier: ServiceTier = ServiceTier.STANDARD
     charged: bool = False
     key: Key | None = None
+    lost: bool = False
 
 
 class Repair(NamedTuple):
@@ -83,7 +85,8 @@ class Work:
     `lane` is the one whose slot the job holds. `stored` are the plan and the verdict that are written already.
     `redaction` is what is sent instead of the request, once it was made; `compared` what is to be kept of the prompt.
     `refused` are the names of the keys with which a deployment refused it here. `alone`: it shares no call any more.
-    `repair`: the next call may say what was wrong. `flight`: equal jobs may wait for its answer.
+    `other` is the second of two calls of which one counts. `ticket`: what gates know its call by, where it is not the
+    job's id. `repair`: the next call may say what was wrong. `flight`: equal jobs may wait for its answer.
     """
 
     job: Job
@@ -101,6 +104,8 @@ class Work:
     alone: bool = False
     flight: Flight | None = None
     repair: Repair | None = None
+    other: OpenAttempt | None = None
+    ticket: str = ""
     _prompt_tokens: int | None = None
 
     @property
@@ -128,7 +133,7 @@ class Work:
 
     def written(self) -> None:
         """All that was found is written: the spans, the events, and the end of the attempt."""
-        self.spans, self.events, self.attempt, self.compared = [], [], None, None
+        self.spans, self.events, self.attempt, self.other, self.compared = [], [], None, None, None
 
 
 def ending_of(treatment: Treatment, job: Job, failure: Failure, now: datetime) -> Ending:

@@ -164,6 +164,10 @@ def _priority(data: Mapping[str, Any]) -> Action:
     return Action("set_priority", overlay=Overlay(priority=Priority(priority)))
 
 
+def _hedge(_: Mapping[str, Any]) -> Action:
+    return Action("hedge", overlay=Overlay(hedge=True))
+
+
 def _check_output(data: Mapping[str, Any]) -> Action:
     reason = _reason(data, "?") if "reason" in data else None
     least, most = (_characters(data, member) for member in _LENGTHS)
@@ -238,6 +242,7 @@ _ACTIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Acti
     "require_guard": (("guards",), _guard),
     "require_schema": (("reason",), _schema),
     "set_priority": (("priority",), _priority),
+    "hedge": ((), _hedge),
     "check_output": ((*_LENGTHS, *_PATTERNS, "reason"), _check_output),
     "on_guard_failure": (_ON_GUARD, _on_guard("on_guard_failure", "guards_failed", "a guard found fault with it")),
     "on_guard_error": (_ON_GUARD, _on_guard("on_guard_error", "guards_errored", "a guard could not look at it")),

@@ -40,7 +40,8 @@ class Overlay:
     Models are named as in `model_covers`. `prefer`: models in the order of preference. `tier` is the highest class of
     models that is allowed. `max_cost`: USD for one attempt. `redact`: kinds of private data to be replaced. `guards`:
     names of guards that must have looked at the job. `output_schema`: it has to say what JSON Schema its answer fits.
-    `output_checks`: what its answer has to pass. `priority`: its place in the line for a deployment; None is `normal`.
+    `output_checks`: what its answer has to pass. `hedge`: a slow call of an interactive job may be made twice.
+    `priority`: its place in the line for a deployment; None is `normal`.
     """
 
     regions: frozenset[str] | None = None
@@ -54,6 +55,7 @@ class Overlay:
     output_schema: bool = False
     priority: Priority | None = None
     output_checks: tuple[OutputCheck, ...] = ()
+    hedge: bool = False
 
     def merged(self, other: "Overlay") -> "Overlay":
         """Both demands at once, never wider than either. Where one alone can hold (`prefer`, `priority`): this one."""
@@ -73,6 +75,7 @@ class Overlay:
             self.output_schema or other.output_schema,
             self.priority or other.priority,
             tuple(dict.fromkeys(self.output_checks + other.output_checks)),
+            self.hedge or other.hedge,
         )
 
     def refusal(self, deployment: Deployment) -> Cause | None:
@@ -111,6 +114,7 @@ class Overlay:
             "guards": sorted(self.guards),
             "output_schema": self.output_schema,
             "priority": self.priority,
+            "hedge": self.hedge,
             "output_checks": [check.to_json() for check in self.output_checks],
         }
 
@@ -130,6 +134,7 @@ class Overlay:
             bool(data.get("output_schema", False)),
             Priority(data["priority"]) if data.get("priority") else None,
             tuple(OutputCheck.from_json(check) for check in data.get("output_checks", ())),
+            bool(data.get("hedge", False)),
         )
         return NO_DEMANDS if read == NO_DEMANDS else read
 

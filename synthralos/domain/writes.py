@@ -75,8 +75,8 @@ class Settlement:
     `stage` is where the job has work next, if it is not over; `delay` (seconds) belongs to `PARK`. `attempt`, a call to
     `deployment`, is booked whether or not the claim still holds. None leaves a stored value as it is. `exported`: the
     trace of a job that is analyzed is owed to the exporters. `compared`: its prompt was, and this is kept of it.
-    `charged`: budgets hold something for the attempt. `wait`: what the job is parked for. `repair`: what StackStorm is
-    asked for with it.
+    `late`: what is learned besides of an earlier attempt, which was written off. `charged`: budgets hold something for
+    the attempt. `wait`: what the job is parked for. `repair`: what StackStorm is asked for with it.
     """
 
     job: Job
@@ -98,6 +98,7 @@ class Settlement:
     charged: bool = False
     wait: NewWait | None = None
     repair: NewRepair | None = None
+    late: "Settlement | None" = None
 
     @property
     def state(self) -> State:

@@ -103,6 +103,13 @@ JOINT_JOBS = _counter("joint_jobs", "deployment outcome", "worker", "jobs of the
 SHARED_ANSWERS = _counter(
     "shared_answers", "outcome", "worker", "jobs that waited for the answer to an equal one: answered, or went on alone"
 )
+HEDGES = _counter(
+    "hedged_calls",
+    "outcome",
+    "worker",
+    "calls made beside one that is slow: won (its answer came first), lost, none (neither was answered), refused "
+    "(by a budget, or the job was lost)",
+)
 SLOTS = _gauge("slots", "state", "worker", "jobs under way (used), and how many there may be (most)")
 FLIGHT_BYTES = _gauge("flight_bytes", "state", "worker", "bytes of requests under way (used, most)")
 IN_FLIGHT = _gauge("calls_in_flight", "", "worker", "provider calls that run now")

@@ -6,11 +6,11 @@ the ledger; after a crash between the two it is the ledger that is right.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from synthralos.domain.attempts import AttemptEnd
+from synthralos.domain.attempts import AttemptEnd, Outcome
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.states import TERMINAL, Lane, State
 from synthralos.domain.writes import Settlement, Written
@@ -87,7 +87,7 @@ class JobCounts:
             self.ended(lane, state, count)
         if len(written) < len(settlements):
             self._claims_lost.inc(len(settlements) - len(written))
-        self._calls.ended((s.deployment, s.attempt) for s in settlements if s.attempt and s.deployment)
+        self._calls.ended(_ended(settlements))
 
 
 class AlertCounts:
@@ -135,6 +135,16 @@ class CallCounts:
         for kind in TOKEN_KINDS:
             if tokens := sum(getattr(usage, kind) for usage in usages):
                 self._tokens[(*where, kind)].inc(tokens)
+
+
+def _ended(settlements: Sequence[Settlement]) -> Iterator[tuple[Deployment, AttemptEnd]]:
+    """The calls that have ended; one that was written off as another one follows is told of when its end is known."""
+    for settlement in settlements:
+        for each in (settlement, settlement.late):
+            if each is None or each.attempt is None or each.deployment is None:
+                continue
+            if each.attempt.outcome is not Outcome.LOST:
+                yield each.deployment, each.attempt
 
 
 def _outcome(end: AttemptEnd) -> tuple[str, str]:

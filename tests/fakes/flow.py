@@ -13,6 +13,7 @@ from pipelines.flow.breakers import Breakers, Report
 from pipelines.flow.calls import Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.gates import Gates
+from pipelines.flow.hedging import Hedger
 from pipelines.flow.quota_reports import Refusal, Wanted
 from pipelines.flow.quotas import Quotas
 from pipelines.flow.registry import Registry
@@ -65,6 +66,7 @@ class Scene:
             ]
         )
         made, served, clock = stages_of(catalog), frozenset(serves), lambda: self.now
+        self.stages = made
         self.registry = Registry(self.left.append)
         self.deployments = DeploymentSlots(lambda: self.seconds)
         self.reports: list[Report] = []
@@ -78,6 +80,7 @@ class Scene:
         self.runner = JobRunner(
             served, calls, settling, self, self.registry, self.deployments, gates,
             lambda: made, self._histories, clock, deployment_wait, single,
+            Hedger(calls, settling, self, self.deployments, gates, lambda: made),
         )  # fmt: skip
         self.batch = BatchRunner(calls, settling, self, self.registry, self.deployments, gates, self.runner, single)
 

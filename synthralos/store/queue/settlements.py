@@ -142,6 +142,8 @@ class Settlements:
         `notices` are said with the commit, on PostgreSQL alone.
         """
         self._plans.store(settlement.plan for settlement in settlements)
+        # Before the jobs, so that whoever sees one end finds its books complete.
+        self._correct_lost([(settle_row(0, s.late), s.late) for s in settlements if s.late is not None])
         rows = [settle_row(no, s) for no, s in enumerate(settlements)]
         won: set[int] = set()
         for write, last in ((self._writes.finish, True), (self._writes.move, False)):
