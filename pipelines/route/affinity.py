@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipelines.route.prices import UNKNOWN
-from pipelines.route.protocol import Candidates
+from pipelines.route.protocol import Candidates, Columns
 from pipelines.tokens import BYTES_PER_TOKEN
 from synthralos.domain.jobs import Request
 from synthralos.domain.money import Usage
@@ -201,7 +201,7 @@ class Contest:
         for index in drawn:
             ranks[index] = 0
         caches = {self._id(index): PromptCache(prefix.tokens, index in read) for index in (*drawn, *read)}
-        return Favored(Candidates(found.deployments, costs, ranks), caches)
+        return Favored(Candidates(Columns.of(found.deployments, ranks), costs), caches)
 
     def _drawn(self, organization: str, prefix: Prefix, indexes: Sequence[int]) -> int:
         """One of those that save most."""

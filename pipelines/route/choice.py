@@ -1,6 +1,6 @@
 """What the route stage remembers of demands, and what it says of a job when it is asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,19 +29,21 @@ class Sifted:
 class Choice:
     """What all rules left over, priced, and the plans made of it by repeatable strategies.
 
-    `saved`: see `Contest`, which is made where prompts are long.
+    `saved` has what a token saves by being read from the prompt cache (10^-12 USD), by the number of a deployment;
+    `numbers` are those of the candidates.
     """
 
     candidates: Candidates
     losses: tuple[Loss, ...]
     worst: Sequence[int]
-    saved: Callable[[int], int]
+    saved: Sequence[int]
+    numbers: Sequence[int]
     plans: dict[Kind, RoutingPlan] = field(default_factory=dict)
 
     @cached_property
     def contest(self) -> Contest:
         """Who may be first for its prompt cache."""
-        return Contest(self.candidates, self.saved)
+        return Contest(self.candidates, lambda index: self.saved[self.numbers[index]])
 
     def keep(self, kind: Kind, plan: RoutingPlan) -> None:
         """Remember a plan; when there are too many, all are forgotten."""

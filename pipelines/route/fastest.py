@@ -20,7 +20,6 @@ class Fastest:
 
     name = "fastest"
     repeatable = False
-    by_cost = False
     cache_use = CacheUse.PRICES_AND_RANKS
 
     def __init__(self, observed: Callable[[], Observed] = lambda: NOTHING) -> None:

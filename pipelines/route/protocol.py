@@ -4,14 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol, overload
+from typing import NamedTuple, Protocol, overload
 
 from pipelines.route.prices import UNKNOWN
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.jobs import Job
 from synthralos.domain.plans import Step, usd
-
-_RANK_BITS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +24,48 @@ class Candidate:
     rank: int = 0
 
 
+class Columns(NamedTuple):
+    """What candidates have in common whatever they cost: `ranks` decide among equals, the lowest first.
+
+    `by_rank` are the indices in that order.
+    """
+
+    deployments: Sequence[Deployment]
+    ids: Sequence[str]
+    ranks: Sequence[int]
+    by_rank: Sequence[int]
+
+    @classmethod
+    def of(cls, deployments: Sequence[Deployment], ranks: Sequence[int]) -> "Columns":
+        """The columns of these, each with its rank."""
+        by_rank = sorted(range(len(ranks)), key=ranks.__getitem__)
+        return cls(deployments, [deployment.id for deployment in deployments], ranks, by_rank)
+
+
 class Candidates(Sequence[Candidate]):
     """The deployments that may do a job, in the catalog's order. Single ones are made when they are asked for.
 
-    `costs` are in 10^-12 USD, `UNKNOWN` or more where the price is unknown. `ranks` are the places of the ids in
-    alphabetical order, among all of a catalog.
+    `costs` are in 10^-12 USD, `UNKNOWN` or more where the price is unknown.
     """
 
-    __slots__ = ("costs", "deployments", "ranks")
+    __slots__ = ("columns", "costs")
 
-    def __init__(self, deployments: Sequence[Deployment], costs: Sequence[int], ranks: Sequence[int]) -> None:
-        self.deployments, self.costs, self.ranks = deployments, costs, ranks
+    def __init__(self, columns: Columns, costs: Sequence[int]) -> None:
+        self.columns, self.costs = columns, costs
+
+    @property
+    def deployments(self) -> Sequence[Deployment]:
+        """All of them."""
+        return self.columns.deployments
+
+    @property
+    def ranks(self) -> Sequence[int]:
+        """See `Columns`."""
+        return self.columns.ranks
 
     def by_cost(self) -> list[int]:
-        """The indices, the cheapest first; among equals the id decides."""
-        keys = [cost << _RANK_BITS | rank for cost, rank in zip(self.costs, self.ranks, strict=True)]
-        return sorted(range(len(keys)), key=keys.__getitem__)
+        """The indices, the cheapest first; among equals the rank decides."""
+        return sorted(self.columns.by_rank, key=self.costs.__getitem__)
 
     def cost(self, index: int) -> int | None:
         """In 10^-12 USD; None where the price is unknown."""
@@ -61,16 +85,22 @@ class Candidates(Sequence[Candidate]):
     def __getitem__(self, index: int | slice) -> Candidate | Sequence[Candidate]:
         if isinstance(index, int):
             return self._item(index)
-        return Candidates(self.deployments[index], self.costs[index], self.ranks[index])
+        return Candidates(Columns.of(self.deployments[index], self.ranks[index]), self.costs[index])
 
     def _item(self, index: int) -> Candidate:
         return Candidate(self.deployments[index], usd(self.cost(index)), self.ranks[index])
 
 
 class CacheUse(StrEnum):
-    """What the candidates of a strategy have of prompt caches: nothing; cached prices; ranks that are drawn as well."""
+    """What prompt caches are to a strategy.
+
+    `leads`: what costs least is first, and what costs the same is equally good, so that the prompt cache says
+    which of these is first. `prices`, `prices_and_ranks`: candidates cost what the cache makes of it, and are ranked by
+    what is drawn.
+    """
 
     NOTHING = "nothing"
+    LEADS = "leads"
     PRICES = "prices"
     PRICES_AND_RANKS = "prices_and_ranks"
 
@@ -92,16 +122,8 @@ class Strategy(Protocol):
         ...
 
     @property
-    def by_cost(self) -> bool:
-        """Whether what costs least is first, and candidates that cost the same are equally good.
-
-        The prompt cache then says which of these is first.
-        """
-        ...
-
-    @property
     def cache_use(self) -> CacheUse:
-        """What prompt caches are to it, where they do not simply say what is first (`by_cost`)."""
+        """What prompt caches are to it."""
         ...
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> Sequence[Step]:

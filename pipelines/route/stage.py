@@ -17,7 +17,7 @@ from pipelines.route.filters import SIZED_RULES, STANDING_RULES, Demand, assumed
 from pipelines.route.observed import NOTHING, ExpectedOutput, Observed
 from pipelines.route.ordering import led_by, plan_of, preferred
 from pipelines.route.prices import UNKNOWN, Prices
-from pipelines.route.protocol import CacheUse, Candidates, Strategy
+from pipelines.route.protocol import CacheUse, Candidates, Columns, Strategy
 from pipelines.route.service_tiers import at_tiers, wanted_tier
 from pipelines.route.sieve import Loss, Sieve, bits, grouped, numbers_in
 from pipelines.route.sizes import prompt_tokens, rounded_up
@@ -143,8 +143,9 @@ class RouteStage:
         choice = self._choice(demand, prices, tokens_in, self._tokens_billed(job))
         if not len(choice.candidates):
             return self._nothing_left(choice.losses)
-        begun = self._begun(job, demand, choice, tokens_in) if _asks_caches(strategy) else None
-        first = choice.contest.first(*begun) if begun and strategy.by_cost else None
+        use = strategy.cache_use
+        begun = None if use is CacheUse.NOTHING else self._begun(job, demand, choice, tokens_in)
+        first = choice.contest.first(*begun) if begun and use is CacheUse.LEADS else None
         kind = (strategy.name, constraints.fallback, first)
         plan = choice.plans.get(kind)
         if plan is None:
@@ -166,9 +167,10 @@ class RouteStage:
 
     @staticmethod
     def _ranked(strategy: Strategy, job: Job, choice: Choice, begun: Begun | None) -> Sequence[Step]:
-        if begun is None or strategy.cache_use is CacheUse.NOTHING:
+        use = strategy.cache_use
+        if begun is None or use is CacheUse.LEADS:
             return strategy.rank(job, choice.candidates)
-        favored, drawn = choice.contest.favored(*begun), strategy.cache_use is CacheUse.PRICES_AND_RANKS
+        favored, drawn = choice.contest.favored(*begun), use is CacheUse.PRICES_AND_RANKS
         return favored.told(strategy.rank(job, favored.candidates), drawn=drawn)
 
     def _demanded(self, job: Job, now: datetime) -> Demand:
@@ -214,10 +216,12 @@ class RouteStage:
     def _ids_of(self, which: int) -> tuple[str, ...]:
         return tuple(self._deployments[number].id for number in self._numbers(which))
 
-    def _columns_of(self, which: int) -> tuple[Sequence[Deployment], Sequence[int]]:
-        """The deployments, and the places of their ids in alphabetical order."""
+    def _columns_of(self, which: int) -> Columns:
+        """The deployments, ranked by their ids in alphabetical order."""
         numbers = self._numbers(which)
-        return [self._deployments[number] for number in numbers], [self._ranks[number] for number in numbers]
+        return Columns.of(
+            [self._deployments[number] for number in numbers], [self._ranks[number] for number in numbers]
+        )
 
     def _exclusions(self, losses: Sequence[Loss]) -> Exclusions:
         return Exclusions([(loss.cause, self._ids(loss.which)) for loss in losses])
@@ -240,12 +244,11 @@ class RouteStage:
         sized = demand._replace(tokens_in=tokens_in, tokens_billed=tokens_billed, day=prices.day)
         alive, losses = self._sized.sift(sized, sifted.survivors)
         numbers = self._numbers(alive)
-        deployments, ranks = self._columns(alive)
         costs = prices.costs(numbers, tokens_in, assumed_output(sized), asked=sized.max_output is not None)
-        found = Candidates(deployments, costs, ranks)
+        found = Candidates(self._columns(alive), costs)
         worst = prices.worst_costs(numbers, tokens_billed, sized.max_output) if tokens_billed else []
         saved = prices.estimated(tokens_in).saved
-        return Choice(found, (*sifted.losses, *losses), worst, lambda index: saved[numbers[index]])
+        return Choice(found, (*sifted.losses, *losses), worst, saved, numbers)
 
     def _nothing_left(self, losses: Sequence[Loss]) -> Failure:
         """The failure of a job that no deployment may do.
@@ -262,10 +265,6 @@ class RouteStage:
             classes.pop() if len(classes) == 1 else FailureClass.INVALID_REQUEST,
             f"no deployment may do this job: {listed or 'the catalog is empty'}",
         )
-
-
-def _asks_caches(strategy: Strategy) -> bool:
-    return strategy.by_cost or strategy.cache_use is not CacheUse.NOTHING
 
 
 def _day(now: datetime) -> str:

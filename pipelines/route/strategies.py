@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from math import log
 
@@ -13,7 +14,7 @@ from pipelines.route.quality.strategy import QualityAware
 from synthralos.config.quality import built_in_quality
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.jobs import Job
-from synthralos.domain.plans import Step, Steps
+from synthralos.domain.plans import Picked, Step, Steps
 from synthralos.domain.quality import QualityTable
 
 
@@ -22,8 +23,7 @@ class Cheapest:
 
     name = "cheapest"
     repeatable = True
-    by_cost = True
-    cache_use = CacheUse.NOTHING
+    cache_use = CacheUse.LEADS
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> Sequence[Step]:
         """See `Strategy.rank`."""
@@ -35,22 +35,22 @@ class Cheapest:
         ]
 
 
-_KNOWN_PLACES = tuple(f"number {number} by estimated cost" for number in range(2_000))
-"""Reasons, by place: there are as many as there are deployments, in every plan the same."""
-
-
 def _by_costs(candidates: Candidates) -> Steps:
     order = candidates.by_cost()
-    costs, deployments = candidates.costs, candidates.deployments
-    ordered: list[int | None] = [costs[index] for index in order]
+    costs, ids = candidates.costs, candidates.columns.ids
     known = len(order)
     while known and costs[order[known - 1]] >= UNKNOWN:
         known -= 1
-        ordered[known] = None
-    places = ["the cheapest that fits", *_KNOWN_PLACES[2 : known + 1]]
-    places += [f"number {number} by estimated cost" for number in range(len(_KNOWN_PLACES), known + 1)]
-    reasons = [*places[:known], *[_UNKNOWN_PRICE] * (len(ordered) - known)]
-    return Steps([deployments[index].id for index in order], reasons, ordered)
+    unknown = len(order) - known
+    told = [*Picked(costs, order[:known]), *(None,) * unknown] if unknown else Picked(costs, order)
+    return Steps(Picked(ids, order), _reasons(known, unknown), told)
+
+
+@lru_cache(64)
+def _reasons(known: int, unknown: int) -> tuple[str, ...]:
+    """Those of so many steps of known cost, and of so many after them. Every plan of that length has the same."""
+    places = (f"number {number} by estimated cost" for number in range(2, known + 1))
+    return (*("the cheapest that fits", *places)[:known], *(_UNKNOWN_PRICE,) * unknown)
 
 
 class Pinned:
@@ -58,7 +58,6 @@ class Pinned:
 
     name = "pinned"
     repeatable = True
-    by_cost = False
     cache_use = CacheUse.NOTHING
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
@@ -79,7 +78,6 @@ class Weighted:
 
     name = "weighted"
     repeatable = False
-    by_cost = False
     cache_use = CacheUse.PRICES
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:
@@ -109,7 +107,6 @@ class CatalogOrder:
 
     name = "catalog_order"
     repeatable = True
-    by_cost = False
     cache_use = CacheUse.NOTHING
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:

@@ -1,139 +1,25 @@
 """Routing plans: the deployments to try in order, each with its reason, and what was excluded and why.
 
-A catalog may have a thousand deployments, and most plans are never looked at beyond their first step. So a plan may
-hold its steps and exclusions as columns, of which single ones are made when they are asked for.
+Those that the route stage makes hold columns (`plan_columns`).
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Generic, NamedTuple, TypeVar, overload
+from functools import lru_cache
+from typing import Any
 
 import orjson
 
 from synthralos.domain.exclusions import Cause, recorded
 from synthralos.domain.money import SCALE, ServiceTier
+from synthralos.domain.plan_columns import Exclusion, Exclusions, Group, Picked, Step, Steps, usd
 from synthralos.domain.prompt_caches import PromptCache
 
+__all__ = ["Exclusion", "Exclusions", "Group", "Picked", "RoutingPlan", "Step", "Steps", "published", "usd"]
+
 _PICO = Decimal(10) ** SCALE
-
-
-class Step(NamedTuple):
-    """One deployment to try, at a service tier. `estimated_cost` is in USD, None where the price is unknown.
-
-    `reason` is the strategy's; `prompt_cache` is what gave it that place besides.
-    """
-
-    deployment: str
-    reason: str
-    estimated_cost: Decimal | None
-    service_tier: ServiceTier = ServiceTier.STANDARD
-    prompt_cache: PromptCache | None = None
-
-
-class Exclusion(NamedTuple):
-    """One deployment that may not or need not be tried, and why."""
-
-    deployment: str
-    cause: Cause
-
-    @property
-    def reason(self) -> str:
-        """The cause as a sentence."""
-        return self.cause.text
-
-
-Group = tuple[Cause, Sequence[str]]
-"""What one cause keeps away: the cause, and the ids of the deployments."""
-
-_Item = TypeVar("_Item", Step, Exclusion)
-
-
-class _Column(Sequence[_Item], Generic[_Item]):
-    """A sequence whose items are made when they are asked for."""
-
-    __slots__ = ()
-
-    def _item(self, index: int) -> _Item:
-        raise NotImplementedError
-
-    def __iter__(self) -> Iterator[_Item]:
-        return map(self._item, range(len(self)))
-
-    @overload
-    def __getitem__(self, index: int) -> _Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[_Item, ...]: ...
-    def __getitem__(self, index: int | slice) -> _Item | tuple[_Item, ...]:
-        found = range(len(self))[index]
-        return self._item(found) if isinstance(found, int) else tuple(map(self._item, found))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))
-
-
-class Steps(_Column[Step]):
-    """Steps at the standard tier, as columns: ids, reasons, and costs in 10^-12 USD (None: unknown).
-
-    `prompt_cache` is that of the first step, which is kept once it was made: every job asks for it several times, and
-    seldom for another.
-    """
-
-    __slots__ = ("_first", "costs", "deployments", "prompt_cache", "reasons")
-
-    def __init__(
-        self,
-        deployments: Sequence[str],
-        reasons: Sequence[str],
-        costs: Sequence[int | None],
-        prompt_cache: PromptCache | None = None,
-    ) -> None:
-        self.deployments, self.reasons, self.costs, self.prompt_cache = deployments, reasons, costs, prompt_cache
-        self._first: Step | None = None
-
-    def __len__(self) -> int:
-        return len(self.deployments)
-
-    @overload
-    def __getitem__(self, index: int) -> Step: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
-    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
-        if index != 0 or not self.deployments:
-            return super().__getitem__(index)
-        if self._first is None:
-            self._first = self._item(0)
-        return self._first
-
-    def _item(self, index: int) -> Step:
-        cache = None if index else self.prompt_cache
-        return Step(self.deployments[index], self.reasons[index], usd(self.costs[index]), prompt_cache=cache)
-
-
-class Exclusions(_Column[Exclusion]):
-    """Exclusions by their cause: (cause, ids of deployments) each."""
-
-    __slots__ = ("_size", "groups")
-
-    def __init__(self, groups: Sequence[Group]) -> None:
-        self.groups = groups
-        self._size = sum(len(deployments) for _, deployments in groups)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[Exclusion]:
-        return (Exclusion(deployment, cause) for cause, deployments in self.groups for deployment in deployments)
-
-    def _item(self, index: int) -> Exclusion:
-        return list(self)[index]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,13 +120,6 @@ def _stored_groups(body: Mapping[str, Any]) -> list[Group]:
     return _together(Exclusion(each["deployment"], recorded(each["reason"])) for each in body.get("exclusions", ()))
 
 
-def usd(pico: int | None) -> Decimal | None:
-    """US dollars of a number of 10^-12 USD."""
-    if not pico:
-        return None if pico is None else Decimal(0)
-    return Decimal(pico).scaleb(-SCALE).normalize()
-
-
 def _step_json(step: Step) -> dict[str, Any]:
     cost = step.estimated_cost
     said: dict[str, Any] = {
@@ -264,7 +143,8 @@ def _step(data: dict[str, Any]) -> Step:
 
 def _key(plan: RoutingPlan) -> str:
     excluded = [(*cause, deployments) for cause, deployments in _groups(plan.exclusions)]
-    described = (plan.strategy, _columns(plan.steps), excluded)
+    deployments, reasons, *more = _columns(plan.steps)
+    described = (plan.strategy, deployments, _digest(reasons), more, excluded)
     try:
         content = orjson.dumps(described)
     except TypeError:  # a cost beyond 64 bits
@@ -272,9 +152,21 @@ def _key(plan: RoutingPlan) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
+def _digest(reasons: Sequence[str]) -> str:
+    return _known_digest(reasons) if isinstance(reasons, tuple) else _new_digest(reasons)
+
+
+def _new_digest(reasons: Sequence[str]) -> str:
+    return hashlib.blake2b(orjson.dumps(reasons), digest_size=16).hexdigest()
+
+
+_known_digest = lru_cache(64)(_new_digest)
+"""Of reasons that many plans share: they tell places alone, and are by far the longest part of a plan."""
+
+
 def _columns(steps: Sequence[Step]) -> tuple[Any, ...]:
     if isinstance(steps, Steps):
-        columns: tuple[Any, ...] = (steps.deployments, steps.reasons, steps.costs, {})
+        columns: tuple[Any, ...] = (list(steps.deployments), steps.reasons, list(steps.costs), {})
         return columns if steps.prompt_cache is None else (*columns, {"0": list(steps.prompt_cache)})
     costs = [None if step.estimated_cost is None else int(step.estimated_cost * _PICO) for step in steps]
     tiers = {str(n): step.service_tier for n, step in enumerate(steps) if step.service_tier is not ServiceTier.STANDARD}

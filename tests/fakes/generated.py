@@ -8,8 +8,9 @@ from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier
 from synthralos.domain.exclusions import TEXTS, Cause
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Constraints, Job
-from synthralos.domain.money import Price
+from synthralos.domain.money import Price, ServiceTier
 from synthralos.domain.plans import Exclusion, RoutingPlan, Step
+from synthralos.domain.prompt_caches import PromptCache
 from tests.fakes.stage_jobs import a_deployment, a_job
 
 PROVIDERS = ("openai", "google", "sandbox")
@@ -96,7 +97,8 @@ failures = st.builds(
     st.none() | texts,
 )
 costs = st.none() | st.decimals(0, Decimal(10**6), places=12)
-steps = st.builds(Step, st.sampled_from(IDS), texts, costs)
+caches = st.builds(PromptCache, st.integers(0, 2**53), st.booleans())
+steps = st.builds(Step, st.sampled_from(IDS), texts, costs, st.sampled_from(ServiceTier), st.none() | caches)
 causes = st.builds(
     Cause,
     st.sampled_from([*TEXTS, "of_a_later_release"]),

@@ -7,9 +7,11 @@ from random import Random
 from typing import Any
 
 from pipelines.route.affinity import Prefix
+from pipelines.route.observed import Observed, Seconds
 from pipelines.route.stage import RouteStage
-from pipelines.route.strategies import STRATEGIES
+from pipelines.route.strategies import strategies
 from pipelines.tokens import TokenCounter
+from synthralos.config.quality import built_in_quality
 from synthralos.domain.deployments import Capability, Catalog, Deployment, Tier
 from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.money import Price
@@ -17,6 +19,9 @@ from synthralos.domain.plans import RoutingPlan
 from tests.fakes.stage_jobs import a_deployment, a_job
 
 COUNTER = TokenCounter()
+STRATEGY_NAMES = (*["cheapest", "pinned", "fastest", "weighted"] * 10, "quality_aware")
+"""The last one reads every prompt, which takes its time."""
+
 CATALOGS, JOBS = 300, 200
 """Each job is routed twice (as it came and rerouted), so that there are 120,000 cases."""
 
@@ -50,7 +55,7 @@ def a_random_job(rng: Random, ids: list[str]) -> Job:
     wanted = Constraints(
         region=rng.choice([None] * 20 + [*REGIONS]),
         classification=rng.choice(["eu", "EU", " eu ", "eu", "none", None]),
-        strategy=rng.choice(["cheapest", "pinned"]),
+        strategy=rng.choice(STRATEGY_NAMES),
         fallback=rng.random() < 0.8,
         pin=rng.choice([None] * 20 + ids),
         exclude=tuple(rng.sample(ids, rng.choice([0, 0, 1]))),
@@ -68,20 +73,23 @@ def reroute(rng: Random, job: Job, ids: list[str]) -> Job:
         "pin": rng.choice([None, *ids]),
         "exclude": rng.sample(ids, rng.choice([0, 1])),
         "fallback": rng.random() < 0.5,
-        "strategy": rng.choice(["cheapest", "pinned"]),
+        "strategy": rng.choice(STRATEGY_NAMES),
     }
     changes = {name: possible[name] for name in rng.sample(sorted(possible), rng.randint(0, len(possible)))}
     return replace(job, constraints=Constraints.from_json({**job.constraints.to_json(), **changes}))
 
 
 def stage_without(catalog: Catalog, away: frozenset[str], rng: Random) -> RouteStage:
-    """What answered from a prompt cache lately may be any deployment: also one where a job may not go."""
+    """What answered soonest, or from a prompt cache lately, may be any deployment: also one where a job may not go."""
     ids = [deployment.id for deployment in catalog]
+    seen = Observed({name: Seconds(rng.choice([0.1, 5.0, 90.0]), 120.0) for name in rng.sample(ids, len(ids) // 2)})
+    table = strategies(built_in_quality(), lambda: seen)
 
     def warm(organization: str, prefix: Prefix) -> Sequence[str]:
         return rng.sample(ids, rng.randint(0, len(ids)))
 
-    return RouteStage(catalog, STRATEGIES, lambda d: "away" if d.id in away else None, counter=COUNTER, warm=warm)
+    offered = dict.fromkeys(away, "away")
+    return RouteStage(catalog, table, lambda d: offered.get(d.id), counter=COUNTER, warm=warm, observed=lambda: seen)
 
 
 def test_eu_data_goes_nowhere_else_in_a_hundred_thousand_random_cases() -> None:

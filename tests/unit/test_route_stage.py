@@ -193,7 +193,6 @@ class Alternating:
 
     name = "alternating"
     repeatable = False
-    by_cost = False
     cache_use = CacheUse.NOTHING
 
     def __init__(self) -> None:
@@ -218,7 +217,6 @@ class Broken:
 
     name = "broken"
     repeatable = True
-    by_cost = False
     cache_use = CacheUse.NOTHING
 
     def rank(self, job: Job, candidates: Sequence[Candidate]) -> list[Step]:

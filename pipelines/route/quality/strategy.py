@@ -57,7 +57,6 @@ class QualityAware:
 
     name = "quality_aware"
     repeatable = False
-    by_cost = False
     cache_use = CacheUse.PRICES_AND_RANKS
 
     def __init__(self, table: QualityTable) -> None:

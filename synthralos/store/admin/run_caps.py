@@ -143,7 +143,7 @@ def _set_budget(connection: sa.Connection, caps: RunCaps, by: By) -> RunCaps:
     if caps.budget_id is None:
         spent = _sum(connection, caps, spending_columns()[0])
         key = {"budget_id": budget_id, "subject": f"{caps.organization}/{caps.run_id}"}
-        since = Period.TOTAL.since(datetime.now().astimezone())
+        since = Period.TOTAL.since(connection.execute(sa.select(utcnow())).scalar_one())
         amounts = {"held_picousd": _ZERO, "maybe_picousd": _ZERO, "spent_picousd": spent, "alerted": 0}
         connection.execute(sa.insert(budget_uses).values(**key, since=since, **amounts))
     return replace(caps, budget_id=budget_id)

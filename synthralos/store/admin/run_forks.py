@@ -1,7 +1,6 @@
 """Where forked runs come from."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from synthralos.domain.audit import Act
 from synthralos.domain.jobs import Tenant
@@ -9,6 +8,7 @@ from synthralos.domain.run_forks import Fork, KeptStep
 from synthralos.domain.scope import Scope
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.recordset import insert_where_none_is
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import jobs, run_forks
@@ -55,8 +55,7 @@ class RunForks:
             of_run = (jobs.c.run_id == fork.run_id, jobs.c.organization == tenant.organization)
             if connection.execute(sa.select(jobs.c.id).where(*of_run).limit(1)).first() is not None:
                 return False
-            insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-            new = connection.execute(insert(run_forks).values(**values).on_conflict_do_nothing())
+            new = connection.execute(insert_where_none_is(self._database.dialect, run_forks, values))
             if not new.rowcount:
                 # Another call was first, between the look and this.
                 return bool(connection.execute(sa.select(_FORK.fingerprint).where(*mine)).scalar() == fingerprint)

@@ -1,11 +1,9 @@
 """Idempotency keys of what is made besides jobs, within the transaction that makes it."""
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from synthralos.store.queue.submissions import Idempotency, KeyReused
+from synthralos.store.sql.recordset import insert_where_none_is
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import idempotency_keys
 
@@ -17,12 +15,11 @@ def take_key(
 
     A sender without an organization or a workspace of its own has "" in its place.
     """
-    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(idempotency_keys)
     row = {
         "organization": organization, "workspace": workspace, "key": used.key, "fingerprint": used.fingerprint,
         "job_ids": [made], "created_at": utcnow(),
     }  # fmt: skip
-    connection.execute(insert.values(row).on_conflict_do_nothing())
+    connection.execute(insert_where_none_is(dialect, idempotency_keys, row))
     table = idempotency_keys.c
     query = sa.select(table.fingerprint, table.job_ids).where(
         table.organization == organization, table.workspace == workspace, table.key == used.key

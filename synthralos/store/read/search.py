@@ -5,7 +5,6 @@ What is not in it is looked at directly, the newest first, up to a bound; an ans
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +20,7 @@ from synthralos.store.read.finished import fact_of
 from synthralos.store.read.search_parts import FACTS, Candidates, facts_where
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import id_text
+from synthralos.store.sql.types import id_text, utcnow
 from synthralos.store.tables import digests, results, trace_facts, trace_texts
 
 FEW = 10_000
@@ -102,8 +101,9 @@ class TraceSearch:
             (0 if texts is None else texts.seq) if wanted.search is not None else None,
         )
         found = []
+        now = connection.execute(sa.select(utcnow())).scalar_one() if rows else None
         for row in rows:
-            fact = fact_of({**row, "finished_at": row["finished_at"] or datetime.now(UTC)}, calls.get(row["id"], []))
+            fact = fact_of({**row, "finished_at": row["finished_at"] or now}, calls.get(row["id"], []))
             document = None if wanted.search is None else self._candidates.document(row, calls.get(row["id"], []))
             if wanted.admits(fact, row["stage"], document):
                 found.append(Match(row["id"], row["trace_id"] or trace_id_of(row["id"])))

@@ -39,6 +39,12 @@ def recordset(dialect: str, parameter: str, columns: Columns) -> FromClause:
     return sa.select(*fields).select_from(each).subquery(parameter)
 
 
+def insert_where_none_is(dialect: str, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+    """`INSERT … ON CONFLICT DO NOTHING` of one row: where there is one of its key, that one stays."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).values(**values).on_conflict_do_nothing()
+
+
 def insert_ignoring(
     dialect: str, table: sa.Table, columns: list[str], rows: "sa.Select[*tuple[Any, ...]]"
 ) -> sa.Insert:
