@@ -85,8 +85,8 @@ class Sampling:
 
     def _destinations(self) -> dict[Family, Figures]:
         found = self._exports.standings()
-        aside = {(each.name, "refused"): float(each.refused) for each in found}
-        aside |= {(each.name, "withheld"): float(each.withheld) for each in found}
+        aside: dict[Labels, float] = {(each.name, "refused"): each.refused for each in found}
+        aside |= {(each.name, "withheld"): each.withheld for each in found}
         return {
             families.EXPORTS_ASIDE: aside,
             families.EXPORTS_STOPPED: {(each.name,): float(each.stopped) for each in found},

@@ -229,5 +229,6 @@ def _retry_delay(error: grpc.RpcError) -> float | None:
         if name == "google.rpc.retryinfo-bin":
             info = RetryInfo()
             info.ParseFromString(value)
-            return min(float(info.retry_delay.seconds) + info.retry_delay.nanos / 1e9, LONGEST_REST)
+            asked: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+            return min(asked, LONGEST_REST)
     return None
