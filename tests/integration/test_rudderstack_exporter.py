@@ -105,6 +105,17 @@ def test_a_lone_poisoned_trace_is_set_aside_too(plane: DataPlane) -> None:
     assert len(plane.named("Export Checked")) == 1
 
 
+@pytest.mark.parametrize("cost", [None, {"usd": 2**70, "known": True, "maybe_billed_attempts": 0}, {}])
+def test_a_trace_of_which_no_events_can_be_made_is_set_aside_and_holds_up_no_other(plane: DataPlane, cost: Any) -> None:
+    shipped = traces(3)
+    shipped[1]["job"]["cost"] = cost
+    with shipping(plane) as exporter:
+        answer = exporter.ship(shipped)
+    odd = shipped[1]["job"]["id"]
+    assert (list(answer.refused), answer.rest) == ([odd], None)
+    assert set(answer.accepted) == {*ids(shipped)} - {odd} == plane.jobs()
+
+
 def test_where_everything_is_refused_the_destination_is_stopped_and_nothing_is_set_aside(plane: DataPlane) -> None:
     plane.whim = lambda events: message(400, "invalid json")
     with shipping(plane) as exporter:

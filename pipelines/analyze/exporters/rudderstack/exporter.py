@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from pipelines.analyze.exporters.rudderstack.contract import Event
 from pipelines.analyze.exporters.rudderstack.delivering import Answered, Delivered, Delivery, Fate, answered
 from pipelines.analyze.exporters.rudderstack.events import Content, Events
 from pipelines.analyze.exporters.rudderstack.sizes import body, encode
@@ -54,6 +53,21 @@ class Account(NamedTuple):
     content: Content = "none"
 
 
+class _Encoded(NamedTuple):
+    """An event as it is sent, and the place of its trace in the shipment. `identifies`: the message id of a user's."""
+
+    owner: int
+    encoded: bytes
+    identifies: str | None = None
+
+
+class _Made(NamedTuple):
+    """The events of a shipment, and places of traces of which there are none, with the reason."""
+
+    events: list[_Encoded]
+    unfit: dict[int, str]
+
+
 class RudderStackExporter:
     """See `Exporter`. Lives in one thread, on an event loop of its own."""
 
@@ -87,45 +101,51 @@ class RudderStackExporter:
     def ship(self, traces: Sequence[Trace]) -> Answer:
         """See `Exporter`. A trace is accepted when all of its events are."""
         self._ends_at = time.monotonic() + SHIPMENT_SECONDS
-        told = set[str]()
-        owners: list[int] = []
-        events: list[Event] = []
-        for place, trace in enumerate(traces):
-            of_trace = [*self._introduced(trace, told), *self._events.of(trace)]
-            events += of_trace
-            owners += [place] * len(of_trace)
+        made = self._made(traces)
         draining = len(traces) > self.destination.batch
         most = max(self._batch, DRAINING_EVENTS) if draining else self._batch
-        delivered = self._delivery.deliver([*map(encode, events)], most)
-        self._remember(events[place] for place in sorted(delivered.accepted))
-        return self._answer([trace["job"]["id"] for trace in traces], owners, delivered)
+        delivered = self._delivery.deliver([event.encoded for event in made.events], most)
+        self._remember(event.identifies for place, event in enumerate(made.events) if place in delivered.accepted)
+        return self._answer([trace["job"]["id"] for trace in traces], made, delivered)
 
     def close(self) -> None:
         """See `Exporter`."""
         self._runner.run(self._client.close())
         self._runner.close()
 
-    def _introduced(self, trace: Trace, told: set[str]) -> list[Event]:
-        """Who the trace's user is, where the data plane was not told yet."""
+    def _made(self, traces: Sequence[Trace]) -> _Made:
+        """The events of the traces. A trace of which none can be made holds up no other."""
+        made = _Made([], {})
+        told = set[str]()
+        for place, trace in enumerate(traces):
+            try:
+                made.events.extend(self._of(place, trace, told))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                made.unfit[place] = f"no events can be made of it: {type(error).__name__}"
+        return made
+
+    def _of(self, owner: int, trace: Trace, told: set[str]) -> list[_Encoded]:
+        """One trace's events; before them who its user is, where the data plane was not told yet."""
+        events = [_Encoded(owner, encode(event)) for event in self._events.of(trace)]
         made = self._events.identify(trace)
         if made is None or made["messageId"] in told or made["messageId"] in self._people:
-            return []
+            return events
         told.add(made["messageId"])
-        return [made]
+        return [_Encoded(owner, encode(made), made["messageId"]), *events]
 
-    def _remember(self, accepted: Iterable[Event]) -> None:
-        self._people.update((event["messageId"], None) for event in accepted if event["type"] == "identify")
+    def _remember(self, identified: Iterable[str | None]) -> None:
+        self._people.update((message_id, None) for message_id in identified if message_id is not None)
         for _ in range(len(self._people) - MOST_PEOPLE):
             del self._people[next(iter(self._people))]
 
-    def _answer(self, job_ids: Sequence[str], owners: Sequence[int], delivered: Delivered) -> Answer:
+    def _answer(self, job_ids: Sequence[str], made: _Made, delivered: Delivered) -> Answer:
         """What became of the traces, by what became of their events."""
-        open_, refused = set[int](), dict[int, str]()
-        for place, owner in enumerate(owners):
+        open_, refused = set[int](), dict(made.unfit)
+        for place, event in enumerate(made.events):
             if place in delivered.poisoned:
-                refused[owner] = delivered.poisoned[place]
+                refused[event.owner] = delivered.poisoned[place]
             elif place not in delivered.accepted:
-                open_.add(owner)
+                open_.add(event.owner)
         done = [owner for owner in range(len(job_ids)) if owner not in open_]
         return Answer(
             [job_ids[owner] for owner in done if owner not in refused],
