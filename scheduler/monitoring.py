@@ -126,6 +126,8 @@ class Monitoring:
             self._until = before
             return []
         since = max(before, until - timedelta(seconds=LONGEST_LOOK))
+        if self.busy:
+            self._calls.bound_pages()
         found = self._calls.between(since, until)
         self.busy = bool(found)
         return self._watches.look_at_calls(found, min(seconds, LONGEST_LOOK))
