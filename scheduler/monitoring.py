@@ -7,12 +7,14 @@ calls are made it looks each five seconds.
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scheduler.monitoring_follow import Following
-from scheduler.monitoring_reasons import reason_of
+from scheduler.monitoring_reasons import forecast_of, reason_of
 from scheduler.monitoring_watches import MOST, Key, Watches
 from synthralos.broker.protocol import Doorbell
+from synthralos.domain.forecasts import STEEP
 from synthralos.domain.incidents import Incident, IncidentKind, IncidentState, Subject, SubjectKind
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.baselines import Baselines
@@ -92,6 +94,8 @@ class Monitoring:
         alarms += self._look_at_queues(began)
         for key in alarms:
             self._open(key, lead)
+        for key in self._watches.foreseen():
+            self._foresee(key, lead)
         if self._live:
             self._follow(now, lead)
         self.busy = self.busy or bool(self._live)
@@ -122,6 +126,8 @@ class Monitoring:
             self._until = before
             return []
         since = max(before, until - timedelta(seconds=LONGEST_LOOK))
+        if self.busy:
+            self._calls.bound_pages()
         found = self._calls.between(since, until)
         self.busy = bool(found)
         return self._watches.look_at_calls(found, min(seconds, LONGEST_LOOK))
@@ -148,11 +154,24 @@ class Monitoring:
         known, reading = self._live.get(key), self._watches[key].reading
         if reading is None or not self._wanted(subject) or (known is not None and not known.forecast):
             return
-        incident = self._incidents.open(Found(kind, subject, reason_of(kind, reading), reading.numbers()), lead)
+        self._found(Found(kind, subject, reason_of(kind, reading), reading.numbers()), lead)
+
+    def _foresee(self, key: Key, lead: Lead) -> None:
+        kind, subject = key
+        watch = self._watches[key]
+        if key in self._live or watch.reading is None or watch.in_seconds is None or not self._wanted(subject):
+            return
+        level, _, score = watch.trend.fitted()
+        seen = replace(watch.reading, measured=level, score=score, threshold=STEEP)
+        evidence = {**seen.numbers(), "in_seconds": round(watch.in_seconds, 1)}
+        self._found(Found(kind, subject, forecast_of(kind, seen, watch.in_seconds), evidence, forecast=True), lead)
+
+    def _found(self, found: Found, lead: Lead) -> None:
+        incident = self._incidents.open(found, lead)
         if incident is not None:
-            self._live[key] = incident
-            self._opened[str(kind),].inc()
-            log.warning("incident %s: %s: %s", incident.id, subject, incident.reason)
+            self._live[found.kind, found.subject] = incident
+            self._opened[str(found.kind),].inc()
+            log.warning("incident %s: %s: %s", incident.id, found.subject, incident.reason)
 
     def _follow(self, now: datetime, lead: Lead) -> None:
         """A step of each. Those that people closed meanwhile are over, and how it is now is how it may be."""

@@ -61,7 +61,7 @@ class Following:
     def _opened(self, incident: Incident, watch: Watch, lead: Lead) -> Incident | None:
         if not incident.forecast:
             return self._repair(incident, watch, lead)
-        if _quiet(incident, watch, QUIET):
+        if not watch.trend.foreseen:
             return self._close(incident, watch, "it did not come to it", lead)
         return incident
 

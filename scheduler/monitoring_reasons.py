@@ -28,3 +28,15 @@ _REASONS: Mapping[IncidentKind, Callable[[Reading], str]] = {
 def reason_of(kind: IncidentKind, reading: Reading) -> str:
     """The sentence."""
     return _REASONS[kind](reading)
+
+
+_LEVELS: Mapping[IncidentKind, Callable[[float], str]] = {
+    IncidentKind.ERROR_RATE: lambda level: f"{level:.1%} of the calls failing",
+    IncidentKind.QUEUE_AGE: lambda level: f"a wait of {level:.0f} s",
+}
+
+
+def forecast_of(kind: IncidentKind, reading: Reading, in_seconds: float) -> str:
+    """The sentence of a forecast."""
+    level = _LEVELS[kind]
+    return f"rises to {level(reading.limit)} in about {in_seconds / 60:.0f} min, from {level(reading.measured)} now"

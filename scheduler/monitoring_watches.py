@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from synthralos.domain.detection import DEARER, FALSE_ALARMS, SLOWER, FailureDetector, LevelDetector, Reading
+from synthralos.domain.forecasts import EVERY, Trend
 from synthralos.domain.incidents import IncidentKind, Subject, SubjectKind
 from synthralos.domain.queue_detection import FLOORS, StuckDetector, WaitDetector
 from synthralos.domain.sequential import NEAR
@@ -43,6 +44,15 @@ class Others(NamedTuple):
 
 
 @dataclass(slots=True)
+class Minute:
+    """What has come together of the next point of a trend."""
+
+    seconds: float = 0.0
+    weight: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(slots=True)
 class Watch:
     """How a subject is. `quiet` seconds and `calls` since nothing points to a change; `alarm`: in the last look."""
 
@@ -52,6 +62,8 @@ class Watch:
     calls: float = 0.0
     alarm: bool = False
     changed: bool = False
+    trend: Trend = field(default_factory=Trend)
+    minute: Minute = field(default_factory=Minute)
     organizations: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def take(self, reading: Reading, calls: float, seconds: float) -> None:
@@ -64,6 +76,21 @@ class Watch:
             self.calls += calls
         if reading.alarm:
             self.detector.restart()
+
+    def expect(self, level: float, weight: float, seconds: float) -> None:
+        """A level of the last so many seconds, for the forecast: the mean of a minute is a point of the trend."""
+        minute = self.minute
+        minute.seconds += seconds
+        minute.weight += weight
+        minute.total += level * weight
+        if minute.seconds >= EVERY and minute.weight and self.reading is not None:
+            self.trend.add(minute.total / minute.weight, self.reading.limit, minute.seconds)
+            self.minute = Minute()
+
+    @property
+    def in_seconds(self) -> float | None:
+        """When the limit is going to be reached; None: no forecast holds."""
+        return self.trend.reaches(self.reading.limit) if self.reading is not None and self.trend.foreseen else None
 
     def count(self, calls: Sequence[CallSums]) -> None:
         """Whose calls failed, since the evidence began to rise."""
@@ -117,6 +144,7 @@ class Watches:
         for subject, (oldest, count) in waits.items():
             watch = self[IncidentKind.QUEUE_AGE, subject]
             watch.take(watch.detector.look(oldest, count, seconds), count, seconds)
+            watch.expect(oldest, 1.0, seconds)
         return self._alarms(IncidentKind.QUEUE_AGE)
 
     def look_at_stuck(self, counts: Mapping[Subject, int], seconds: float) -> list[Key]:
@@ -126,13 +154,19 @@ class Watches:
             watch.take(watch.detector.look(count, seconds), count, seconds)
         return self._alarms(IncidentKind.STUCK_JOBS)
 
+    def foreseen(self) -> list[Key]:
+        """What a forecast holds for, and has not come to it yet."""
+        return [key for key, watch in self._watches.items() if watch.trend.foreseen and watch.in_seconds is not None]
+
     def _alarms(self, kind: IncidentKind) -> list[Key]:
         return [key for key, watch in self._watches.items() if watch.alarm and key[0] is kind]
 
     def _look_at_deployment(self, subject: Subject, calls: Sequence[CallSums], seconds: float) -> None:
         failed, others = sum(each.failed for each in calls), sum(each.answered + each.refused for each in calls)
         watch = self[IncidentKind.ERROR_RATE, subject]
-        watch.take(watch.detector.look(failed + others, failed, seconds, self._a_day), failed + others, seconds)
+        made = failed + others
+        watch.take(watch.detector.look(made, failed, seconds, self._a_day), made, seconds)
+        watch.expect(failed / max(1, made), made, seconds)
         watch.count(calls)
         for kind, sums in (
             (IncidentKind.LATENCY, total(each.latency for each in calls)),

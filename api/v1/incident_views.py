@@ -76,6 +76,7 @@ class IncidentEvidence(View):
     seconds: Annotated[float, Field(description="the window that it was measured over")]
     score: Annotated[float, Field(description="the evidence, in nats; seconds beyond the limit, for a queue")]
     threshold: Annotated[float, Field(description="the score that opens an incident; it tunes itself")]
+    in_seconds: Annotated[float | None, Field(description="of a forecast: until the limit is reached")] = None
 
 
 class IncidentStep(View):

@@ -4,7 +4,6 @@ How long the head of a queue has waited is alike from look to look, so summing i
 cry wolf. A limit far above what is usual, held for a while, does not.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,18 +18,21 @@ FLOORS: Mapping[Lane, float] = {Lane.INTERACTIVE: 10.0, Lane.BULK: 3_600.0}
 LASTING = 10.0
 """Seconds for which a level has to be beyond its limit."""
 
-_HALF_LIFE = 6 * 3_600.0
-_FAR, _TIMES = 4.0, 2.0
-"""The limit: standard deviations (of the logarithm) over the usual, and that again so many times."""
+_HALF_LIFE = 3 * 86_400.0
+"""Seconds after which the highest wait that was usual counts half."""
+
+_TIMES = 2.0
+"""The limit: so many times the highest wait that was usual."""
+
+_OVER = 0.1
+"""A rise is over, and may be learned, when the wait is back at this share of its peak."""
 
 
 @dataclass(slots=True)
 class Usual:
-    """What is learned of a level's logarithm: decaying sums over seconds."""
+    """What is learned of a queue: the highest wait that came and went, in seconds. It decays."""
 
-    seconds: float = 0.0
-    level: float = 0.0
-    square: float = 0.0
+    high: float = 0.0
 
 
 @dataclass(slots=True)
@@ -40,13 +42,17 @@ class WaitDetector:
     floor: float
     learned: Usual = field(default_factory=Usual)
     beyond: float = 0.0
+    peak: float = 0.0
 
     def look(self, oldest: float, count: float, seconds: float) -> Reading:
         """The head of `count` queued jobs has waited for `oldest` seconds; the last look was `seconds` ago."""
-        usual, limit = self._levels()
+        usual, limit = self.learned.high, max(self.floor, _TIMES * self.learned.high)
         self.beyond = self.beyond + seconds if oldest > limit else 0.0
-        if not self.beyond:
-            self._learn(math.log1p(oldest), seconds)
+        self.peak = max(self.peak, oldest)
+        self.learned.high *= 0.5 ** (seconds / _HALF_LIFE)
+        if oldest <= _OVER * self.peak:
+            self.learned.high = max(self.learned.high, min(self.peak, limit))
+            self.peak = oldest
         return Reading(self.beyond >= LASTING, oldest, usual, limit, count, self.beyond, self.beyond, LASTING)
 
     def restart(self) -> None:
@@ -54,22 +60,7 @@ class WaitDetector:
 
     def accept(self, reading: Reading) -> None:
         """What was measured is how it is now."""
-        level = math.log1p(reading.measured)
-        self.learned, self.beyond = Usual(_HALF_LIFE, _HALF_LIFE * level, _HALF_LIFE * level * level), 0.0
-
-    def _levels(self) -> tuple[float, float]:
-        learned = self.learned
-        if not learned.seconds:
-            return 0.0, self.floor
-        middle = learned.level / learned.seconds
-        spread = math.sqrt(max(0.0, learned.square / learned.seconds - middle**2))
-        return math.expm1(middle), max(self.floor, _TIMES * math.expm1(min(30.0, middle + _FAR * spread)))
-
-    def _learn(self, level: float, seconds: float) -> None:
-        learned, kept = self.learned, 0.5 ** (seconds / _HALF_LIFE)
-        learned.seconds = learned.seconds * kept + seconds
-        learned.level = learned.level * kept + seconds * level
-        learned.square = learned.square * kept + seconds * level * level
+        self.learned, self.beyond, self.peak = Usual(reading.measured), 0.0, 0.0
 
     def stored(self) -> dict[str, Any]:
         """What survives a restart: what was learned."""

@@ -19,7 +19,7 @@ from tests.faults.harness import Site
 from tests.faults.harness_leading import the_leader
 
 SLOW = Subject(SubjectKind.DEPLOYMENT, "fake/small@us")
-JOBS_A_LOOK = 2
+JOBS_A_LOOK = 1
 
 
 def _learned() -> dict[str, Any]:

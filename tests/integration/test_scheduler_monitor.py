@@ -23,6 +23,7 @@ from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.incidents import IncidentFilter, IncidentStore
 from synthralos.store.admin.processes import Leadership, Processes
 from synthralos.store.queue.leading import Lead
+from synthralos.store.read.backlogs import Backlog
 from synthralos.store.read.stuck import RUNG_IN_VAIN
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
@@ -413,3 +414,39 @@ def test_a_canary_is_sent_where_no_job_comes_to_probe(database: Database) -> Non
     scene.age(11.0)
     scene.look()
     assert sum(step.act == "canary" for step in scene.all()[0].steps) == 2
+
+
+def test_a_queue_that_gets_older_is_told_ahead_and_told_again_when_it_comes_to_it(scene: Scene) -> None:
+    waited = {"seconds": 0.0}
+    queue = (Stage.GUARD, Lane.BULK)
+    scene.monitoring._backlogs.queues = lambda: {queue: Backlog(9, waited["seconds"])}  # type: ignore[method-assign]
+    foretold = None
+    for _ in range(500):
+        waited["seconds"] += 10.0
+        scene.look(seconds=10.0)
+        found = scene.all()
+        foretold = foretold or (found and found[0])
+        if found and not found[0].forecast:
+            break
+    assert foretold
+    assert (foretold.kind, foretold.forecast, foretold.state) == (IncidentKind.QUEUE_AGE, True, IncidentState.OPEN)
+    assert 60 < foretold.evidence["in_seconds"] <= 1_800
+    [came_true] = scene.all()
+    assert (came_true.id, came_true.forecast) == (foretold.id, False)
+    assert came_true.evidence["measured"] > 3_600
+    assert scene.told()[:2] == ["incident.opened", "incident.opened"]
+
+
+def test_a_forecast_that_does_not_come_true_is_closed(scene: Scene) -> None:
+    waited = {"seconds": 0.0}
+    queue = (Stage.GUARD, Lane.BULK)
+    scene.monitoring._backlogs.queues = lambda: {queue: Backlog(9, waited["seconds"])}  # type: ignore[method-assign]
+    for step in range(500):
+        if not scene.all():
+            waited["seconds"] += 10.0
+        scene.look(seconds=10.0)
+        if step % 10 == 0 and scene.all() and not scene.incidents.live():
+            break
+    [incident] = scene.all()
+    assert (incident.forecast, incident.state) == (True, IncidentState.CLOSED)
+    assert [step.act for step in incident.steps] == ["verify"]

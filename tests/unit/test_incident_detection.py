@@ -155,11 +155,22 @@ def test_a_queue_has_to_be_late_for_a_while() -> None:
     assert not detector.look(0.5, 3, 5.0).alarm
     readings = [detector.look(40.0, 3, 5.0) for _ in range(2)]
     assert [reading.alarm for reading in readings] == [False, True]
-    assert (readings[-1].measured, readings[-1].limit) == (40.0, 10.0)
+    assert readings[-1].limit < readings[-1].measured == 40.0
     detector.accept(readings[-1])
     assert not any(detector.look(40.0, 3, 5.0).alarm for _ in range(10))
+    assert detector.look(100.0, 3, LASTING).alarm
     again = WaitDetector.restore(detector.stored(), 10.0)
     assert again.learned == detector.learned
+
+
+def test_waits_that_come_and_go_are_usual_and_one_that_only_rises_is_not() -> None:
+    detector = WaitDetector(3_600.0)
+    for _ in range(3):
+        for wait in (0.0, 1_000.0, 3_000.0, 1_000.0, 0.0):
+            assert not detector.look(wait, 9, 600.0).alarm
+    assert detector.look(0.0, 0, 5.0).limit == pytest.approx(6_000.0, rel=0.05)
+    rising = WaitDetector(3_600.0)
+    assert [rising.look(10.0 * step, 9, 10.0).alarm for step in range(400)].index(True) == 361
 
 
 def test_jobs_are_stuck_when_they_stay_so() -> None:

@@ -14,6 +14,7 @@ from synthralos.domain.attempts import Outcome
 from synthralos.domain.detection import Sums
 from synthralos.domain.failures import UPSTREAM, FailureClass
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.page_bounds import bound_pages
 from synthralos.store.sql.types import one_of, utcnow, word
 from synthralos.store.tables import attempts, catalog_entries, jobs
 
@@ -66,6 +67,10 @@ class CallReader:
         with self._database.snapshot() as connection:
             found: datetime = connection.execute(sa.select(utcnow())).scalar_one()
         return found
+
+    def bound_pages(self) -> None:
+        """Have what was written lately found by its time; otherwise a look goes through all of it."""
+        bound_pages(self._database, "attempts_by_ended_at")
 
     def between(self, since: datetime, until: datetime) -> list[CallSums]:
         """The calls that ended from `since` on and before `until`, by deployment and organization."""

@@ -14,6 +14,7 @@ from synthralos.store.admin.changing import upsert
 from synthralos.store.read import cost_parts
 from synthralos.store.read.cost_parts import AMOUNTS, SUMMED
 from synthralos.store.sql.database import Database, let_plan
+from synthralos.store.sql.page_bounds import bound_pages
 from synthralos.store.sql.types import utcnow, word
 from synthralos.store.tables import COUNTS, cost_periods, cost_sums, jobs
 
@@ -33,7 +34,7 @@ class CostSums:
 
     def round(self, most: int = 24) -> int:
         """Sum up to `most` periods, the oldest hours first; fewer, and all is summed."""
-        self._bound_pages()
+        bound_pages(self._database, "attempts_by_ended_at", "results_by_finished_at")
         with self._database.snapshot() as connection:
             now = connection.execute(sa.select(utcnow())).scalar_one()
             changed = _changed(connection, now, most)
@@ -45,13 +46,6 @@ class CostSums:
         for day in sorted(days):
             self._sum_day(day)
         return len(hours)
-
-    def _bound_pages(self) -> None:
-        """Have PostgreSQL note the times on new pages now; by itself it does so when it vacuums next."""
-        if self._database.dialect == "postgresql":
-            with self._database.one_statement() as connection:
-                for index in ("attempts_by_ended_at", "results_by_finished_at"):
-                    connection.execute(sa.select(sa.func.brin_summarize_new_values(sa.literal_column(f"'{index}'"))))
 
     def sum(self, span: str, since: datetime) -> None:
         """Write the sums of a period anew: an hour's from the ledger, a day's from its hours."""

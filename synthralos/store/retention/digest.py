@@ -18,6 +18,7 @@ from synthralos.store.retention.finished_sums import FinishedSums
 from synthralos.store.retention.observed import KEPT
 from synthralos.store.retention.places import move, place_of
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.page_bounds import bound_pages
 from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import UtcTime, encode_money, encode_time, utcnow
 from synthralos.store.tables import digests, jobs, trace_facts, trace_texts
@@ -53,7 +54,7 @@ class Digest:
         """Digest what comes next of one pass; whether there may be more at once."""
         if not self._is_due(name):
             return False
-        self._bound_pages()
+        bound_pages(self._database, "results_by_finished_at")
         with self._database.transaction() as connection:
             self._limit(connection)
             # First, by every pass: so one transaction at a time digests.
@@ -121,13 +122,6 @@ class Digest:
                 f"SELECT set_config('statement_timeout', '{STATEMENT_SECONDS}s', true),"
                 " set_config('enable_hashjoin', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true)"
             )
-
-    def _bound_pages(self) -> None:
-        """Have PostgreSQL note the times on new pages now; by itself it does so when it vacuums next."""
-        if self._database.dialect == "postgresql":
-            index = sa.literal_column("'results_by_finished_at'", sa.Text())
-            with self._database.one_statement() as connection:
-                connection.execute(sa.select(sa.func.brin_summarize_new_values(index)))
 
 
 def forget_texts(connection: sa.Connection, seqs: Sequence[int]) -> None:
