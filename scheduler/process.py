@@ -49,6 +49,9 @@ LOOK_EVERY = 1.0
 KEEP_FIRINGS = 90 * DAY
 """Seconds for which what became of a tick is kept, after all its jobs have ended."""
 
+KEEP_REPAIRS = 90 * DAY
+"""Seconds for which a repair by StackStorm is kept after it was asked for."""
+
 SUM_COSTS_EVERY = 60.0
 """Seconds between looks for an hour of the ledger that is over."""
 
@@ -232,6 +235,8 @@ class SchedulerProcess:
         while self._housekeeping.prune_similarity_logs(self._settings.similarity_days * DAY):
             pass
         while self._housekeeping.prune_stream_chunks(datetime.now(UTC) - timedelta(seconds=KEEP_SECONDS)):
+            pass
+        while self._housekeeping.prune_repairs(datetime.now(UTC) - timedelta(seconds=KEEP_REPAIRS)):
             pass
         return True
 

@@ -18,6 +18,7 @@ from synthralos.domain.writes import Written
 from synthralos.store.admin.audit import Audit, AuditFilter, By
 from synthralos.store.queue.operations import Changed, Operations, Refused
 from synthralos.store.queue.repairs import RepairFilter, Repairs, Wanted
+from synthralos.store.retention.housekeeping import Housekeeping
 from tests.fakes.jobs import attempt_end, deployment, failure, new_job, settlement, start
 from tests.fakes.stores import Store
 
@@ -169,6 +170,16 @@ def test_repairs_are_listed_newest_first_within_a_tenant(store: Store) -> None:
     assert repairs.page(RepairFilter(state=RepairState.STARTED), EVERYTHING, 10) == []
     assert repairs.page(RepairFilter(), Scope("other"), 10) == []
     assert repairs.get(repair_id, Scope("other")) is None
+
+
+def test_repairs_that_are_over_are_forgotten_by_age(store: Store) -> None:
+    _, over = parked(store)
+    _, still_open = parked(store)
+    Repairs(store.database).end(over, RepairState.FAILED, "no")
+    housekeeping = Housekeeping(store.database)
+    assert housekeeping.prune_repairs(store.now() - timedelta(days=1)) == 0
+    assert housekeeping.prune_repairs(store.now() + timedelta(days=1)) == 1
+    assert [each.id for each in Repairs(store.database).page(RepairFilter(), EVERYTHING, 10)] == [still_open]
 
 
 @pytest.mark.parametrize("turn", range(5))

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.firings import Outcome
 from synthralos.domain.ids import id_at
+from synthralos.domain.repairs import RepairState
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import asked_at, one_of, word
@@ -15,6 +16,7 @@ from synthralos.store.tables import (
     open_jobs,
     processes,
     prompt_similarity_logs,
+    repairs,
     stream_chunks,
 )
 
@@ -69,6 +71,12 @@ class Housekeeping:
         old = sa.select(*key).where(firings.c.decided_at < asked_at(sa.literal(-older_than)), over)
         old = old.order_by(firings.c.decided_at).limit(limit)
         return self._delete(sa.delete(firings).where(sa.tuple_(*key).in_(old)))
+
+    def prune_repairs(self, asked_before: datetime, limit: int = 5000) -> int:
+        """Forget repairs that were asked for before that time, and are over."""
+        over = sa.not_(one_of(repairs.c.state, (RepairState.ASKED, RepairState.STARTED)))
+        old = sa.select(repairs.c.id).where(repairs.c.id < id_at(asked_before), over).order_by(repairs.c.id)
+        return self._delete(sa.delete(repairs).where(repairs.c.id.in_(old.limit(limit))))
 
     def _delete(self, statement: sa.Delete) -> int:
         with self._database.transaction() as connection:
