@@ -34,6 +34,7 @@ from api.v1 import (
     deployments,
     events,
     evidence,
+    feed,
     feedback,
     flags,
     jobs,
@@ -53,8 +54,11 @@ from api.v1 import (
     schedules,
     simulate,
     thoughts,
+    trace_tail,
     traces,
     waits,
+    webhook_acts,
+    webhooks,
 )
 from api.v1.submit import submit
 from pipelines.intake.errors import FieldError
@@ -90,10 +94,10 @@ def build_app(core: Core, *, poll_seconds: float = POLL_SECONDS) -> FastAPI:
     )
     app.router.routes.append(Route(JOBS_PATH, submit, methods=["POST"], include_in_schema=False))
     rooms = (
-        jobs, events, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets,
+        jobs, events, feed, evidence, operations, keys, flags, limits, deployments, aliases, breakers, quotas, budgets,
         costs, credentials, dead_letter_files, dead_letters, runs, run_caps, run_forks, thoughts, waits, repairs,
-        policies, policy_checks, simulate, schedules, schedule_acts, audit, traces, observability, feedback, routing,
-        health, metrics,
+        policies, policy_checks, simulate, schedules, schedule_acts, audit, trace_tail, traces, observability, feedback,
+        routing, webhooks, webhook_acts, health, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router)

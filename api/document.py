@@ -25,6 +25,7 @@ from api.v1.simulate import FailedView, ProgressView, SimulateIn, SimulationView
 from api.v1.thoughts import ThoughtIn
 from api.v1.views import ProblemDocument, Receipt, Receipts
 from api.v1.wait_views import AnswerIn, RunWaitIn
+from api.v1.webhook_views import ReplayIn, RotateSecretIn, WebhookIn
 from pipelines.intake.embedding import EmbeddingIn
 from pipelines.intake.schedules import ScheduleIn
 from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
@@ -35,6 +36,7 @@ _TAKEN = (
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn, RunCapsIn, ForkIn,
     BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn, ThoughtIn, FeedbackIn,
+    WebhookIn, RotateSecretIn, ReplayIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView, ExportedLine)
 

@@ -63,7 +63,7 @@ class ApiServer:
             timeout_graceful_shutdown=GRACE_SECONDS,
             backlog=_BACKLOG,
         )
-        self._server = _Server(config, lambda: self.room.waiters.release())
+        self._server = _Server(config, lambda: self.room.release())
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
     @property

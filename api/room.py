@@ -18,6 +18,7 @@ from api.http.parameters import require_once
 from api.http.problems import Problem, not_found
 from api.key_use import KeyUse
 from api.live.deltas import Deltas
+from api.live.feed import FeedHub
 from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
 from api.searching import Searching
@@ -39,6 +40,7 @@ from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import TERMINAL
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.submissions import Accepted, KeyReused, Submission
+from synthralos.store.read.feed import Feed
 from synthralos.store.read.jobs import Row
 from synthralos.store.read.standing import LinePlaces
 from synthralos.store.read.timelines import Timeline
@@ -101,6 +103,8 @@ class Room(Stores):
         self.waiters: Waiters[Seen] = Waiters(
             lambda ids: self.read(lambda: self.reader.states(ids)), self.looks.ask, poll_seconds
         )
+        self.feed = Feed(core.database)
+        self.feed_hub = FeedHub(self.feed, self.read, poll_seconds)
         self.deltas = Deltas(core.streams, self.write, poll_seconds)
         self.announcer = core.announcer()
         self.counts = JobCounts(core.metrics)
@@ -126,6 +130,7 @@ class Room(Stores):
         self.deltas.attach(loop)
         self.looks.attach(loop)
         self.follows.attach(loop)
+        self.feed_hub.attach(loop)
         # Subscribing waits for the bus's connection, for some seconds where the database is away.
         await loop.run_in_executor(self.threads, self._subscribe)
         self._key_use.start()
@@ -134,15 +139,21 @@ class Room(Stores):
         # Before the waiters: who begins to wait in between finds the job not open any more, and looks.
         self.core.bus.subscribe(Topic.FINISHED, self.open_here.heard_end)
         self.waiters.subscribe_to(self.core.bus)
+        self.feed_hub.subscribe_to(self.core.bus)
         self._crowding.start()
         self.announcer.start(self.core.bus)
         with suppress(StoreError):  # a database that is away is asked again, by the thread that this starts
             self.core.live.read()
         self.core.live.start(self.core.bus)
 
+    def release(self) -> None:
+        """Let those go who only wait or listen: the process is about to stop."""
+        self.waiters.release()
+        self.feed_hub.release()
+
     async def close(self) -> None:
         """Commit what is pending and give back the threads; the core stays its owner's to close."""
-        self.waiters.release()
+        self.release()
         self.deltas.release()
         await self._key_use.close()
         await self._acceptance.close()

@@ -13,6 +13,7 @@ from synthralos.store.admin.quotas import QuotaStore
 from synthralos.store.admin.run_caps import RunCapsStore
 from synthralos.store.admin.run_forks import RunForks
 from synthralos.store.admin.schedules import Schedules
+from synthralos.store.admin.webhooks import Webhooks
 from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.firings import Firings
@@ -43,6 +44,7 @@ class Stores:
         self.schedules = Schedules(database)
         self.firings = Firings(database)
         self.backfills = Backfills(database)
+        self.webhooks = Webhooks(database)
         self.audit = Audit(database)
         self.breakers = BreakerStore(database)
         self.quotas = QuotaStore(database)

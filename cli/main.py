@@ -18,6 +18,7 @@ from cli import (
     demo,
     deployments,
     doctor,
+    events,
     flags,
     guardrails,
     jobs,
@@ -39,6 +40,7 @@ from cli import (
     traces,
     up,
     waits,
+    webhooks,
 )  # fmt: skip
 from cli.exits import epilog
 from cli.options import Json
@@ -75,6 +77,8 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(waits.app, name="waits")
 app.add_typer(repairs.app, name="repairs")
 app.add_typer(traces.app, name="traces")
+app.add_typer(events.app, name="events")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(policies.app, name="policies")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(ledger.app, name="ledger")

@@ -4,13 +4,14 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.options import Json, Url, output, utc
-from cli.output import usd
+from cli.output import local, usd
 from cli.tables import Column, Listing
 from cli.texts import one_line
 from synthralos_client import Client
@@ -91,6 +92,44 @@ def search(
     output(context, as_json).show({"traces": found}, lambda: [_table(found)])
 
 
+@app.command("tail")
+def tail(
+    context: typer.Context,
+    state: Annotated[list[str] | None, typer.Option(help="Any of these.", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(show_default=False)] = None,
+    deployment: Annotated[str | None, typer.Option(help="That was called last.", show_default=False)] = None,
+    organization: Annotated[str | None, typer.Option(show_default=False)] = None,
+    workspace: Annotated[str | None, typer.Option(show_default=False)] = None,
+    user: Annotated[str | None, typer.Option(show_default=False)] = None,
+    run: Annotated[str | None, typer.Option(help="Of this run.", show_default=False)] = None,
+    failure: Annotated[str | None, typer.Option(help="Class of a failure.", show_default=False)] = None,
+    min_cost: Annotated[str | None, typer.Option(help="In USD.", show_default=False)] = None,
+    min_seconds: Annotated[float | None, typer.Option(min=0, show_default=False)] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Print jobs as they end, until Ctrl-C. A connection that breaks is made again, and nothing is lost.
+
+    Examples: `synthralos traces tail --state failed`; `synthralos traces tail --min-cost 0.10 --json | jq .job_id`
+    """
+    given = {
+        "state": state or None, "model": model, "deployment": deployment, "organization": organization,
+        "workspace": workspace, "user": user, "run_id": run, "failure_class": failure, "min_cost_usd": min_cost,
+        "min_seconds": min_seconds,
+    }  # fmt: skip
+    filters: Any = {name: value for name, value in given.items() if value is not None}
+    out = output(context, as_json)
+    with Client(url) as client:
+        for event in client.feed.traces(**filters):
+            typer.echo(dumps(event.data, ensure_ascii=False) if out.as_json else _ended(event.data))
+
+
+def _ended(job: dict[str, Any]) -> str:
+    cost = usd(Decimal(job["cost"]["usd"])) + ("" if job["cost"]["known"] else "+")
+    at, said = local(datetime.fromisoformat(job["finished_at"])), job["failure_class"] or job.get("deployment") or ""
+    return f"{at}  {job['state']:<9} {job['job_id']}  {job['seconds']:8.2f} s  {cost:>10}  {one_line(said)}"
+
+
 @app.command("export")
 def export(
     context: typer.Context,
@@ -103,10 +142,8 @@ def export(
 
     Example: `synthralos traces export 0199… trace.json --format otlp`
     """
-    import json  # noqa: PLC0415 - only here
-
     with Client(url) as client:
-        text = json.dumps(client.observability.export(trace, form.value), ensure_ascii=False, indent=2) + "\n"
+        text = dumps(client.observability.export(trace, form.value), ensure_ascii=False, indent=2) + "\n"
     if str(to) == "-":
         typer.echo(text, nl=False)
         return

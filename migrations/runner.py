@@ -2,6 +2,7 @@
 
 import functools
 import re
+import time
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,6 +19,9 @@ _REVISION = re.compile(r"\d{4}")
 
 _LOCK = 5_017_423_110
 """Key of the advisory lock under which PostgreSQL migrates, so that several processes may start at once."""
+
+_LOOK_AGAIN = 0.1
+"""Seconds after which a process that starts beside one that migrates looks whether that one is done."""
 
 
 class Schema(StrEnum):
@@ -83,6 +87,14 @@ def current(database: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def _take_turn(connection: sa.Connection) -> None:
+    """Wait for the lock without a transaction: an index that is made concurrently waits for every one that is open."""
+    while not connection.execute(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}).scalar_one():
+        connection.rollback()
+        time.sleep(_LOOK_AGAIN)
+    connection.commit()
+
+
 def _run(database: Database, action: object, revision: str) -> None:
     with database.write.connect() as connection:
         config = _config()
@@ -91,8 +103,7 @@ def _run(database: Database, action: object, revision: str) -> None:
             # What changes a table of millions of rows, and waits for whoever does so already, has no deadline.
             connection.execute(sa.text("SET lock_timeout = 0"))
             connection.execute(sa.text("SET statement_timeout = 0"))
-            connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-            connection.commit()
+            _take_turn(connection)
         try:
             action(config, revision)  # type: ignore[operator]  # alembic.command functions
             connection.commit()

@@ -26,14 +26,21 @@ class Digesting:
     """Works for `share` of the time, counted from when it is called first. `round` is called by one thread."""
 
     def __init__(
-        self, database: Database, share: float, leads: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        share: float,
+        leads: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+        told: Callable[[], object] = lambda: None,
     ) -> None:
+        """`told` is called where a round has taken ends of jobs, which can be read from then on."""
         self._digest = Digest(database)
         self._texts = TextIndex(database)
         self._observed = Observed(database)
         self._share = share
         self._leads = leads
         self._clock = clock
+        self._told = told
         self._at = clock()
         self._saved = 0.0
         self._late_at = self._prune_at = clock()
@@ -45,9 +52,12 @@ class Digesting:
         self._at = now
         if not self._leads():
             return False
+        digested = self._digest.digested
         for act in (lambda: self._digest.round(FINISHED), self._late, self._texts.round, self._prune):
             while self._saved >= 0 and self._leads() and self._timed(act):
                 pass
+        if self._digest.digested != digested:
+            self._told()
         return True
 
     def _timed(self, act: Callable[[], bool]) -> bool:

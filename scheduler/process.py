@@ -20,9 +20,12 @@ from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.stackstorm.task import build_stackstorm
 from scheduler.sweeper import Sweeper
 from scheduler.watched import Watched
+from scheduler.webhooks.delivery import WebhookDelivery
 from synthralos.bus.protocol import Topic
 from synthralos.config.settings import Settings
 from synthralos.core import Core, build_core
+from synthralos.domain.delivering import DELIVERIES_KEPT
+from synthralos.domain.feed import EVENTS_KEPT
 from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
@@ -91,11 +94,17 @@ class SchedulerProcess:
         self._fire_safely = ResilientTask("the scheduler's firing", self._fire, core.outages)
         self._next_tick = 0.0
         self._ticking: Rounds | None = None
-        self._digesting = Digesting(core.database, core.settings.observe_share, lambda: self.leads)
+        self._digesting = Digesting(
+            core.database,
+            core.settings.observe_share,
+            lambda: self.leads,
+            told=lambda: core.bus.publish(Topic.FEED, ["ends"]),
+        )
+        self._webhooks = WebhookDelivery(core, self._lead)
         self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
         bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
         self._bulk = Watched(bulk.round, lambda: bulk.busy)
-        self._stackstorm = build_stackstorm(core, lambda: self.leads, lambda: self.process_id or "")
+        self._stackstorm = build_stackstorm(core, self._lead, lambda: self.process_id or "")
         self._sweeping_term: int | None = None
         self._next_round = 0.0
         self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)
@@ -136,11 +145,13 @@ class SchedulerProcess:
         self._schedules.crowding.start()
         self._ticking = Rounds(self._tick, self._bus, SHORTEST_PAUSE, Topic.SCHEDULES, "firing")
         self._ticking.start()
+        self._webhooks.start(self._bus)
         if self._stackstorm is not None:
             self._stackstorm.start()
 
     def stop(self) -> None:
         """Finish the round that runs, let another process lead, and sign off."""
+        self._webhooks.stop()
         for thread in (self._ticking, self._rounds, self._stackstorm):
             if thread is not None:
                 thread.stop()
@@ -236,7 +247,12 @@ class SchedulerProcess:
             pass
         while self._housekeeping.prune_stream_chunks(datetime.now(UTC) - timedelta(seconds=KEEP_SECONDS)):
             pass
-        while self._housekeeping.prune_repairs(datetime.now(UTC) - timedelta(seconds=KEEP_REPAIRS)):
+        now = datetime.now(UTC)
+        while self._housekeeping.prune_repairs(now - timedelta(seconds=KEEP_REPAIRS)):
+            pass
+        while self._housekeeping.prune_happenings(now - EVENTS_KEPT):
+            pass
+        while self._housekeeping.prune_deliveries(now - DELIVERIES_KEPT):
             pass
         return True
 

@@ -15,6 +15,7 @@ from pipelines.providers.table import check_deployment
 from synthralos.config.settings import Settings
 from synthralos.core import build_core
 from synthralos.domain.events import EVENTS
+from synthralos.domain.feed_types import FEED_TYPES, FeedEvent
 from synthralos.domain.happenings import HAPPENINGS
 from synthralos.domain.triggers import TRIGGERS
 
@@ -32,7 +33,12 @@ def contracts() -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {"openapi.json": build_app(core).openapi()}
     finally:
         core.close()
-    kinds: dict[str, Mapping[str, type[BaseModel]]] = {"events": EVENTS, "happenings": HAPPENINGS, "triggers": TRIGGERS}
+    kinds: dict[str, Mapping[str, type[BaseModel]]] = {
+        "events": EVENTS,
+        "happenings": HAPPENINGS,
+        "feed": {"event": FeedEvent, **FEED_TYPES},
+        "triggers": TRIGGERS,
+    }
     for folder, models in kinds.items():
         for kind, model in models.items():
             schema = model.model_json_schema(by_alias=True)

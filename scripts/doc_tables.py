@@ -10,6 +10,7 @@ from pathlib import Path
 from pipelines.policies import actions, conditions, expressions, operands, patterns, rules
 from pipelines.policies.comparisons import OPERATORS
 from pipelines.policies.fields import FIELDS
+from synthralos.domain.feed_types import FEED_TYPES
 from synthralos.domain.flags import FLAGS
 from synthralos.domain.states import TRANSITIONS
 
@@ -67,7 +68,18 @@ def policy_bounds() -> str:
     return "\n".join(["| what | at most |", "|---|---|", *rows])
 
 
+def feed_types() -> str:
+    """The types of the event stream, by `synthralos/domain/feed_types.py`."""
+    rows = [
+        f"| `{name}` | {' '.join((model.__doc__ or '').split()).replace('|', '/')} | "
+        f"{', '.join(f'`{field.alias or key}`' for key, field in model.model_fields.items())} |"
+        for name, model in FEED_TYPES.items()
+    ]
+    return "\n".join(["| type | when | members of `data` |", "|---|---|---|", *rows])
+
+
 TABLES = {
+    "feed_types": (DOCS / "events.md", feed_types),
     "policy_fields": (DOCS / "policies.md", policy_fields),
     "policy_operators": (DOCS / "policies.md", policy_operators),
     "policy_bounds": (DOCS / "policies.md", policy_bounds),

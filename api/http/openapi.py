@@ -17,6 +17,7 @@ _DESCRIPTIONS = {
     404: "There is no such thing, or none that the key may see",
     409: "The job's state does not allow it",
     408: "The body took too long",
+    410: "What follows that cursor may be gone",
     412: "It was changed meanwhile: read it again",
     413: "The body is too large",
     415: "The body is not declared as JSON",
@@ -25,7 +26,8 @@ _DESCRIPTIONS = {
     500: "A bug",
     503: "The database cannot be reached, or too many bodies are under way; nothing is promised",
 }
-_ENTRY = {
+_NAME = {"type": "string", "description": "the event's type"}
+_ENTRY: dict[str, Any] = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},
@@ -61,31 +63,46 @@ def documented(
     body: bool = False,
     status: int = 200,
     csv: bool = False,
+    gone: bool = False,
 ) -> dict[str, Any]:
     """What a route that answers with `model` is declared with."""
     statuses = [401, 403, 429, 500, 503]
     statuses += (
         [404] * found + [422] * validated + [409] * conflicting + [412] * versioned + [400, 408, 413, 415] * body
     )
+    statuses += [410] * gone
     responses: dict[int | str, Any] = {status: {"model": model, "description": description}}
     if csv:
         responses[status]["content"] = {"text/csv": {"schema": {"type": "string"}}}
     return {"responses": responses | {code: problem(code) for code in sorted(statuses)}, "response_model": None}
 
 
-def event_stream() -> dict[str, Any]:
-    """What the route of the server-sent events is declared with."""
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "the `id` of the last entry that was read: the stream goes on after it",
+    "schema": {"type": "string"},
+}
+
+
+def event_stream(*kinds: str, validated: bool = False, gone: bool = False) -> dict[str, Any]:
+    """What a route of server-sent events is declared with. `kinds`: its entries' names, where it is not a job's."""
     responses: dict[int | str, Any] = {
-        200: {"description": "The stream, entry by entry", "content": {"text/event-stream": {"schema": _ENTRY}}}
+        200: {"description": "The stream, entry by entry", "content": {"text/event-stream": {"schema": _entry(kinds)}}}
     }
-    last = {
-        "name": "Last-Event-ID",
-        "in": "header",
-        "description": "the `id` of the last entry that was read: the stream goes on after it",
-        "schema": {"type": "string"},
-    }
-    responses |= {status: problem(status) for status in (401, 403, 404, 429, 500, 503)}
-    return {"responses": responses, "response_model": None, "openapi_extra": {"parameters": [last]}}
+    statuses = [401, 403, 404, 429, 500, 503] if not kinds else [401, 403, 429, 500, 503]
+    responses |= {status: problem(status) for status in statuses + [422] * validated + [410] * gone}
+    return {"responses": responses, "response_model": None, "openapi_extra": {"parameters": [_LAST_EVENT_ID]}}
+
+
+def streamed_too() -> dict[str, Any]:
+    """What a route of pages is declared with that answers with server-sent events where they are asked for."""
+    content = {"text/event-stream": {"schema": {**_ENTRY, "properties": {**_ENTRY["properties"], "event": _NAME}}}}
+    return {"parameters": [_LAST_EVENT_ID], "responses": {"200": {"content": content}}}
+
+
+def _entry(kinds: tuple[str, ...]) -> dict[str, Any]:
+    return {**_ENTRY, "properties": {**_ENTRY["properties"], "event": {"enum": list(kinds)}}} if kinds else _ENTRY
 
 
 def line_stream(*models: str) -> dict[str, Any]:

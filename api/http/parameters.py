@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from api.http.problems import invalid_field
 
-LISTS = frozenset({"state"})
+LISTS = frozenset({"state", "type"})
 """Parameters that may be given several times: each adds a value."""
 
 

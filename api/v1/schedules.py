@@ -74,7 +74,7 @@ async def get_schedule(request: Request, schedule_id: Id) -> Response:
 async def replace_schedule(request: Request, schedule_id: Id, if_match: IfMatch = None) -> Response:
     """Replace what a schedule says; whose it is stays, and so does its next tick where times are not changed."""
     room, caller = await admit(request, Permission.WRITE_SCHEDULES)
-    wanted, expected = await _wanted(request, room), _expected(if_match)
+    wanted, expected = await _wanted(request, room), expected_version(if_match)
     before = (await found_schedule(room, caller, schedule_id)).schedule
     for name in ("organization", "workspace", "user"):
         if getattr(wanted, name) not in (None, getattr(before, name)):
@@ -93,7 +93,7 @@ async def remove_schedule(
     """Remove a schedule. What waits is dropped, jobs that run go on."""
     room, caller = await admit(request, Permission.WRITE_SCHEDULES)
     await found_schedule(room, caller, schedule_id)
-    by, expected = By(caller.actor, query.reason), _expected(if_match)
+    by, expected = By(caller.actor, query.reason), expected_version(if_match)
     return _settled(
         await written(room, schedule_id, lambda: room.schedules.remove(schedule_id, caller.scope, by, expected))
     )
@@ -163,10 +163,11 @@ def _answered(stored: StoredSchedule, status: int = 200) -> Response:
     return answer(stored.to_json(), status, {"ETag": f'"{stored.version}"'})
 
 
-def _expected(if_match: str | None) -> int | None:
+def expected_version(if_match: str | None) -> int | None:
+    """The version in If-Match; None: any. Raises a 422."""
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().removeprefix("W/").strip('"')
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise invalid_field("header.If-Match", "is no version", 'send the ETag of the schedule, such as "3"')
+        raise invalid_field("header.If-Match", "is no version", 'send the ETag that came with it, such as "3"')
     return int(text)

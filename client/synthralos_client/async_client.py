@@ -17,6 +17,8 @@ from synthralos_client.deltas import Delta, delta_of
 from synthralos_client.embeddings import EmbeddingOptions, embedding_of
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
+from synthralos_client.feed import AsyncFeed
+from synthralos_client.following import follow_async
 from synthralos_client.healing import AsyncHealing
 from synthralos_client.models import (
     BulkResult,
@@ -40,6 +42,7 @@ from synthralos_client.sending import Call, Operation, Pause, error_of, no_answe
 from synthralos_client.spending import AsyncSpending
 from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
 from synthralos_client.waits import AsyncWaits
+from synthralos_client.webhooks import AsyncWebhooks
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -70,6 +73,8 @@ class AsyncClient:
         self.schedules = AsyncSchedules(self._config, self._run)
         self.waits = AsyncWaits(self._config, self._run)
         self.repairs = AsyncRepairs(self._config, self._run)
+        self.webhooks = AsyncWebhooks(self._config, self._run)
+        self.feed = AsyncFeed(self._config, self._run, self._follow)
 
     async def submit(
         self,
@@ -161,25 +166,9 @@ class AsyncClient:
         async for job in async_pages(read, "jobs"):
             yield Job.from_json(job)
 
-    async def events(self, job_id: str, *, last_event_id: str | None = None) -> AsyncIterator[Event]:
+    def events(self, job_id: str, *, last_event_id: str | None = None) -> AsyncIterator[Event]:
         """What happens to a job, while it happens; see `Client.events`."""
-        reader = EventReader(job_id, self._config, last_event_id)
-        while not reader.ended:
-            try:
-                async with self._http.stream(**reader.call().arguments(self._config)) as response:
-                    if response.is_success:
-                        async for chunk in response.aiter_bytes():
-                            for event in reader.feed(chunk):
-                                yield event
-                            if reader.ended:
-                                return
-                        pause = reader.broken(None)
-                    else:
-                        await response.aread()
-                        pause = reader.refused(response)
-            except httpx.RequestError as error:
-                pause = reader.broken(error)
-            await asyncio.sleep(pause.seconds)
+        return self._follow(EventReader(job_id, self._config, last_event_id))
 
     async def stream(self, job_id: str, *, last_event_id: str | None = None) -> AsyncIterator[Delta]:
         """The answer of a job that was submitted with `stream=True`, while it is written; see `Client.stream`."""
@@ -269,6 +258,9 @@ class AsyncClient:
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _follow(self, reader: EventReader) -> AsyncIterator[Event]:
+        return follow_async(self._http, self._config, reader)
 
     async def _stream(self, call: Call) -> AsyncGenerator[bytes, None]:
         """See `Client._stream`."""

@@ -20,6 +20,8 @@ from synthralos_client.deltas import Delta, delta_of
 from synthralos_client.embeddings import EmbeddingOptions, embedding_of
 from synthralos_client.errors import ConnectError
 from synthralos_client.events import EventReader
+from synthralos_client.feed import Feed
+from synthralos_client.following import follow
 from synthralos_client.healing import Healing
 from synthralos_client.models import (
     BulkResult,
@@ -43,6 +45,7 @@ from synthralos_client.sending import Call, Operation, Pause, error_of, no_answe
 from synthralos_client.spending import Spending
 from synthralos_client.waiting import OnProgress
 from synthralos_client.waits import Waits
+from synthralos_client.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -78,6 +81,8 @@ class Client:
         self.schedules = Schedules(self._config, self._run)
         self.waits = Waits(self._config, self._run)
         self.repairs = Repairs(self._config, self._run)
+        self.webhooks = Webhooks(self._config, self._run)
+        self.feed = Feed(self._config, self._run, self._follow)
 
     def submit(
         self,
@@ -169,22 +174,7 @@ class Client:
 
     def events(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Event]:
         """What happens to a job, while it happens, up to `done`. A broken stream is resumed where it broke."""
-        reader = EventReader(job_id, self._config, last_event_id)
-        while not reader.ended:
-            try:
-                with self._http.stream(**reader.call().arguments(self._config)) as response:
-                    if response.is_success:
-                        for chunk in response.iter_bytes():
-                            yield from reader.feed(chunk)
-                            if reader.ended:
-                                return
-                        pause = reader.broken(None)
-                    else:
-                        response.read()
-                        pause = reader.refused(response)
-            except httpx.RequestError as error:
-                pause = reader.broken(error)
-            time.sleep(pause.seconds)
+        return self._follow(EventReader(job_id, self._config, last_event_id))
 
     def stream(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Delta]:
         """The answer of a job that was submitted with `stream=True`, while it is written; then the finished job.
@@ -281,6 +271,9 @@ class Client:
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _follow(self, reader: EventReader) -> Iterator[Event]:
+        return follow(self._http, self._config, reader)
 
     def _stream(self, call: Call) -> Generator[bytes, None, None]:
         """The bytes of an answer as they come. Not repeated: what was told before would come again."""

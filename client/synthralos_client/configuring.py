@@ -31,9 +31,9 @@ def put(
     return (yield from _answer(config, call))
 
 
-def post(config: Config, path: Path, body: Mapping[str, Any]) -> Operation[Json]:
+def post(config: Config, path: Path, body: Mapping[str, Any], *, repeatable: bool = True) -> Operation[Json]:
     """Make something, or have something tried."""
-    return (yield from _answer(config, Call("POST", _url(path), body=encode(body))))
+    return (yield from _answer(config, Call("POST", _url(path), body=encode(body), repeatable=repeatable)))
 
 
 def remove(

@@ -36,12 +36,15 @@ class EventReader:
 
     def call(self) -> Call:
         """The request that opens the stream, or opens it again after the last event that was read."""
+        return self._call(job_path(self._job_id, "events"), ())
+
+    def _call(self, path: str, params: tuple[tuple[str, str], ...]) -> Call:
         self._fields, self._rest = {}, b""
         headers: Mapping[str, str] = {"Accept": "text/event-stream"}
         if self._last_id is not None:
             headers = {**headers, "Last-Event-ID": self._last_id}
         silence = max(0.0, SILENCE - self._config.timeout)
-        return Call("GET", job_path(self._job_id, "events"), headers=headers, waits=silence)
+        return Call("GET", path, params=params, headers=headers, waits=silence)
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Take bytes of the stream; the events that they complete, up to the last one of the job."""
@@ -50,10 +53,17 @@ class EventReader:
         for line in lines:
             event = self._take(line.removesuffix(b"\r").decode())
             if event is not None:
-                self.ended = event.kind == "done"
+                self.ended = self._ends(event)
                 yield event
                 if self.ended:
                     return
+
+    @property
+    def _about(self) -> str:
+        return f"the event stream of job {self._job_id}"
+
+    def _ends(self, event: Event) -> bool:
+        return event.kind == "done"
 
     def _take(self, line: str) -> Event | None:
         if line:
@@ -62,10 +72,12 @@ class EventReader:
             self._fields[name] = f"{self._fields[name]}\n{value}" if name == "data" and name in self._fields else value
             return None
         fields, self._fields = self._fields, {}
+        self._last_id = fields.get("id", self._last_id)
+        if "id" in fields:
+            self._failures = 0
         if "data" not in fields:
             return None
         self._failures = 0
-        self._last_id = fields.get("id", self._last_id)
         return Event(self._last_id or "", fields.get("event", "message"), json.loads(fields["data"]))
 
     def refused(self, response: httpx.Response) -> Pause:
@@ -78,7 +90,7 @@ class EventReader:
     def broken(self, error: httpx.RequestError | None) -> Pause:
         """What to do about a stream that ended too early: wait before the next connection, or raise."""
         reason = "the server closed it" if error is None else str(error) or type(error).__name__
-        told = ConnectError(f"the event stream of job {self._job_id} broke: {reason}")
+        told = ConnectError(f"{self._about} broke: {reason}")
         told.__cause__ = error
         return self._next_try(told, None)
 

@@ -24,6 +24,7 @@ class Topic(StrEnum):
     `breakers`: circuit breakers (their names stand in place of ids) have changed; `quotas`: quotas of providers have.
     `operations`: an operation on many jobs (its id stands in place of a job's) was made or goes on.
     `repairs`: StackStorm is asked for a repair (of a job, whose id it is).
+    `feed`: more of the feed can be read, or an event is to be delivered (ids of targets stand in place of jobs').
     `listening`: somebody wants to hear what the job's model says while it speaks.
     """
 
@@ -38,6 +39,7 @@ class Topic(StrEnum):
     LISTENING = "synthralos_listening"
     SCHEDULES = "synthralos_schedules"
     REPAIRS = "synthralos_repairs"
+    FEED = "synthralos_feed"
 
 
 Listener = Callable[[Sequence[str] | None], None]

@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
 from synthralos.config.connection_settings import Count, Positive
-from synthralos.config.guard_settings import GuardSettings
 from synthralos.config.setting_urls import checked_address
 from synthralos.config.stackstorm_settings import StackStormSettings
+from synthralos.config.webhook_settings import WebhookSettings
 from synthralos.domain.flags import Flag
 
 Override = Annotated[
@@ -29,7 +29,7 @@ class SettingsError(Exception):
     """Settings are wrong. The message has one line for each: which one, why, and what it should look like."""
 
 
-class Settings(GuardSettings, StackStormSettings):
+class Settings(WebhookSettings, StackStormSettings):
     """All settings. The environment variable of a field is its name in capitals."""
 
     policy_stop_percent: float = Field(

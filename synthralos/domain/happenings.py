@@ -39,7 +39,29 @@ class BreakerClosed(Told):
     reason: str
 
 
-HAPPENINGS: Mapping[str, type[Told]] = {model.kind: model for model in (BreakerOpened, BreakerClosed)}
+class DeliverySetAside(Told):
+    """Events were given up: their target did not take them for three days, or refused them."""
+
+    kind = "delivery.set_aside"
+
+    channel: Annotated[str, Field(description="the way out, such as `webhook`")]
+    target_id: Annotated[str, Field(description="of webhooks, the endpoint's id")]
+    count: Annotated[int, Field(description="events that were set aside at once")]
+    reason: Annotated[str, Field(description="of the last one's last try")]
+
+
+class WebhookDisabled(Told):
+    """An endpoint gets nothing any more until somebody enables it: it said so by 410, or failed too often in a row."""
+
+    kind = "webhook.disabled"
+
+    url: str
+    reason: str
+
+
+HAPPENINGS: Mapping[str, type[Told]] = {
+    model.kind: model for model in (BreakerOpened, BreakerClosed, DeliverySetAside, WebhookDisabled)
+}
 """Every kind of happening, with what it says."""
 
 

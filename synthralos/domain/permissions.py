@@ -28,6 +28,8 @@ class Permission(StrEnum):
     WRITE_SCHEDULES = "schedules:write"
     READ_BUDGETS = "budgets:read"
     WRITE_BUDGETS = "budgets:write"
+    READ_WEBHOOKS = "webhooks:read"
+    WRITE_WEBHOOKS = "webhooks:write"
     READ_AUDIT = "audit:read"
     READ_KEYS = "keys:read"
     WRITE_KEYS = "keys:write"
@@ -64,6 +66,7 @@ _OPERATES = _SERVES | {
     Permission.READ_ORGANIZATIONS,
     Permission.READ_FLAGS,
     Permission.READ_POLICIES,
+    Permission.READ_WEBHOOKS,
     Permission.READ_AUDIT,
 }
 

@@ -155,6 +155,12 @@ PARKED_JOBS = _gauge("jobs_parked", "", "scheduler (leader)", "parked jobs; 2000
 BACKLOG_JOBS = _gauge("export_backlog", "destination", "scheduler (leader)", "traces to export; 2000: so many or more")
 BACKLOG_AGE = _gauge("export_oldest_seconds", "destination", "scheduler (leader)", "age of the oldest trace to export")
 MESSAGES = _gauge("broker_messages", "stage lane", "scheduler (leader)", "messages that wait in the broker")
+DELIVERIES = _counter(
+    "deliveries", "channel outcome", "scheduler (leader)", "tries of events: delivered, failed, refused; set_aside"
+)
+TARGETS_FAILING = _gauge(
+    "delivery_targets_failing", "channel", "scheduler (leader)", "targets of events that did not take the last one"
+)
 SAMPLE_AGE = _gauge("sample_age_seconds", "", "scheduler (leader)", "age of the leader's figures")
 
 FAMILIES = tuple(value for value in dict(vars()).values() if isinstance(value, Family))

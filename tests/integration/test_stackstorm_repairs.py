@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.leader import ROLE
 from scheduler.stackstorm.link import build_link
 from scheduler.stackstorm.task import StackStormTask
 from synthralos.bus.protocol import Topic
@@ -20,6 +21,8 @@ from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import State
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.admin.processes import Leadership
+from synthralos.store.queue.leading import Lead
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.repairs import RepairFilter, Repairs, Wanted
 from tests.fakes.jobs import new_job
@@ -69,12 +72,18 @@ class Site:
         place.start(self.core)
         self.repairs = Repairs(place.store.database)
         self.leads = True
+        self._process = place.store.processes.register("scheduler")
+        self._leadership = Leadership(place.store.database, ROLE, self._process, 60.0)
+
+    def _lead(self) -> Lead | None:
+        term = self._leadership.campaign() if self.leads else None
+        return None if term is None else Lead(ROLE, self._process, term)
 
     def leader(self) -> StackStormTask:
         """The leader's task, running from now on."""
         link = build_link(self.core.settings)
         assert link is not None
-        task = StackStormTask(self.core, link, lambda: self.leads, self.place.store.worker, busy=0.05)
+        task = StackStormTask(self.core, link, self._lead, lambda: self._process, busy=0.05)
         task.start()
         self.place.at_end(task.stop)
         return task

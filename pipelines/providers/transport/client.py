@@ -22,6 +22,7 @@ from pipelines.providers.transport.protocol import (
     TransportFailure,
 )
 from pipelines.providers.transport.proxies import Proxies
+from pipelines.providers.transport.resolver import Resolver
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +40,15 @@ class Client:
         proxies: Proxies | None = None,
         tls: ssl.SSLContext | None = None,
         keep_alive: float = KEEP_ALIVE,
+        resolver: Resolver | None = None,
     ) -> None:
         """Without `proxies`, those of the environment; without `tls`, the usual authorities.
 
-        `keep_alive`: seconds that an idle connection is kept.
+        `keep_alive`: seconds that an idle connection is kept. `resolver` may refuse addresses.
         """
         self._proxies = Proxies.from_environment() if proxies is None else proxies
         self._pool = Pool(keep_alive, limits)
-        self._dialer = Dialer(tls)
+        self._dialer = Dialer(tls, resolver)
         self._dials: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 

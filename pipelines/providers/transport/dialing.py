@@ -32,10 +32,10 @@ class NotConnected(Exception):
 class Dialer:
     """Opens connections; lives on one event loop."""
 
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
-        """Without `tls`, the usual authorities are believed."""
+    def __init__(self, tls: ssl.SSLContext | None, resolver: Resolver | None = None) -> None:
+        """Without `tls`, the usual authorities are believed. Connections go where `resolver` says, and nowhere else."""
         self._given = tls
-        self._resolver = Resolver()
+        self._resolver = resolver or Resolver()
 
     async def dial(self, route: Route, connection: Connection, seconds: float) -> None:
         """Open `connection`; raises `NotConnected`."""

@@ -36,7 +36,10 @@ _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=1)
 
 
 class Digest:
-    """Goes on where the last leader stopped. Safe to repeat, and for any number of leaders at once."""
+    """Goes on where the last leader stopped. Safe to repeat, and for any number of leaders at once.
+
+    `digested` counts the ends of jobs that were taken.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,6 +47,7 @@ class Digest:
         self._stretch = dict.fromkeys(BEHIND, timedelta(minutes=1))
         self._insert = _insert(database.dialect)
         self._sums = FinishedSums(database.dialect)
+        self.digested = 0
 
     def round(self, name: str = FINISHED, most: int = MOST_JOBS) -> bool:
         """Digest what comes next of one pass; whether there may be more at once."""
@@ -70,7 +74,8 @@ class Digest:
                 self._stretch[name] = min(_LONGEST, self._stretch[name] * 2)
             self._take(connection, facts, digested.seq, now)
             move(connection, name, at=until)
-            return bool(until < end)
+        self.digested += len(facts)
+        return bool(until < end)
 
     def _is_due(self, name: str) -> bool:
         """Whether there is anything to digest, or to say that there is nothing: two reads, while nothing happens."""

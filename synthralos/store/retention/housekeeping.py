@@ -4,6 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from synthralos.domain.delivering import DeliveryState
 from synthralos.domain.firings import Outcome
 from synthralos.domain.ids import id_at
 from synthralos.domain.repairs import RepairState
@@ -11,7 +12,9 @@ from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import asked_at, one_of, word
 from synthralos.store.tables import (
+    deliveries,
     firings,
+    happenings,
     idempotency_keys,
     open_jobs,
     processes,
@@ -63,6 +66,17 @@ class Housekeeping:
         key = tuple(stream_chunks.primary_key.columns)
         old = sa.select(*key).where(stream_chunks.c.job_id < id_at(jobs_before)).order_by(*key).limit(limit)
         return self._delete(sa.delete(stream_chunks).where(sa.tuple_(*key).in_(old)))
+
+    def prune_happenings(self, before: datetime, limit: int = 5000) -> int:
+        """Forget what happened beside jobs before that time."""
+        old = sa.select(happenings.c.id).where(happenings.c.id < id_at(before)).order_by(happenings.c.id).limit(limit)
+        return self._delete(sa.delete(happenings).where(happenings.c.id.in_(old)))
+
+    def prune_deliveries(self, before: datetime, limit: int = 5000) -> int:
+        """Forget events that were put on their way before that time, and are on it no more."""
+        over = deliveries.c.state != word(DeliveryState.PENDING)
+        old = sa.select(deliveries.c.id).where(deliveries.c.id < id_at(before), over).order_by(deliveries.c.id)
+        return self._delete(sa.delete(deliveries).where(deliveries.c.id.in_(old.limit(limit))))
 
     def prune_firings(self, older_than: float, limit: int = 5000) -> int:
         """Forget what became of ticks more than `older_than` seconds ago, where nothing of it waits or runs."""

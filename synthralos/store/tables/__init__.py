@@ -19,6 +19,7 @@ from synthralos.store.tables.configuration import (
     policy_versions,
 )
 from synthralos.store.tables.costs import COUNTS, cost_adjustments, cost_periods, cost_sums
+from synthralos.store.tables.feed import deliveries, feed_targets, webhook_endpoints
 from synthralos.store.tables.imports import imported_jobs
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
@@ -54,12 +55,14 @@ __all__ = [
     "cost_adjustments",
     "cost_periods",
     "cost_sums",
+    "deliveries",
     "deployments",
     "digests",
     "error_sums",
     "event_logs",
     "export_backlog",
     "feature_flags",
+    "feed_targets",
     "feedback",
     "firings",
     "happenings",
@@ -91,4 +94,5 @@ __all__ = [
     "trace_facts",
     "trace_texts",
     "waits",
+    "webhook_endpoints",
 ]

@@ -3,7 +3,9 @@
 import sqlalchemy as sa
 
 from synthralos.store.sql.types import Id, Json, UtcTime
-from synthralos.store.tables.base import metadata, text
+from synthralos.store.tables.base import metadata, text, where
+
+_IN_THE_FEED = where("commit_no IS NOT NULL")
 
 event_logs = sa.Table(
     "event_logs",
@@ -15,9 +17,14 @@ event_logs = sa.Table(
     text("actor"),
     sa.Column("data", Json, nullable=False),
     sa.Column("at", UtcTime, nullable=False),
+    sa.Column("commit_no", sa.BigInteger),
     sa.Index("event_logs_by_job", "job_id", "id"),
     sa.Index("event_logs_by_organization", "organization", "id"),
+    sa.Index("event_logs_by_commit", "commit_no", "id", **_IN_THE_FEED),
+    sa.Index("event_logs_by_organization_commit", "organization", "commit_no", "id", **_IN_THE_FEED),
 )
+"""`commit_no` is filled by the database: the number of the writing transaction on PostgreSQL, a count of rows on
+SQLite. NULL: written before the feed was there. See `store/read/feed.py`."""
 
 happenings = sa.Table(
     "happenings",
@@ -29,9 +36,11 @@ happenings = sa.Table(
     text("actor"),
     sa.Column("data", Json, nullable=False),
     sa.Column("at", UtcTime, nullable=False),
+    sa.Column("commit_no", sa.BigInteger),
     sa.Index("happenings_by_organization", "organization", "id"),
+    sa.Index("happenings_by_commit", "commit_no", "id", **_IN_THE_FEED),
 )
-"""What happened beside jobs; organization "" is the installation."""
+"""What happened beside jobs; organization "" is the installation. `commit_no` as in `event_logs`."""
 
 prompt_similarity_logs = sa.Table(
     "prompt_similarity_logs",

@@ -48,6 +48,7 @@ trace_facts = sa.Table(
     sa.Column("cost_known", sa.Boolean, nullable=False),
     sa.Index("trace_facts_by_seq", "seq", unique=True),
     sa.Index("trace_facts_by_organization", "organization", "job_id"),
+    sa.Index("trace_facts_by_organization_seq", "organization", "seq"),
     sa.Index("trace_facts_by_cost", "cost_picousd", "job_id"),
     sa.Index("trace_facts_by_seconds", "seconds", "job_id"),
 )

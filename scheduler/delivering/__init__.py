@@ -1,0 +1,1 @@
+"""Takes the feed to targets outside: one core for every channel (`synthralos/domain/delivering.py`)."""

@@ -1,0 +1,335 @@
+"""Webhooks on both databases: what happens arrives signed, at least once, and nobody holds up another."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import openai
+import pytest
+import sqlalchemy as sa
+
+from synthralos.bus.protocol import Topic
+from synthralos.domain.delivering import DeliveryState
+from synthralos.domain.feed import Item
+from synthralos.domain.jobs import Constraints
+from synthralos.domain.observing import LATE
+from synthralos.domain.scope import EVERYTHING
+from synthralos.domain.webhooks import Form, new_secret
+from synthralos.store.queue.deliveries import Deliveries
+from synthralos.store.queue.happenings import tell
+from synthralos.store.retention.digest import Digest
+from synthralos.store.sql.types import utc_in
+from synthralos.store.tables import deliveries, happenings
+from tests.conformance.test_store_feed import OTHER, finished, log, opened
+from tests.fakes.feeds import settle
+from tests.fakes.receivers import ANN, Post, Receiver, receiver
+from tests.fakes.scripted_server import DROPPED, Answer, Asked
+from tests.fakes.stores import Store
+
+SDK = openai.OpenAI(api_key="unused")
+
+
+@pytest.fixture
+def post(store: Store) -> Iterator[Post]:
+    with Post(store).running() as post:
+        yield post
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as found:
+        yield found
+
+
+def told(post: Post, *names: str, organization: str | None = "acme") -> None:
+    """Breakers opened."""
+    with post.store.database.transaction() as connection:
+        tell(connection, [opened(name, organization) for name in names])
+    post.look()
+
+
+def digest(post: Post) -> None:
+    """Ends of jobs can be read."""
+    digesting = Digest(post.store.database)
+    digesting.finish()
+    while digesting.round(LATE):
+        pass
+    post.look()
+
+
+def test_an_event_arrives_signed_so_that_others_verify_it(post: Post, hook: Receiver) -> None:
+    made = post.endpoint(hook.url)
+    told(post, "small")
+    asked = hook.next()
+    [secret] = made.endpoint.secrets
+    SDK.webhooks.verify_signature(asked.body, asked.headers, secret=secret.secret)
+    with pytest.raises(openai.InvalidWebhookSignatureError):
+        SDK.webhooks.verify_signature(asked.body + b" ", asked.headers, secret=secret.secret)
+    body = asked.json()
+    assert (body["type"], body["subject"], body["organization"]) == ("breaker.opened", "small", "acme")
+    assert body["id"] == asked.headers["webhook-id"]
+    [delivery] = post.until(made, DeliveryState.DELIVERED, 1)
+    assert (delivery.tries, delivery.status, delivery.event.id) == (1, 204, body["id"])
+
+
+def test_the_form_of_openai_is_read_by_its_sdk(post: Post, hook: Receiver) -> None:
+    made = post.endpoint(hook.url, form=Form.OPENAI)
+    job_id = finished(post.store)
+    told(post, "small")
+    digest(post)
+    asked = hook.next()
+    event = SDK.webhooks.unwrap(asked.body, asked.headers, secret=made.endpoint.secrets[0].secret)
+    assert event.type == "response.completed"
+    assert event.data.id == job_id
+    post.until(made, DeliveryState.DELIVERED, 2)
+    assert hook.came.empty()
+
+
+def test_while_a_secret_rotates_both_sign_and_afterwards_the_new_one_alone(post: Post, hook: Receiver) -> None:
+    made = post.endpoint(hook.url)
+    old, new, newest = made.endpoint.secrets[0].secret, new_secret(), new_secret()
+    post.webhooks.rotate(made.endpoint.id, EVERYTHING, new, 3600.0, ANN)
+    told(post, "one")
+    asked = hook.next()
+    assert len(asked.headers["webhook-signature"].split()) == 2
+    for secret in (old, new):
+        SDK.webhooks.verify_signature(asked.body, asked.headers, secret=secret)
+    post.webhooks.rotate(made.endpoint.id, EVERYTHING, newest, 0.0, ANN)
+    told(post, "two")
+    asked = hook.next()
+    SDK.webhooks.verify_signature(asked.body, asked.headers, secret=newest)
+    for secret in (old, new):
+        with pytest.raises(openai.InvalidWebhookSignatureError):
+            SDK.webhooks.verify_signature(asked.body, asked.headers, secret=secret)
+
+
+def test_each_gets_what_is_its_organizations_and_what_it_asked_for(post: Post) -> None:
+    with ExitStack() as stack:
+        mine, few, theirs, all_of_it = (stack.enter_context(receiver()) for _ in range(4))
+        post.endpoint(mine.url)
+        post.endpoint(few.url, types=("job.*",))
+        post.endpoint(theirs.url, "other")
+        post.endpoint(all_of_it.url, None)
+        finished(post.store, tenant=OTHER)
+        finished(post.store)
+        digest(post)
+        told(post, "a")
+        told(post, "b", organization=None)
+        told(post, "c", organization="other")
+        assert sorted(mine.types(2)) == ["breaker.opened", "job.succeeded"]
+        assert few.types(1) == ["job.succeeded"]
+        assert sorted(theirs.types(2)) == ["breaker.opened", "job.succeeded"]
+        assert sorted(all_of_it.types(5)) == ["breaker.opened"] * 3 + ["job.succeeded"] * 2
+        assert all(each.came.empty() for each in (mine, few, theirs, all_of_it))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(500, {"no": 1}), Answer(301, b"", {"Location": "http://127.0.0.1/"}), DROPPED, Answer(400, {})],
+)
+def test_what_is_not_taken_comes_again_under_the_same_id(
+    post: Post, hook: Receiver, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setattr("scheduler.delivering.lanes.Lanes._pause", lambda *_: 0.01)
+    answers = [answer, answer]
+    hook.answer = lambda asked: answers.pop() if answers else Answer(200, {"thanks": True})
+    made = post.endpoint(hook.url)
+    told(post, "small")
+    ids = {hook.next().headers["webhook-id"] for _ in range(3)}
+    assert len(ids) == 1
+    [delivery] = post.until(made, DeliveryState.DELIVERED, 1)
+    assert (delivery.tries, delivery.status, delivery.answer) == (3, 200, '{"thanks": true}')
+    assert hook.came.empty()
+    assert post.now(made).failures == 0
+
+
+def test_a_pause_that_was_asked_for_is_kept(post: Post, hook: Receiver) -> None:
+    hook.answer = lambda asked: Answer(429, {}, {"Retry-After": "900"})
+    made = post.endpoint(hook.url)
+    told(post, "small")
+    hook.next()
+    for _ in range(200):
+        [delivery] = post.deliveries(made)
+        if delivery.tries:
+            break
+        threading.Event().wait(0.05)
+    assert delivery.next_at is not None
+    assert delivery.last_at is not None
+    assert 895 < (delivery.next_at - delivery.last_at).total_seconds() < 905
+    assert (delivery.reason, delivery.status) == ("it answered 429", 429)
+
+
+def test_410_disables_the_endpoint_and_it_is_told(post: Post, hook: Receiver) -> None:
+    hook.answer = lambda asked: Answer(410, {})
+    made = post.endpoint(hook.url)
+    told(post, "small")
+    hook.next()
+    post.until(made, DeliveryState.SET_ASIDE, 1)
+    for _ in range(200):
+        if not post.now(made).endpoint.enabled:
+            break
+        threading.Event().wait(0.05)
+    assert "410" in (post.now(made).endpoint.disabled_because or "")
+    with post.store.database.snapshot() as connection:
+        kinds = set(connection.execute(sa.select(happenings.c.kind)).scalars())
+    assert kinds == {"breaker.opened", "delivery.set_aside", "webhook.disabled"}
+
+
+def test_what_is_not_taken_for_three_days_is_set_aside_and_told(post: Post, hook: Receiver) -> None:
+    let = threading.Event()
+
+    def refuse_late(asked: Asked) -> Answer:
+        let.wait(30)
+        return Answer(500, {})
+
+    hook.answer = refuse_late
+    made = post.endpoint(hook.url)
+    told(post, "small")
+    hook.next()
+    with post.store.database.transaction() as connection:
+        connection.execute(sa.update(deliveries).values(since=utc_in(sa.literal(-3 * 86_400.0 - 60))))
+    let.set()
+    [delivery] = post.until(made, DeliveryState.SET_ASIDE, 1)
+    assert delivery.reason == "it answered 500"
+
+
+def test_failures_in_a_row_disable_it_and_enabling_goes_on_where_it_stopped(
+    store: Store, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.delivering.lanes.Lanes._pause", lambda *_: 0.01)
+    hook.answer = lambda asked: Answer(500, {})
+    with Post(store, disable_after=3).running() as post:
+        made = post.endpoint(hook.url)
+        told(post, "one")
+        for _ in range(3):
+            hook.next()
+        for _ in range(400):
+            if not post.now(made).endpoint.enabled:
+                break
+            threading.Event().wait(0.05)
+        assert "3 tries" in (post.now(made).endpoint.disabled_because or "")
+        told(post, "two")
+        hook.answer = lambda asked: Answer(200, {})
+        post.webhooks.replace(replace(post.now(made).endpoint, enabled=True, disabled_because=None), ANN)
+        post.look()
+        subjects = [json.loads(hook.next().body)["subject"] for _ in range(2)]
+        assert sorted(subjects) == ["one", "two"]
+
+
+def test_one_that_hangs_holds_up_no_other(store: Store, hook: Receiver) -> None:
+    let = threading.Event()
+
+    def hang(asked: Asked) -> Answer:
+        let.wait(60)
+        return Answer(200, {})
+
+    with ExitStack() as stack:
+        stack.callback(let.set)
+        post = stack.enter_context(Post(store, threads=8, timeout=1.0).running())
+        hanging = [stack.enter_context(receiver()) for _ in range(12)]
+        for each in hanging:
+            each.answer = hang
+            post.endpoint(each.url)
+        post.endpoint(hook.url)
+        began = time.monotonic()
+        for number in range(5):
+            told(post, str(number))
+        assert hook.types(5) == ["breaker.opened"] * 5
+        assert time.monotonic() - began < 20
+        let.set()
+
+
+def test_what_was_put_on_its_way_by_a_leader_that_is_gone_is_sent_by_the_next(store: Store, hook: Receiver) -> None:
+    """A leader is gone between writing rows and sending; and one between sending and writing down what became of it."""
+    first = Post(store)
+    made = first.endpoint(hook.url)
+    with store.database.transaction() as connection:
+        tell(connection, [opened("one", "acme")])
+    targets = first.channel.targets()
+    first.delivering._fan_out.positions(targets)
+    assert first.lead is not None
+    settle(store.database)
+    first.delivering._fan_out.round(first.lead, targets)
+    [due] = Deliveries(store.database).due(targets[0], 10).sendings
+    first.channel.deliver(due)
+    first.poster.close()
+    with Post(store, lead=first.lead).running() as second:
+        ids = [hook.next().headers["webhook-id"] for _ in range(2)]
+        assert ids == [due.event.id] * 2
+        second.until(made, DeliveryState.DELIVERED, 1)
+        assert len(second.deliveries(made)) == 1
+
+
+def test_who_does_not_lead_puts_nothing_on_its_way(store: Store, hook: Receiver) -> None:
+    old = Post(store)
+    old.endpoint(hook.url)
+    assert old.lead is not None
+    lost = old.lead._replace(term=old.lead.term - 1)
+    with store.database.transaction() as connection:
+        tell(connection, [opened("one", "acme")])
+    settle(store.database)
+    targets = old.channel.targets()
+    old.delivering._fan_out.positions(targets)
+    assert old.delivering._fan_out.round(lost, targets) == ({}, False)
+    with store.database.snapshot() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(deliveries)).scalar_one() == 0
+
+
+def test_data_of_the_eu_goes_bare_where_no_residency_is_declared(post: Post) -> None:
+    with receiver() as undeclared, receiver() as declared:
+        post.endpoint(undeclared.url, content=True)
+        post.endpoint(declared.url, content=True, residency="eu")
+        job_id = finished(post.store, text="CANARY-7", constraints=Constraints(classification="eu"))
+        with post.store.database.transaction() as connection:
+            log(connection, job_id, 77_123)
+        digest(post)
+        bare = {each["type"]: each for each in (undeclared.next().json() for _ in range(2))}
+        whole = {each["type"]: each for each in (declared.next().json() for _ in range(2))}
+    assert bare["job.succeeded"]["data"] == {"state": "succeeded"}
+    assert bare["job.thought"]["data"] == {}
+    assert bare["job.succeeded"]["job_id"] == job_id
+    assert "CANARY-7" in json.dumps(whole["job.succeeded"]["data"]["content"]["request"])
+    assert whole["job.succeeded"]["data"]["content"]["result"] == {"text": "Paris"}
+    assert whole["job.thought"]["data"] == {"text": "77123"}
+
+
+def test_what_people_and_models_wrote_goes_to_nobody_who_did_not_ask(post: Post, hook: Receiver) -> None:
+    post.endpoint(hook.url)
+    job_id = finished(post.store, text="CANARY-7")
+    with post.store.database.transaction() as connection:
+        log(connection, job_id, 77_123)
+    digest(post)
+    sent = b"".join(hook.next().body for _ in range(2))
+    assert b"CANARY" not in sent
+    assert b"77123" not in sent
+    assert b"Paris" not in sent
+    assert job_id.encode() in sent
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{}/hook", "http://localhost:{}/hook", "http://2130706433:{}/hook"])
+def test_private_addresses_are_not_called_whatever_their_name(store: Store, hook: Receiver, url: str) -> None:
+    port = hook.url.rpartition(":")[2].partition("/")[0]
+    with Post(store, allowed=()).running() as post:
+        made = post.endpoint(url.format(port))
+        told(post, "small")
+        for _ in range(200):
+            found = post.deliveries(made)
+            if found and found[0].tries:
+                break
+            threading.Event().wait(0.05)
+        assert "private" in (found[0].reason or "")
+    assert hook.came.empty()
+
+
+def test_an_event_that_was_delivered_can_be_sent_again(post: Post, hook: Receiver) -> None:
+    made = post.endpoint(hook.url)
+    told(post, "small")
+    first = hook.next().headers["webhook-id"]
+    [delivery] = post.until(made, DeliveryState.DELIVERED, 1)
+    post.webhooks.retry(made.endpoint, delivery.id, ANN)
+    post.bus.publish(Topic.FEED, [made.endpoint.id])
+    assert hook.next().headers["webhook-id"] == first
+    assert isinstance(delivery.event, Item)
