@@ -16,6 +16,7 @@ from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.queue.leading import Lead
 from synthralos.store.queue.repairs import Ended, Repairs
 from synthralos.telemetry.families import STACKSTORM_SHUT
+from synthralos.telemetry.logs import hide
 from collections.abc import Callable
 
 SENDERS = 4
@@ -89,4 +90,6 @@ def build_stackstorm(
 ) -> StackStormTask | None:
     """The task of the settings; None where they name no StackStorm. Raises `SettingsError`."""
     link = build_link(core.settings)
+    if core.settings.stackstorm_api_key is not None:
+        hide([core.settings.stackstorm_api_key.get_secret_value()])
     return None if link is None else StackStormTask(core, link, lead, actor)

@@ -22,6 +22,7 @@ from synthralos.domain.states import State
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.processes import Leadership
+from synthralos.store.queue.deliveries import Deliveries
 from synthralos.store.queue.leading import Lead
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.repairs import RepairFilter, Repairs, Wanted
@@ -420,3 +421,23 @@ def test_a_stop_waits_for_no_answer(place: WorkerPlace, provider: ScriptedServer
     stopping.join(10)
     assert not stopping.is_alive()
     assert place.store.state(job_id) == State.PARKED
+
+
+def test_what_happens_is_told_by_the_leader_and_again_by_the_next_where_it_was_not_taken(
+    place: WorkerPlace, provider: ScriptedServer, fake: FakeStackStorm
+) -> None:
+    site = Site(place, provider, fake)
+    first = site.leader()
+    deliveries = Deliveries(place.store.database)
+    place.heard.until(lambda: bool(deliveries.positions(BREAKER)))
+    first.stop()
+    BreakerStore(place.store.database).broken("fake/b@us", "5 of 5 calls failed", "me")
+    site.leader()
+    with fake.changed:
+        assert fake.changed.wait_for(lambda: bool(fake.told), 30)
+    [(trigger, payload, tag)] = fake.told
+    assert (trigger, payload["name"], payload["reason"]) == (
+        "synthralos.breaker_opened", "fake/b@us", "5 of 5 calls failed",
+    )  # fmt: skip
+    assert tag is not None
+    assert tag.startswith("synthralos-event-")
