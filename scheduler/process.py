@@ -113,7 +113,7 @@ class SchedulerProcess:
         self._bulk = Watched(bulk.round, lambda: bulk.busy)
         monitoring = build_monitoring(core, self._lead)
         self._monitoring = Watched(monitoring.round, lambda: monitoring.busy)
-        self._stackstorm = build_stackstorm(core, lambda: self.leads, lambda: self.process_id or "")
+        self._stackstorm = build_stackstorm(core, self._lead, lambda: self.process_id or "")
         self._sweeping_term: int | None = None
         self._next_round = 0.0
         self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)
@@ -158,9 +158,9 @@ class SchedulerProcess:
         self._schedules.crowding.start()
         self._ticking = Rounds(self._tick, self._bus, SHORTEST_PAUSE, Topic.SCHEDULES, "firing")
         self._ticking.start()
+        self._webhooks.start(self._bus)
         if self._stackstorm is not None:
             self._stackstorm.start()
-        self._webhooks.start(self._bus)
 
     def stop(self) -> None:
         """Finish the round that runs, let another process lead, and sign off."""

@@ -46,6 +46,14 @@ class Failed:
     status: int | None = None
 
 
+TOLD: Mapping[Trouble, str] = {
+    Trouble.AWAY: "StackStorm is away",
+    Trouble.REFUSED: "StackStorm refused the call",
+    Trouble.WRONG: "what answers is no StackStorm",
+}
+"""What tenants are told of it: a `detail` may name addresses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
     """An execution as StackStorm has it. `output` is what its workflow told."""
@@ -83,8 +91,9 @@ class StackStormLink:
             return found
         for trace in found:
             for each in getattr(trace, "action_executions", None) or ():
-                if each.get("ref") == workflow and isinstance(each.get("object_id"), str):
-                    return str(each["object_id"])
+                known = each if isinstance(each, Mapping) else {}
+                if known.get("ref") == workflow and isinstance(known.get("object_id"), str):
+                    return str(known["object_id"])
         return None
 
     def start(self, workflow: str, parameters: Mapping[str, Any], tag: str) -> Execution | Failed:

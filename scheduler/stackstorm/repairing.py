@@ -4,13 +4,14 @@ What kills the leader leaves a repair `asked` or `started`. Whoever leads next l
 the repair's tag before it starts one, and follows what is there.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from scheduler.stackstorm.breaking import LinkBreaker
-from scheduler.stackstorm.link import Execution, Failed, StackStormLink, Stopped
+from scheduler.stackstorm.link import TOLD, Execution, Failed, StackStormLink, Stopped
 from synthralos.config.config import Config
 from synthralos.domain.flags import Flag
 from synthralos.domain.repairs import Repair, RepairKind, RepairState
@@ -18,6 +19,8 @@ from synthralos.domain.residency import kept_from
 from synthralos.store.queue.repairs import Ended, Following, Repairs
 from synthralos.telemetry.families import REPAIR_SECONDS, REPAIRS
 from synthralos.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 MOST = 500
 """Open repairs of one round: the oldest."""
@@ -60,7 +63,6 @@ class Repairing:
         metrics = metrics or Metrics()
         self._counts, self._seconds = metrics.counters(REPAIRS), metrics.histograms(REPAIR_SECONDS)
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="stackstorm")
-        self._room = 0
         self.busy = False
         """Whether the last round left anything open, or StackStorm gets no calls."""
 
@@ -102,7 +104,7 @@ class Repairing:
             execution = self._called(self._link.start(repair.workflow, repair.sent, repair.tag))
             found = execution if isinstance(execution, Failed) else execution.id
         if isinstance(found, Failed):
-            self._end(repair, RepairState.FAILED, f"it was not started: {found.detail}")
+            self._end(repair, RepairState.FAILED, f"it was not started: {TOLD[found.trouble]}")
         elif self._repairs.started(repair.id, found):
             self._counts[str(repair.kind), str(RepairState.STARTED)].inc()
         else:
@@ -120,7 +122,9 @@ class Repairing:
         if kept is not None:
             return RepairState.CANCELLED, "its data may not be told StackStorm: see STACKSTORM_RESIDENCY"
         if self._breaker.shut is not None:
-            return RepairState.FAILED, f"StackStorm gets no calls now: {self._breaker.shut}"
+            return RepairState.FAILED, "StackStorm gets no calls now: its breaker is open"
+        if following.awaited and following.now >= repair.until:
+            return RepairState.FAILED, "it was not begun while the job waited for it"
         return None
 
     def _crowded_out(self, following: Following) -> None:
@@ -133,7 +137,7 @@ class Repairing:
         repair = following.repair
         if self._breaker.shut is not None:
             if following.awaited:
-                self._end(repair, RepairState.FAILED, f"StackStorm is not to be reached: {self._breaker.shut}")
+                self._end(repair, RepairState.FAILED, "StackStorm gets no calls now: its breaker is open")
             return
         late = self._late(following)
         if late is not None:
@@ -170,7 +174,10 @@ class Repairing:
         self._end(following.repair, state, said, {"status": execution.status, **told})
 
     def _called(self, answer: Any) -> Any:
-        self._breaker.ended(answer if isinstance(answer, Failed) else None)
+        failed = answer if isinstance(answer, Failed) else None
+        if failed is not None:
+            log.warning("a call to StackStorm came to nothing (%s): %s", failed.trouble, failed.detail)
+        self._breaker.ended(failed)
         return answer
 
     def _end(

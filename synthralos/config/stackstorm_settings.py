@@ -1,13 +1,15 @@
 """Settings of the link to StackStorm, which repairs what the built-in remedies do not."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from synthralos.config.connection_settings import ConnectionSettings, Count, Positive
 from synthralos.config.setting_urls import checked_url
 from synthralos.domain.residency import RESIDENCIES
+from synthralos.domain.triggers import NAMES, USUAL
 
 _HTTP = ("http", "https")
 
@@ -36,6 +38,23 @@ class StackStormSettings(ConnectionSettings):
     stackstorm_executions: Count = Field(
         20, description="executions of StackStorm that may be under way for us at once"
     )
+
+    stackstorm_triggers: Annotated[tuple[str, ...], NoDecode] = Field(
+        USUAL, description="triggers that StackStorm is told, separated by commas; job_failed is one for each failure"
+    )
+
+    @field_validator("stackstorm_triggers", mode="before")
+    @classmethod
+    def _listed_triggers(cls, names: object) -> object:
+        return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else names
+
+    @field_validator("stackstorm_triggers")
+    @classmethod
+    def _known_triggers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(names) - set(NAMES))
+        if unknown:
+            raise ValueError(f"knows no trigger {', '.join(unknown)}: choose from {', '.join(NAMES)}")
+        return names
 
     @field_validator("stackstorm_api_url")
     @classmethod

@@ -4,30 +4,16 @@
 figures: nothing that senders, models or providers wrote.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthralos.domain.failures import FailureClass
+from synthralos.domain.feed import Item
 from synthralos.domain.repairs import PACK
 from synthralos.domain.residency import kept_from
-
-
-class Happened(Protocol):
-    """An item of the feed, as far as it matters here. `classification` is that of the job's data."""
-
-    id: str
-    type: str
-    at: datetime
-    organization: str | None
-    actor: str
-    data: Mapping[str, Any]
-    job_id: str | None
-    run_id: str | None
-    subject: str | None
-    classification: str | None
 
 
 class Trigger(BaseModel):
@@ -130,7 +116,7 @@ class Telling(NamedTuple):
     tag: str
 
 
-def telling(happened: Happened, residency: str | None, names: frozenset[str]) -> Telling | None:
+def telling(happened: Item, residency: str | None, names: frozenset[str]) -> Telling | None:
     """What StackStorm, which is declared to be there, is told of it; None: nothing.
 
     Of a job whose data may not go there it is told nothing at all, not even that it is there.
@@ -145,7 +131,7 @@ def telling(happened: Happened, residency: str | None, names: frozenset[str]) ->
     return Telling(f"{PACK}.{made.trigger}", payload, f"{PACK}-event-{happened.id}")
 
 
-def _of_job(happened: Happened) -> dict[str, Any]:
+def _of_job(happened: Item) -> dict[str, Any]:
     return {
         "id": happened.id,
         "at": _text(happened.at),
@@ -155,7 +141,7 @@ def _of_job(happened: Happened) -> dict[str, Any]:
     }
 
 
-def _failed(happened: Happened) -> Trigger | None:
+def _failed(happened: Item) -> Trigger | None:
     data, failure = happened.data, happened.data["failure"]
     return JobFailed(
         **_of_job(happened), failure_class=failure["class"], http_status=failure.get("http_status"),
@@ -164,13 +150,13 @@ def _failed(happened: Happened) -> Trigger | None:
     )  # fmt: skip
 
 
-def _dead(happened: Happened) -> Trigger | None:
+def _dead(happened: Item) -> Trigger | None:
     data = happened.data
-    given = {name: data.get(name) for name in ("model", "lane", "deployment", "failure_class")}
-    return JobDeadLettered.model_validate({**_of_job(happened), **given, "calls": data.get("calls") or 0})
+    given = {name: data[name] or None for name in ("model", "lane", "deployment", "failure_class")}
+    return JobDeadLettered.model_validate({**_of_job(happened), **given, "calls": data["calls"]})
 
 
-def _exhausted(happened: Happened) -> Trigger | None:
+def _exhausted(happened: Item) -> Trigger | None:
     data = happened.data
     if data["percent"] < 100:
         return None
@@ -178,7 +164,7 @@ def _exhausted(happened: Happened) -> Trigger | None:
     return BudgetExhausted(id=happened.id, at=_text(happened.at), organization=happened.organization or "", **given)
 
 
-def _approval(happened: Happened) -> Trigger | None:
+def _approval(happened: Item) -> Trigger | None:
     data = happened.data
     if data["wait_kind"] != "approval":
         return None
@@ -186,7 +172,7 @@ def _approval(happened: Happened) -> Trigger | None:
     return ApprovalWanted(**_of_job(happened), **asked)
 
 
-def _opened(happened: Happened) -> Trigger | None:
+def _opened(happened: Item) -> Trigger | None:
     data = happened.data
     return BreakerOpened(
         name=data["name"], at=_text(happened.at), before=data["before"], actor=happened.actor,
@@ -198,7 +184,7 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
-_MADE: Mapping[str, Callable[[Happened], Trigger | None]] = {
+_MADE: Mapping[str, Callable[[Item], Trigger | None]] = {
     "job.healed": _failed,
     "job.failed": _dead,
     "budget_alert": _exhausted,
@@ -206,3 +192,16 @@ _MADE: Mapping[str, Callable[[Happened], Trigger | None]] = {
     "breaker.opened": _opened,
 }
 """By the feed's types."""
+
+_TYPES: Mapping[str, str] = {
+    JobFailed.trigger: "job.healed",
+    JobDeadLettered.trigger: "job.failed",
+    BudgetExhausted.trigger: "budget_alert",
+    ApprovalWanted.trigger: "wait.opened",
+    BreakerOpened.trigger: "breaker.opened",
+}
+
+
+def types_of(names: Iterable[str]) -> frozenset[str]:
+    """The feed's types that triggers of these names are made of."""
+    return frozenset(_TYPES[name] for name in names)

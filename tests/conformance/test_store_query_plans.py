@@ -11,11 +11,14 @@ import sqlalchemy as sa
 from migrations.runner import upgrade
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.exports import Aside, Booking, Destination, Kind
+from synthralos.domain.repairs import NewRepair, RepairKind, RepairState
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Lane, Stage, Transition
+from synthralos.store.admin.audit import By
 from synthralos.store.exports.backlog import Backlog
 from synthralos.store.exports.closing import Analysis
+from synthralos.store.queue.repairs import Repairs, Wanted
 from synthralos.store.read.whole import WholeJobs
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
@@ -135,9 +138,10 @@ def work(store: Store) -> None:
     failed, parked, lost, *done = jobs
     now = store.now()
     span = Span("execute", now, now)
+    repair = NewRepair(RepairKind.RETRY, "it is a test", "timeout", now)
     store.settlements.settle([
         settlement(failed, Transition.CONTINUE, attempt=attempt_end(1, Outcome.FAILED)),
-        settlement(parked, Transition.PARK, attempt=attempt_end(1, Outcome.FAILED)),
+        settlement(parked, Transition.PARK, stage=Stage.HEAL, attempt=attempt_end(1, Outcome.FAILED), repair=repair),
         *(settlement(job, attempt=attempt_end(1), spans=[span]) for job in done),
     ])  # fmt: skip
     analysis = Analysis(store.database, ["somewhere"])
@@ -145,6 +149,10 @@ def work(store: Store) -> None:
     ship(Backlog(store.database))
     store.operations.cancel(failed.id, EVERYTHING, "ann")
     store.operations.retry(failed.id, EVERYTHING, "ann")
+    repairs = Repairs(store.database)
+    [following] = repairs.following(10)
+    repairs.end(following.repair.id, RepairState.FAILED, "it is a test")
+    repairs.ask(parked.id, EVERYTHING, Wanted(RepairKind.RETRY, {}, 60.0), By("ann"))
     store.reader.states(wanted)
     store.reader.histories(wanted)
     store.reader.jobs(wanted, EVERYTHING)

@@ -12,12 +12,14 @@ from synthralos.domain.failures import FailureClass
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Job
 from synthralos.domain.repairs import NewRepair, Repair, RepairKind, RepairState
+from synthralos.domain.retention import Kind, Retention
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Stage, State, Transition
 from synthralos.domain.writes import Written
 from synthralos.store.admin.audit import Audit, AuditFilter, By
 from synthralos.store.queue.operations import Changed, Operations, Refused
 from synthralos.store.queue.repairs import RepairFilter, Repairs, Wanted
+from synthralos.store.retention.keeping import Keeping
 from tests.fakes.jobs import attempt_end, deployment, failure, new_job, settlement, start
 from tests.fakes.stores import Store
 
@@ -169,6 +171,16 @@ def test_repairs_are_listed_newest_first_within_a_tenant(store: Store) -> None:
     assert repairs.page(RepairFilter(state=RepairState.STARTED), EVERYTHING, 10) == []
     assert repairs.page(RepairFilter(), Scope("other"), 10) == []
     assert repairs.get(repair_id, Scope("other")) is None
+
+
+def test_repairs_that_are_over_are_forgotten_by_age(store: Store) -> None:
+    _, over = parked(store)
+    _, still_open = parked(store)
+    Repairs(store.database).end(over, RepairState.FAILED, "no")
+    keeping, long, not_at_all = Keeping(store.database), *(Retention(dict.fromkeys(Kind, days)) for days in (1.0, -1.0))
+    assert keeping.step(Kind.INCIDENTS, long, 10).removed == 0
+    assert keeping.step(Kind.INCIDENTS, not_at_all, 10).removed == 1
+    assert [each.id for each in Repairs(store.database).page(RepairFilter(), EVERYTHING, 10)] == [still_open]
 
 
 @pytest.mark.parametrize("turn", range(5))

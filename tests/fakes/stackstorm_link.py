@@ -52,6 +52,7 @@ class FakeStackStorm:
         self.changed = threading.Condition()
         self.arrived, self.released = threading.Event(), threading.Event()
         self.released.set()
+        self._hanging: tuple[str, ...] = ()
         self._actions = {
             f"synthralos.{each['name']}": as_draft4({**_CLOSED, "properties": _plain(each["parameters"])})
             for each in documents("actions/*.yaml").values()
@@ -59,8 +60,9 @@ class FakeStackStorm:
         self._threads: list[threading.Thread] = []
         server.script = self._answer
 
-    def hang(self) -> None:
-        """Take what comes and say nothing, until `go_on`."""
+    def hang(self, *methods: str) -> None:
+        """Take what comes, by these methods or by any, and say nothing until `go_on`."""
+        self._hanging = methods
         self.released.clear()
 
     def go_on(self) -> None:
@@ -96,8 +98,9 @@ class FakeStackStorm:
             thread.join(20)
 
     def _answer(self, asked: Asked) -> Answer:
-        self.arrived.set()
-        self.released.wait(30)
+        if not self._hanging or asked.method in self._hanging:
+            self.arrived.set()
+            self.released.wait(30)
         if self.instead is not None:
             return self.instead
         key = asked.headers.get("st2-api-key")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.leader import ROLE
 from scheduler.stackstorm.link import build_link
 from scheduler.stackstorm.task import StackStormTask
 from synthralos.bus.protocol import Topic
@@ -20,6 +21,9 @@ from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import State
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.admin.processes import Leadership
+from synthralos.store.queue.deliveries import Deliveries
+from synthralos.store.queue.leading import Lead
 from synthralos.store.queue.operations import Operations
 from synthralos.store.queue.repairs import RepairFilter, Repairs, Wanted
 from tests.fakes.jobs import new_job
@@ -69,12 +73,18 @@ class Site:
         place.start(self.core)
         self.repairs = Repairs(place.store.database)
         self.leads = True
+        self._process = place.store.processes.register("scheduler")
+        self._leadership = Leadership(place.store.database, ROLE, self._process, 60.0)
+
+    def _lead(self) -> Lead | None:
+        term = self._leadership.campaign() if self.leads else None
+        return None if term is None else Lead(ROLE, self._process, term)
 
     def leader(self) -> StackStormTask:
         """The leader's task, running from now on."""
         link = build_link(self.core.settings)
         assert link is not None
-        task = StackStormTask(self.core, link, lambda: self.leads, self.place.store.worker, busy=0.05)
+        task = StackStormTask(self.core, link, self._lead, lambda: self._process, busy=0.05)
         task.start()
         self.place.at_end(task.stop)
         return task
@@ -238,7 +248,7 @@ def test_one_that_hangs_holds_a_job_up_for_its_time_out_alone(
     site.leader()
     [job_id] = place.submit(new_job())
     assert place.finished(job_id) == [State.FAILED]
-    assert "no answer within" in site.ended(job_id).outcome
+    assert "away" in site.ended(job_id).outcome
 
 
 def test_one_that_goes_away_in_the_middle_lets_the_job_go_and_is_asked_no_more_until_it_is_back(
@@ -411,3 +421,23 @@ def test_a_stop_waits_for_no_answer(place: WorkerPlace, provider: ScriptedServer
     stopping.join(10)
     assert not stopping.is_alive()
     assert place.store.state(job_id) == State.PARKED
+
+
+def test_what_happens_is_told_by_the_leader_and_again_by_the_next_where_it_was_not_taken(
+    place: WorkerPlace, provider: ScriptedServer, fake: FakeStackStorm
+) -> None:
+    site = Site(place, provider, fake)
+    first = site.leader()
+    deliveries = Deliveries(place.store.database)
+    place.heard.until(lambda: bool(deliveries.positions(BREAKER)))
+    first.stop()
+    BreakerStore(place.store.database).broken("fake/b@us", "5 of 5 calls failed", "me")
+    site.leader()
+    with fake.changed:
+        assert fake.changed.wait_for(lambda: bool(fake.told), 30)
+    [(trigger, payload, tag)] = fake.told
+    assert (trigger, payload["name"], payload["reason"]) == (
+        "synthralos.breaker_opened", "fake/b@us", "5 of 5 calls failed",
+    )  # fmt: skip
+    assert tag is not None
+    assert tag.startswith("synthralos-event-")

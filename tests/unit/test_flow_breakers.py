@@ -193,3 +193,13 @@ def test_the_end_of_a_call_with_a_key_that_was_renewed_says_nothing_and_gives_it
     breakers.admit("probe", a_plan(FIRST))
     breakers.answered("probe", deployment, REFUSED, 0.1, None)
     assert reports == [Report(Said.UNUSED, name)]
+
+
+def test_stackstorms_breaker_keeps_no_job_from_its_call() -> None:
+    scene = Scene()
+    scene.breakers.update({"stackstorm": _shut()})
+    assert scene.breakers.stackstorm_shut
+    assert scene.breakers.states() == dict.fromkeys(scene.breakers.states(), 0)
+    assert not scene.breakers.shuts_off(a_deployment(FIRST))
+    scene.breakers.update({})
+    assert not scene.breakers.stackstorm_shut

@@ -29,6 +29,7 @@ def settings(**more: Any) -> Settings:
         ({"stackstorm_cacert": "/nowhere.pem"}, "STACKSTORM_CACERT"),
         ({"stackstorm_timeout": 0}, "STACKSTORM_TIMEOUT"),
         ({"stackstorm_executions": 0}, "STACKSTORM_EXECUTIONS"),
+        ({"stackstorm_triggers": "job_dead_lettered,polish"}, "STACKSTORM_TRIGGERS"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line_without_the_key(wrong: dict[str, Any], named: str) -> None:

@@ -14,6 +14,7 @@ from synthralos.domain.delivering import DeliveryState
 from synthralos.domain.firings import Outcome
 from synthralos.domain.ids import id_at
 from synthralos.domain.incidents import IncidentState
+from synthralos.domain.repairs import OPEN_REPAIRS
 from synthralos.domain.retention import Kind, Retention
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitState
@@ -108,7 +109,7 @@ OLD: Mapping[Kind, tuple[Old, ...]] = {
     Kind.DELIVERIES: (Old(deliveries, deliveries.c.id, (deliveries.c.state != word(DeliveryState.PENDING),)),),
     Kind.INCIDENTS: (
         Old(incidents, incidents.c.id, (incidents.c.state == word(IncidentState.CLOSED),)),
-        Old(repairs, repairs.c.id, (repairs.c.ended_at.is_not(None),)),
+        Old(repairs, repairs.c.id, (~one_of(repairs.c.state, OPEN_REPAIRS),)),
     ),
     Kind.RUNS: (Old(run_forks, run_forks.c.created_at, (~_RUN_IS_THERE,)),),
     Kind.ACCOUNTS: (
