@@ -8,8 +8,8 @@ from synthralos.telemetry.redaction import Redactor
 KNOWN = ['we"ird\\secret', "größer-geheim", "plain-secret-1"]
 PARTS = [
     "password", "Token", "api_key", "authorization", "cookie", "Bearer ", "basic ", ":", "=", ' "', "'", "\n", "\t", " ",
-    "\\", "hunter2", "abcdefgh", "sk-", "rk-", "AIza", "AKIAABCDEFGHIJKL", "eyJabcdefghij", ".", "https://", "ann", "@",
-    "/", "x", "1234", "é", "s", *KNOWN,
+    "\\", "hunter2", "abcdefgh", "sk-", "rk-", "AIza", "AKIAABCDEFGHIJKL", "eyJabcdefghij", ".", "https://", "ann",
+    "@", "/", "x", "1234", "é", "s", *KNOWN,
 ]  # fmt: skip
 
 
@@ -18,5 +18,3 @@ def test_a_document_is_cleaned_wherever_its_text_would_be(text: str) -> None:
     redactor = Redactor(KNOWN)
     cleaned = redactor.text(f"n={text}").removeprefix("n=")
     assert redactor.document({"deep": [{"n": text}]}) == {"deep": [{"n": cleaned}]}
-        "deep": [{"n": redactor.text(f"n={text}").removeprefix("n=")}]
-    }
