@@ -32,6 +32,9 @@ from synthralos.domain.happenings import (
     HAPPENINGS,
     BreakerClosed,
     BreakerOpened,
+    ExportDropped,
+    ExportResumed,
+    ExportStopped,
     Happening,
     IncidentClosed,
     IncidentEscalated,
@@ -96,6 +99,9 @@ TOLD: list[Told] = [
         reason="there is no repair for it",
     ),
     BreakerClosed(name="openai/gpt@us", reason="4 probes passed"),
+    ExportStopped(destination="langfuse", reason="HTTP 401"),
+    ExportResumed(destination="langfuse"),
+    ExportDropped(destination="otlp", traces=12, reason="owed for more than 7 days"),
 ]
 
 
