@@ -32,6 +32,8 @@ from synthralos.domain.happenings import (
     HAPPENINGS,
     BreakerClosed,
     BreakerOpened,
+    DeliverySetAside,
+    WebhookDisabled,
     ExportDropped,
     ExportResumed,
     ExportStopped,
@@ -102,6 +104,8 @@ TOLD: list[Told] = [
     ExportStopped(destination="langfuse", reason="HTTP 401"),
     ExportResumed(destination="langfuse"),
     ExportDropped(destination="otlp", traces=12, reason="owed for more than 7 days"),
+    DeliverySetAside(channel="webhook", target_id="0199", count=3, reason="it answered 500"),
+    WebhookDisabled(url="https://example.com/hooks", reason="it answered 410"),
 ]
 
 
