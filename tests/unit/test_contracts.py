@@ -26,7 +26,7 @@ from synthralos.domain.events import (
     WaitOpened,
 )
 from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.happenings import HAPPENINGS, BreakerClosed, BreakerOpened, Happening, Told
+from synthralos.domain.happenings import HAPPENINGS, BreakerClosed, BreakerOpened, ErasureDone, Happening, Told
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitKind, WaitState
 
@@ -57,6 +57,7 @@ EXAMPLES: list[Payload] = [
 TOLD: list[Told] = [
     BreakerOpened(name="openai/gpt@us", before="closed", reason="9 of 10 calls failed"),
     BreakerClosed(name="openai/gpt@us", reason="4 probes passed"),
+    ErasureDone(of="person", workspace=None, user="erased-0123456789abcdef"),
 ]
 
 
