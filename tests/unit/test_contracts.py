@@ -106,6 +106,7 @@ TOLD: list[Told] = [
     ExportDropped(destination="otlp", traces=12, reason="owed for more than 7 days"),
     DeliverySetAside(channel="webhook", target_id="0199", count=3, reason="it answered 500"),
     WebhookDisabled(url="https://example.com/hooks", reason="it answered 410"),
+    ErasureDone(of="person", workspace=None, user="erased-0123456789abcdef"),
 ]
 
 

@@ -95,6 +95,8 @@ class Passes:
             count = connection.execute(sa.delete(source.table).where(*held)).rowcount
         else:
             count = self._take_jobs(connection, source, group, since, until, times)
+            if not count and source.jobs:  # nothing for a while: get on
+                self._stretch[group.kind] = min(_LONGEST, self._stretch[group.kind] * 8)
         reach(connection, group, until)
         return count, until
 
