@@ -96,7 +96,14 @@ def measure(texts: Sequence[str]) -> TextSize:
 
 
 def prompt_size(request: Request) -> TextSize:
-    """The size of all that a provider gets, images too."""
+    """The size of all that a provider gets, images too. Guards, limits, policies and routing ask: measured once."""
+    known: TextSize | None = request.measured.get("size")
+    if known is None:
+        known = request.measured["size"] = _measured(request)
+    return known
+
+
+def _measured(request: Request) -> TextSize:
     size, images = measure(prompt_texts(request)), image_tokens(request)
     return size._replace(images=images) if images else size
 

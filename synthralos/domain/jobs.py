@@ -159,12 +159,14 @@ class Request:
     A chat's `body` holds `messages` and, where given, `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`,
     `tools`, `tool_choice`, `response_format`; for one call also `service_tier`. That of an embedding holds `kind`
     (`embedding`), `input` (a text or a list of them) and, where given, `dimensions` and `encoding_format`.
-    `provider_options` holds one dict per provider, passed on to its adapter alone.
+    `provider_options` holds one dict per provider, passed on to its adapter alone. None of this changes once it is
+    made, so `measured` keeps what was found out about it, by name: a copy begins anew.
     """
 
     model: str
     body: dict[str, Any]
     provider_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def embeds(self) -> bool:

@@ -49,7 +49,7 @@ class RunCapsStore:
             caps = replace(wanted, deadline=deadline, budget_id=None if was is None else was.budget_id)
             _set_deadlines(connection, caps, None if was is None else was.deadline, now)
             caps = _set_budget(connection, caps, by)
-            _write(connection, caps, by)
+            _write(connection, caps, by, new=was is None)
             _record(connection, Act.SET_RUN_CAPS, was, caps, by)
             return _uses(connection, caps.run_id, caps.organization)[0]
 
@@ -155,7 +155,8 @@ def _sum(connection: sa.Connection, caps: RunCaps, column: sa.ColumnElement[Any]
     return sum((value for value in connection.execute(sa.select(column).where(*mine)).scalars() if value), start=0)
 
 
-def _write(connection: sa.Connection, caps: RunCaps, by: By) -> None:
+def _write(connection: sa.Connection, caps: RunCaps, by: By, *, new: bool) -> None:
+    """Calls that were made before the run had caps are counted once: starts count on from there."""
     values = {
         "max_calls": caps.max_calls,
         "deadline": caps.deadline,
@@ -167,7 +168,7 @@ def _write(connection: sa.Connection, caps: RunCaps, by: By) -> None:
         "changed_by": by.actor,
     }
     first = {"organization": caps.organization, "run_id": caps.run_id, **values}
-    calls = _sum(connection, caps, all_jobs.c.attempts)
+    calls = _sum(connection, caps, all_jobs.c.attempts) if new else 0
     connection.execute(upsert(connection, run_caps, {**first, "calls": calls}, values))
 
 
