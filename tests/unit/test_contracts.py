@@ -33,7 +33,6 @@ from synthralos.domain.happenings import (
     BreakerClosed,
     BreakerOpened,
     DeliverySetAside,
-    WebhookDisabled,
     ExportDropped,
     ExportResumed,
     ExportStopped,
@@ -42,6 +41,7 @@ from synthralos.domain.happenings import (
     IncidentEscalated,
     IncidentOpened,
     Told,
+    WebhookDisabled,
 )
 from synthralos.domain.incidents import IncidentKind, Severity
 from synthralos.domain.repairs import RepairKind, RepairState
