@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import re2
+import re2  # type: ignore[import-untyped]
 
 from pipelines.policies.problems import Unfit, shown
 

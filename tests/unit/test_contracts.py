@@ -33,6 +33,7 @@ from synthralos.domain.happenings import (
     BreakerClosed,
     BreakerOpened,
     DeliverySetAside,
+    ErasureDone,
     ExportDropped,
     ExportResumed,
     ExportStopped,
