@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
-import re2
+import re2  # type: ignore[import-untyped]
 
 HIDDEN = "[redacted]"
 

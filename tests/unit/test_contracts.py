@@ -26,7 +26,16 @@ from synthralos.domain.events import (
     WaitOpened,
 )
 from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.happenings import HAPPENINGS, BreakerClosed, BreakerOpened, Happening, Told
+from synthralos.domain.happenings import (
+    HAPPENINGS,
+    BreakerClosed,
+    BreakerOpened,
+    ExportDropped,
+    ExportResumed,
+    ExportStopped,
+    Happening,
+    Told,
+)
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitKind, WaitState
 
@@ -57,6 +66,9 @@ EXAMPLES: list[Payload] = [
 TOLD: list[Told] = [
     BreakerOpened(name="openai/gpt@us", before="closed", reason="9 of 10 calls failed"),
     BreakerClosed(name="openai/gpt@us", reason="4 probes passed"),
+    ExportStopped(destination="langfuse", reason="HTTP 401"),
+    ExportResumed(destination="langfuse"),
+    ExportDropped(destination="otlp", traces=12, reason="owed for more than 7 days"),
 ]
 
 
