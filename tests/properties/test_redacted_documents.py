@@ -7,8 +7,8 @@ from synthralos.telemetry.redaction import Redactor
 
 KNOWN = ['we"ird\\secret', "größer-geheim", "plain-secret-1"]
 PARTS = [
-    "password", "Token", "api_key", "authorization", "cookie", "Bearer ", "basic ", ":", "=", ' "', "'", "\n", "\t", " ",
-    "\\", "hunter2", "abcdefgh", "sk-", "rk-", "AIza", "AKIAABCDEFGHIJKL", "eyJabcdefghij", ".", "https://", "ann",
+    "password", "Token", "api_key", "authorization", "cookie", "Bearer ", "basic ", ":", "=", ' "', "'", "\n", "\t",
+    " ", "\\", "hunter2", "abcdefgh", "sk-", "rk-", "AIza", "AKIAABCDEFGHIJKL", "eyJabcdefghij", ".", "https://", "ann",
     "@", "/", "x", "1234", "é", "s", *KNOWN,
 ]  # fmt: skip
 
