@@ -14,8 +14,10 @@ from synthralos.domain.ids import id_at
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.observing import LATE
 from synthralos.domain.retention import RULES, Days, Kind, Retention
+from synthralos.domain.run_caps import RunCaps
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Transition
+from synthralos.store.admin.audit import By
 from synthralos.store.admin.run_caps import RunCapsStore
 from synthralos.store.queue.submissions import Accepted
 from synthralos.store.queue.thoughts import Thoughts
@@ -39,6 +41,7 @@ from synthralos.store.tables import (
     results,
     retention_left,
     retention_places,
+    run_caps,
     trace_facts,
     trace_texts,
 )
@@ -370,8 +373,13 @@ def test_a_repeat_under_a_key_whose_job_is_gone_is_answered(house: House) -> Non
 
 
 def test_caps_of_runs_go_with_the_last_of_the_runs_jobs(house: House) -> None:
-    assert RunCapsStore(house.database).of_run("none") == []
-    assert house.run(times(runs=1)) == {}
+    caps = RunCapsStore(house.database)
+    house.store.submit(new_job(run_id="goes on"))
+    for run_id in ("goes on", "over"):
+        caps.put(RunCaps("acme", run_id, max_calls=3), None, By("operator"))
+    house.store.update(run_caps, sa.true(), changed_at=utc_in(sa.literal(-10 * DAY)))
+    assert house.due(times(runs=1)) == house.run(times(runs=1)) == {Kind.RUNS: 1}
+    assert [len(caps.of_run(run_id)) for run_id in ("goes on", "over")] == [1, 0]
 
 
 def test_digests_are_asked_for_before_anything_goes(house: House) -> None:
