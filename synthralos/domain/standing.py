@@ -33,7 +33,7 @@ class Standing(NamedTuple):
     def reason(self) -> str:
         """What it waits for, for the one who sent it."""
         count = f"{MOST_COUNTED:,} or more" if self.ahead >= MOST_COUNTED else f"{self.ahead:,}"
-        return f"the turn of its line: {count} jobs are before it in it"
+        return f"the turn of its line; jobs before it there: {count}"
 
 
 def expected(now: datetime, ahead: int, pace: float | None) -> datetime | None:

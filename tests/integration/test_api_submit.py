@@ -241,23 +241,23 @@ def test_bulk_jobs_stand_in_line_while_it_is_crowded_and_interactive_ones_do_not
     lines = Lines(place.store.database)
     place.core.bus.publish(Topic.CROWDED, [Lane.BULK])
     person = submitted(client, lane="interactive")
-    while not lines.organizations():  # the bus of PostgreSQL tells it in its own time
+    while not (names := lines.names(1)):  # the bus of PostgreSQL tells it in its own time
         job_id = submitted(client, lane="bulk", prompt="x" * 400, max_output_tokens=50)
     place.core.bus.publish(Topic.CROWDED, [Lane.BULK])
-    [waiting] = lines.heads(["acme"], 1)["acme"]
+    [waiting] = lines.heads(names, 1)[names[0]]
     assert waiting.job_id == job_id
     assert 100 <= waiting.tokens <= 200
     assert place.store.claim([person])
     assert job_id not in place.doorbell.rung(Stage.GUARD)
     first = client.get(f"{JOBS}/{job_id}").json()
     assert (first["state"], first["expected_at"]) == ("queued", None)
-    assert "0 of its jobs are before it" in first["waits_for"]
-    place.core.bus.publish(Topic.CROWDED, [Lane.BULK, f"{line_key('acme')}:0.5"])
+    assert "jobs before it there: 0" in first["waits_for"]
+    place.core.bus.publish(Topic.CROWDED, [Lane.BULK, f"{line_key(names[0])}:0.5"])
     second = submitted(client, lane="bulk")
     waits = client.get(f"{JOBS}/{second}").json()
     while waits["expected_at"] is None:  # the bus again
         waits = client.get(f"{JOBS}/{second}").json()
-    assert "its organization's turn: 1 of its jobs" in waits["waits_for"]
+    assert "jobs before it there: 1" in waits["waits_for"]
     seconds = (
         datetime.fromisoformat(waits["expected_at"]) - datetime.fromisoformat(waits["created_at"])
     ).total_seconds()

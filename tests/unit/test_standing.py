@@ -64,5 +64,5 @@ def test_words_that_are_no_paces_are_left_out() -> None:
 def test_a_turn_comes_after_those_before_at_the_pace_of_the_line() -> None:
     assert expected(NOW, 99, 10.0) == NOW + timedelta(seconds=10)
     assert expected(NOW, 99, None) is None
-    assert "99 jobs" in Standing(99, None).reason
+    assert "there: 99" in Standing(99, None).reason
     assert "or more" in Standing(MOST_COUNTED, None).reason
