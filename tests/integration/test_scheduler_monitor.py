@@ -387,12 +387,12 @@ def test_who_does_not_lead_looks_at_nothing(scene: Scene) -> None:
 
 def test_a_look_that_took_long_is_followed_by_none_for_a_while(scene: Scene) -> None:
     readings = iter([scene.here])
-    scene.here += 0.5
+    scene.here += 0.1
     scene.monitoring._clock = lambda: next(readings, scene.here)
     assert scene.monitoring.round()
-    scene.here += 0.5 / 0.02 - 0.6
+    scene.here += 0.1 / 0.02 - 0.2
     assert not scene.monitoring.round()
-    scene.here += 1.0
+    scene.here += 0.2
     assert scene.monitoring.round()
 
 
