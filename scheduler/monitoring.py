@@ -34,6 +34,9 @@ LOOK_EVERY = 2.0
 QUEUES_EVERY, STUCK_EVERY, SAVE_EVERY = 5.0, 10.0, 60.0
 """Seconds between two looks at queues, at jobs that are stuck, and between two times that baselines are kept."""
 
+LONGEST_PAUSE = 10.0
+"""Seconds after a look that took long until the next one, at most: an outage must not hide behind a slow database."""
+
 CROWDED = 4
 """Messages that wait in the broker's queue, from which on jobs wait for their turn, and nobody has forgotten them."""
 
@@ -83,7 +86,8 @@ class Monitoring:
         try:
             self._look(lead, began)
         finally:
-            self._next = self._clock() + (self._clock() - began) * (1 / self._share - 1)
+            ended = self._clock()
+            self._next = ended + min(LONGEST_PAUSE, (ended - began) * (1 / self._share - 1))
         return True
 
     def _look(self, lead: Lead, began: float) -> None:
