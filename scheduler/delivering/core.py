@@ -75,7 +75,7 @@ class Delivering:
     def start(self, bus: Bus) -> None:
         """Begin."""
         for topic in _TOPICS:
-            bus.subscribe(topic, self.hear if topic is Topic.FEED else lambda _: self.hear([]))
+            bus.subscribe(topic, self.hear if topic is Topic.FEED else lambda _: self._hear_more())
         self._thread.start()
 
     def stop(self) -> None:
@@ -92,6 +92,11 @@ class Delivering:
             self._heard = None if target_ids is None or self._heard is None else self._heard | set(target_ids)
             self._something = True
             self._changed.notify_all()
+
+    def _hear_more(self) -> None:
+        """Something has happened to jobs, which costs nothing where nobody wants to hear of it."""
+        if self._lanes.all():
+            self.hear([])
 
     def _run(self) -> None:
         while not self._stopped:
@@ -128,6 +133,9 @@ class Delivering:
             heard, self._heard, self._something = self._heard, set(), False
         self._look_at, self._earliest = now + LEAST_PAUSE, now + LEAST_PAUSE  # a look that fails comes again
         targets = self._channel.targets()
+        if not targets and not self._lanes.all():
+            self._look_at = now + LOOK_EVERY
+            return
         positions = self._fan_out.positions(targets)
         for lane in self._lanes.set_targets(targets):
             lane.count = self._deliveries.count(lane.target.id, MOST_WAITING)

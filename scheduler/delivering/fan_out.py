@@ -55,6 +55,8 @@ class FanOut:
         for place, group in groups.items():
             page = self._page(Cursor.decode(place), head, group)
             more = more or page.more
+            if page.cursor[1:] == Cursor.decode(place)[1:]:
+                continue
             advances.append(Advance([t.id for t in group], place, page.cursor.encode(), list(_for_each(group, page))))
         if not advances or not self._deliveries.advance(lead, self._channel, advances):
             return {}, False

@@ -62,7 +62,11 @@ class Poster:
         """The answer, or why there is none; raises `ValueError` for a URL that cannot be called."""
         loop = self._running()
         sent = asyncio.run_coroutine_threadsafe(self._send(url, headers, body), loop)
-        return sent.result(self._timeouts.total + 5.0)
+        try:
+            return sent.result(self._timeouts.total + 5.0)
+        except TimeoutError:
+            sent.cancel()
+            raise
 
     def close(self) -> None:
         """Close all connections."""

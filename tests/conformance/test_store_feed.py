@@ -176,6 +176,27 @@ def test_a_job_that_ends_again_is_told_again(store: Store, feed: Feed) -> None:
     assert again.id != end_id(job_id, store.job(job_id)["created_at"])
 
 
+def test_a_reader_never_goes_back_when_what_can_be_read_does(store: Store, feed: Feed) -> None:
+    job_id = finished(store)
+    before = feed.head()
+    with store.database.transaction() as connection:
+        log(connection, job_id, 1)
+    Digest(store.database).finish()
+    [*_, last] = everything(feed)
+    assert feed.since(last.cursor, until=before).cursor[1:] == last.cursor[1:]
+    assert everything(feed, feed.since(last.cursor, until=before).cursor) == []
+
+
+def test_a_cursor_of_another_database_leads_on_from_now(store: Store, feed: Feed) -> None:
+    job_id = finished(store)
+    foreign = Cursor(feed.head().at, Place(2**50, new_id()), Place(2**50, new_id()), Place(2**50))
+    page = feed.since(foreign)
+    assert (page.items, page.more) == ([], False)
+    with store.database.transaction() as connection:
+        log(connection, job_id, 1)
+    assert texts(everything(feed, page.cursor)) == ["1"]
+
+
 def test_numbers_go_on_after_the_newest_rows_were_deleted(store: Store, feed: Feed) -> None:
     job_id = finished(store)
     with store.database.transaction() as connection:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import openai
 import pytest
@@ -21,6 +22,7 @@ from synthralos.domain.webhooks import Form, new_secret
 from synthralos.store.queue.deliveries import Deliveries
 from synthralos.store.queue.happenings import tell
 from synthralos.store.retention.digest import Digest
+from synthralos.store.retention.housekeeping import Housekeeping
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import deliveries, happenings
 from tests.conformance.test_store_feed import OTHER, finished, log, opened
@@ -151,11 +153,7 @@ def test_a_pause_that_was_asked_for_is_kept(post: Post, hook: Receiver) -> None:
     made = post.endpoint(hook.url)
     told(post, "small")
     hook.next()
-    for _ in range(200):
-        [delivery] = post.deliveries(made)
-        if delivery.tries:
-            break
-        threading.Event().wait(0.05)
+    [delivery] = post.tried(made)
     assert delivery.next_at is not None
     assert delivery.last_at is not None
     assert 895 < (delivery.next_at - delivery.last_at).total_seconds() < 905
@@ -168,10 +166,7 @@ def test_410_disables_the_endpoint_and_it_is_told(post: Post, hook: Receiver) ->
     told(post, "small")
     hook.next()
     post.until(made, DeliveryState.SET_ASIDE, 1)
-    for _ in range(200):
-        if not post.now(made).endpoint.enabled:
-            break
-        threading.Event().wait(0.05)
+    post.eventually(lambda: not post.now(made).endpoint.enabled)
     assert "410" in (post.now(made).endpoint.disabled_because or "")
     with post.store.database.snapshot() as connection:
         kinds = set(connection.execute(sa.select(happenings.c.kind)).scalars())
@@ -206,10 +201,7 @@ def test_failures_in_a_row_disable_it_and_enabling_goes_on_where_it_stopped(
         told(post, "one")
         for _ in range(3):
             hook.next()
-        for _ in range(400):
-            if not post.now(made).endpoint.enabled:
-                break
-            threading.Event().wait(0.05)
+        post.eventually(lambda: not post.now(made).endpoint.enabled)
         assert "3 tries" in (post.now(made).endpoint.disabled_because or "")
         told(post, "two")
         hook.answer = lambda asked: Answer(200, {})
@@ -315,12 +307,8 @@ def test_private_addresses_are_not_called_whatever_their_name(store: Store, hook
     with Post(store, allowed=()).running() as post:
         made = post.endpoint(url.format(port))
         told(post, "small")
-        for _ in range(200):
-            found = post.deliveries(made)
-            if found and found[0].tries:
-                break
-            threading.Event().wait(0.05)
-        assert "private" in (found[0].reason or "")
+        [delivery] = post.tried(made)
+        assert "private" in (delivery.reason or "")
     assert hook.came.empty()
 
 
@@ -333,3 +321,17 @@ def test_an_event_that_was_delivered_can_be_sent_again(post: Post, hook: Receive
     post.bus.publish(Topic.FEED, [made.endpoint.id])
     assert hook.next().headers["webhook-id"] == first
     assert isinstance(delivery.event, Item)
+
+
+def test_what_nobody_waits_for_is_forgotten_after_its_time(post: Post, hook: Receiver) -> None:
+    taken, refused = post.endpoint(hook.url), post.endpoint("http://127.0.0.1:1/")
+    told(post, "small")
+    post.until(taken, DeliveryState.DELIVERED, 1)
+    post.tried(refused)
+    housekeeping, later = Housekeeping(post.store.database), datetime.now(UTC) + timedelta(minutes=1)
+    assert housekeeping.prune_deliveries(datetime.now(UTC) - timedelta(days=30)) == 0
+    assert housekeeping.prune_happenings(datetime.now(UTC) - timedelta(days=90)) == 0
+    assert housekeeping.prune_deliveries(later) == 1
+    assert housekeeping.prune_happenings(later) == 1
+    assert post.deliveries(taken) == []
+    assert [each.state for each in post.deliveries(refused)] == ["pending"]

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from scheduler.delivering.core import Delivering
 from scheduler.webhooks.channel import WebhookChannel
@@ -27,6 +27,8 @@ from tests.fakes.feeds import settle
 from tests.fakes.schedules import Leader
 from tests.fakes.scripted_server import Answer, Asked, ScriptedServer
 from tests.fakes.stores import Store
+
+Found = TypeVar("Found")
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 ANN = By("key:ann", "because")
@@ -79,7 +81,6 @@ class Post:
             store.database, self.channel, lambda: self.lead, self.outages, Metrics(), disable=self.channel.disable,
             **options,
         )  # fmt: skip
-        self._settled = threading.Event()
 
     def endpoint(self, url: str, organization: str | None = "acme", **fields: Any) -> StoredEndpoint:
         """A new one, which hears of what happens from now on."""
@@ -103,14 +104,31 @@ class Post:
         return self.webhooks.deliveries(endpoint.endpoint.id, None, None, 1_000)
 
     def until(self, endpoint: StoredEndpoint, state: DeliveryState, count: int) -> list[StoredDelivery]:
-        """Return when so many of its deliveries are in that state; what is written wakes nobody, so it is looked at."""
+        """So many of its deliveries, as soon as they are in that state."""
+
+        def found() -> list[StoredDelivery]:
+            those = [each for each in self.deliveries(endpoint) if each.state == state]
+            return those if len(those) >= count else []
+
+        return self.eventually(found)
+
+    def tried(self, endpoint: StoredEndpoint) -> list[StoredDelivery]:
+        """Its deliveries, as soon as each was tried."""
+
+        def found() -> list[StoredDelivery]:
+            those = self.deliveries(endpoint)
+            return those if those and all(each.tries for each in those) else []
+
+        return self.eventually(found)
+
+    def eventually(self, condition: Callable[[], Found]) -> Found:
+        """What the condition gives, as soon as that is true: what the delivery writes wakes nobody."""
         tick = threading.Event()
         for _ in range(600):
-            found = [each for each in self.deliveries(endpoint) if each.state == state]
-            if len(found) >= count:
+            if found := condition():
                 return found
             tick.wait(0.05)
-        raise AssertionError(f"not {count} deliveries are {state}: {self.deliveries(endpoint)}")
+        raise AssertionError("it did not come about")
 
     @contextmanager
     def running(self) -> Iterator["Post"]:

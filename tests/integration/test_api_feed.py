@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 
 from api.live import feed as live_feed
 from api.v1 import feed_stream
 from api.v1.feed import EventPage
+from scripts.contracts import FOLDER
 from synthralos.bus.protocol import Topic
 from synthralos.domain.feed import EVENTS_KEPT, Cursor
 from synthralos.domain.happenings import Happening
@@ -20,6 +22,7 @@ from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
 from synthralos.store.queue.happenings import tell
+from synthralos.store.queue.thoughts import Thoughts
 from synthralos.store.retention.digest import Digest
 from synthralos.store.sql.database import Database
 from tests.conformance.test_store_feed import finished, opened
@@ -121,6 +124,19 @@ def test_pages_lead_on_and_hold_what_the_key_may_see(place: Place) -> None:
     assert "all" not in {event["subject"] for event in seen["events"]}
     only = operator.get(EVENTS, params={"since": "2026-11-01T00:00:00Z", "organization": "other"}).json()["events"]
     assert {event["organization"] for event in only} == {"other"}
+
+
+def test_what_is_told_keeps_to_the_contracts(place: Place) -> None:
+    job_id = finished(place.store)
+    digest(place)
+    Thoughts(place.core.database).add(job_id, EVERYTHING, "ann", "hm")
+    happened(place, opened("small", "acme"))
+    events = place.client().get(EVENTS, params={"since": "2026-11-01T00:00:00Z"}).json()["events"]
+    assert [event["type"] for event in events] == ["job.succeeded", "job.thought", "breaker.opened"]
+    for event in events:
+        for name, document in (("event", event), (event["type"], event["data"])):
+            schema = json.loads((FOLDER / "feed" / f"{name}.schema.json").read_text())
+            assert jsonschema_rs.is_valid(schema, document), (name, document)
 
 
 def test_small_pages_come_to_the_same(place: Place) -> None:

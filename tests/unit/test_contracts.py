@@ -28,7 +28,15 @@ from synthralos.domain.events import (
     WaitOpened,
 )
 from synthralos.domain.failures import Failure, FailureClass
-from synthralos.domain.happenings import HAPPENINGS, BreakerClosed, BreakerOpened, Happening, Told
+from synthralos.domain.happenings import (
+    HAPPENINGS,
+    BreakerClosed,
+    BreakerOpened,
+    DeliverySetAside,
+    Happening,
+    Told,
+    WebhookDisabled,
+)
 from synthralos.domain.repairs import RepairKind, RepairState
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitKind, WaitState
@@ -68,6 +76,8 @@ EXAMPLES: list[Payload] = [
 TOLD: list[Told] = [
     BreakerOpened(name="openai/gpt@us", before="closed", reason="9 of 10 calls failed"),
     BreakerClosed(name="openai/gpt@us", reason="4 probes passed"),
+    DeliverySetAside(channel="webhook", target_id="0199", count=3, reason="it answered 500"),
+    WebhookDisabled(url="https://example.com/hooks", reason="it answered 410"),
 ]
 
 

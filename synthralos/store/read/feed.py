@@ -16,9 +16,10 @@ import sqlalchemy as sa
 
 from synthralos.domain.feed import END, FIRST_ID, LAST_ID, Cursor, Item, Page, Place, end_id, type_of
 from synthralos.domain.ids import trace_id_of
+from synthralos.domain.observing import FINISHED
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import Id, id_text, utcnow
-from synthralos.store.tables import event_logs, happenings, jobs, results, trace_facts
+from synthralos.store.tables import digests, event_logs, happenings, jobs, results, trace_facts
 
 MOST_ITEMS = 1_000
 """Rows of each source that one read looks at."""
@@ -42,6 +43,8 @@ _OLDEST_OPEN = """
 """
 """The number of the oldest transaction that is open and may write here. Of those that a server has open, only what is
 known to be in another database is left out: who cannot be placed, since it ended just now, counts as one of ours."""
+
+_NEXT_OPEN = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 
 _OF_JOB = (jobs.c.workspace, jobs.c.user_id, jobs.c.run_id, jobs.c.id.is_(None).label("gone"))
 _DEMANDS = jobs.c.constraints.label("handed_in"), results.c.constraints.label("at_last")
@@ -166,10 +169,12 @@ class Feed:
         """What follows, `limit` of each source at most, in the order of time as far as that is known.
 
         `organization`: what concerns that one alone. `until`: nothing behind that place, which `head` gave; None: up
-        to what can be read now. Where there is no more, the page's cursor is that place itself.
+        to what can be read now. Where there is no more, the page's cursor is that place itself, or a later one that was
+        read before: what can be read may go back for a moment, and readers do not.
         """
         end = self.head() if until is None else until
         with self._database.snapshot() as connection:
+            end = self._not_before(connection, cursor, end)
             read = [self._rows(connection, source, cursor, organization, end, limit) for source in SOURCES]
         more = any(len(rows) == limit for rows in read)
         items, reached = _merged(cursor, read, limit)
@@ -191,6 +196,23 @@ class Feed:
             return None
         oldest: int = connection.exec_driver_sql(_OLDEST_OPEN.replace("%", "%%")).scalar_one()
         return oldest
+
+    def _not_before(self, connection: sa.Connection, cursor: Cursor, end: Cursor) -> Cursor:
+        """The end, but nowhere before the cursor, except where that is from another database than this."""
+        for source in SOURCES:
+            place: Place = getattr(cursor, source.name)
+            if place > getattr(end, source.name) and place.number <= self._greatest(connection, source):
+                end = _moved(end, source, place)
+        return end
+
+    def _greatest(self, connection: sa.Connection, source: Source) -> int:
+        """A number that no row of this database exceeds."""
+        if source.id is not None and self._database.dialect == "postgresql":
+            greatest: int = connection.exec_driver_sql(_NEXT_OPEN).scalar_one()
+            return greatest
+        name = "commits" if source.id is not None else FINISHED
+        given: int | None = connection.execute(sa.select(digests.c.seq).where(digests.c.name == name)).scalar()
+        return given or 0
 
     def _last(self, connection: sa.Connection, source: Source, oldest_open: int | None = None) -> Place:
         key = source.id if source.id is not None else sa.literal(FIRST_ID)
