@@ -44,10 +44,7 @@ from synthralos.domain.happenings import (
     Told,
     WebhookDisabled,
 )
-<<<<<<< HEAD
 from synthralos.domain.incidents import IncidentKind, Severity
-=======
->>>>>>> stackstorm
 from synthralos.domain.repairs import RepairKind, RepairState
 from synthralos.domain.states import State
 from synthralos.domain.waits import WaitKind, WaitState
