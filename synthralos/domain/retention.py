@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 GRACE = timedelta(hours=1)
 """What is not kept at all stays so long after a job's end, so that who submitted it can fetch the result."""
 
-REMOVED_REQUEST: Mapping[str, Any] = {"body": {}, "provider_options": {}}
+REMOVED_REQUEST: Mapping[str, Any] = {"body": {"messages": []}, "provider_options": {}}
 """What stands in the place of a request whose text is not kept any more."""
 
 LONGEST_DAYS = 36_500.0

@@ -22,6 +22,7 @@ from synthralos.store.admin.run_caps import RunCapsStore
 from synthralos.store.queue.submissions import Accepted
 from synthralos.store.queue.thoughts import Thoughts
 from synthralos.store.read import cost_parts
+from synthralos.store.read.prompts import Prompts
 from synthralos.store.retention.cost_sums import CostSums
 from synthralos.store.retention.digest import Digest
 from synthralos.store.retention.keeping import KINDS, Keeping
@@ -143,8 +144,9 @@ def test_texts_go_before_their_jobs_and_the_jobs_stay_readable(house: House) -> 
     kept = times(payloads=30)
     assert house.run(kept) == {Kind.PAYLOADS: 1}
     gone, left = house.store.view(old), house.store.view(young)
-    assert (gone["state"], gone["result"], gone["request"]["body"]) == ("succeeded", None, {})
+    assert (gone["state"], gone["result"], gone["request"]["body"]) == ("succeeded", None, {"messages": []})
     assert left["result"] == {"text": "Paris"}
+    assert list(Prompts(house.database).requests([old, young])) == [young]
     assert [event["data"]["text"] for event in house.store.events(old)] == [""]
     assert house.words() == 1
     assert house.run(kept) == {}
@@ -192,7 +194,7 @@ def test_dead_letters_follow_their_own_time(house: House) -> None:
     house.sum_up()
     assert house.run(times()) == {Kind.DEAD_LETTERS: 1}
     assert house.there(jobs) == {old}
-    assert house.store.view(old)["request"]["body"]
+    assert house.store.view(old)["request"]["body"]["messages"]
     house.store.operations.retry(old, EVERYTHING, "operator")
     [job] = house.store.claim([old])
     house.store.settle(settlement(job, Transition.CANCEL, analyzed=True))

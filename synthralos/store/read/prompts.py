@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from synthralos.domain.jobs import Request
 from synthralos.domain.prompts import Answered, EarlierPrompt, Wanted
+from synthralos.domain.retention import REMOVED_REQUEST
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import asked_at, id_text, word
@@ -65,13 +66,17 @@ class Prompts:
             return {row["job_id"]: _classified(row) for row in connection.execute(compared).mappings()}
 
     def requests(self, job_ids: Collection[str]) -> Mapping[str, Request]:
-        """What those jobs asked for; jobs that are gone are left out."""
+        """What those jobs asked for; jobs that are gone, or whose texts are, are left out."""
         if not job_ids:
             return {}
         wanted = sa.select(id_text(jobs.c.id), jobs.c.model, jobs.c.request).where(jobs.c.id.in_(sorted(job_ids)))
         with self._database.snapshot() as connection:
             rows = connection.execute(wanted).all()
-        return {row.id: Request(row.model, row.request["body"], row.request["provider_options"]) for row in rows}
+        return {
+            row.id: Request(row.model, row.request["body"], row.request["provider_options"])
+            for row in rows
+            if row.request != REMOVED_REQUEST
+        }
 
     def answered(self, wanted: Sequence[Wanted], seconds: float) -> Mapping[Wanted, Answered]:
         """The newest job of the last `seconds` that brought a result of its own to an equal request."""
