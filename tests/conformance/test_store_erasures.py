@@ -33,10 +33,13 @@ from synthralos.store.retention.text_index import TextIndex
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import (
     bulk_operations,
+    deliveries,
+    export_set_aside,
     feedback,
     happenings,
     jobs,
     prompt_similarity_logs,
+    repairs,
     results,
     run_forks,
     schedules,
@@ -133,6 +136,30 @@ class Canaries:
                     "id": new_id(), **mine, "name": CANARY, "act": "retry", "filter": {"user": tenant.user},
                     "state": "done", "done": 0, "created_by": "x", "reason": CANARY, "created_at": now,
                     "changed_at": now, "finished_at": now,
+                },
+            ),
+            (
+                repairs,
+                {
+                    "id": new_id(), **mine, "job_id": good, "subject": f"job:{good}", "kind": "retry", "workflow": "w",
+                    "parameters": {"said": CANARY}, "reason": CANARY, "failure_class": "internal", "state": "failed",
+                    "asked_by": "heal", "asked_at": now, "until": now, "outcome": CANARY, "result": {"said": CANARY},
+                },
+            ),
+            (
+                deliveries,
+                {
+                    "id": new_id(), "channel": "webhook", "target_id": new_id(), "event_id": new_id(), "type": "t",
+                    "event": {"organization": tenant.organization, "workspace": "main", "user": tenant.user,
+                              "data": {"text": CANARY}},
+                    "state": "delivered", "tries": 1, "since": now, "answer": CANARY,
+                },
+            ),
+            (
+                export_set_aside,
+                {
+                    "destination": "one", "job_id": good, "kind": "refused", "reason": CANARY, "tries": 1,
+                    "since": now, "at": now,
                 },
             ),
         ]  # fmt: skip

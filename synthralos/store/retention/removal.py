@@ -16,6 +16,7 @@ from synthralos.store.tables import (
     budget_holds,
     event_logs,
     export_backlog,
+    export_set_aside,
     job_accounts,
     jobs,
     results,
@@ -37,6 +38,7 @@ _BESIDE: tuple[sa.Column[Any], ...] = (
     waits.c.job_id,
     stream_chunks.c.job_id,
     retention_left.c.job_id,
+    export_set_aside.c.job_id,
     results.c.job_id,
 )
 """What goes with a job. Its facts, its words in the index and its feedback go by triggers."""
