@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from synthralos.domain.detection import DEARER, FALSE_ALARMS, SLOWER, FailureDetector, LevelDetector, Reading
 from synthralos.domain.forecasts import EVERY, Trend
@@ -18,22 +18,6 @@ MOST = 5_000
 """Detectors that are kept in memory: those of which something was seen last."""
 
 Key = tuple[IncidentKind, Subject]
-
-
-class Detector(Protocol):
-    """What all detectors have."""
-
-    def restart(self) -> None:
-        """Forget the evidence, and learn nothing from it."""
-        ...
-
-    def accept(self, reading: Reading) -> None:
-        """What was measured is how it is now."""
-        ...
-
-    def stored(self) -> dict[str, Any]:
-        """What survives a restart."""
-        ...
 
 
 class Others(NamedTuple):

@@ -30,7 +30,6 @@ _OWN_FAULTS = (
     FailureClass.CONTEXT_LENGTH,
     FailureClass.CONTENT_FILTERED,
     FailureClass.SCHEMA_MISMATCH,
-    FailureClass.BUDGET,
 )
 """Failures that are about what an organization asks for, and not about a deployment."""
 
