@@ -122,7 +122,6 @@ def set_limits(
 def reset(
     context: typer.Context,
     plan: Plan = None,
-    workspace_weight: WorkspaceWeights = None,
     organization: Organization = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
