@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from cli import job_views as views
+from cli.clients import client_of
 from cli.exits import Exit
 from cli.job_files import given
-from cli.jobs import client_of
 from cli.line_files import read_lines, write_lines
 from cli.options import Json, Url, output
 from cli.output import Output, local

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from cli.jobs import client_of
+from cli.clients import client_of
 from cli.options import Json, Url, output
 from cli.output import Output, local
 from cli.tables import Column, Listing

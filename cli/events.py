@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.jobs import client_of
+from cli.clients import client_of
 from cli.options import Json, Url, output, utc
 from cli.output import local
 from cli.texts import one_line

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import typer
 
+from cli import job_views as views
 from cli.exits import Exit
 from cli.output import Output, command_name
 from synthralos_client import ApiError, Client, ConnectError, Job, WaitTimeout
@@ -60,3 +61,14 @@ def _go_on(out: Output, job_ids: list[str]) -> None:
         out.warn(job_id)
     what = "this job goes" if len(job_ids) == 1 else f"these {len(job_ids)} jobs go"
     out.warn(f"{what} on; `{command_name()} jobs wait ID…` waits again, `{command_name()} jobs cancel ID…` ends it")
+
+
+def wait_and_show(client: Client, out: Output, job_ids: list[str], timeout: float | None) -> None:
+    """Wait for jobs, and show them; exits with 1 unless all of them succeeded."""
+    done = wait_through(client, out, job_ids, timeout)
+    if len(done) == 1:
+        out.show(done[0].raw, lambda: views.details(done[0]))
+    else:
+        out.show({"jobs": [job.raw for job in done]}, lambda: views.table(done))
+    if not all(job.succeeded for job in done):
+        raise typer.Exit(Exit.FAILED)

@@ -20,6 +20,7 @@ DatabaseUrl = Annotated[
     typer.Option(help="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; else DATABASE_URL.", show_default=False),
 ]
 Url = Annotated[str | None, typer.Option(help="Where the server is; else SYNTHRALOS_URL.", show_default=False)]
+Timeout = Annotated[float | None, typer.Option(help="Seconds to wait at most.", show_default=False)]
 Host = Annotated[str | None, typer.Option(help="Address to listen on; else HOST.", show_default=False)]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one; else PORT.", show_default=False)]
 

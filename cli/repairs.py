@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from cli.clients import client_of
 from cli.job_files import given
-from cli.jobs import client_of
 from cli.options import Json, Url, output
 from cli.output import local
 from cli.tables import Column, Listing

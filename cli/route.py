@@ -8,9 +8,9 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from cli.clients import client_of
 from cli.documents import read_document
 from cli.job_files import given, read_requests
-from cli.jobs import client_of
 from cli.options import Json, Url, output
 from cli.output import usd
 from cli.tables import Column, Listing
