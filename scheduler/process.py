@@ -9,36 +9,24 @@ from datetime import UTC, datetime
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
 from pipelines.providers.table import check_deployment
-from scheduler.bulk import BULK_EVERY, BulkRunner
-from scheduler.digesting import DIGEST_EVERY, Digesting
-from scheduler.dropping import DroppingExports
-from scheduler.erasing import ERASE_EVERY, ErasureRunner
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
-from scheduler.keeping import KEEP_EVERY, KeepingTask
 from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
-from scheduler.monitoring import LOOK_EVERY as MONITOR_EVERY
-from scheduler.monitoring_parts import build_monitoring
 from scheduler.outages import ResilientTask
+from scheduler.recurring import LeaderJobs
 from scheduler.rounds import Rounds
-from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.stackstorm.task import build_stackstorm
 from scheduler.sweeper import Sweeper
 from scheduler.watched import Watched
 from scheduler.webhooks.delivery import WebhookDelivery
 from synthralos.bus.protocol import Topic
 from synthralos.config.settings import Settings
-from synthralos.control.operator import Operator
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files
 from synthralos.stop_signals import on_stop
 from synthralos.store.admin.processes import Leadership, Processes
-from synthralos.store.queue.budgets import OrphanedHolds
-from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.leading import Lead
-from synthralos.store.queue.operations import Operations
-from synthralos.store.retention.cost_sums import CostSums
 from synthralos.store.sql.errors import is_transient
 from synthralos.telemetry.serving import MetricsPort
 
@@ -46,18 +34,6 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
 """Seconds between two looks for firings whose jobs have ended, while there are any that have not."""
-
-DROP_EXPORTS_EVERY = 300.0
-"""Seconds between looks for traces that destinations of exports will never get."""
-
-SUM_COSTS_EVERY = 60.0
-"""Seconds between looks for an hour of the ledger that is over."""
-
-SETTLE_BUDGETS_EVERY = 60.0
-"""Seconds between looks for money that budgets hold for calls which have ended."""
-
-HOURS_A_ROUND = 24
-"""Hours of the ledger that are summed before it is asked again whether this process leads."""
 
 
 class SchedulerProcess:
@@ -70,9 +46,7 @@ class SchedulerProcess:
         self._bus = core.bus
         self._outages = core.outages
         self._processes = Processes(core.database)
-        self._exports_dropped = DroppingExports(core.database, core.settings, core.metrics)
-        self._held_money = OrphanedHolds(core.database)
-        self._cost_sums = CostSums(core.database)
+        self._jobs = LeaderJobs(core, self._lead)
         self._sweeper = Sweeper(
             core.database,
             core.doorbell,
@@ -86,33 +60,7 @@ class SchedulerProcess:
         self._fire_safely = ResilientTask("the scheduler's firing", self._fire, core.outages)
         self._next_tick = 0.0
         self._ticking: Rounds | None = None
-        self._digesting = Digesting(
-            core.database,
-            core.settings.observe_share,
-            lambda: self.leads,
-            told=lambda: core.bus.publish(Topic.FEED, ["ends"]),
-        )
         self._webhooks = WebhookDelivery(core, self._lead)
-        self._keeping = KeepingTask(
-            core.database,
-            lambda: core.live.current.retention,
-            core.settings.retention_share,
-            lambda: self.leads,
-            core.metrics,
-        )
-        erasing = ErasureRunner(
-            core.database,
-            Operator(Operations(core.database), core.doorbell, core.bus),
-            [core.streams.forget],
-            core.settings.retention_share,
-            lambda: self.leads,
-        )
-        self._erasing = Watched(erasing.round, lambda: erasing.busy)
-        self._sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, lambda: self.leads)
-        bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, lambda: self.leads)
-        self._bulk = Watched(bulk.round, lambda: bulk.busy)
-        monitoring = build_monitoring(core, self._lead)
-        self._monitoring = Watched(monitoring.round, lambda: monitoring.busy)
         self._stackstorm = build_stackstorm(core, self._lead, lambda: self.process_id or "")
         self._sweeping_term: int | None = None
         self._next_round = 0.0
@@ -138,20 +86,13 @@ class SchedulerProcess:
         scheduler = BackgroundScheduler(timezone=UTC)
         self._add(scheduler, "heartbeat", self._beat, self._settings.heartbeat_interval)
         self._add(scheduler, "campaign", self._campaign, self._settings.leader_term / CAMPAIGNS_A_TERM)
-        self._add(scheduler, "housekeeping", self._keeping.round, KEEP_EVERY)
-        self._add(scheduler, "erasures", self._erasing, ERASE_EVERY)
-        self._add(scheduler, "exports", self._drop_exports, DROP_EXPORTS_EVERY)
-        self._add(scheduler, "bulk operations", self._bulk, BULK_EVERY)
         self._add(scheduler, "firing_ends", self._looks, LOOK_EVERY)
-        self._add(scheduler, "cost sums", self._sum_costs, SUM_COSTS_EVERY)
-        self._add(scheduler, "budgets", self._settle_budgets, SETTLE_BUDGETS_EVERY)
-        self._add(scheduler, "digest", self._digesting.round, DIGEST_EVERY)
-        self._add(scheduler, "sampling", self._sampling.sample, SAMPLE_EVERY)
-        self._add(scheduler, "monitor", self._monitoring, MONITOR_EVERY)
+        for each in self._jobs.all:
+            self._add(scheduler, each.name, each.job, each.seconds)
+            if each.watched is not None and each.topic is not None:
+                self._bus.subscribe(each.topic, each.watched.hear)
         scheduler.start()
         self._scheduler = scheduler
-        self._bus.subscribe(Topic.OPERATIONS, self._bulk.hear)
-        self._bus.subscribe(Topic.OPERATIONS, self._erasing.hear)
         self._bus.subscribe(Topic.SCHEDULES, self._looks.hear)
         self._rounds = Rounds(self._round, self._bus, self._settings.sweep_interval)
         self._rounds.start()
@@ -253,23 +194,6 @@ class SchedulerProcess:
         process_id, leader = self._identity
         term = leader.term
         return None if term is None else Lead(ROLE, process_id, term)
-
-    def _sum_costs(self) -> bool:
-        """Sum the hours of the ledger that are over; after a long absence, round after round while this leads."""
-        while self.leads:
-            if self._cost_sums.round(HOURS_A_ROUND) < HOURS_A_ROUND:
-                return True
-        return False
-
-    def _drop_exports(self) -> bool:
-        if self.leads:
-            self._exports_dropped.round()
-        return self.leads
-
-    def _settle_budgets(self) -> bool:
-        if self.leads:
-            self._held_money.settle()
-        return self.leads
 
     def _term(self) -> int | None:
         return self._identity[1].term if self._identity else None
