@@ -73,7 +73,7 @@ async def events(request: Request, query: Annotated[EventsQuery, Query()]) -> Re
     wanted = _wanted(query, caller)
     organization = caller.scope.organization or query.organization
     if "text/event-stream" in request.headers.get("accept", ""):
-        start = await _start(room, query, request.headers.get("last-event-id"))
+        start = await _start(room, organization, query, request.headers.get("last-event-id"))
         render = _rendered(caller)
         return await feed_stream(
             room, caller, wanted.admits, start, organization, lambda item: (item.type, render(item))
@@ -84,7 +84,7 @@ async def events(request: Request, query: Annotated[EventsQuery, Query()]) -> Re
 async def _page(
     room: Room, caller: Caller, query: EventsQuery, wanted: Wanted, organization: str | None
 ) -> dict[str, Any]:
-    cursor = await _start(room, query, None) or Cursor(datetime.now(UTC))
+    cursor = await _start(room, organization, query, None) or Cursor(datetime.now(UTC))
     head = await room.read(room.feed.head)
     found: list[Item] = []
     more = True
@@ -119,12 +119,12 @@ def check_types(types: list[str], field: str) -> None:
         raise invalid_field(field, f"{unknown[0]} is no type of event", remedy)
 
 
-async def _start(room: Room, query: EventsQuery, last_event_id: str | None) -> Cursor | None:
+async def _start(room: Room, organization: str | None, query: EventsQuery, last_event_id: str | None) -> Cursor | None:
     """Where to begin; None where nothing is said of it."""
     if last_event_id:
-        return cursor_of(last_event_id, "header.Last-Event-ID")
+        return cursor_of(room, organization, last_event_id, "header.Last-Event-ID")
     if query.cursor is not None:
-        return cursor_of(query.cursor, "query.cursor")
+        return cursor_of(room, organization, query.cursor, "query.cursor")
     if query.since is None:
         return None
     since = query.since

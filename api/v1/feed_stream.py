@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -14,7 +14,8 @@ from api.http.auth import Caller
 from api.http.problems import Problem, invalid_field, unavailable
 from api.live.feed import Listener, TooManyListeners
 from api.room import Room
-from synthralos.domain.feed import EVENTS_KEPT, Cursor, Item
+from synthralos.domain.feed import Cursor, Item
+from synthralos.domain.retention import Kind
 from synthralos.store.sql.errors import StoreError
 
 HEARTBEAT_SECONDS = 15.0
@@ -41,18 +42,25 @@ class BoundedStream(StreamingResponse):
             await super().__call__(scope, receive, bounded)
 
 
-def cursor_of(text: str, field: str) -> Cursor:
+def events_kept(room: Room, organization: str | None) -> timedelta:
+    """For how long everything that happened to an organization, or to all of them, can be read."""
+    retention = room.core.live.current.retention
+    return min(retention.age(kind, organization) for kind in (Kind.JOBS, Kind.EVENTS, Kind.HAPPENINGS))
+
+
+def cursor_of(room: Room, organization: str | None, text: str, field: str) -> Cursor:
     """A cursor that a reader sent; raises a 422 for what is none, and a 410 for one that is too old."""
     try:
         cursor = Cursor.decode(text)
     except ValueError:
         raise invalid_field(field, "is no cursor of the event stream", "send the `id` of an event, or `next`") from None
-    if cursor.at < datetime.now(UTC) - EVENTS_KEPT:
+    kept = events_kept(room, organization)
+    if cursor.at < datetime.now(UTC) - kept:
         raise Problem(
             410,
             "cursor-too-old",
             "Events after that cursor may be gone",
-            f"Events are kept for {EVENTS_KEPT.days} days: begin anew with `since`, or without a cursor.",
+            f"Events are kept for {kept / timedelta(days=1):g} days: begin anew with `since`, or without a cursor.",
         )
     return cursor
 

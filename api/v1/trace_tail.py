@@ -65,7 +65,7 @@ async def tail(request: Request, query: Annotated[TailQuery, Query()]) -> Respon
     """
     room, caller = await admit(request, Permission.READ_JOBS)
     last = request.headers.get("last-event-id")
-    start = cursor_of(last, "header.Last-Event-ID") if last else None
+    start = cursor_of(room, caller.scope.organization, last, "header.Last-Event-ID") if last else None
     wanted = Wanted(caller.scope)
     restricted = caller.key.role is Role.VIEWER
     shown = _without_deployment if restricted and query.deployment else query.admits

@@ -1,6 +1,6 @@
 """What is done with webhook endpoints: secrets rotated, events sent by hand, deliveries looked at."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -11,6 +11,7 @@ from api.http.answers import answer
 from api.http.openapi import documented, takes
 from api.http.problems import invalid_field, not_found
 from api.room import Room
+from api.v1.feed_stream import events_kept
 from api.v1.queries import decode_cursor, encode_cursor
 from api.v1.webhook_views import (
     DeliveryList,
@@ -26,7 +27,7 @@ from api.v1.webhooks import Id, admit_to_webhooks, found_webhook, no_webhook, te
 from pipelines.intake.schema import ReasonIn
 from synthralos.domain.audit import Act
 from synthralos.domain.delivering import DeliveryState
-from synthralos.domain.feed import EVENTS_KEPT, Cursor, Item, Wanted
+from synthralos.domain.feed import Cursor, Item, Wanted
 from synthralos.domain.ids import is_id, new_id
 from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import Scope
@@ -120,8 +121,9 @@ async def replay(request: Request, webhook_id: Id) -> Response:
     room, caller = await admit_to_webhooks(request, Permission.WRITE_WEBHOOKS)
     wanted = await read_document(request, room, ReplayIn)
     endpoint = (await found_webhook(room, caller, webhook_id)).endpoint
-    if wanted.since < datetime.now(UTC) - EVENTS_KEPT:
-        raise invalid_field("since", "is too long ago", f"events are kept for {EVENTS_KEPT.days} days")
+    kept = events_kept(room, endpoint.organization)
+    if wanted.since < datetime.now(UTC) - kept:
+        raise invalid_field("since", "is too long ago", f"events are kept for {kept / timedelta(days=1):g} days")
     events, following = await _between(room, endpoint, wanted.since, wanted.until or datetime.now(UTC))
     by = By(caller.actor, wanted.reason)
     return await _sent(room, endpoint, Act.REPLAY_WEBHOOK, events, by, following)

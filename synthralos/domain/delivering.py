@@ -16,9 +16,6 @@ from synthralos.domain.feed import Item
 LONGEST_TRYING = timedelta(days=3)
 """After so long an event that its target does not take is set aside."""
 
-DELIVERIES_KEPT = timedelta(days=30)
-"""For so long it can be seen what became of a delivery."""
-
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 6 * 3600.0
 """Seconds: the bound of the pause after the first try, which doubles with each, and the longest one."""
 

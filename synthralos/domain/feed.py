@@ -17,9 +17,6 @@ from synthralos.domain.scope import EVERYTHING, Scope
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
-EVENTS_KEPT = timedelta(days=90)
-"""For so long what happens beside jobs can be read; what happens to jobs goes with them."""
-
 _FORM = struct.Struct(">Bqq16sq16sq")
 _VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

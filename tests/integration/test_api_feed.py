@@ -15,7 +15,7 @@ from api.v1 import feed_stream
 from api.v1.feed import EventPage
 from scripts.contracts import FOLDER
 from synthralos.bus.protocol import Topic
-from synthralos.domain.feed import EVENTS_KEPT, Cursor
+from synthralos.domain.feed import Cursor
 from synthralos.domain.happenings import Happening
 from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
@@ -32,6 +32,7 @@ from tests.integration.api_place import ACME, TRACES, Place, api_over, core_over
 
 EVENTS = "/api/v1/events"
 OTHER = Tenant("other", "side", None)
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).isoformat()
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_pages_lead_on_and_hold_what_the_key_may_see(place: Place) -> None:
     mine, theirs = finished(place.store), finished(place.store, tenant=OTHER)
     digest(place)
     happened(place, opened("all"), opened("mine", "acme"), opened("theirs", "other"))
-    page = place.client(Role.SERVICE).get(EVENTS, params={"since": "2026-11-01T00:00:00Z"})
+    page = place.client(Role.SERVICE).get(EVENTS, params={"since": YESTERDAY})
     EventPage.model_validate_json(page.content)
     found = page.json()
     assert [event["job_id"] or event["subject"] for event in found["events"]] == [mine, "mine"]
@@ -118,11 +119,11 @@ def test_pages_lead_on_and_hold_what_the_key_may_see(place: Place) -> None:
     assert [event["subject"] for event in then["events"]] == ["later"]
     assert client.get(EVENTS, params={"cursor": then["next"]}).json()["events"] == []
     operator = place.client(Role.OPERATOR, EVERYTHING)
-    every = operator.get(EVENTS, params={"since": "2026-11-01T00:00:00Z"}).json()["events"]
+    every = operator.get(EVENTS, params={"since": YESTERDAY}).json()["events"]
     assert {event["job_id"] or event["subject"] for event in every} == {mine, theirs, "all", "mine", "theirs", "later"}
-    seen = place.client(Role.SERVICE, EVERYTHING).get(EVENTS, params={"since": "2026-11-01T00:00:00Z"}).json()
+    seen = place.client(Role.SERVICE, EVERYTHING).get(EVENTS, params={"since": YESTERDAY}).json()
     assert "all" not in {event["subject"] for event in seen["events"]}
-    only = operator.get(EVENTS, params={"since": "2026-11-01T00:00:00Z", "organization": "other"}).json()["events"]
+    only = operator.get(EVENTS, params={"since": YESTERDAY, "organization": "other"}).json()["events"]
     assert {event["organization"] for event in only} == {"other"}
 
 
@@ -131,7 +132,7 @@ def test_what_is_told_keeps_to_the_contracts(place: Place) -> None:
     digest(place)
     Thoughts(place.core.database).add(job_id, EVERYTHING, "ann", "hm")
     happened(place, opened("small", "acme"))
-    events = place.client().get(EVENTS, params={"since": "2026-11-01T00:00:00Z"}).json()["events"]
+    events = place.client().get(EVENTS, params={"since": YESTERDAY}).json()["events"]
     assert [event["type"] for event in events] == ["job.succeeded", "job.thought", "breaker.opened"]
     for event in events:
         for name, document in (("event", event), (event["type"], event["data"])):
@@ -141,7 +142,7 @@ def test_what_is_told_keeps_to_the_contracts(place: Place) -> None:
 
 def test_small_pages_come_to_the_same(place: Place) -> None:
     happened(place, *(opened(str(number), "acme") for number in range(7)))
-    client, found, query = place.client(Role.VIEWER), [], {"since": "2026-11-01T00:00:00Z", "limit": "2"}
+    client, found, query = place.client(Role.VIEWER), [], {"since": YESTERDAY, "limit": "2"}
     while True:
         page = client.get(EVENTS, params=query).json()
         found += [event["subject"] for event in page["events"]]
@@ -157,7 +158,7 @@ def test_filters_choose(place: Place) -> None:
     finished(place.store)
     digest(place)
     happened(place, opened("small", "acme"))
-    client, since = place.client(), {"since": "2026-11-01T00:00:00Z"}
+    client, since = place.client(), {"since": YESTERDAY}
 
     def found(**params: str) -> list[str]:
         events = client.get(EVENTS, params={**since, **params}).json()["events"]
@@ -175,7 +176,7 @@ def test_what_is_wrong_is_told(place: Place) -> None:
     assert client.get(EVENTS, params={"organization": "other"}).status_code == 403
     headers = {"Accept": "text/event-stream", "Last-Event-ID": "nonsense"}
     assert fields_of(client.get(EVENTS, headers=headers)) == ["header.Last-Event-ID"]
-    old = Cursor(datetime.now(UTC) - EVENTS_KEPT - timedelta(days=1)).encode()
+    old = Cursor(datetime.now(UTC) - timedelta(days=181)).encode()
     gone = client.get(EVENTS, params={"cursor": old})
     assert (gone.status_code, gone.json()["type"]) == (410, "urn:synthralos:problem:cursor-too-old")
     assert client.get(EVENTS, headers={"Accept": "text/event-stream", "Last-Event-ID": old}).status_code == 410
@@ -250,7 +251,7 @@ def test_a_viewer_sees_that_it_happened_and_figures(place: Place) -> None:
     job_id = finished(place.store)
     digest(place)
     happened(place, opened("small", "acme"))
-    end, breaker = client.get(EVENTS, params={"since": "2026-11-01T00:00:00Z"}).json()["events"]
+    end, breaker = client.get(EVENTS, params={"since": YESTERDAY}).json()["events"]
     assert (end["job_id"], end["data"]["state"], end["data"]["calls"]) == (job_id, "succeeded", 1)
     assert (breaker["data"], breaker["actor"]) == ({}, "")
 
