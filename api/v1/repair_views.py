@@ -53,9 +53,9 @@ class RepairView(View):
     organization: str
     workspace: str
     user: str | None
-    job_id: Annotated[str | None, Field(description="null: it is an incident's")]
+    job_id: str | None
     run_id: str | None
-    subject: Annotated[str, Field(description="`job:` or `incident:` and an id")]
+    subject: Annotated[str, Field(description="`job:` and an id")]
     failure_class: Annotated[str, Field(description="what the job failed of; empty: of nothing")]
     reason: str
     asked_by: Annotated[str, Field(description="`heal`, `monitor`, or who asked")]

@@ -97,8 +97,6 @@ def _terms(room: Room, job: dict[str, Any], kind: RepairKind) -> RepairTerms:
 def _check(room: Room, job: dict[str, Any], body: RepairIn) -> None:
     if job["state"] == State.SUCCEEDED:
         raise conflict("The job has succeeded: there is nothing to repair.")
-    if body.kind is RepairKind.INCIDENT:
-        raise invalid_field("kind", "is not a job's", "choose retry, reroute or recover")
     if body.kind is RepairKind.RECOVER and job["run_id"] is None:
         raise invalid_field("kind", "wants a job of a run", "choose retry or reroute")
     if body.kind is not RepairKind.REROUTE and {"pin", "exclude"} & body.model_fields_set:

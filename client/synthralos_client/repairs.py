@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Run = Callable[[Operation[Json]], Json]
 AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
 
-Kind = Literal["retry", "reroute", "recover", "incident"]
+Kind = Literal["retry", "reroute", "recover"]
 
 
 class RepairFilters(TypedDict, total=False):

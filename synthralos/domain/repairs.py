@@ -16,19 +16,17 @@ STACKSTORM = "stackstorm"
 
 
 class RepairKind(StrEnum):
-    """What is asked for. `incident` belongs to no job."""
+    """What is asked for."""
 
     RETRY = "retry"
     REROUTE = "reroute"
     RECOVER = "recover"
-    INCIDENT = "incident"
 
 
 WORKFLOWS: Mapping[RepairKind, str] = {
     RepairKind.RETRY: f"{PACK}.llm_retry",
     RepairKind.REROUTE: f"{PACK}.reroute_request",
     RepairKind.RECOVER: f"{PACK}.agent_recovery",
-    RepairKind.INCIDENT: f"{PACK}.incident_repair",
 }
 """The action of StackStorm that is executed."""
 
@@ -85,7 +83,7 @@ class NewRepair:
 class Repair:
     """A repair as it is stored.
 
-    `subject` is `job:` or `incident:` and an id. `asked_by` is `heal` or who asked. `until`: when its job goes on by
+    `subject` is `job:` and an id. `asked_by` is `heal` or who asked. `until`: when its job goes on by
     itself. `acted_at`: when its workflow moved the job, which it may once. `result`: what the workflow answered.
     """
 

@@ -149,18 +149,6 @@ def test_an_operator_asks_once_while_one_is_open(store: Store) -> None:
     assert kinds(store, job_id) == [("repair.asked", "ann")]
 
 
-def test_an_incident_asks_once_while_one_is_open(store: Store) -> None:
-    repairs = Repairs(store.database)
-    first = repairs.ask_for_incident("i1", "openai/gpt@us", {"rate": 0.4}, 60.0)
-    assert first is not None
-    assert (first.job_id, first.sent["incident_id"], first.sent["subject"]) == (None, "i1", "openai/gpt@us")
-    assert repairs.ask_for_incident("i1", "openai/gpt@us", {}, 60.0) is None
-    ended = repairs.end(first.id, RepairState.FAILED, "no")
-    assert ended is not None
-    assert (ended.woken, ended.repair.state) == (None, RepairState.FAILED)
-    assert repairs.ask_for_incident("i1", "openai/gpt@us", {}, 60.0) is not None
-
-
 def test_repairs_are_listed_newest_first_within_a_tenant(store: Store) -> None:
     job, repair_id = parked(store)
     _, other_id = parked(store)

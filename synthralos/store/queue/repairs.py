@@ -114,22 +114,6 @@ class Repairs:
             self._note(connection, made, Event.of(event, by.actor))
         return made
 
-    def ask_for_incident(
-        self, incident_id: str, subject: str, evidence: Mapping[str, Any], seconds: float, organization: str = ""
-    ) -> Repair | None:
-        """Ask StackStorm to repair what an incident is about; None while an earlier one of it is open.
-
-        `evidence` are the workflow's parameters beside the incident's id and `subject`: figures, nothing of tenants.
-        """
-        row = _row(RepairKind.INCIDENT, {**evidence, "incident_id": incident_id, "subject": subject}, seconds)
-        row |= {
-            "organization": organization, "workspace": "", "user_id": None, "job_id": None, "run_id": None,
-            "subject": f"incident:{incident_id}", "reason": f"incident {incident_id}", "failure_class": "",
-            "asked_by": "monitor",
-        }  # fmt: skip
-        with self._database.transaction() as connection:
-            return _insert(connection, row)
-
     def following(self, limit: int) -> list[Following]:
         """The oldest open repairs, each with whether its job is parked for it."""
         with self._database.snapshot() as connection:
