@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import openai
 import pytest
@@ -17,12 +16,13 @@ from synthralos.domain.delivering import DeliveryState
 from synthralos.domain.feed import Item
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.observing import LATE
+from synthralos.domain.retention import Kind, Retention
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.webhooks import Form, new_secret
 from synthralos.store.queue.deliveries import Deliveries
 from synthralos.store.queue.happenings import tell
 from synthralos.store.retention.digest import Digest
-from synthralos.store.retention.housekeeping import Housekeeping
+from synthralos.store.retention.keeping import Keeping
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import deliveries, happenings
 from tests.conformance.test_store_feed import OTHER, finished, log, opened
@@ -328,10 +328,8 @@ def test_what_nobody_waits_for_is_forgotten_after_its_time(post: Post, hook: Rec
     told(post, "small")
     post.until(taken, DeliveryState.DELIVERED, 1)
     post.tried(refused)
-    housekeeping, later = Housekeeping(post.store.database), datetime.now(UTC) + timedelta(minutes=1)
-    assert housekeeping.prune_deliveries(datetime.now(UTC) - timedelta(days=30)) == 0
-    assert housekeeping.prune_happenings(datetime.now(UTC) - timedelta(days=90)) == 0
-    assert housekeeping.prune_deliveries(later) == 1
-    assert housekeeping.prune_happenings(later) == 1
+    keeping, usual, not_at_all = Keeping(post.store.database), Retention(), Retention(dict.fromkeys(Kind, -1.0))
+    assert keeping.step(Kind.DELIVERIES, usual, 10).removed == 0
+    assert keeping.step(Kind.DELIVERIES, not_at_all, 10).removed == 1
     assert post.deliveries(taken) == []
     assert [each.state for each in post.deliveries(refused)] == ["pending"]

@@ -236,4 +236,4 @@ def test_a_wrong_setting_is_named(name: str, wrong: dict[str, Any]) -> None:
 def test_the_key_is_shown_nowhere(langfuse: Langfuse) -> None:
     chosen = Settings(langfuse_host=langfuse.server.url, **KEYS)
     assert chosen.export_secrets == {"sk-lf-canary"}
-    assert "canary" not in repr(chosen) + repr(build_exporters(chosen))
+    assert "sk-lf-canary" not in repr(chosen) + repr(build_exporters(chosen))

@@ -40,7 +40,8 @@ def test_the_commands_are_the_ones_that_people_are_promised() -> None:
         "up", "api", "worker", "scheduler", "demo", "migrate", "check", "status", "models", "doctor", "keys",
         "organizations", "jobs", "flags", "limits", "deployments", "aliases", "policies", "route", "guardrails",
         "audit", "breakers", "credentials", "quotas", "dead-letters", "runs", "costs", "budgets", "ledger", "schedules",
-        "waits", "repairs", "incidents", "traces", "exports", "metrics", "errors", "demand",
+        "waits", "repairs", "incidents", "traces", "exports", "metrics", "errors", "demand", "events", "webhooks",
+        "retention", "erase",
     }  # fmt: skip
     assert {words[1] for words in COMMANDS if words[0] == "jobs"} == {
         "submit", "list", "show", "evidence", "tail", "retry", "reroute", "cancel", "wait"
