@@ -20,6 +20,9 @@ _REVISION = re.compile(r"\d{4}")
 _LOCK = 5_017_423_110
 """Key of the advisory lock under which PostgreSQL migrates, so that several processes may start at once."""
 
+_PATIENCE_MS, _USUAL_MS = 600_000, 10_000
+"""Milliseconds that a process waits on SQLite for one that migrates, and for all other writers."""
+
 _LOOK_AGAIN = 0.1
 """Seconds after which a process that starts beside one that migrates looks whether that one is done."""
 
@@ -95,6 +98,18 @@ def _take_turn(connection: sa.Connection) -> None:
     connection.commit()
 
 
+def _hold(connection: sa.Connection) -> None:
+    """Have SQLite's one writer's turn for all migrations together: alembic would give it back after each of them.
+
+    Then another process, which had read the same revision, would make the same tables.
+    """
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+    connection.begin()
+    driver.execute(f"PRAGMA busy_timeout = {_USUAL_MS}")
+
+
 def _run(database: Database, action: object, revision: str) -> None:
     with database.write.connect() as connection:
         config = _config()
@@ -104,6 +119,8 @@ def _run(database: Database, action: object, revision: str) -> None:
             connection.execute(sa.text("SET lock_timeout = 0"))
             connection.execute(sa.text("SET statement_timeout = 0"))
             _take_turn(connection)
+        else:
+            _hold(connection)
         try:
             action(config, revision)  # type: ignore[operator]  # alembic.command functions
             connection.commit()
