@@ -30,7 +30,7 @@ ENDED = frozenset({"succeeded", "failed", "timeout", "abandoned", "canceled"})
 
 
 class Trouble(StrEnum):
-    """Why a call came to nothing. `refused`: StackStorm answered, and will not do it. `wrong`: that is no StackStorm."""
+    """Why a call came to nothing. `refused`: StackStorm answered, and will not do it. `wrong`: it is no StackStorm."""
 
     AWAY = "away"
     REFUSED = "refused"
@@ -83,7 +83,7 @@ class StackStormLink:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def find(self, tag: str, workflow: str) -> str | None | Failed:
+    def find(self, tag: str, workflow: str) -> str | Failed | None:
         """The execution of that workflow which was started with the tag; None: there is none."""
         traces = self._client.managers["Trace"]
         found = self._call(lambda more: traces.get_all(params={"trace_tag": tag}, limit=5, **more), list)
@@ -103,7 +103,7 @@ class StackStormLink:
         )
         return self._execution_of(self._call(lambda more: self._client.executions.create(wanted, **more)))
 
-    def look(self, execution_id: str) -> Execution | None | Failed:
+    def look(self, execution_id: str) -> Execution | Failed | None:
         """The execution as it is now; None: StackStorm knows none of that id."""
         found = self._call(
             lambda more: self._client.executions.get_by_id(
@@ -152,7 +152,7 @@ class StackStormLink:
         return Execution(id_, status, output if isinstance(output, Mapping) else {})
 
     def _call(self, call: Callable[[dict[str, Any]], Any], kind: type | None = None) -> Any:
-        """What st2client answers, or `Failed`; raises `Stopped`. In a thread, because an answer may trickle for ever."""
+        """What st2client answers, or `Failed`; raises `Stopped`. In a thread: an answer may trickle for ever."""
         future: Future[Any] = Future()
         with self._lock:
             if self._stopped:
@@ -210,7 +210,8 @@ def build_link(settings: Settings) -> StackStormLink | None:
         return StackStormLink(url, key.get_secret_value(), cacert, settings.stackstorm_timeout)
     except ImportError as error:
         raise SettingsError(
-            f"STACKSTORM_API_URL: needs st2client, which cannot be imported ({error}): pip install 'synthralos[stackstorm]'"
+            f"STACKSTORM_API_URL: needs st2client, which cannot be imported ({error}):"
+            " pip install 'synthralos[stackstorm]'"
         ) from None
 
 

@@ -180,9 +180,7 @@ class Repairing:
         self._breaker.ended(failed)
         return answer
 
-    def _end(
-        self, repair: Repair, state: RepairState, outcome: str, result: dict[str, Any] | None = None
-    ) -> None:
+    def _end(self, repair: Repair, state: RepairState, outcome: str, result: dict[str, Any] | None = None) -> None:
         ended = self._repairs.end(repair.id, state, outcome, result)
         if ended is None:
             return

@@ -1,5 +1,7 @@
 """The thread of the link to StackStorm, put together: made only where settings name one."""
 
+from collections.abc import Callable
+
 from scheduler.delivering.core import Delivering
 from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
@@ -17,7 +19,6 @@ from synthralos.store.queue.leading import Lead
 from synthralos.store.queue.repairs import Ended, Repairs
 from synthralos.telemetry.families import STACKSTORM_SHUT
 from synthralos.telemetry.logs import hide
-from collections.abc import Callable
 
 SENDERS = 4
 """Triggers that are told at once."""
@@ -85,9 +86,7 @@ class StackStormTask:
         self._core.bus.publish(Topic.BREAKERS, [STACKSTORM])
 
 
-def build_stackstorm(
-    core: Core, lead: Callable[[], Lead | None], actor: Callable[[], str]
-) -> StackStormTask | None:
+def build_stackstorm(core: Core, lead: Callable[[], Lead | None], actor: Callable[[], str]) -> StackStormTask | None:
     """The task of the settings; None where they name no StackStorm. Raises `SettingsError`."""
     link = build_link(core.settings)
     if core.settings.stackstorm_api_key is not None:

@@ -66,16 +66,12 @@ Outcome: TypeAlias = Delivered | Refused | TryAgain
 class Target:
     """Somebody to whom a channel delivers.
 
-    `organization` None: the whole installation's, which hears of everything. `types` as in `feed.Wanted`. `cursor`:
-    how far the feed was read for it; None: it begins with what happens from now on. `failures`: refused or failed
-    tries in a row.
+    `organization` None: the whole installation's, which hears of everything. `types` as in `feed.Wanted`.
     """
 
     id: str
     organization: str | None = None
     types: frozenset[str] = frozenset()
-    cursor: str | None = None
-    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
