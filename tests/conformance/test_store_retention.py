@@ -246,6 +246,20 @@ def test_a_job_that_an_exporter_is_owed_waits_until_it_is_shipped(house: House) 
     assert house.there(retention_left) == set()
 
 
+def test_the_books_of_a_job_that_was_waited_for_do_not_go_by_anothers_shorter_time(house: House) -> None:
+    owed = house.finished(40, owed=True)
+    house.sum_up()
+    kept = times({"other": {Kind.JOBS: 30, Kind.DEAD_LETTERS: 30, Kind.ACCOUNTS: 35}}, payloads=30, jobs=30)
+    house.run(kept)
+    before = house.spent()
+    with house.database.transaction() as connection:
+        connection.execute(sa.delete(export_backlog))
+    house.run(kept)
+    assert house.there(jobs) == set()
+    assert house.there(attempts) == {owed}
+    assert house.spent() == before
+
+
 def test_an_exporter_that_never_takes_a_trace_holds_its_job_no_longer_than_the_limit(house: House) -> None:
     owed = house.finished(40, owed=True)
     house.sum_up()

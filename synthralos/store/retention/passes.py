@@ -4,6 +4,7 @@ Whoever is killed in between has done all of a stretch or nothing of it. What so
 over (a trace that an exporter is owed, or that is not closed) is noted, and looked at again until nothing holds it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -120,17 +121,21 @@ class Passes:
             chosen = chosen.where(*free).order_by(results.c.job_id).with_for_update(of=results)
         count = gather(connection, chosen)
         if count:
-            self._act(connection, group.kind, times, group.names if group.alone else None)
+            self._act(connection, group.kind, times, group.names if group.alone else (None,))
         return count
 
-    def _act(self, connection: sa.Connection, kind: Kind, times: Retention, names: tuple[str, ...] | None) -> None:
-        """Do to those that are going what the kind says. `names`: whose they are; None: of any without own times."""
+    def _act(self, connection: sa.Connection, kind: Kind, times: Retention, names: Sequence[str | None]) -> None:
+        """Do to those that are going what the kind says.
+
+        `names`: whose they may be, None for any without own times. The longest of their times keeps the books; what
+        is due sooner goes with the accounts.
+        """
         if kind is Kind.PAYLOADS:
             remove_texts(connection)
         elif kind is Kind.ACCOUNTS:
             remove_books(connection)
         else:
-            ages = [times.age(Kind.ACCOUNTS, name) for name in names or (None,)]
+            ages = [times.age(Kind.ACCOUNTS, name) for name in names]
             now = connection.execute(sa.select(utcnow())).scalar_one()
             oldest = connection.execute(sa.select(going.c.job_id).order_by(going.c.job_id).limit(1)).scalar_one()
             books_from = max(now - max(ages), moment_of(oldest))
@@ -186,7 +191,7 @@ class Passes:
         freed = self._freed(connection, kind, times).order_by(results.c.job_id).limit(most)
         count = gather(connection, freed.with_for_update(of=results))
         if count:
-            self._act(connection, kind, times, tuple(times.own) or None)
+            self._act(connection, kind, times, (None, *times.own))
         mine = retention_left.c.kind == word(kind)
         ended = results.c.job_id == retention_left.c.job_id, results.c.finished_at == retention_left.c.finished_at
         gone = mine, ~sa.exists().where(*ended)
