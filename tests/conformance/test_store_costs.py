@@ -150,7 +150,7 @@ def test_a_late_answer_moves_its_cost_out_of_sums(store: Store) -> None:
 
 
 def test_an_hour_is_summed_when_nothing_can_be_written_into_it_any_more(store: Store) -> None:
-    called(store, NOW, tenant=Tenant("acme"))
+    called(store, datetime.now(UTC), tenant=Tenant("acme"))
     assert CostSums(store.database).round() == 0
     with store.database.snapshot() as connection:
         assert connection.execute(sa.select(cost_periods)).all() == []

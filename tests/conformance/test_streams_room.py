@@ -67,6 +67,14 @@ def chunk(job_id: str, number: int, text: str = "word ", attempt: int = 1) -> Ch
     return Chunk(job_id, place, "fake/model@us", text, "h", tools)
 
 
+def told_of(heard: "queue.Queue[list[Chunk | str] | None]", writer: Streams, said: Chunk) -> list[Chunk | str]:
+    """What a listener is told of a chunk; told None, it listens anew and heard nothing of what was said before."""
+    writer.append([said])
+    while (told := heard.get(timeout=30)) is None:
+        writer.append([said])
+    return told
+
+
 def test_chunks_are_had_in_order_from_any_place_on(build: Build) -> None:
     writer, reader, job_id, other = build(), build(), new_id(), new_id()
     first = [chunk(job_id, number) for number in range(1, 5)]
@@ -91,10 +99,7 @@ def test_who_listens_is_told_of_what_comes(build: Build) -> None:
     heard: queue.Queue[list[Chunk | str] | None] = queue.Queue()
     reader.hear(lambda ids: heard.put(None if ids is None else list(ids)))
     reader.listens([job_id])
-    writer.append([chunk(job_id, 1)])
-    while (told := heard.get(timeout=30)) is None:
-        pass
-    assert told == [chunk(job_id, 1)]
+    assert told_of(heard, writer, chunk(job_id, 1)) == [chunk(job_id, 1)]
     assert reader.after({job_id: Place()})[job_id]
 
 
@@ -103,10 +108,7 @@ def test_what_is_too_large_to_be_told_is_had_all_the_same(build: Build) -> None:
     heard: queue.Queue[list[Chunk | str] | None] = queue.Queue()
     reader.hear(lambda ids: heard.put(None if ids is None else list(ids)))
     reader.listens([large.job_id])
-    writer.append([large])
-    while (told := heard.get(timeout=30)) is None:
-        pass
-    assert told in ([large], [large.job_id])
+    assert told_of(heard, writer, large) in ([large], [large.job_id])
     assert reader.after({large.job_id: Place()}) == {large.job_id: [large]}
 
 
