@@ -10,6 +10,7 @@ from api.http.bodies import parse_json, read_body, require_json
 from api.http.problems import invalid
 from api.room import Room
 from pipelines.intake.errors import FieldError
+from pipelines.intake.unknown_fields import remedies_in
 from pipelines.intake.validation import field_errors
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -37,5 +38,5 @@ async def read_document(request: Request, room: Room, model: type[Body], *, opti
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        found = field_errors(error.errors(include_url=False, include_input=False), data, "")
+        found = field_errors(error.errors(include_url=False, include_input=False), data, "", remedies_in(model))
         raise invalid([FieldError(e.field or "body", e.problem, e.remedy) for e in found]) from None

@@ -13,6 +13,7 @@ from pipelines.intake.closed import Closed
 from pipelines.intake.errors import FieldError, InvalidJob, invalid_field
 from pipelines.intake.parse import build_again, parse
 from pipelines.intake.schema import Name, Reason, Time
+from pipelines.intake.unknown_fields import remedies_in
 from pipelines.intake.validation import field_errors
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob, Tenant
@@ -118,7 +119,9 @@ def read_schedule(document: Any) -> ScheduleIn:
     try:
         return ScheduleIn.model_validate(document)
     except ValidationError as error:
-        found = field_errors(error.errors(include_url=False, include_input=False), document, "")
+        found = field_errors(
+            error.errors(include_url=False, include_input=False), document, "", remedies_in(ScheduleIn)
+        )
         raise InvalidJob([FieldError(e.field or "body", e.problem, e.remedy) for e in found]) from None
 
 

@@ -1,6 +1,10 @@
-"""What somebody may have meant by a field that a job does not have: the word of another API, a slip, another place."""
+"""What somebody may have meant by a field that is not known: the word of another API, a slip, another place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from pipelines.intake.embedding import EmbeddingIn
 from pipelines.intake.schema import ConstraintsIn, JobIn
@@ -46,6 +50,36 @@ def remedy_in_embedding(loc: Sequence[str | int]) -> str | None:
         case ("constraints", str(name)):
             return _elsewhere(name, _EMBEDDING, "beside constraints") or _near(name, _CONSTRAINTS)
     return None
+
+
+def remedies_in(model: type[BaseModel]) -> Callable[[Sequence[str | int]], str | None]:
+    """What gives the remedy for the unknown field at a place in a document of the model: the names that are known."""
+
+    def remedy(loc: Sequence[str | int]) -> str | None:
+        known = _names_at(model, tuple(part for part in loc[:-1] if isinstance(part, str)))
+        if known is None or not loc:
+            return None
+        return _near(str(loc[-1]), known) or f"remove it; known are {known.some}"
+
+    return remedy
+
+
+@lru_cache(1_024)
+def _names_at(model: type[BaseModel], path: tuple[str, ...]) -> Names | None:
+    """The fields of the object at the path; None where it has none of its own, or may be one of several."""
+    for part in path:
+        field = model.model_fields.get(part)
+        models = set() if field is None else set(_models_in(field.annotation))
+        if len(models) != 1:
+            return None
+        [model] = models
+    return Names(model.model_fields) if model.model_fields else None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models_in(part)]
 
 
 def _elsewhere(name: str, known: Names, where: str) -> str | None:
