@@ -74,7 +74,8 @@ def documented(
     responses: dict[int | str, Any] = {status: {"model": model, "description": description}}
     if csv:
         responses[status]["content"] = {"text/csv": {"schema": {"type": "string"}}}
-    return {"responses": responses | {code: problem(code) for code in sorted(statuses)}, "response_model": None}
+    responses |= {code: problem(code) for code in sorted(statuses)}
+    return {"responses": responses, "response_model": None, "status_code": status}
 
 
 _LAST_EVENT_ID = {
@@ -129,7 +130,7 @@ def takes_lines(model: str) -> dict[str, Any]:
 
 def idempotency_key() -> dict[str, Any]:
     """The description of the header."""
-    said = "the same key with the same body gets the same answer"
+    said = "the same key with the same body makes nothing more, and gets the same answer"
     return header("Idempotency-Key", said, r"^[\x20-\x7e]{1,255}$")
 
 

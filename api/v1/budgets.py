@@ -15,6 +15,7 @@ from api.http.openapi import documented, takes
 from api.http.problems import invalid_field, not_found
 from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
+from api.v1.idempotency import once
 from api.v1.queries import KeyId
 from api.v1.views import View
 from pipelines.intake.closed import Closed
@@ -129,16 +130,22 @@ async def list_budgets(request: Request) -> Response:
 @router.post(
     "",
     **documented(BudgetView, "The new budget", validated=True, body=True, status=201),
-    openapi_extra=takes(BudgetIn, required=True),
+    openapi_extra=takes(BudgetIn, required=True, keyed=True),
 )
 async def create_budget(request: Request) -> Response:
     """Make a budget. It holds calls that start from then on, in every process within two seconds."""
     room, caller = await admit(request, Permission.WRITE_BUDGETS)
     require_everything(caller, _CHANGE)
     wanted = await read_document(request, room, BudgetIn)
-    budget, by = _budget(new_id(), wanted), By(caller.actor, wanted.reason)
-    made = await room.configure(lambda: room.budgets.create(budget, by))
-    return answer(_view(made, []), 201)
+    budget = _budget(new_id(), wanted)
+
+    async def make(by: By) -> Response:
+        return answer(_view(await room.configure(lambda: room.budgets.create(budget, by)), []), 201)
+
+    async def again(made: str) -> Response:
+        return answer(_view(await _found(room, caller, made), []), 201)
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.get("/{budget_id}", **_ONE)

@@ -10,8 +10,9 @@ from api.documents import read_document
 from api.http.answers import answer
 from api.http.auth import Caller, require_everything
 from api.http.openapi import documented, takes
-from api.http.problems import Problem, forbidden, invalid_field, not_found
+from api.http.problems import Problem, conflict, forbidden, invalid_field, not_found
 from api.room import admit
+from api.v1.idempotency import once
 from api.v1.key_views import (
     KeyIn,
     KeyList,
@@ -44,9 +45,8 @@ async def list_keys(request: Request) -> Response:
 
 @router.post(
     "/keys",
-    status_code=201,
-    **documented(NewKey, "The key, shown this once", status=201, validated=True, body=True),
-    openapi_extra=takes(KeyIn, required=True),
+    **documented(NewKey, "The key, shown this once", status=201, validated=True, conflicting=True, body=True),
+    openapi_extra=takes(KeyIn, required=True, keyed=True),
 )
 async def create_key(request: Request) -> Response:
     """Make a key. Only its hash is stored, so that it cannot be shown again."""
@@ -54,11 +54,18 @@ async def create_key(request: Request) -> Response:
     wanted = await read_document(request, room, KeyIn)
     scope = _bound(wanted, caller)
     expires_at = _expiry(wanted, datetime.now(UTC))
-    role, by = Role(wanted.role), By(caller.actor)
-    secret, key = await room.write(
-        lambda: room.keys.create(wanted.name, role, scope, wanted.account_plan, expires_at, by)
-    )
-    return answer({"key": secret, **key_view(key)}, 201)
+    role = Role(wanted.role)
+
+    async def make(by: By) -> Response:
+        secret, key = await room.write(
+            lambda: room.keys.create(wanted.name, role, scope, wanted.account_plan, expires_at, by)
+        )
+        return answer({"key": secret, **key_view(key)}, 201)
+
+    async def again(made: str) -> Response:
+        raise conflict(f"This Idempotency-Key made {made}, and it was shown that once. Rotate it to have another.")
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.post(

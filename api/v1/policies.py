@@ -15,6 +15,7 @@ from api.http.problems import forbidden, invalid_field, not_found
 from api.http.versions import IfMatch, changed_meanwhile, etag, expected_version
 from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
+from api.v1.idempotency import once
 from api.v1.policy_checks import looked_at, require_force
 from api.v1.policy_documents import (
     OWNERS,
@@ -79,7 +80,7 @@ async def list_policies(request: Request) -> Response:
         body=True,
         status=201,
     ),
-    openapi_extra=takes(PolicyIn, required=True),
+    openapi_extra=takes(PolicyIn, required=True, keyed=True),
 )
 async def create_policy(request: Request) -> Response:
     """Make a policy set. It decides in every process within two seconds. Severe warnings have to be forced."""
@@ -87,11 +88,19 @@ async def create_policy(request: Request) -> Response:
     wanted = await read_document(request, room, PolicyIn)
     document = _document(wanted)
     organization, workspace = owner_of(wanted.organization, wanted.workspace, caller)
-    draft = await draft_set(room, caller, {**document, "organization": organization, "workspace": workspace}, None, "")
-    warnings = await looked_at(room, draft)
-    forced, by = require_force(draft, warnings, wanted.force), By(caller.actor, wanted.reason)
-    made = await room.configure(lambda: room.policies.create(document, organization, workspace, by, forced))
-    return _answered(made, 201, warnings)
+    owned = {**document, "organization": organization, "workspace": workspace}
+
+    async def make(by: By) -> Response:
+        draft = await draft_set(room, caller, owned, None, "")
+        warnings = await looked_at(room, draft)
+        forced = require_force(draft, warnings, wanted.force)
+        made = await room.configure(lambda: room.policies.create(document, organization, workspace, by, forced))
+        return _answered(made, 201, warnings)
+
+    async def again(made: str) -> Response:
+        return _answered(await found_set(room, caller, made), 201, [])
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.post(

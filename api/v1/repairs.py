@@ -7,9 +7,11 @@ from starlette.responses import Response
 
 from api.documents import read_document
 from api.http.answers import answer
+from api.http.auth import Caller
 from api.http.openapi import documented, takes
 from api.http.problems import conflict, invalid, invalid_field, not_found
 from api.room import Room, admit
+from api.v1.idempotency import once
 from api.v1.queries import encode_cursor
 from api.v1.repair_views import RepairIn, RepairList, RepairsQuery, RepairView, repair_view
 from pipelines.analyze.trace import rfc3339
@@ -19,7 +21,7 @@ from synthralos.config.config import RepairTerms
 from synthralos.domain.flags import Flag
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
-from synthralos.domain.repairs import RepairKind
+from synthralos.domain.repairs import Repair, RepairKind
 from synthralos.domain.residency import kept_from
 from synthralos.domain.states import TERMINAL, State
 from synthralos.store.admin.audit import By
@@ -48,15 +50,10 @@ async def list_repairs(request: Request, query: Annotated[RepairsQuery, Query()]
 async def get_repair(request: Request, repair_id: RepairId) -> Response:
     """One repair."""
     room, caller = await admit(request, Permission.READ_JOBS)
-    found = None
-    if is_id(repair_id):
-        found = await room.read(lambda: room.repairs.get(repair_id.lower(), caller.scope))
-    if found is None:
-        raise not_found("There is no such repair, or none that this key may see.")
-    return answer(repair_view(found))
+    return answer(repair_view(await _found(room, caller, repair_id)))
 
 
-@router.post("/jobs/{job_id}/repair", **_ASKED, openapi_extra=takes(RepairIn, required=False))
+@router.post("/jobs/{job_id}/repair", **_ASKED, openapi_extra=takes(RepairIn, required=False, keyed=True))
 async def ask_for_repair(request: Request, job_id: str) -> Response:
     """Ask StackStorm to repair a job. While a repair of the job is open, asking again gives that one."""
     room, caller = await admit(request, Permission.RETRY_JOBS)
@@ -64,15 +61,30 @@ async def ask_for_repair(request: Request, job_id: str) -> Response:
     if body.kind is RepairKind.REROUTE:
         await admit(request, Permission.REROUTE_JOBS)
     job = await room.job(job_id, caller)
-    terms = _terms(room, job, body.kind)
-    _check(room, job, body)
-    wanted = Wanted(body.kind, _parameters(job, body), terms.patience)
-    by = By(caller.actor, body.reason)
-    asked = await room.write(lambda: room.repairs.ask(job["id"], caller.scope, wanted, by))
-    if asked is None:
-        raise not_found("There is no such job, or none that this key may see.")
-    room.core.bus.publish(Topic.REPAIRS, [job["id"]])
-    return answer(repair_view(asked), 202)
+
+    async def make(by: By) -> Response:
+        terms = _terms(room, job, body.kind)
+        _check(room, job, body)
+        wanted = Wanted(body.kind, _parameters(job, body), terms.patience)
+        asked = await room.write(lambda: room.repairs.ask(job["id"], caller.scope, wanted, by))
+        if asked is None:
+            raise not_found("There is no such job, or none that this key may see.")
+        room.core.bus.publish(Topic.REPAIRS, [job["id"]])
+        return answer(repair_view(asked), 202)
+
+    async def again(made: str) -> Response:
+        return answer(repair_view(await _found(room, caller, made)), 202)
+
+    return await once(request, room, caller, body, make, again)
+
+
+async def _found(room: Room, caller: Caller, repair_id: str) -> Repair:
+    found = None
+    if is_id(repair_id):
+        found = await room.read(lambda: room.repairs.get(repair_id.lower(), caller.scope))
+    if found is None:
+        raise not_found("There is no such repair, or none that this key may see.")
+    return found
 
 
 def _terms(room: Room, job: dict[str, Any], kind: RepairKind) -> RepairTerms:

@@ -1,5 +1,6 @@
 """What is done with schedules over HTTP: paused, resumed, run, filled in afterwards; and what became of their ticks."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -9,8 +10,9 @@ from starlette.responses import Response
 from api.documents import read_document
 from api.http.answers import answer
 from api.http.openapi import documented, takes
-from api.http.problems import of_document
+from api.http.problems import not_found, of_document
 from api.room import Room, admit
+from api.v1.idempotency import once
 from api.v1.schedule_views import (
     BackfillIn,
     BackfillList,
@@ -70,7 +72,7 @@ async def resume_schedule(request: Request, schedule_id: Id) -> Response:
 @router.post(
     "/{schedule_id}/run",
     **documented(StartedView, "What was started", found=True, validated=True, body=True, status=202),
-    openapi_extra=takes(ReasonIn, required=False),
+    openapi_extra=takes(ReasonIn, required=False, keyed=True),
 )
 async def run_schedule(request: Request, schedule_id: Id) -> Response:
     """Start a schedule's jobs now, beside its ticks, whatever runs, and also while it is paused."""
@@ -78,16 +80,19 @@ async def run_schedule(request: Request, schedule_id: Id) -> Response:
     wanted = await read_document(request, room, ReasonIn, optional=True)
     stored = await found_schedule(room, caller, schedule_id)
     plan = await room.plan_of(stored.schedule.organization)
-    by = By(caller.actor, wanted.reason)
-    firing = await written(room, schedule_id, lambda: _run(room, stored, plan, by))
-    return answer(
-        {
-            "fire_at": firing.fire_at.isoformat(),
-            "job_ids": [job.id for job in firing.jobs],
-            "run_id": firing.run_id,
-        },
-        202,
-    )
+
+    async def make(by: By) -> Response:
+        firing = await written(room, schedule_id, lambda: _run(room, stored, plan, by))
+        return _started(firing.fire_at, [job.id for job in firing.jobs], firing.run_id)
+
+    async def again(made: str) -> Response:
+        at = datetime.fromisoformat(made)
+        found = await room.read(lambda: room.firings.page(schedule_id, at + timedelta(microseconds=1), 1))
+        if not found or found[0]["fire_at"] != at:
+            raise not_found("What this key started is not on record any more.")
+        return _started(at, found[0]["job_ids"], found[0]["run_id"])
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.get("/{schedule_id}/next", **documented(TickList, "The next ticks", found=True, validated=True))
@@ -113,22 +118,30 @@ async def list_firings(request: Request, schedule_id: Id, query: Annotated[Firin
 @router.post(
     "/{schedule_id}/backfill",
     **documented(BackfillView, "The backfill", found=True, validated=True, body=True, status=202),
-    openapi_extra=takes(BackfillIn, required=True),
+    openapi_extra=takes(BackfillIn, required=True, keyed=True),
 )
 async def start_backfill(request: Request, schedule_id: Id) -> Response:
     """Fire the ticks of a time that is over, those that did not fire; 10,000 at most."""
     room, caller = await admit(request, Permission.WRITE_SCHEDULES)
     wanted = await read_document(request, room, BackfillIn)
     schedule = (await found_schedule(room, caller, schedule_id)).schedule
-    by, overlap = By(caller.actor, wanted.reason), Overlap(wanted.overlap)
-    try:
-        total = await room.write(lambda: backfill_ticks(schedule, wanted.start, wanted.end, utc_now()))
-    except InvalidJob as error:
-        raise of_document(error) from None
-    made = await written(
-        room, schedule_id, lambda: room.backfills.create(schedule, wanted.start, wanted.end, overlap, total, by)
-    )
-    return answer(made.to_json(), 202)
+    start, end, overlap = wanted.start, wanted.end, Overlap(wanted.overlap)
+
+    async def make(by: By) -> Response:
+        try:
+            total = await room.write(lambda: backfill_ticks(schedule, start, end, utc_now()))
+        except InvalidJob as error:
+            raise of_document(error) from None
+        made = await written(room, schedule_id, lambda: room.backfills.create(schedule, start, end, overlap, total, by))
+        return answer(made.to_json(), 202)
+
+    async def again(made: str) -> Response:
+        found = [each for each in await room.read(lambda: room.backfills.of(schedule_id)) if each.id == made]
+        if not found:
+            raise not_found("The backfill that this key started is not on record any more.")
+        return answer(found[0].to_json(), 202)
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.get("/{schedule_id}/backfill", **documented(BackfillList, "Its backfills, newest first", found=True))
@@ -138,6 +151,10 @@ async def list_backfills(request: Request, schedule_id: Id) -> Response:
     await found_schedule(room, caller, schedule_id)
     found = await room.read(lambda: room.backfills.of(schedule_id))
     return answer({"backfills": [each.to_json() for each in found]})
+
+
+def _started(fire_at: datetime, job_ids: Sequence[str], run_id: str | None) -> Response:
+    return answer({"fire_at": fire_at.isoformat(), "job_ids": list(job_ids), "run_id": run_id}, 202)
 
 
 def _run(room: Room, stored: StoredSchedule, plan: str, by: By) -> NewFiring:

@@ -12,6 +12,7 @@ from api.http.openapi import documented, takes
 from api.http.problems import forbidden, invalid_field, not_found, of_document, outdated
 from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
+from api.v1.idempotency import once
 from api.v1.queries import decode_cursor, encode_cursor
 from api.v1.schedule_views import PageQuery, ScheduleList, ScheduleView
 from pipelines.intake.errors import InvalidJob
@@ -48,15 +49,21 @@ async def list_schedules(request: Request, query: Annotated[PageQuery, Query()])
 @router.post(
     "",
     **documented(ScheduleView, "The new schedule", validated=True, body=True, status=201),
-    openapi_extra=takes(ScheduleIn, required=True),
+    openapi_extra=takes(ScheduleIn, required=True, keyed=True),
 )
 async def create_schedule(request: Request) -> Response:
     """Make a schedule. Its jobs are checked now as if they were handed in; it fires from now on."""
     room, caller = await admit(request, Permission.WRITE_SCHEDULES)
     wanted = await _wanted(request, room)
-    made = _made(wanted, new_id(), _tenant(wanted, caller), room)
-    by = By(caller.actor, wanted.reason)
-    return _answered(await written(room, made.id, lambda: room.schedules.create(made, by)), 201)
+    schedule = _made(wanted, new_id(), _tenant(wanted, caller), room)
+
+    async def make(by: By) -> Response:
+        return _answered(await written(room, schedule.id, lambda: room.schedules.create(schedule, by)), 201)
+
+    async def again(made: str) -> Response:
+        return _answered(await found_schedule(room, caller, made), 201)
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.get("/{schedule_id}", **documented(ScheduleView, "The schedule", found=True))

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
@@ -12,6 +13,7 @@ from api.http.openapi import documented, takes
 from api.http.problems import invalid_field, not_found
 from api.room import Room
 from api.v1.feed_stream import events_kept
+from api.v1.idempotency import once
 from api.v1.queries import decode_cursor, encode_cursor
 from api.v1.webhook_views import (
     DeliveryList,
@@ -64,7 +66,7 @@ async def rotate_secret(request: Request, webhook_id: Id) -> Response:
 @router.post(
     "/{webhook_id}/test",
     **documented(Sent, "The test event is on its way", found=True, validated=True, body=True, status=202),
-    openapi_extra=takes(ReasonIn, required=False),
+    openapi_extra=takes(ReasonIn, required=False, keyed=True),
 )
 async def test_webhook(request: Request, webhook_id: Id) -> Response:
     """Send an event of the type `webhook.test`; what came of it is among the deliveries."""
@@ -72,7 +74,11 @@ async def test_webhook(request: Request, webhook_id: Id) -> Response:
     wanted = await read_document(request, room, ReasonIn, optional=True)
     endpoint = (await found_webhook(room, caller, webhook_id)).endpoint
     event = Item(new_id(), TEST, datetime.now(UTC), endpoint.organization, caller.actor, {}, subject=endpoint.id)
-    return await _sent(room, endpoint, Act.TEST_WEBHOOK, [event], By(caller.actor, wanted.reason or ""), None)
+
+    async def make(by: By) -> Response:
+        return await _sent(room, endpoint, Act.TEST_WEBHOOK, [event], by, None)
+
+    return await once(request, room, caller, wanted, make, _sent_before)
 
 
 @router.get("/{webhook_id}/deliveries", **documented(DeliveryList, "Deliveries", found=True, validated=True))
@@ -111,7 +117,7 @@ async def retry_delivery(
 @router.post(
     "/{webhook_id}/replay",
     **documented(Sent, "The events are on their way", found=True, validated=True, body=True, status=202),
-    openapi_extra=takes(ReplayIn, required=True),
+    openapi_extra=takes(ReplayIn, required=True, keyed=True),
 )
 async def replay(request: Request, webhook_id: Id) -> Response:
     """Send what happened within a time again, 1,000 events at most, also what was delivered before.
@@ -124,9 +130,12 @@ async def replay(request: Request, webhook_id: Id) -> Response:
     kept = events_kept(room, endpoint.organization)
     if wanted.since < datetime.now(UTC) - kept:
         raise invalid_field("since", "is too long ago", f"events are kept for {kept / timedelta(days=1):g} days")
-    events, following = await _between(room, endpoint, wanted.since, wanted.until or datetime.now(UTC))
-    by = By(caller.actor, wanted.reason)
-    return await _sent(room, endpoint, Act.REPLAY_WEBHOOK, events, by, following)
+
+    async def make(by: By) -> Response:
+        events, following = await _between(room, endpoint, wanted.since, wanted.until or datetime.now(UTC))
+        return await _sent(room, endpoint, Act.REPLAY_WEBHOOK, events, by, following)
+
+    return await once(request, room, caller, wanted, make, _sent_before)
 
 
 async def _between(
@@ -156,6 +165,10 @@ async def _between(
 async def _sent(
     room: Room, endpoint: Endpoint, act: Act, events: list[Item], by: By, following: datetime | None
 ) -> Response:
-    ids = await room.write(lambda: room.webhooks.send(endpoint, act, events, by))
+    sent = await room.write(lambda: room.webhooks.send(endpoint, act, events, by, following))
     tell_delivery(room, endpoint.id)
-    return answer({"deliveries": ids, "next_since": None if following is None else following.isoformat()}, 202)
+    return answer(sent.to_json(), 202)
+
+
+async def _sent_before(kept: str) -> Response:
+    return answer(orjson.loads(kept), 202)

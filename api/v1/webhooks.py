@@ -11,10 +11,11 @@ from api.documents import read_document
 from api.http.answers import answer
 from api.http.auth import Caller
 from api.http.openapi import documented, takes
-from api.http.problems import forbidden, invalid_field, not_found, outdated
+from api.http.problems import conflict, forbidden, invalid_field, not_found, outdated
 from api.room import Room, admit
 from api.v1.configuration_views import ReasonQuery
 from api.v1.feed import check_types
+from api.v1.idempotency import once
 from api.v1.queries import decode_cursor, encode_cursor
 from api.v1.schedule_views import PageQuery
 from api.v1.schedules import expected_version
@@ -50,8 +51,10 @@ async def list_webhooks(request: Request, query: Annotated[PageQuery, Query()]) 
 
 @router.post(
     "",
-    **documented(WebhookWithSecret, "The new endpoint, with its secret", validated=True, body=True, status=201),
-    openapi_extra=takes(WebhookIn, required=True),
+    **documented(
+        WebhookWithSecret, "The new endpoint, with its secret", validated=True, body=True, status=201, conflicting=True
+    ),
+    openapi_extra=takes(WebhookIn, required=True, keyed=True),
 )
 async def create_webhook(request: Request) -> Response:
     """Make an endpoint. It gets what happens from now on. Its secret is shown this once."""
@@ -60,12 +63,18 @@ async def create_webhook(request: Request) -> Response:
     if caller.scope.organization is not None and wanted.organization not in (None, caller.scope.organization):
         raise forbidden("The key is bound to another organization.")
     secret = new_secret()
-    made = _endpoint(room, wanted, new_id(), caller.scope.organization or wanted.organization, (Secret(secret),))
+    endpoint = _endpoint(room, wanted, new_id(), caller.scope.organization or wanted.organization, (Secret(secret),))
     head = await room.read(room.feed.head)
-    by = By(caller.actor, wanted.reason)
-    stored = await room.write(lambda: room.webhooks.create(made, head, by))
-    tell_delivery(room, made.id)
-    return with_secret(stored, secret, 201)
+
+    async def make(by: By) -> Response:
+        stored = await room.write(lambda: room.webhooks.create(endpoint, head, by))
+        tell_delivery(room, endpoint.id)
+        return with_secret(stored, secret, 201)
+
+    async def again(made: str) -> Response:
+        raise conflict(f"This key made the endpoint {made}; its secret was shown that once. Rotate it to have another.")
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.get("/{webhook_id}", **documented(WebhookView, "The endpoint", found=True))

@@ -40,7 +40,7 @@ from synthralos_client.observing import AsyncObservability
 from synthralos_client.paging import async_pages
 from synthralos_client.repairs import AsyncRepairs
 from synthralos_client.schedules import AsyncSchedules
-from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
+from synthralos_client.sending import Call, Operation, Pause, error_of, new_key, no_answer
 from synthralos_client.spending import AsyncSpending
 from synthralos_client.waiting import CONNECTIONS, Line, OnProgress
 from synthralos_client.waits import AsyncWaits
@@ -130,7 +130,7 @@ class AsyncClient:
         self, requests: Iterable[JobRequest | Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> list[Job]:
         """Hand in any number of jobs; see `Client.submit_many`."""
-        return await self._run(operations.submit_many(self._config, requests, idempotency_key or operations.new_key()))
+        return await self._run(operations.submit_many(self._config, requests, idempotency_key or new_key()))
 
     async def get(self, job_id: str, *, wait: float | None = None) -> Job:
         """One job; see `Client.get`."""

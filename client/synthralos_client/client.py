@@ -43,7 +43,7 @@ from synthralos_client.observing import Observability
 from synthralos_client.paging import pages
 from synthralos_client.repairs import Repairs
 from synthralos_client.schedules import Schedules
-from synthralos_client.sending import Call, Operation, Pause, error_of, no_answer
+from synthralos_client.sending import Call, Operation, Pause, error_of, new_key, no_answer
 from synthralos_client.spending import Spending
 from synthralos_client.waiting import OnProgress
 from synthralos_client.waits import Waits
@@ -142,7 +142,7 @@ class Client:
         On an error, the error's `accepted` holds what is in. With an `idempotency_key` of your own, the same call
         may be repeated later without doubling anything.
         """
-        return self._run(operations.submit_many(self._config, requests, idempotency_key or operations.new_key()))
+        return self._run(operations.submit_many(self._config, requests, idempotency_key or new_key()))
 
     def get(self, job_id: str, *, wait: float | None = None) -> Job:
         """One job as it is; with `wait`, once it is done or that many seconds (at most 120) are over."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from synthralos_client.config import Config
 from synthralos_client.models import Json
-from synthralos_client.sending import Call, Operation, encode, parameter, sending
+from synthralos_client.sending import Call, Operation, encode, new_key, parameter, sending
 
 API = "/api/v1"
 
@@ -32,16 +32,28 @@ def put(
 
 
 def post(config: Config, path: Path, body: Mapping[str, Any], *, repeatable: bool = True) -> Operation[Json]:
-    """Make something, or have something tried."""
-    return (yield from _answer(config, Call("POST", _url(path), body=encode(body), repeatable=repeatable)))
+    """Make something, or have something tried: under a key of this call's own, so that what is sent again is made once.
+
+    `repeatable`: whether it is sent again where an answer is lost; what shows a secret is not.
+    """
+    headers = {"Idempotency-Key": new_key()}
+    return (
+        yield from _answer(config, Call("POST", _url(path), body=encode(body), headers=headers, repeatable=repeatable))
+    )
 
 
 def remove(
-    config: Config, path: Path, reason: str | None = None, version: int | None = None, **named: str | None
+    config: Config,
+    path: Path,
+    reason: str | None = None,
+    version: int | None = None,
+    *,
+    repeatable: bool = True,
+    **named: str | None,
 ) -> Operation[Json]:
     """Take something away, or set it back to its default; twice is once. For `version` see `put`; `named` goes into
     the query."""
-    params, first = _given({"reason": reason, **named}), version is None
+    params, first = _given({"reason": reason, **named}), version is None and repeatable
     call = Call("DELETE", _url(path), params=params, headers=_made_of(version), repeatable=first)
     return (yield from _answer(config, call))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +11,7 @@ import httpx
 from synthralos_client.config import Config
 from synthralos_client.errors import ApiError, ConnectError, SynthralosError, WaitTimeout
 from synthralos_client.models import BulkResult, Health, Job, Json
-from synthralos_client.sending import Call, Operation, Pause, encode, no_answer, now, parameter, sending
+from synthralos_client.sending import Call, Operation, Pause, encode, new_key, no_answer, now, parameter, sending
 
 JOBS = "/api/v1/jobs"
 ROUTE = "/api/v1/route/explain"
@@ -167,11 +166,6 @@ def keyed_post(config: Config, path: str, body: Mapping[str, Any], key: str | No
     call = Call("POST", path, body=encode(body), headers={"Idempotency-Key": key or new_key()})
     made: Json = (yield from sending(call, config)).json()
     return made
-
-
-def new_key() -> str:
-    """An idempotency key that nobody has used."""
-    return uuid.uuid4().hex
 
 
 def given(**fields: object) -> dict[str, object]:

@@ -11,6 +11,7 @@ import json
 import math
 import random
 import time
+import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +38,11 @@ _LONGEST_WISH = 366 * 86_400.0
 
 _NEVER_PROCESSED = frozenset({429, 503})
 _SAFE_TO_REPEAT = _NEVER_PROCESSED | {408, 502, 504}
+
+
+def new_key() -> str:
+    """An idempotency key that nobody has used."""
+    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True)

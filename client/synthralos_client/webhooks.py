@@ -51,7 +51,7 @@ class Webhooks:
 
     def create(self, url: str, **options: Unpack[WebhookOptions]) -> Json:
         """Make an endpoint; its `secret` is shown this once. Not repeated where the answer is lost."""
-        return self._run(_act(self._config, (), {"url": url, **options}))
+        return self._run(_act(self._config, (), {"url": url, **options}, secret=True))
 
     def replace(
         self, webhook_id: str, url: str, *, version: int | None = None, **options: Unpack[WebhookOptions]
@@ -67,7 +67,7 @@ class Webhooks:
     def rotate_secret(self, webhook_id: str, *, overlap_seconds: float = 86_400.0, reason: str = "") -> Json:
         """Make a new `secret`, shown this once; those before sign beside it for `overlap_seconds`."""
         body = {"overlap_seconds": overlap_seconds, "reason": reason}
-        return self._run(_act(self._config, (webhook_id, "rotate-secret"), body))
+        return self._run(_act(self._config, (webhook_id, "rotate-secret"), body, secret=True))
 
     def test(self, webhook_id: str) -> Json:
         """Send an event of the type `webhook.test`; what came of it is among the deliveries."""
@@ -113,7 +113,7 @@ class AsyncWebhooks:
 
     async def create(self, url: str, **options: Unpack[WebhookOptions]) -> Json:
         """See `Webhooks.create`."""
-        return await self._run(_act(self._config, (), {"url": url, **options}))
+        return await self._run(_act(self._config, (), {"url": url, **options}, secret=True))
 
     async def replace(
         self, webhook_id: str, url: str, *, version: int | None = None, **options: Unpack[WebhookOptions]
@@ -129,7 +129,7 @@ class AsyncWebhooks:
     async def rotate_secret(self, webhook_id: str, *, overlap_seconds: float = 86_400.0, reason: str = "") -> Json:
         """See `Webhooks.rotate_secret`."""
         body = {"overlap_seconds": overlap_seconds, "reason": reason}
-        return await self._run(_act(self._config, (webhook_id, "rotate-secret"), body))
+        return await self._run(_act(self._config, (webhook_id, "rotate-secret"), body, secret=True))
 
     async def test(self, webhook_id: str) -> Json:
         """See `Webhooks.test`."""
@@ -162,6 +162,6 @@ def _read(config: Config, path: tuple[str, ...], **params: Any) -> Operation[Jso
     return configuring.read(config, (_ROOM, *path), params)
 
 
-def _act(config: Config, path: tuple[str, ...], body: dict[str, Any]) -> Operation[Json]:
-    """What the server may have done is not sent again."""
-    return configuring.post(config, (_ROOM, *path), body, repeatable=False)
+def _act(config: Config, path: tuple[str, ...], body: dict[str, Any], *, secret: bool = False) -> Operation[Json]:
+    """`secret`: one is shown, once; what may have shown it is not sent again."""
+    return configuring.post(config, (_ROOM, *path), body, repeatable=not secret)

@@ -160,6 +160,35 @@ def test_what_twice_is_the_same_as_once_is_repeated(server: ScriptedServer, run:
     assert len(server.asked) == 2
 
 
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda client: client.schedules.create("s", job={"prompt": "hi"}, cron="@daily"),
+        lambda client: client.schedules.run("s1"),
+        lambda client: client.webhooks.test("w1"),
+        lambda client: client.configuration.create_policy({"name": "p", "rules": []}),
+    ],
+    ids=["schedule", "run", "webhook test", "policy"],
+)
+def test_what_is_made_is_sent_again_under_the_same_key(server: ScriptedServer, run: Run, do: Do) -> None:
+    server.answer_in_turn(DROPPED, Answer(201, {"id": "x1"}))
+    run(server.url, do)
+    first, second = (asked.headers["idempotency-key"] for asked in server.asked)
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "do",
+    [lambda client: client.webhooks.create("https://example.com"), lambda client: client.webhooks.rotate_secret("w1")],
+    ids=["create", "rotate"],
+)
+def test_what_shows_a_secret_once_is_not_sent_again(server: ScriptedServer, run: Run, do: Do) -> None:
+    server.answer_in_turn(DROPPED)
+    with pytest.raises(ConnectError):
+        run(server.url, do)
+    assert len(server.asked) == 1
+
+
 def test_many_ids_go_in_parts_and_what_was_reported_before_a_refusal_is_kept(server: ScriptedServer, run: Run) -> None:
     server.script = lambda asked: (
         Answer(403, {})

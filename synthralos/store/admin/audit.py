@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from synthralos.domain.audit import Act
 from synthralos.domain.ids import new_id
 from synthralos.domain.scope import Scope
+from synthralos.store.queue.idempotency import Once
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import utcnow
@@ -17,10 +18,11 @@ from synthralos.store.tables import audit_log
 
 
 class By(NamedTuple):
-    """Who changes something, and why: both go on record."""
+    """Who changes something, and why: both go on record. `once`: the key under which it is made, where there is one."""
 
     actor: str
     reason: str = ""
+    once: Once | None = None
 
 
 SYSTEM = By("system")
@@ -70,7 +72,7 @@ class AuditFilter(NamedTuple):
 
 def record(connection: sa.Connection, by: By, change: Change) -> None:
     """Write down a change in the transaction that makes it."""
-    row = {"id": new_id(), "at": utcnow(), **by._asdict(), **change._asdict()}
+    row = {"id": new_id(), "at": utcnow(), "actor": by.actor, "reason": by.reason, **change._asdict()}
     connection.execute(sa.insert(audit_log).values(row))
 
 

@@ -11,6 +11,7 @@ from synthralos.domain.budgets import AtLimit, Budget, Per, Period, Raised, Use
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.admin.changing import changing
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import id_text, utcnow
@@ -51,6 +52,7 @@ class BudgetStore:
     def create(self, budget: Budget, by: By) -> Budget:
         """A new budget, checked by the caller. It holds calls that start from now on."""
         with changing(self._database) as connection:
+            make_once(connection, by.once, budget.id)
             connection.execute(sa.insert(budgets).values(id=budget.id, **budget_columns(budget, by)))
             _record(connection, Act.CREATE_BUDGET, None, budget, by)
         return budget

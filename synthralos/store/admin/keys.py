@@ -15,6 +15,7 @@ from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
 from synthralos.store.admin.audit import SYSTEM, By, Change, record
 from synthralos.store.admin.organizations import ensure_organization
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import utc_in, utcnow
@@ -66,6 +67,7 @@ class Keys:
             if scope.organization is not None:
                 ensure_organization(connection, scope.organization, plan, by)
             secret = _insert(connection, name, role, scope, expires_at)
+            make_once(connection, by.once, _subject(secret))
             after = {"name": name, "role": str(role), **_told(scope, expires_at)}
             record(connection, by, Change(Act.CREATE_KEY, _subject(secret), None, after, scope.organization))
         found = self.find(secret)

@@ -13,6 +13,7 @@ from synthralos.domain.policies import PolicySet
 from synthralos.domain.scope import Scope
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.admin.changing import changing
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import id_text, utcnow
@@ -82,6 +83,7 @@ class Policies:
         set_id = new_id()
         scope = {"organization": organization, "workspace": workspace}
         with changing(self._database) as connection:
+            make_once(connection, by.once, set_id)
             made = _policy(set_id, 1, document, scope)
             row = {"version": 1, "document": _document(made), "changed_at": utcnow(), "changed_by": by.actor}
             connection.execute(sa.insert(policy_sets).values(id=set_id, **scope, **row))

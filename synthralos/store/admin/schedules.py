@@ -16,6 +16,7 @@ from synthralos.domain.scope import Scope
 from synthralos.domain.ticks import Tick, next_tick
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.admin.policies import Outdated
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import utcnow, word
@@ -83,6 +84,7 @@ class Schedules:
     def create(self, schedule: Schedule, by: By) -> StoredSchedule:
         """A new one, which its maker has checked."""
         with self._database.transaction() as connection:
+            make_once(connection, by.once, schedule.id)
             first = next_tick(schedule, _now(connection))
             values = {
                 "id": schedule.id,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from synthralos.domain.audit import Act
@@ -17,6 +18,7 @@ from synthralos.store.admin.audit import SYSTEM, By, Change, record
 from synthralos.store.admin.policies import Outdated
 from synthralos.store.queue.deliveries import begin, put
 from synthralos.store.queue.happenings import tell
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import decode_time, encode_time, utc_in, utcnow, word
 from synthralos.store.tables import deliveries, feed_targets, webhook_endpoints
@@ -52,6 +54,19 @@ class StoredDelivery:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class SentByHand:
+    """Deliveries that somebody put on their way, oldest first. `more_since`: from when on there is more to send."""
+
+    deliveries: list[str]
+    more_since: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is answered, and as it stands under a sender's key."""
+        since = None if self.more_since is None else self.more_since.isoformat()
+        return {"deliveries": self.deliveries, "next_since": since}
+
+
 class Webhooks:
     """Each change is one transaction, and on record. A scope that is bound to an organization sees its own alone."""
 
@@ -81,6 +96,7 @@ class Webhooks:
         """A new one, which hears of what happens after `head`."""
         values = {"id": endpoint.id, "organization": endpoint.organization, "version": 1, "created_at": utcnow()}
         with self._database.transaction() as connection:
+            make_once(connection, by.once, endpoint.id)
             written = {**_written(endpoint), **values, "created_by": by.actor, **_changed(by)}
             connection.execute(sa.insert(webhook_endpoints).values(written))
             begin(connection, CHANNEL, endpoint.id, head)
@@ -151,12 +167,16 @@ class Webhooks:
             rows = connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit))
             return [_delivery(row) for row in rows]
 
-    def send(self, endpoint: Endpoint, act: Act, events: Sequence[Item], by: By) -> list[str]:
-        """Put events on their way by hand, again where they went there before; the deliveries' ids."""
+    def send(
+        self, endpoint: Endpoint, act: Act, events: Sequence[Item], by: By, more_since: datetime | None = None
+    ) -> SentByHand:
+        """Put events on their way, again where they went there before; under a sender's key stands what was sent."""
         with self._database.transaction() as connection:
             ids = put(connection, CHANNEL, endpoint.id, events)
+            sent = SentByHand(ids, more_since)
+            make_once(connection, by.once, orjson.dumps(sent.to_json()).decode())
             _act(connection, act, endpoint, {"events": len(ids)}, by)
-            return ids
+        return sent
 
     def retry(self, endpoint: Endpoint, delivery_id: str, by: By) -> StoredDelivery | None:
         """Try one again now, whatever became of it before."""

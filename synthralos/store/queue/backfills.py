@@ -14,6 +14,7 @@ from synthralos.domain.schedules import Overlap, Schedule
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.schedules import record_act
 from synthralos.store.queue.firings import Firings, NewFiring
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.queue.leading import Lead, leads
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utcnow
@@ -72,6 +73,7 @@ class Backfills:
         }  # fmt: skip
         said = {"start": start.isoformat(), "end": end.isoformat(), "overlap": str(overlap), "ticks": total}
         with self._database.transaction() as connection:
+            make_once(connection, by.once, backfill_id)
             connection.execute(sa.insert(backfills).values(row))
             record_act(connection, Act.BACKFILL_SCHEDULE, schedule, said, by)
             found = connection.execute(sa.select(backfills).where(backfills.c.id == backfill_id)).one()

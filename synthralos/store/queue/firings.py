@@ -11,6 +11,7 @@ from synthralos.domain.firings import Outcome
 from synthralos.domain.jobs import NewJob
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.schedules import StoredSchedule, record_act, stored_schedule
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.queue.leading import Lead, leads
 from synthralos.store.queue.submissions import Submissions
 from synthralos.store.sql.database import Database
@@ -184,6 +185,7 @@ class Firings:
         with self._database.transaction() as connection:
             if not self.insert(connection, [firing]):
                 return False
+            make_once(connection, by.once, firing.fire_at.isoformat())
             said = {"fire_at": firing.fire_at.isoformat(), "jobs": [job.id for job in firing.jobs]}
             record_act(connection, Act.RUN_SCHEDULE, stored.schedule, said, by)
         return True

@@ -29,6 +29,7 @@ from synthralos.domain.states import Lane, Stage, Transition, target
 from synthralos.domain.work_items import WorkItem
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.queue.appended import EVENTS, event_row
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.scoping import within
@@ -104,7 +105,10 @@ class Repairs:
             made = _insert(connection, _asked_row(job, wanted, by))
             if made is None:
                 mine = repairs.c.subject == f"job:{job_id}", _IS_OPEN
-                return repair_of(connection.execute(sa.select(repairs).where(*mine)).one())
+                open_one = repair_of(connection.execute(sa.select(repairs).where(*mine)).one())
+                make_once(connection, by.once, open_one.id)
+                return open_one
+            make_once(connection, by.once, made.id)
             said = {"kind": str(made.kind), "workflow": made.workflow}
             record(connection, by, Change(Act.ASK_REPAIR, f"job:{job_id}", None, said, made.organization))
             event = RepairAsked(

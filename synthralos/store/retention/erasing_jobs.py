@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.erasures import pseudonym
+from synthralos.domain.ids import is_id
 from synthralos.domain.observing import fingerprint, normalized
 from synthralos.store.retention.erasing_parts import Piece, Subject, delete_some
 from synthralos.store.retention.removal import gather, going, remove_jobs
@@ -55,7 +56,7 @@ def keys_of(connection: sa.Connection, subject: Subject, most: int, place: Any) 
         mine.append(sa.tuple_(*key) > sa.tuple_(*map(sa.literal, place)))
     query = sa.select(*key, table.c.job_ids).where(*mine).order_by(*key).limit(_LOOKED_THROUGH)
     rows = connection.execute(query).all()
-    theirs = _theirs(connection, subject, {each for row in rows for each in row.job_ids})
+    theirs = _theirs(connection, subject, {each for row in rows for each in row.job_ids if is_id(each)})
     count = 0
     for row in rows:
         if theirs & set(row.job_ids):
