@@ -7,7 +7,7 @@ through routing and its filters with less to choose from. So EU-classified data 
 import math
 from random import Random
 
-from pipelines.heal.backoff import Backoff
+from synthralos.domain.backoff import Backoff
 from pipelines.heal.budget import RetryBudget
 from pipelines.heal.protocol import Case, RouteAgain, Treatment, Wait
 from pipelines.heal.protocol import GiveUp as GivenUp

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from random import Random
 
 from pipelines.heal.ask_again import AskAgain
-from pipelines.heal.backoff import Backoff
+from synthralos.domain.backoff import Backoff
 from pipelines.heal.budget import RetryBudget
 from pipelines.heal.next_key import KeyNames, NextKey, no_keys
 from pipelines.heal.protocol import Remedy

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.heal.backoff import Backoff
+from synthralos.domain.backoff import Backoff
 from pipelines.heal.protocol import Case, GiveUp, NextDeployment, RouteAgain, Wait
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.route.stage import RouteStage

@@ -4,7 +4,7 @@ from random import Random
 import pytest
 
 from pipelines.heal import protocol
-from pipelines.heal.backoff import Backoff
+from synthralos.domain.backoff import Backoff
 from pipelines.heal.next_key import NextKey
 from pipelines.heal.remedies import LONGEST_WAIT, GiveUp, LargerWindow, NextDeployment, RouteElsewhere, WaitAndRetry
 from synthralos.domain.attempts import Outcome
