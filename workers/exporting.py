@@ -9,11 +9,9 @@ from synthralos.domain.flags import Flag
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import State
-from synthralos.store.admin.feedback import FeedbackStore
 from synthralos.store.exports.backlog import Backlog
 from synthralos.store.exports.closing import Analysis
 from synthralos.store.read.jobs import Reader
-from synthralos.store.read.prompts import Prompts
 from synthralos.store.sql.clock import DatabaseClock
 from synthralos.store.sql.database import Database
 from synthralos.telemetry.families import EXPORTED
@@ -43,7 +41,7 @@ class TraceExporter:
         self._analysis = Analysis(database, list(exporters))
         self._clock, self._on = clock, on
         counted = (metrics or Metrics()).counters(EXPORTED)
-        reading = TraceReading(self._reader, FeedbackStore(database), Prompts(database), redactor or Redactor())
+        reading = TraceReading(database, redactor or Redactor())
         parts = Parts(reading, Backlog(database), on, counted, random.Random(), Courtesy(), damping, linger)
         self._shippers = [Shipper(parts, exporter) for exporter in exporters.values()]
 

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prometheus_client import Counter
@@ -18,7 +18,7 @@ from pipelines.analyze.protocol import Answer, Exporter, Linking, Trace
 from synthralos.domain.exports import Aside, Booking, Kind, Owed, Rest
 from synthralos.domain.flags import Flag
 from synthralos.domain.residency import kept_from
-from synthralos.store.exports.backlog import FIRST_PAUSE, LONGEST_PAUSE, Backlog
+from synthralos.store.exports.backlog import PAUSES, Backlog
 from synthralos.telemetry.metrics import Children
 from synthralos.telemetry.outages import Reminder
 from workers.courtesy import Courtesy, Manners
@@ -40,6 +40,8 @@ TRIES_ALONE = 5
 
 SHORTEST_REST = 1.0
 """Seconds that a destination is left alone at least when it did not answer."""
+
+_PAUSES = replace(PAUSES, least=SHORTEST_REST)
 
 Row = Mapping[str, Any]
 
@@ -177,7 +179,7 @@ class Shipper:
                 goes.append(each)
         gone = sum(each.job_id not in jobs for each in owed)
         self._count({"gone": gone, "switched_off": len(off) - gone, "withheld": len(aside)})
-        traces = self._parts.reading.traces([jobs[each.job_id] for each in goes])
+        traces = self._parts.reading.traces([jobs[each.job_id] for each in goes], self._destination.residency)
         return self._booking(goes, off, aside, self._answer(traces))
 
     def _booking(self, goes: list[Owed], off: list[Owed], aside: list[Aside], answer: Answer) -> Booking:
@@ -217,9 +219,8 @@ class Shipper:
         try:
             answer = self._exporter.ship(traces)
         except Exception as error:  # noqa: BLE001 - the edge to pluggable code: the backlog stays, and comes again
+            seconds = _PAUSES.seconds(self._silent, self._parts.random)
             self._silent += 1
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._silent - 1, 20))
-            seconds = max(SHORTEST_REST, self._parts.random.uniform(0, longest))
             # An error of the system's quotes nothing that a tenant sent.
             reason = str(error) or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
             return Answer(rest=Rest(seconds, reason))

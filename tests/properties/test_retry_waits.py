@@ -18,7 +18,7 @@ def test_no_header_breaks_it_and_no_wait_is_longer_than_can_be_true(headers: dic
     assert wait is None or 0.0 <= wait <= MOST_SECONDS
 
 
-@given(st.integers(0, int(MOST_SECONDS)), st.integers(-10**6, 10**6))
+@given(st.integers(0, int(MOST_SECONDS)), st.integers(-(10**6), 10**6))
 def test_seconds_and_a_date_say_the_same_however_wrong_the_servers_clock_is(seconds: int, wrong: int) -> None:
     theirs = NOW + timedelta(seconds=wrong)
     until = format_datetime(theirs + timedelta(seconds=seconds), usegmt=True)
