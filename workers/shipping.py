@@ -27,7 +27,10 @@ from workers.trace_reading import TraceReading
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0
-"""Seconds between two looks whether an operator has ended a destination's rest, or the database is back."""
+"""Seconds between two looks whether a rest was ended by an operator, the database is back, or it is our turn."""
+
+SERVE_EVERY = 86_400.0
+"""Seconds after which a destination is said to be served again: one that is not said so for long is forgotten."""
 
 LINGER = 1.0
 """Seconds from the end of one round of shipping to the next: what ends meanwhile goes in one shipment."""
@@ -48,7 +51,11 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all shippers share. `on` says whether an organization has a flag."""
+    """What all shippers share. `on` says whether an organization has a flag.
+
+    `turn` says whether this process is to ship to a destination now. `idle`: seconds after which a shipper looks by
+    itself whether something is owed; None: it hears of it.
+    """
 
     reading: TraceReading
     backlog: Backlog
@@ -58,6 +65,8 @@ class Parts:
     courtesy: Courtesy
     damping: float = DAMPING
     linger: float = LINGER
+    turn: Callable[[str], bool] = lambda destination: True
+    idle: float | None = None
 
 
 class Shipper:
@@ -68,7 +77,8 @@ class Shipper:
         self._destination = exporter.destination
         self._size = self._destination.batch
         self._silent = 0  # shipments in a row that were not answered
-        self._known = self._linked = False
+        self._linked = False
+        self._serve_at = float("-inf")
         self._reminder = Reminder()
         self._changed = threading.Condition()
         self._wanted, self._ships, self._stopping = True, False, False
@@ -133,25 +143,32 @@ class Shipper:
     def _ship_all(self) -> float | None:
         """Ship until nothing is due; the seconds until something will be."""
         backlog, name = self._parts.backlog, self._destination.name
-        if not self._known:
+        if not self._parts.turn(name):
+            return LOOK_EVERY
+        if time.monotonic() >= self._serve_at:
             backlog.serve(self._destination)
-            self._known = True
+            self._serve_at = time.monotonic() + SERVE_EVERY
         if (left := self._asked_again_at - time.monotonic()) > 0:
             return left
-        while not self._stopping:
+        while not self._stopping and self._parts.turn(name):
             if (resting := backlog.rests(name)) > 0:
                 self._asked_again_at = time.monotonic() + self._parts.damping
                 return min(resting, LOOK_EVERY)
             self._manners.begin()
             owed = backlog.claim(name, self._size)
             if not owed:
-                return backlog.due_in(name)
+                return self._until(backlog.due_in(name))
             booking = self._shipment(owed)
             backlog.book(name, booking)
             if booking.sent and not self._linked:
                 self._link()
             self._give_way(self._manners.pause())
-        return None
+        return LOOK_EVERY
+
+    def _until(self, due_in: float | None) -> float | None:
+        """Seconds until the next look, where nothing is due before."""
+        idle = self._parts.idle
+        return due_in if idle is None else idle if due_in is None else min(idle, due_in)
 
     def _give_way(self, seconds: float) -> None:
         if seconds:
