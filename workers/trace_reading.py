@@ -1,9 +1,9 @@
 """Traces as they leave the house: read in bulk, and without the secrets that we know."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.analyze.giving_way import giving_way
 from pipelines.analyze.neighbors import named, without
 from pipelines.analyze.protocol import Trace
 from pipelines.analyze.trace import assemble, feedback_view, similarity_view
@@ -40,7 +40,8 @@ class TraceReading:
         ids = [job["id"] for job in jobs]
         timelines, said, compared = self._reader.timelines(ids), self._feedback.of(ids), self._prompts.compared(ids)
         traces = [
-            self._trace(job, timelines[job["id"]], said.get(job["id"], []), compared.get(job["id"])) for job in jobs
+            self._trace(job, timelines[job["id"]], said.get(job["id"], []), compared.get(job["id"]))
+            for job in giving_way(jobs)
         ]
         others = [named(trace) for trace in traces]
         classes = self._classes.of({job_id for each in others for job_id in each})
@@ -54,7 +55,6 @@ class TraceReading:
     def _trace(
         self, job: Row, timeline: Mapping[str, Sequence[Row]], said: Sequence[Row], compared: Row | None
     ) -> Trace:
-        time.sleep(0)  # gives way to threads that have jobs to do: they would wait for milliseconds else
         feedback, similarity = [feedback_view(row) for row in said], compared and similarity_view(compared)
         whole = {**assemble(job, timeline), "feedback": feedback, "similarity": similarity}
         trace: Trace = self._redactor.document(whole)

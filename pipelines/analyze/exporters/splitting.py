@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from pipelines.analyze.giving_way import giving_way
 from pipelines.analyze.protocol import Answer, Trace
 from synthralos.domain.exports import Rest
 
@@ -80,7 +81,7 @@ class Splitter:
 
     def ship(self, traces: Sequence[Trace], pack: Callable[[Trace], Packed]) -> Answer:
         """The answer to all of them. Raises `OSError` where the destination answered to none."""
-        told = self.send([_packed(pack, trace) for trace in traces])
+        told = self.send([pack(trace) for trace in giving_way(traces)])
         return Answer(told.accepted, told.refused, told.rest, told.error)
 
     def send(self, packed: Sequence[Packed], most: int = sys.maxsize) -> Told:
@@ -143,11 +144,6 @@ class Splitter:
             groups[-1].append(fits)
             room -= len(fits.body)
         return groups
-
-
-def _packed(pack: Callable[[Trace], Packed], trace: Trace) -> Packed:
-    time.sleep(0)  # gives way to threads that have jobs to do
-    return pack(trace)
 
 
 def _smaller(packed: Packed) -> Packed:

@@ -14,6 +14,7 @@ from pipelines.analyze.exporters.http_replies import STOPPED_FOR, reply_of
 from pipelines.analyze.exporters.rudderstack.events import Content, Events
 from pipelines.analyze.exporters.rudderstack.sizes import MOST_BATCH, body, encode
 from pipelines.analyze.exporters.splitting import Packed, Refusal, Reply, Splitter, Told
+from pipelines.analyze.giving_way import giving_way
 from pipelines.analyze.protocol import Answer, Trace
 from pipelines.analyze.trace import rfc3339
 from pipelines.posting import Poster
@@ -106,7 +107,7 @@ class RudderStackExporter:
         """The events of the traces. A trace of which none can be made holds up no other."""
         made = _Made([], {}, {}, {})
         told = set[str]()
-        for place, trace in enumerate(traces):
+        for place, trace in enumerate(giving_way(traces)):
             try:
                 self._add(made, place, trace, told)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
