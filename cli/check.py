@@ -17,14 +17,14 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - an address to 
 
 def check(
     context: typer.Context,
-    kind: Annotated[Literal["worker", "scheduler", "api"], typer.Argument(help="Which kind of process.")],
+    kind: Annotated[Literal["worker", "scheduler", "exporter", "api"], typer.Argument(help="Which kind of process.")],
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Exit with 0 while a process of this kind is alive on this host, with 1 otherwise.
 
-    A worker or a scheduler is alive while its heartbeat in the database is fresh, the API while it answers on HOST and
-    PORT that it is ready.
+    A worker, a scheduler or an exporter is alive while its heartbeat in the database is fresh, the API while it answers
+    on HOST and PORT that it is ready.
 
     Example: `synthralos check worker`
     """

@@ -1,4 +1,4 @@
-"""`synthralos api | worker | scheduler`: one process of its own each, for systems of several."""
+"""`synthralos api | worker | scheduler | exporter`: one process of its own each, for systems of several."""
 
 import typer
 
@@ -40,6 +40,19 @@ def scheduler() -> None:
     from scheduler.process import run_scheduler  # noqa: PLC0415 - only this command needs the scheduler
 
     run_scheduler(chosen)
+
+
+def exporter() -> None:
+    """Run an exporter: ships finished traces to the destinations of the settings, so that workers need not.
+
+    Run several, and each destination is one's at a time. METRICS_PORT shows its metrics.
+
+    Example: `DATABASE_URL=postgresql://… OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 synthralos exporter`
+    """
+    chosen = settings()
+    from workers.exporter_process import run_exporter  # noqa: PLC0415 - only this command needs the exporters
+
+    run_exporter(chosen)
 
 
 def _shared_broker(chosen: Settings) -> Settings:

@@ -11,7 +11,6 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from pipelines.providers.table import check_deployment
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
-from scheduler.leader import CAMPAIGNS_A_TERM, ROLE, Leader
 from scheduler.outages import ResilientTask
 from scheduler.recurring import LeaderJobs
 from scheduler.rounds import Rounds
@@ -21,6 +20,7 @@ from scheduler.watched import Watched
 from scheduler.webhooks.delivery import WebhookDelivery
 from synthralos.bus.protocol import Topic
 from synthralos.config.settings import Settings
+from synthralos.control.leader import CAMPAIGNS_A_TERM, ROLE, Leader
 from synthralos.core import Core, build_core
 from synthralos.logs import log_as
 from synthralos.open_files import allow_many_open_files

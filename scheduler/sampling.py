@@ -94,7 +94,7 @@ class Sampling:
 
     def _living(self) -> Figures:
         kinds = Counter(p.kind for p in self._processes.living() if p.age < self._fresh_within)
-        return {(kind,): kinds[kind] for kind in ("worker", "scheduler")}
+        return {(kind,): kinds[kind] for kind in ("worker", "scheduler", "exporter")}
 
     def _messages(self) -> Figures:
         """What waits in the broker; a queue that cannot be asked for is left out."""

@@ -1,4 +1,4 @@
-"""What the analyze actor does: closes traces that no worker closed on its way, and wakes those who ship."""
+"""Shipping to all destinations, and what the analyze actor does: it closes traces that no worker closed on its way."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +9,9 @@ from synthralos.domain.flags import Flag
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import State
-from synthralos.store.admin.feedback import FeedbackStore
 from synthralos.store.exports.backlog import Backlog
 from synthralos.store.exports.closing import Analysis
 from synthralos.store.read.jobs import Reader
-from synthralos.store.read.prompts import Prompts
 from synthralos.store.sql.clock import DatabaseClock
 from synthralos.store.sql.database import Database
 from synthralos.telemetry.families import EXPORTED
@@ -37,14 +35,19 @@ class TraceExporter:
         redactor: Redactor | None = None,
         damping: float = DAMPING,
         linger: float = LINGER,
+        turn: Callable[[str], bool] = lambda destination: True,
+        idle: float | None = None,
     ) -> None:
-        """`on` says whether an organization has a flag; `redactor` knows our secrets, which leave with no trace."""
+        """`on` says whether an organization has a flag; `redactor` knows our secrets, which leave with no trace.
+
+        `turn` and `idle`: see `Parts`.
+        """
         self._reader = Reader(database)
         self._analysis = Analysis(database, list(exporters))
         self._clock, self._on = clock, on
         counted = (metrics or Metrics()).counters(EXPORTED)
-        reading = TraceReading(self._reader, FeedbackStore(database), Prompts(database), redactor or Redactor())
-        parts = Parts(reading, Backlog(database), on, counted, random.Random(), Courtesy(), damping, linger)
+        reading = TraceReading(database, redactor or Redactor())
+        parts = Parts(reading, Backlog(database), on, counted, random.Random(), Courtesy(), damping, linger, turn, idle)
         self._shippers = [Shipper(parts, exporter) for exporter in exporters.values()]
 
     def start(self) -> None:
@@ -59,6 +62,10 @@ class TraceExporter:
             found = self._reader.jobs(open_traces, EVERYTHING)
             not_exported = {job_id for job_id, job in found.items() if not self._exported(job)}
             self._analysis.close({job_id: self._conclusion(job) for job_id, job in found.items()}, not_exported)
+        self.wake()
+
+    def wake(self) -> None:
+        """Each shipper looks what it is owed."""
         for shipper in self._shippers:
             shipper.wake()
 

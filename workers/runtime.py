@@ -44,6 +44,7 @@ from synthralos.telemetry.writes import AlertCounts
 from workers.answer_times import AnswerTimesWatch
 from workers.claim_audit import ClaimAudit
 from workers.event_loop import EventLoopThread
+from workers.export_turns import LivingExporters, WorkersTurn
 from workers.exporting import TraceExporter
 from workers.gatekeeping import Gatekeeping
 from workers.heartbeat import Heartbeat
@@ -92,6 +93,8 @@ class WorkerRuntime:
         self._inbox = self._build_inbox(core, stages)
         self.heartbeat = self._build_heartbeat(core, stages)
         exporters = build_exporters(settings)
+        living = LivingExporters(Processes(database), settings.worker_lost_after)
+        self._ships = WorkersTurn(settings.export_by, living)
         self._writer = self._build_writer(core, exporters)
         providers = build_providers(lambda: core.live.current.credentials, settings)
         self._execute = ExecuteStage(providers, self._servers.validation, core.metrics)
@@ -134,7 +137,7 @@ class WorkerRuntime:
             Settlements(core.database, list(exporters), AlertCounts(core.metrics).told),
             core.bus,
             core.doorbell,
-            ships=bool(exporters),
+            ships=lambda: any(map(self._ships.lately, exporters)),
             outages=core.outages,
             metrics=core.metrics,
             now=self.heartbeat.clock.now,
@@ -148,6 +151,7 @@ class WorkerRuntime:
             lambda flag, organization: core.live.current.flags.on(flag, organization),
             core.metrics,
             Redactor(known_secrets(core.settings)),
+            turn=self._ships,
         )
 
     def _build_inbox(self, core: Core, stages: frozenset[Stage]) -> Inbox | None:

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prometheus_client import Counter
@@ -18,7 +18,7 @@ from pipelines.analyze.protocol import Answer, Exporter, Linking, Trace
 from synthralos.domain.exports import Aside, Booking, Kind, Owed, Rest
 from synthralos.domain.flags import Flag
 from synthralos.domain.residency import kept_from
-from synthralos.store.exports.backlog import FIRST_PAUSE, LONGEST_PAUSE, Backlog
+from synthralos.store.exports.backlog import PAUSES, Backlog
 from synthralos.telemetry.metrics import Children
 from synthralos.telemetry.outages import Reminder
 from workers.courtesy import Courtesy, Manners
@@ -27,7 +27,10 @@ from workers.trace_reading import TraceReading
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0
-"""Seconds between two looks whether an operator has ended a destination's rest, or the database is back."""
+"""Seconds between two looks whether a rest was ended by an operator, the database is back, or it is our turn."""
+
+SERVE_EVERY = 86_400.0
+"""Seconds after which a destination is said to be served again: one that is not said so for long is forgotten."""
 
 LINGER = 1.0
 """Seconds from the end of one round of shipping to the next: what ends meanwhile goes in one shipment."""
@@ -41,12 +44,18 @@ TRIES_ALONE = 5
 SHORTEST_REST = 1.0
 """Seconds that a destination is left alone at least when it did not answer."""
 
+_PAUSES = replace(PAUSES, least=SHORTEST_REST)
+
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all shippers share. `on` says whether an organization has a flag."""
+    """What all shippers share. `on` says whether an organization has a flag.
+
+    `turn` says whether this process is to ship to a destination now. `idle`: seconds after which a shipper looks by
+    itself whether something is owed; None: it hears of it.
+    """
 
     reading: TraceReading
     backlog: Backlog
@@ -56,6 +65,8 @@ class Parts:
     courtesy: Courtesy
     damping: float = DAMPING
     linger: float = LINGER
+    turn: Callable[[str], bool] = lambda destination: True
+    idle: float | None = None
 
 
 class Shipper:
@@ -66,7 +77,8 @@ class Shipper:
         self._destination = exporter.destination
         self._size = self._destination.batch
         self._silent = 0  # shipments in a row that were not answered
-        self._known = self._linked = False
+        self._linked = False
+        self._serve_at = float("-inf")
         self._reminder = Reminder()
         self._changed = threading.Condition()
         self._wanted, self._ships, self._stopping = True, False, False
@@ -131,25 +143,32 @@ class Shipper:
     def _ship_all(self) -> float | None:
         """Ship until nothing is due; the seconds until something will be."""
         backlog, name = self._parts.backlog, self._destination.name
-        if not self._known:
+        if not self._parts.turn(name):
+            return LOOK_EVERY
+        if time.monotonic() >= self._serve_at:
             backlog.serve(self._destination)
-            self._known = True
+            self._serve_at = time.monotonic() + SERVE_EVERY
         if (left := self._asked_again_at - time.monotonic()) > 0:
             return left
-        while not self._stopping:
+        while not self._stopping and self._parts.turn(name):
             if (resting := backlog.rests(name)) > 0:
                 self._asked_again_at = time.monotonic() + self._parts.damping
                 return min(resting, LOOK_EVERY)
             self._manners.begin()
             owed = backlog.claim(name, self._size)
             if not owed:
-                return backlog.due_in(name)
+                return self._until(backlog.due_in(name))
             booking = self._shipment(owed)
             backlog.book(name, booking)
             if booking.sent and not self._linked:
                 self._link()
             self._give_way(self._manners.pause())
-        return None
+        return LOOK_EVERY
+
+    def _until(self, due_in: float | None) -> float | None:
+        """Seconds until the next look, where nothing is due before."""
+        idle = self._parts.idle
+        return due_in if idle is None else idle if due_in is None else min(idle, due_in)
 
     def _give_way(self, seconds: float) -> None:
         if seconds:
@@ -177,7 +196,7 @@ class Shipper:
                 goes.append(each)
         gone = sum(each.job_id not in jobs for each in owed)
         self._count({"gone": gone, "switched_off": len(off) - gone, "withheld": len(aside)})
-        traces = self._parts.reading.traces([jobs[each.job_id] for each in goes])
+        traces = self._parts.reading.traces([jobs[each.job_id] for each in goes], self._destination.residency)
         return self._booking(goes, off, aside, self._answer(traces))
 
     def _booking(self, goes: list[Owed], off: list[Owed], aside: list[Aside], answer: Answer) -> Booking:
@@ -217,9 +236,8 @@ class Shipper:
         try:
             answer = self._exporter.ship(traces)
         except Exception as error:  # noqa: BLE001 - the edge to pluggable code: the backlog stays, and comes again
+            seconds = _PAUSES.seconds(self._silent, self._parts.random)
             self._silent += 1
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._silent - 1, 20))
-            seconds = max(SHORTEST_REST, self._parts.random.uniform(0, longest))
             # An error of the system's quotes nothing that a tenant sent.
             reason = str(error) or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
             return Answer(rest=Rest(seconds, reason))

@@ -25,12 +25,12 @@ class JobWriter:
         bus: Bus,
         doorbell: Doorbell,
         *,
-        ships: bool,
+        ships: Callable[[], bool],
         outages: Outages | None = None,
         metrics: Metrics | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`ships`: analyzed jobs have to be rung for, because exporters are configured.
+        """`ships`: whether analyzed jobs have to be rung for, because workers ship their traces; must not block.
 
         Nothing is ever refused: answers are paid for, and the slots bound how many there are.
         """
@@ -85,10 +85,11 @@ class JobWriter:
 
     def _ring(self, settlements: Sequence[Settlement]) -> None:
         places: list[Place] = []
+        ships = self._ships()
         for s in settlements:
             if s.state is State.QUEUED:
                 places.append((s.stage, s.job.lane, s.job.id))
-            elif s.stage is Stage.ANALYZE and (self._ships or not s.analyzed):
+            elif s.stage is Stage.ANALYZE and (ships or not s.analyzed):
                 places.append((Stage.ANALYZE, Lane.BULK, s.job.id))
         ring_for(self._doorbell, places)
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from random import Random
 
 from pipelines.heal.ask_again import AskAgain
-from pipelines.heal.backoff import Backoff
 from pipelines.heal.budget import RetryBudget
 from pipelines.heal.next_key import KeyNames, NextKey, no_keys
 from pipelines.heal.protocol import Remedy
 from pipelines.heal.remedies import GiveUp, LargerWindow, NextDeployment, RouteElsewhere, StandardTier, WaitAndRetry
 from pipelines.heal.stackstorm import AskStackStorm
+from synthralos.domain.backoff import Backoff
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import FailureClass
 

@@ -6,18 +6,17 @@ of its status.
 The tables are in `error_words`.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pipelines.providers import legible
 from pipelines.providers.error_words import BY_CODE, BY_HUNDRED, BY_STATUS, BY_TEXT, MONEY, SPEND_LIMITS
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.money import Usage
+from synthralos.domain.retry_after import believable, http_date, retry_after, seconds_in
 
 LONGEST_TEXT = 500
 """Characters of a provider's own text that a failure's message keeps."""
@@ -25,15 +24,11 @@ LONGEST_TEXT = 500
 _WRAPPING = frozenset({200, 500, 502})
 """Statuses under which gateways pass on an error whose own status is in the body."""
 
-MOST_SECONDS = 30 * 86_400.0
-"""A wish to wait for longer than this is none: it cannot be true."""
-
 _LIMITS = ("requests", "tokens", "input-tokens", "output-tokens")
 _DURATION = re.compile(
     r"(?=[0-9])(?:(?P<h>[0-9]{1,4})h)?(?:(?P<m>[0-9]{1,6})m(?!s))?(?:(?P<s>[0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
     r"(?:(?P<ms>[0-9]{1,9})ms)?"
 )
-_BETWEEN_MEMBERS = re.compile("(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),")
 _STATUS = re.compile("[45][0-9][0-9]", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\s]+")
 
@@ -163,36 +158,8 @@ def _retry_delay(error: ErrorBody) -> float | None:
     for detail in error.details:
         delay = detail.get("retryDelay")
         if isinstance(delay, str) and delay.endswith("s"):
-            return _seconds(delay[:-1])
+            return seconds_in(delay[:-1])
     return None
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The wait in seconds that the provider asked for: `retry-after-ms`, or `retry-after` in seconds or as a date.
-
-    A date (RFC 9110, section 10.2.3) is held against the answer's own `Date` where it has one, so that a
-    provider's clock may differ from ours. What cannot be understood is no wish at all. Of several wishes, which
-    proxies add and the transport joins with commas, the longest counts; whole seconds that are the milliseconds
-    rounded up are no longer wish.
-    """
-    exact = [each / 1000 for part in _parts(headers.get("retry-after-ms")) if (each := _seconds(part)) is not None]
-    whole = [each for part in _parts(headers.get("retry-after")) if (each := _wish(part, headers, now)) is not None]
-    longest = max(exact, default=None)
-    longer = [each for each in whole if longest is None or each - longest > 1.0]
-    return max(longer, default=longest)
-
-
-def _parts(value: str | None) -> list[str]:
-    """The members of a header that came several times; a date has a comma of its own."""
-    return [] if value is None else _BETWEEN_MEMBERS.split(value)
-
-
-def _wish(text: str, headers: Mapping[str, str], now: datetime) -> float | None:
-    seconds = _seconds(text)
-    if seconds is not None:
-        return seconds
-    until = _date(text)
-    return None if until is None else _believable((until - (_date(headers.get("date")) or now)).total_seconds())
 
 
 def _reset_of(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -205,15 +172,15 @@ def _reset_of(headers: Mapping[str, str], now: datetime) -> float | None:
     for limit in _LIMITS:
         if headers.get(f"anthropic-ratelimit-{limit}-remaining") == "0":
             reset = _instant(headers.get(f"anthropic-ratelimit-{limit}-reset"))
-            waits.append(None if reset is None else (reset - (_date(headers.get("date")) or now)).total_seconds())
+            waits.append(None if reset is None else (reset - (http_date(headers.get("date")) or now)).total_seconds())
     known = [wait for wait in waits if wait is not None]
-    return _believable(max(known)) if known else None
+    return believable(max(known)) if known else None
 
 
 def _duration(text: str | None) -> float | None:
     found = _DURATION.fullmatch(text or "")
     if found is None:
-        return _seconds(text)
+        return seconds_in(text)
     parts = {name: float(value or 0) for name, value in found.groupdict().items()}
     return 3600 * parts["h"] + 60 * parts["m"] + parts["s"] + parts["ms"] / 1000
 
@@ -223,26 +190,6 @@ def _instant(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text or "")
         return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError):
-        return None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return _believable(number)
-
-
-def _believable(seconds: float) -> float | None:
-    return max(0.0, seconds) if math.isfinite(seconds) and seconds <= MOST_SECONDS else None
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text or "")
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):  # what is thrown at dates that cannot be
         return None
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from synthralos.domain.backoff import Backoff
 from synthralos.domain.delivering import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -25,6 +26,12 @@ AT_ONCE = 4
 
 LONGEST_REST = 3600.0
 """Seconds that a target which fails is left alone at most."""
+
+_RESTS = Backoff(FIRST_PAUSE, cap=LONGEST_REST, least=1.0)
+"""Of a target, by its failures in a row."""
+
+_PAUSES = Backoff(FIRST_PAUSE, cap=LONGEST_PAUSE, least=1.0)
+"""Until an event is tried again, by its tries."""
 
 _NEVER = float("inf")
 
@@ -125,11 +132,11 @@ class Lanes:
             lane.count = max(0, lane.count - 1)
         lane.failures += 1
         asked = outcome.after if isinstance(outcome, TryAgain) else None
-        rest = max(min(asked or 0.0, LONGEST_PAUSE), self._pause(lane.failures, LONGEST_REST))
+        rest = max(min(asked or 0.0, LONGEST_PAUSE), _RESTS.seconds(lane.failures - 1, self._rng))
         lane.rest_until = now + rest
         lane.load_at = now
         lane.waiting.clear()  # they are still due, and are read again after the rest
-        return max(rest, self._pause(sending.tries + 1, LONGEST_PAUSE))
+        return max(rest, _PAUSES.seconds(sending.tries, self._rng))
 
     def seconds(self, now: float) -> float:
         """Until there may be something to do, as far as is known; 0 at least."""
@@ -157,7 +164,3 @@ class Lanes:
         sending = lane.waiting.popleft()
         lane.under_way.add(sending.delivery_id)
         return sending
-
-    def _pause(self, tries: int, longest: float) -> float:
-        """Exponential, with full jitter above a second (AWS Architecture Blog, "Exponential Backoff and Jitter")."""
-        return self._rng.uniform(1.0, min(longest, FIRST_PAUSE * 2.0 ** min(tries - 1, 30)))

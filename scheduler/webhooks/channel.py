@@ -20,6 +20,7 @@ from synthralos.domain.delivering import (
     TryAgain,
 )
 from synthralos.domain.feed import END, Item
+from synthralos.domain.retry_after import retry_after
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import TERMINAL
 from synthralos.domain.webhooks import CHANNEL, MOST_CONTENT, Endpoint, body_of, signature, signing, wants_content
@@ -107,6 +108,7 @@ def outcome_of(result: Result) -> Outcome:
 
 
 def _asked(answer: Answer) -> float | None:
-    """Seconds of a Retry-After header; a date is no wish here."""
-    text = answer.headers.get(b"retry-after", b"").decode("latin-1").strip()
-    return min(float(text), LONGEST_PAUSE) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    """Seconds that the endpoint asks for."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers.items()}
+    asked = retry_after(headers, datetime.now(UTC))
+    return None if asked is None else min(asked, LONGEST_PAUSE)

@@ -187,6 +187,17 @@ class ExportSettings(LangfuseSettings):
     trace_export_residency: Residency | None = Field(
         None, description="where that file stays, such as eu; undeclared, no trace of EU-classified data is written"
     )
+    export_by: Literal["auto", "workers", "exporters"] = Field(
+        "auto",
+        description="who ships: processes of `synthralos exporter`, the workers beside their jobs, or (auto) the "
+        "workers while no exporter lives",
+    )
+    export_niceness: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="how far an exporter process stands back for others on its machine: 19 the furthest",
+    )
     export_max_age_days: Positive = Field(
         7.0, description="days that a trace is owed to a destination, or set aside, before it is dropped"
     )

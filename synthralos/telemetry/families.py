@@ -127,7 +127,9 @@ QUOTA_CLOSED = _gauge(
 QUOTA_CLOSURES = _counter(
     "quota_closures", "", "worker", "refusals by providers that closed a quota, or kept it closed"
 )
-HEARTBEAT_AGE = _gauge("heartbeat_age_seconds", "", "worker", "seconds since the last heartbeat that was stored")
+HEARTBEAT_AGE = _gauge(
+    "heartbeat_age_seconds", "", "worker, exporter", "seconds since the last heartbeat that was stored"
+)
 FINDINGS = _counter("findings", "guard decision", "worker", "what guards found in jobs, by what it asks for")
 RATE_LIMITED = _counter(
     "rate_limited_jobs", "decision", "worker", "answers to jobs with a limit: admitted, waits, refused, uncounted"
@@ -153,9 +155,10 @@ SECOND_LOOKS = _counter(
 EXPORTED = _counter(
     "exported_traces",
     "destination outcome",
-    "worker",
+    "worker, exporter",
     "traces in shipments: accepted, refused (they come again), set_aside, withheld, switched_off, gone",
 )
+EXPORTS_HELD = _gauge("exports_held", "destination", "exporter", "1 where this exporter ships, 0 where another does")
 
 LEADS = _gauge("scheduler_leads", "", "scheduler", "1 where this scheduler leads")
 SWEPT = _counter("swept_jobs", "move", "scheduler", "jobs that the sweeper moved: woken, expired, freed, rung_again")

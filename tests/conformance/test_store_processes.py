@@ -13,7 +13,7 @@ from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.spans import Span
 from synthralos.domain.states import Transition
 from synthralos.store.admin.processes import Leadership
-from synthralos.store.exports.backlog import LONGEST_PAUSE, Backlog, pause_after
+from synthralos.store.exports.backlog import PAUSES, Backlog, pause_after
 from synthralos.store.exports.closing import Analysis
 from synthralos.store.queue.submissions import Accepted
 from synthralos.store.retention.keeping import Keeping
@@ -158,7 +158,7 @@ def test_what_was_refused_comes_after_ever_longer_pauses(database: Database) -> 
         assert (backlog.claim("one"), store.sweeps.backlog(-60)) == ([], [])
         store.let_exports_come_due()
         assert len(store.sweeps.backlog(-60)) == 1
-    assert pause_after(50) == LONGEST_PAUSE
+    assert pause_after(50) == PAUSES.cap
 
 
 def test_two_that_claim_at_once_never_get_the_same(database: Database) -> None:

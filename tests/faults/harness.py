@@ -30,7 +30,7 @@ from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.store.tables import all_attempts, all_jobs, open_jobs
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
-from tests.faults.harness_processes import THIS, Api, Embedded, Process, Release, Scheduler, Worker, free_port
+from tests.faults.harness_processes import THIS, Api, Embedded, Exporter, Process, Release, Scheduler, Worker, free_port
 from tests.faults.harness_promises import broken_promises, record_history
 
 P = TypeVar("P", bound=Process)
@@ -129,6 +129,10 @@ class Site:
     def scheduler(self, release: Release = THIS, **settings: Any) -> Scheduler:
         """Start a scheduler."""
         return self.start(Scheduler(self, self.environment(settings), release))
+
+    def exporter(self, **settings: Any) -> Exporter:
+        """Start an exporter."""
+        return self.start(Exporter(self, self.environment(settings), THIS))
 
     def api(self, release: Release = THIS, **settings: Any) -> Api:
         """Start an API process on a free port."""

@@ -197,6 +197,15 @@ class Scheduler(Process):
         super().__init__(site, "scheduler", release.python("scheduler.process", "run_scheduler"), environment, release)
 
 
+class Exporter(Process):
+    """`synthralos exporter`."""
+
+    def __init__(self, site: "Site", environment: dict[str, str], release: Release = THIS) -> None:
+        super().__init__(
+            site, "exporter", release.python("workers.exporter_process", "run_exporter"), environment, release
+        )
+
+
 class Api(Process):
     """`synthralos api`."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 
-from scheduler.leader import ROLE, Leader
+from synthralos.control.leader import ROLE, Leader
 from synthralos.store.admin.processes import Leadership
 from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.sql.types import utc_in

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from pipelines.analyze.protocol import Answer, Trace, accepted
 from synthralos.domain.exports import Destination, Rest
+from synthralos.domain.findings import Decision, Finding, Verdict
 from synthralos.domain.flags import Flag
 from synthralos.domain.jobs import Constraints, NewJob
+from synthralos.domain.prompts import ComparedPrompt, Match
+from synthralos.domain.spans import Span
 from synthralos.store.admin.feedback import FeedbackStore, Said
 from synthralos.store.exports.operating import ExportOperations
 from synthralos.store.sql.clock import DatabaseClock
@@ -216,3 +220,41 @@ def test_numbers_under_names_of_secrets_do_not_break_a_document() -> None:
         "deep": [{"password": "[redacted]"}],
         "n": None,
     }
+
+
+def names_of(others: Sequence[str]) -> dict[str, Any]:
+    """What a settlement writes of a job that is like those others, the first of them the nearest."""
+    matches = tuple(Match(job_id, 0.97, exact=True) for job_id in others)
+    reason = f"the prompt was asked before, best matched by job {others[0]}"
+    signals = {"matches": [match.to_json() for match in matches], "repeats": len(others), "job_id": others[0]}
+    now = DatabaseClock().now()
+    return {
+        "verdict": Verdict(Decision.FLAG, (Finding("similar_prompts", Decision.FLAG, reason, signals=signals),)),
+        "compared": ComparedPrompt("f", "k", "e", b"\x00", matches),
+        "result": {"text": "Hi", "reused_from": others[0]},
+        "spans": [Span("coalesced", now, now, "ok", {"reused_from": others[0]})],
+    }
+
+
+@pytest.mark.parametrize(("residency", "told"), [(None, False), ("us", False), ("eu", True)])
+def test_a_trace_names_no_job_whose_data_may_not_go_there(place: Place, residency: str | None, told: bool) -> None:
+    [bound], [free] = place.finished(1, eu), place.finished(1)
+    job = place.store.started(new_job())
+    assert place.store.settle(settlement(job, attempt=attempt_end(1), analyzed=True, **names_of([bound, free])))
+    receiver = Told(Destination("one", residency), accepted)
+    place.ship(receiver)
+    [trace] = [each for shipment in receiver.shipments for each in shipment if each["job"]["id"] == job.id]
+    text = orjson.dumps(trace).decode()
+    assert (bound in text, free in text) == (told, True)
+    assert trace["similarity"]["score"] == (0.97 if told else None)
+    assert [match["job_id"] for match in trace["similarity"]["matches"]] == ([bound, free] if told else [free])
+
+
+def test_a_trace_does_not_name_a_job_that_is_gone_as_nobody_knows_where_its_data_may_go(place: Place) -> None:
+    gone = new_job().id
+    job = place.store.started(new_job())
+    assert place.store.settle(settlement(job, attempt=attempt_end(1), analyzed=True, **names_of([gone])))
+    receiver = Told(Destination("one", "eu"), accepted)
+    place.ship(receiver)
+    [[trace]] = receiver.shipments
+    assert gone not in orjson.dumps(trace).decode()

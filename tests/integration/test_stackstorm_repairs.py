@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from scheduler.leader import ROLE
 from scheduler.stackstorm.link import build_link
 from scheduler.stackstorm.task import StackStormTask
 from synthralos.bus.protocol import Topic
+from synthralos.control.leader import ROLE
 from synthralos.control.operator import Actor, Operator
 from synthralos.core import Core
 from synthralos.domain.breakers import BreakerState

@@ -6,13 +6,13 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.heal.backoff import Backoff
 from pipelines.heal.protocol import Case, GiveUp, NextDeployment, RouteAgain, Wait
 from pipelines.heal.stage import HealStage, build_heal_stage
 from pipelines.route.stage import RouteStage
 from pipelines.route.strategies import STRATEGIES
 from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Outcome, PastAttempt
+from synthralos.domain.backoff import Backoff
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Job

@@ -4,10 +4,10 @@ from random import Random
 import pytest
 
 from pipelines.heal import protocol
-from pipelines.heal.backoff import Backoff
 from pipelines.heal.next_key import NextKey
 from pipelines.heal.remedies import LONGEST_WAIT, GiveUp, LargerWindow, NextDeployment, RouteElsewhere, WaitAndRetry
 from synthralos.domain.attempts import Outcome
+from synthralos.domain.backoff import Backoff
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.jobs import Constraints

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.providers.http_failures import failure_of, read_error, retry_after
+from pipelines.providers.http_failures import failure_of, read_error
 from synthralos.domain.failures import Failure, FailureClass
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -188,32 +188,6 @@ def test_a_message_is_one_short_line_without_control_characters() -> None:
     assert len(failure.message) < 600
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "30"}, 30.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
-        ({"retry-after": "Thu, 01 Jan 2026 12:01:00 GMT"}, 60.0),
-        ({"retry-after": "Thu, 01 Jan 2026 13:01:00 GMT", "date": "Thu, 01 Jan 2026 13:00:00 GMT"}, 60.0),
-        ({"retry-after": "Thu, 01 Jan 2026 11:00:00 GMT"}, 0.0),
-        ({"retry-after": "-5"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "1e300"}, None),
-        ({"retry-after": "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"}, None),
-        ({"retry-after": "Fri, 31 Dec 2026 23:59:59 +99999999999999"}, None),
-        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, None),
-        ({"retry-after": ", , "}, None),
-        ({"retry-after": "Thu, 01 Jan 2026 12:01:00 GMT", "date": "Fri, 31 Dec 99999999999 23:59:59 GMT"}, 60.0),
-        ({"retry-after-ms": "x", "retry-after": "3"}, 3.0),
-    ],
-)
-def test_the_wish_to_wait_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, NOW) == seconds
-
-
 def test_google_says_how_long_to_wait_in_the_body() -> None:
     failure = judged(429, google("RESOURCE_EXHAUSTED", details=[{"retryDelay": "34.5s"}]))
     assert failure.retry_after == 34.5
@@ -251,19 +225,3 @@ RESETS = {
 )
 def test_a_limit_that_is_used_up_says_when_it_is_full_again(headers: dict[str, str], expected: float | None) -> None:
     assert judged(429, anthropic("rate_limit_error", "x"), headers).retry_after == expected
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "3, 20"}, 20.0),
-        ({"retry-after": "20, Thu, 01 Jan 2026 12:01:00 GMT"}, 60.0),
-        ({"retry-after": "Thu, 01 Jan 2026 12:00:10 GMT, Thursday, 01-Jan-26 12:00:30 GMT"}, 30.0),
-        ({"retry-after": "soon, 4"}, 4.0),
-        ({"retry-after-ms": "250, 1500"}, 1.5),
-        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
-        ({"retry-after-ms": "1500", "retry-after": "30"}, 30.0),
-    ],
-)
-def test_of_several_wishes_to_wait_the_longest_counts(headers: dict[str, str], seconds: float) -> None:
-    assert retry_after(headers, NOW) == seconds

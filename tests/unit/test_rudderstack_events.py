@@ -156,19 +156,6 @@ def test_feedback_that_changes_is_told_anew() -> None:
     assert found[0][0]["messageId"] != found[1][0]["messageId"]
 
 
-@pytest.mark.parametrize("residency", [None, "us", "eu"])
-@pytest.mark.parametrize("classification", [None, "eu", "unknown"])
-def test_a_near_prompt_is_told_of_only_where_its_own_data_may_go(
-    classification: str | None, residency: str | None
-) -> None:
-    similar = {"matched_job_id": "m", "matched_classification": classification, "score": 0.9, "matches": [1],
-               "embedder": "b", "at": "2026-01-31T12:00:00.000000Z"}  # fmt: skip
-    events = Events("1.0", residency=residency).of(trace({"similarity": similar}))
-    said = named(events, "Prompt Similarity Logged")[0]["properties"]
-    told = classification is None or (classification, residency) == ("eu", "eu")
-    assert (said["matched_job_id"], said["score"], said["matches"]) == (("m", 0.9, 1) if told else (None, None, 0))
-
-
 def test_users_of_different_tenants_are_different_people() -> None:
     tenants = [("a", "b/c", "d"), ("a/b", "c", "d"), ("a", "b", "c/d"), ("a", "b", "c d"), ("a", "b", "c%20d")]
     people = [

@@ -4,10 +4,8 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipelines.analyze.exporters.rudderstack.sizes import MOST_BATCH, MOST_EVENT, batches, body, encode
+from pipelines.analyze.exporters.rudderstack.sizes import MOST_EVENT, body, encode
 
 TEXTS = {"letters": "x", "quotes": '"', "controls": "\x00", "emoji": "👩", "umlauts": "ü"}
 
@@ -41,20 +39,6 @@ def test_cutting_does_not_depend_on_how_large_a_text_is() -> None:
     assert len(encode(event(request="x" * 20_000_000))) <= MOST_EVENT
 
 
-@given(st.lists(st.integers(1, 30_000), max_size=400), st.integers(1, 50), st.integers(30_000, 200_000))
-def test_batches_hold_all_events_in_order_within_both_bounds(sizes: list[int], most: int, most_bytes: int) -> None:
-    events = [b"%d" % place + b"x" * size for place, size in enumerate(sizes)]
-    made = list(batches(events, most, most_bytes))
-    assert [each for batch in made for each in batch] == events
-    assert all(batch and len(batch) <= most for batch in made)
-    assert all(len(batch) == 1 or sum(map(len, batch)) <= most_bytes for batch in made)
-
-
 def test_a_request_holds_its_events_and_when_it_was_sent() -> None:
     made = orjson.loads(body([encode(event()), encode(event())], "2026-01-31T12:00:00.000000Z"))
     assert made == {"batch": [event(), event()], "sentAt": "2026-01-31T12:00:00.000000Z"}
-
-
-def test_requests_are_smaller_than_the_data_planes_bound() -> None:
-    events = [b"x" * MOST_EVENT] * 200
-    assert max(len(body(batch, "t")) for batch in batches(events, 1000)) <= MOST_BATCH + 1000

@@ -97,7 +97,7 @@ class LangfuseExporter:
         return reply if reply is not None else self._send_scores(packed)
 
     def _send_scores(self, packed: Sequence[Packed]) -> Reply:
-        wanted = [score for each in packed for score in self._scores[each.job_id]]
+        wanted = [score for each in packed for score in self._scores[each.key]]
         for some in _bounded(wanted):
             if (reply := self._score(some)) is not None:
                 return reply

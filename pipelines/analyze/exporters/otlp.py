@@ -8,7 +8,7 @@ import grpc
 import orjson
 from google.rpc.error_details_pb2 import RetryInfo
 
-from pipelines.analyze.exporters.http_replies import BUSY_FOR, LONGEST_REST, STOPPED_FOR, reply_of
+from pipelines.analyze.exporters.http_replies import LONGEST_REST, STOPPED_FOR, reply_of
 from pipelines.analyze.exporters.otlp_proto import ProtobufEncoder
 from pipelines.analyze.exporters.splitting import Fault, Packed, Refusal, Reply, Splitter
 from pipelines.analyze.otlp_json import resource_spans
@@ -218,8 +218,8 @@ def _reply(error: grpc.RpcError) -> Reply:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details.lower():
         return Refusal(Fault.TOO_LARGE, reason)
     asked = _retry_delay(error)
-    if asked is not None or code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return Rest(BUSY_FOR if asked is None else asked, reason)
+    if asked is not None:
+        return Rest(asked, reason)
     raise ConnectionError(reason)
 
 

@@ -1,22 +1,26 @@
-"""Spans as OTLP's protobuf. Requests of several traces are the bytes of each, one behind the other."""
+"""Spans as OTLP's protobuf. Requests of several traces are the bytes of each, one behind the other.
+
+The numbers of fields are those of opentelemetry/proto/trace/v1/trace.proto and collector/trace/v1/trace_service.proto.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from pipelines.analyze.exporters.protobuf import I64, VARINT, attributes, fixed64, tag, text, varint, within
 from pipelines.analyze.otlp_spans import UNSET, OtlpSpan
 
-_INT64 = 2**63
-
-_RESOURCE_SPANS = b"\x0a"  # ExportTraceServiceRequest.resource_spans = 1
-_SCOPE_SPANS = b"\x12"  # ResourceSpans.scope_spans = 2
-_SPANS = b"\x12"  # ScopeSpans.spans = 2
-"""Tags of the fields that hold messages."""
+_RESOURCE_SPANS = tag(1)  # ExportTraceServiceRequest
+_RESOURCE, _SCOPE_SPANS = tag(1), tag(2)  # ResourceSpans
+_SCOPE, _SPANS = tag(1), tag(2)  # ScopeSpans
+_NAME, _VERSION = tag(1), tag(2)  # InstrumentationScope
+_TRACE_ID, _SPAN_ID, _PARENT, _SPAN_NAME, _KIND = tag(1), tag(2), tag(4), tag(5), tag(6, VARINT)  # Span
+_START, _END, _ATTRIBUTE, _EVENT, _STATUS = tag(7, I64), tag(8, I64), tag(9), tag(11), tag(15)
+_AT, _EVENT_NAME, _EVENT_ATTRIBUTE = tag(1, I64), tag(2), tag(3)  # Span.Event
+_MESSAGE, _CODE = tag(2), tag(3, VARINT)  # Status
+_INTERNAL, _CLIENT = _KIND + varint(1), _KIND + varint(3)
 
 
 class ProtobufEncoder:
@@ -25,16 +29,13 @@ class ProtobufEncoder:
     content_type = "application/x-protobuf"
 
     def __init__(self, sender: Mapping[str, Any]) -> None:
-        scope = InstrumentationScope(name="synthralos", version=sender["service.version"])
-        self._resource = ResourceSpans(resource=Resource(attributes=_attributes(sender))).SerializeToString()
-        self._scope = ScopeSpans(scope=scope).SerializeToString()
+        self._resource, self._scope = sender_of(sender)
 
     def encode(self, spans: Sequence[OtlpSpan]) -> bytes:
-        """A request with these spans. Messages are put together as bytes, which spares copies of them."""
-        shared = Span(attributes=_attributes(spans[0].shared)).SerializeToString() if spans else b""
-        encoded = (_within(_SPANS, _span(span).SerializeToString() + shared) for span in spans)
-        scoped = _within(_SCOPE_SPANS, self._scope + b"".join(encoded))
-        return _within(_RESOURCE_SPANS, self._resource + scoped)
+        """A request with these spans."""
+        shared = attributes(_ATTRIBUTE, spans[0].shared) if spans else b""
+        encoded = b"".join([within(_SPANS, _span(span) + shared) for span in spans])
+        return within(_RESOURCE_SPANS, self._resource + within(_SCOPE_SPANS, self._scope + encoded))
 
     def join(self, requests: Sequence[bytes]) -> bytes:
         """One request of several."""
@@ -50,57 +51,27 @@ class ProtobufEncoder:
         return int(found.partial_success.rejected_spans)
 
 
-def _within(tag: bytes, message: bytes) -> bytes:
-    """A message as a field of another one."""
-    return tag + _varint(len(message)) + message
+def sender_of(sender: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """The fields of the resource, and of the scope, that stand before spans or metrics of this sender."""
+    scope = within(_NAME, b"synthralos") + within(_VERSION, text(sender["service.version"]))
+    return within(_RESOURCE, attributes(_RESOURCE, sender)), within(_SCOPE, scope)
 
 
-def _varint(number: int) -> bytes:
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*found, number])
-
-
-def _span(span: OtlpSpan) -> Span:
-    return Span(
-        trace_id=bytes.fromhex(span.trace_id),
-        span_id=bytes.fromhex(span.span_id),
-        parent_span_id=bytes.fromhex(span.parent_span_id),
-        name=span.name,
-        kind=Span.SPAN_KIND_CLIENT if span.is_client else Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=span.start,
-        end_time_unix_nano=span.end,
-        attributes=_attributes(span.attributes),
-        events=[
-            Span.Event(time_unix_nano=event.at, name=event.name, attributes=_attributes(event.attributes))
-            for event in span.events
-        ],
-        status=None if span.status == UNSET else Status(code=span.status, message=span.message),  # type: ignore[arg-type]
-    )
-
-
-def _attributes(values: Mapping[str, Any]) -> list[KeyValue]:
-    return [KeyValue(key=name, value=_value(value)) for name, value in values.items() if value is not None]
-
-
-def _value(value: Any) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value) if -_INT64 <= value < _INT64 else AnyValue(string_value=str(value))
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, list):
-        return AnyValue(array_value=ArrayValue(values=[_value(each) for each in value]))
-    return AnyValue(string_value=_storable(str(value)))
-
-
-def _storable(text: str) -> str:
-    """Protobuf's texts are UTF-8, which has no lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="replace").decode()
-    return text
+def _span(span: OtlpSpan) -> bytes:
+    parts = [
+        within(_TRACE_ID, bytes.fromhex(span.trace_id)),
+        within(_SPAN_ID, bytes.fromhex(span.span_id)),
+        within(_PARENT, bytes.fromhex(span.parent_span_id)),
+        within(_SPAN_NAME, text(span.name)),
+        _CLIENT if span.is_client else _INTERNAL,
+        _START + fixed64(span.start),
+        _END + fixed64(span.end),
+        attributes(_ATTRIBUTE, span.attributes),
+    ]
+    for event in span.events:
+        said = attributes(_EVENT_ATTRIBUTE, event.attributes)
+        parts.append(within(_EVENT, _AT + fixed64(event.at) + within(_EVENT_NAME, text(event.name)) + said))
+    if span.status != UNSET:
+        message = within(_MESSAGE, text(span.message)) if span.message else b""
+        parts.append(within(_STATUS, message + _CODE + varint(span.status)))
+    return b"".join(parts)

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from synthralos.domain.backoff import Backoff
 from synthralos.domain.exports import Aside, Booking, Destination, Owed, Rest
 from synthralos.domain.happenings import ExportResumed, ExportStopped, Happening
 from synthralos.store.admin.changing import upsert
@@ -19,8 +20,8 @@ from synthralos.store.tables import export_backlog, export_destinations, export_
 LEASE = 300.0
 """Seconds that a shipment may take: longer than any destination's own time-outs."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
-"""Seconds until a refused trace is shipped again: at first, and at most."""
+PAUSES = Backoff(base=5.0, cap=600.0)
+"""Until a refused trace is shipped again, and a destination that does not answer is tried again."""
 
 LONGEST_REASON = 500
 """Characters of a reason that are kept."""
@@ -107,7 +108,7 @@ class Backlog:
 
 def pause_after(tries: int) -> float:
     """Seconds until a trace that was refused so often is shipped again."""
-    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries - 1, 20)))
+    return PAUSES.ceiling(tries - 1)
 
 
 def _tries(owed: Owed) -> int:

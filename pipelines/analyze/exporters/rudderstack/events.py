@@ -25,7 +25,6 @@ from pipelines.analyze.exporters.rudderstack.contract import (
 from pipelines.analyze.protocol import Trace
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.findings import Decision
-from synthralos.domain.residency import kept_from
 from synthralos.domain.states import TERMINAL
 
 Told = tuple[str, str, str, dict[str, Any]]
@@ -46,9 +45,7 @@ _WRITTEN = ("reason", "text", "prompt", "comment")
 class Events:
     """Makes the events of traces; `version` is of what makes them."""
 
-    def __init__(self, version: str, content: Content = "none", residency: str | None = None) -> None:
-        """`residency`: where the data plane is declared to be."""
-        self._residency = residency
+    def __init__(self, version: str, content: Content = "none") -> None:
         self._context = {"library": {"name": "synthralos", "version": version}}
         self._metadata, self._all = content != "none", content == "all"
 
@@ -94,7 +91,7 @@ class Events:
             if span["kind"] == "attempt" and _costs(span["attributes"]):
                 yield _cost(job["id"], span)
         if (compared := trace.get("similarity")) is not None:
-            yield _similarity(job["id"], compared, self._residency)
+            yield _similarity(job["id"], compared)
         for event in trace["events"]:
             yield event["id"], name_of(event["kind"]), event["at"], _happened(event, written)
         for said in trace.get("feedback", ()):
@@ -176,11 +173,8 @@ _OF_CALLS = (
 )  # fmt: skip
 
 
-def _similarity(job_id: str, compared: Mapping[str, Any], residency: str | None) -> Told:
-    """What the nearest prompt was is told where its data may go there, too: it may be of another class."""
+def _similarity(job_id: str, compared: Mapping[str, Any]) -> Told:
     near = {name: compared[name] for name in ("matched_job_id", "score")} | {"matches": len(compared["matches"] or ())}
-    if kept_from(compared["matched_classification"], residency) is not None:
-        near = {"matched_job_id": None, "score": None, "matches": 0}
     said = {**near, "embedder": compared["embedder"]}
     return f"{job_id}:similarity", PromptSimilarityLogged.event, compared["at"], said
 

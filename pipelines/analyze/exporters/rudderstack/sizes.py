@@ -1,6 +1,6 @@
 """Events as bytes, within what a data plane takes: 32 KB an event, 4 MB a request."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -49,20 +49,6 @@ def _cut(value: Any, most: int) -> Any:
 
 _WIDEST = 6
 """Bytes that a character takes in JSON at most."""
-
-
-def batches(events: Iterable[bytes], most: int, most_bytes: int = MOST_BATCH) -> Iterator[list[bytes]]:
-    """The events in requests of `most` at most and of `most_bytes` at most, in their order."""
-    batch: list[bytes] = []
-    size = 0
-    for event in events:
-        if batch and (len(batch) == most or size + len(event) > most_bytes):
-            yield batch
-            batch, size = [], 0
-        batch.append(event)
-        size += len(event) + 1
-    if batch:
-        yield batch
 
 
 def body(batch: Sequence[bytes], sent_at: str) -> bytes:

@@ -2,7 +2,7 @@ from random import Random
 
 import pytest
 
-from pipelines.heal.backoff import Backoff
+from synthralos.domain.backoff import Backoff
 
 
 @pytest.mark.parametrize(("retry", "ceiling"), [(0, 1.0), (1, 2.0), (5, 32.0), (6, 60.0), (100_000, 60.0)])

@@ -1,4 +1,4 @@
-"""Who leads: one scheduler at a time, by a term in the database that has to be renewed."""
+"""Who leads, or holds something: one process at a time, by a term in the database that has to be renewed."""
 
 import logging
 import threading
@@ -26,9 +26,15 @@ class Leader:
     """
 
     def __init__(
-        self, leadership: Leadership, term_seconds: float, *, clock: Callable[[], float] = time.monotonic
+        self,
+        leadership: Leadership,
+        term_seconds: float,
+        *,
+        what: str = "the lead of the schedulers",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._leadership = leadership
+        """`what` it is that is won, for the log."""
+        self._leadership, self._what = leadership, what
         self._seconds = term_seconds * _TRUSTED
         self._clock = clock
         self._number: int | None = None
@@ -56,10 +62,10 @@ class Leader:
         self._until = float("-inf")
         self._leadership.resign()
         if led is not None:
-            log.info("resigned from the lead of the schedulers (term %d)", led)
+            log.info("resigned from %s (term %d)", self._what, led)
 
     def _log_change(self, before: int | None) -> None:
         if self._number is None:
-            log.warning("lost the lead of the schedulers (term %d)", before)
+            log.warning("lost %s (term %d)", self._what, before)
         else:
-            log.info("this process leads the schedulers now (term %d)", self._number)
+            log.info("this process has %s now (term %d)", self._what, self._number)
