@@ -21,6 +21,7 @@ from api.live.deltas import Deltas
 from api.live.feed import FeedHub
 from api.live.open_here import OpenHere
 from api.live.waiting import Waiters
+from api.observations import Observations
 from api.searching import Searching
 from api.simulations import Simulations
 from api.standing import Standings
@@ -84,7 +85,8 @@ class Room(Stores):
         self.simulations = Simulations(core.database)
         self.searching = Searching(core.database)
         self._checks = CatalogChecks(core.catalog)
-        self.planner = lru_cache(1)(build_route_stage)
+        self.observations = Observations(core.database, self.read, lambda: core.live.current)
+        self.planner = lru_cache(1)(lambda config: build_route_stage(config, observed=self.observations.observed))
         self.explainer = lru_cache(1)(lambda config: Explainer(config, self.planner(config)))
         self.threads = ThreadPoolExecutor(_READERS, thread_name_prefix="api")
         self.bodies = BodiesInFlight(max(core.settings.bodies_bytes, core.settings.max_body_bytes))

@@ -12,9 +12,10 @@ from cli.clients import client_of
 from cli.documents import read_document
 from cli.job_files import given, read_requests
 from cli.options import Json, Url, output
-from cli.output import usd
+from cli.output import local, usd
 from cli.tables import Column, Listing
 from cli.texts import one_line, printable
+from synthralos_client.models import parse_time
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,7 +97,7 @@ def _shown(found: dict[str, Any]) -> list[RenderableType | Listing]:
     parts: list[RenderableType | Listing] = [Text(head, "red" if failure else "")]
     parts += [Listing(_STEPS, steps)] if steps else []
     parts += [Listing(_EXCLUSIONS, exclusions)] if exclusions else []
-    return [*parts, *_policies(found["policies"])]
+    return [*parts, *_policies(found["policies"]), Text(_knowledge(found["knowledge"]), "dim")]
 
 
 def _policies(said: dict[str, Any]) -> list[RenderableType | Listing]:
@@ -132,5 +133,22 @@ def _demands(demands: dict[str, Any]) -> str:
 
 
 def _step(step: dict[str, Any]) -> list[str]:
-    cost = step["estimated_cost_usd"]
-    return [printable(step["deployment"]), "?" if cost is None else usd(Decimal(cost)), printable(step["reason"])]
+    cost, held = step["estimated_cost_usd"], _held_up(step["held_up"])
+    because = printable(f"{held}; {step['reason']}" if held else step["reason"])
+    return [printable(step["deployment"]), "?" if cost is None else usd(Decimal(cost)), because]
+
+
+def _held_up(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    shut = "its breaker is open" if found["gate"] == "breaker" else "its quota is used up"
+    until = f" until {local(parse_time(found['until']))}" if found["until"] else ": probes alone are made"
+    return f"passed over: {shut}{until}" + (f" ({found['reason']})" if found["reason"] else "")
+
+
+def _knowledge(said: dict[str, Any]) -> str:
+    seen = said["latencies"]
+    if not seen["answers"]:
+        return "no latencies are known: no call was answered in the last hours"
+    since = f"from {local(parse_time(seen['oldest']))} to {local(parse_time(seen['newest']))}"
+    return f"latencies: of {seen['answers']:,} answers that workers got {since}; --json says what workers alone know"

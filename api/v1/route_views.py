@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
+from api.v1.route_knowledge import HeldUpView, KnowledgeView
 from api.v1.views import FailureView, Usd, View
 from pipelines.intake.closed import Closed
 from pipelines.intake.schema import JobIn
@@ -41,6 +42,7 @@ class StepView(View):
     estimated_cost_usd: Annotated[Usd | None, Field(description="of one call; null: its price is unknown")]
     service_tier: Annotated[str, Field(description="the provider's tier that would be asked for")]
     prompt_cache: Annotated[PromptCacheView | None, Field(description="null: it has nothing to do with the place")]
+    held_up: Annotated[HeldUpView | None, Field(description="null: no breaker and no quota keeps it from being called")]
 
 
 class RuleName(View):
@@ -108,6 +110,8 @@ class RouteView(View):
     prompt_tokens: Annotated[int, Field(description="what the estimates count with; exact where a window is near")]
     output_tokens: Annotated[int, Field(description="what the estimates count with")]
     steps: list[StepView]
+    first_call: Annotated[str | None, Field(description="the first step that is not held up; null: there is none")]
     exclusions: list[ExclusionView]
     policies: PolicyExplanation
     failure: Annotated[FailureView | None, Field(description="what the job would fail with, where it may go nowhere")]
+    knowledge: KnowledgeView

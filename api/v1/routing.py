@@ -13,20 +13,24 @@ from api.http.answers import answer
 from api.http.auth import Caller
 from api.http.openapi import documented, takes
 from api.http.problems import forbidden, invalid, invalid_field, of_document
+from api.observations import Observation
 from api.room import Room, admit
 from api.v1.policy_documents import draft_set
+from api.v1.route_knowledge import held_up_view, knowledge_view
 from api.v1.route_views import ExplainIn, RouteView, TriedPolicies
 from api.v1.submit import plans_of
 from pipelines.flow.explaining import Explained
 from pipelines.intake.errors import ForeignTenant, InvalidJob
 from pipelines.intake.parse import build, parse, utc_now
 from pipelines.intake.validation import field_errors
+from synthralos.config.config import Config
 from synthralos.domain.failures import Failure
 from synthralos.domain.jobs import Claim, Job, NewJob
 from synthralos.domain.overlays import NO_DEMANDS, Overlay
 from synthralos.domain.permissions import PERMISSIONS, Permission
 from synthralos.domain.plans import RoutingPlan, published
 from synthralos.domain.policies import PolicySet, Reason
+from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Stage
 
 router = APIRouter(prefix="/api/v1/route", tags=["jobs"])
@@ -46,10 +50,27 @@ async def explain_route(request: Request) -> Response:
     document = await read_json(request, room)
     job, now = await _job(room, caller, _without_policies(document)), utc_now()
     draft = await _draft(room, caller, document.get("policies"))
-    explainer = room.explainer(room.core.live.current)
+    seen, config = await room.observations.now(), room.core.live.current
+    explainer = room.explainer(config)
     explained = await room.write(lambda: explainer.explain(job, now, draft))
-    hidden = _hidden_from(caller, room.core.live.current.policies)
-    return answer({"account_plan": job.tenant.account_plan, **explanation_view(explained, hidden)})
+    view = explanation_view(explained, _hidden_from(caller, config.policies))
+    return answer({"account_plan": job.tenant.account_plan, **view, **_as_seen(view, seen, config, caller)})
+
+
+def _as_seen(view: dict[str, Any], seen: Observation, config: Config, caller: Caller) -> dict[str, Any]:
+    """What the view says of what workers see: the steps with what holds them up, and where it is known from."""
+    steps = [{**step, "held_up": _held_up(step["deployment"], seen, config, caller)} for step in view["steps"]]
+    first = next((step["deployment"] for step in steps if step["held_up"] is None), None)
+    shown = {each["deployment"] for each in (*steps, *view["exclusions"])}
+    return {"steps": steps, "first_call": first, "knowledge": knowledge_view(seen, shown)}
+
+
+def _held_up(deployment_id: str, seen: Observation, config: Config, caller: Caller) -> dict[str, Any] | None:
+    deployment = config.catalog.get(deployment_id)
+    if deployment is None:
+        return None
+    found = seen.gatehouse.held_up(deployment, config.credentials.names_for(deployment))
+    return held_up_view(found, open_to_all=caller.scope == EVERYTHING)
 
 
 def explanation_view(explained: Explained, hidden: frozenset[str] | None) -> dict[str, Any]:
@@ -159,5 +180,6 @@ def _as_routed(new: NewJob, now: datetime) -> Job:
     """The job as the route stage would see it; nobody claims it."""
     return Job(
         id=new.id, tenant=new.tenant, stage=Stage.ROUTE, lane=new.lane, trace_id=new.trace_id, request=new.request,
-        constraints=new.constraints, claim=Claim("explain", 0, held=False), created_at=now,
+        constraints=new.constraints, claim=Claim("explain", 0, held=False), created_at=now, deadline=new.deadline,
+        run_id=new.run_id, metadata=new.metadata,
     )  # fmt: skip

@@ -117,6 +117,32 @@ def test_a_draft_is_tried_beside_what_is_in_force_or_in_its_place(place: Place) 
     assert [step.deployment for step in explained(operator).steps] == ["sandbox/medium@eu"]
 
 
+def test_what_a_job_says_of_itself_counts_as_for_a_worker(place: Place) -> None:
+    def matched(**job: object) -> bool:
+        view = explained(place.client(Role.OPERATOR), **job, policies={"draft": draft})
+        return bool(view.policies.matched)
+
+    conditions = [
+        {"field": "metadata.team", "op": "eq", "value": "care"},
+        {"field": "tags", "op": "contains", "value": "night"},
+        {"field": "run", "op": "eq", "value": "r-1"},
+    ]
+    draft = {"name": "ours", "rules": [{"id": "one", "when": {"all": conditions}, "then": [{"action": "flag"}]}]}
+    assert matched(run_id="r-1", metadata={"team": "care", "tags": "night"})
+    assert not matched(run_id="r-2", metadata={"team": "care", "tags": "night"})
+    assert not matched(run_id="r-1")
+
+
+def test_each_run_has_its_own_order_by_weight(place: Place) -> None:
+    client = place.client(Role.SERVICE, plan="pro")
+
+    def reasons(**job: object) -> list[str]:
+        return [step.reason for step in explained(client, constraints={"strategy": "weighted"}, **job).steps]
+
+    assert all("run-7" in reason for reason in reasons(run_id="run-7"))
+    assert not any("run-7" in reason for reason in reasons())
+
+
 def test_a_denial_is_told_with_where_the_job_would_have_gone(place: Place) -> None:
     draft = a_set({"action": "deny", "reason": "not now"})
     view = explained(place.client(Role.OPERATOR), policies={"draft": draft})

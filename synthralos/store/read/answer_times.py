@@ -1,6 +1,8 @@
 """How long deployments took to answer of late, whichever worker asked them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +19,22 @@ WITHIN_SECONDS = 6 * 3_600
 """What ended before that says nothing of now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The last whole answers at the standard service tier.
+
+    `seconds` to each of them, the newest first, by deployment; the first and the last of all `ended` then.
+    """
+
+    seconds: Mapping[str, Sequence[float]]
+    ended: tuple[datetime, datetime] | None
+
+    @property
+    def count(self) -> int:
+        """How many answers there are."""
+        return sum(map(len, self.seconds.values()))
+
+
 class AnswerTimes:
     """One bounded read at the end of the ledger's key."""
 
@@ -24,19 +42,25 @@ class AnswerTimes:
         self._database = database
 
     def read(self) -> Mapping[str, Sequence[float]]:
-        """Seconds to each of the last whole answers at the standard service tier, the newest first, by deployment."""
+        """The `seconds` of `look`."""
+        return self.look().seconds
+
+    def look(self) -> Answered:
+        """The last answers, of the newest calls alone."""
         found: dict[str, list[float]] = {}
         with self._database.snapshot() as connection:
-            for deployment, seconds in connection.execute(_TIMES):
-                found.setdefault(deployment, []).append(seconds)
-        return found
+            rows = connection.execute(_TIMES).all()
+        for deployment, seconds, _ in rows:
+            found.setdefault(deployment, []).append(seconds)
+        times = [ended for _, _, ended in rows]
+        return Answered(found, (min(times), max(times)) if times else None)
 
 
 def _times() -> Any:
     names = attempts.c.entry_key, attempts.c.seconds, attempts.c.outcome, attempts.c.service_tier, attempts.c.ended_at
     order = attempts.c.job_id.desc(), attempts.c.attempt_no.desc()
     last = sa.select(*names, attempts.c.job_id).order_by(*order).limit(MOST_ATTEMPTS).subquery()
-    query = sa.select(catalog_entries.c.deployment, last.c.seconds)
+    query = sa.select(catalog_entries.c.deployment, last.c.seconds, last.c.ended_at)
     query = query.join(last, last.c.entry_key == catalog_entries.c.key).order_by(last.c.job_id.desc())
     return query.where(
         last.c.outcome == word(Outcome.SUCCEEDED),
