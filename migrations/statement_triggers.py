@@ -37,6 +37,30 @@ def by_statement(connection: sa.Connection) -> None:
         )
 
 
+_UNLESS = "IF coalesce(current_setting('synthralos.removed_by_hand', true), '') <> 'on' THEN {body} END IF;"
+
+
+def unless_done(connection: sa.Connection) -> None:
+    """Have them do nothing where a transaction says that it has. The triggers stay: no lock on `jobs`."""
+    _redefine(connection, _UNLESS)
+
+
+def always(connection: sa.Connection) -> None:
+    """Have them do it every time, as before."""
+    _redefine(connection, "{body}")
+
+
+def _redefine(connection: sa.Connection, form: str) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    for name, (body, _) in _GOES.items():
+        done = form.format(body=body)
+        connection.exec_driver_sql(
+            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql"
+            f" AS $$ BEGIN {done} RETURN NULL; END $$"
+        )
+
+
 def by_row(connection: sa.Connection) -> None:
     """Have them run once a row, as before."""
     if connection.dialect.name != "postgresql":

@@ -281,8 +281,8 @@ def test_what_retention_left_on_the_books_is_erased_too(place: Canaries) -> None
     [good, bad] = place.plant()
     place.sum_up()
     with place.database.transaction() as connection:
-        gather(connection, sa.select(results.c.job_id).where(results.c.job_id.in_([good, bad])))
-        remove_jobs(connection, None)
+        chosen = sa.select(results.c.job_id).where(results.c.job_id.in_([good, bad]))
+        remove_jobs(connection, gather(connection, chosen), None)
     place.erase(Scope("acme", None, PERSON.user), most=1)
     assert set(place.found()) <= {"error_sums", "idempotency_keys"}
 

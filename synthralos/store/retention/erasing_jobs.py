@@ -82,17 +82,17 @@ def jobs_of(connection: sa.Connection, subject: Subject, most: int, _: Any) -> P
     """Finished jobs with all that they have; what their calls cost is under a pseudonym."""
     ended = sa.exists().where(results.c.job_id == jobs.c.id)
     chosen = sa.select(jobs.c.id).where(*subject.of(jobs), jobs.c.id < subject.id, ended)
-    count = gather(connection, chosen.order_by(jobs.c.id).limit(most))
-    if not count:
+    gone = gather(connection, chosen.order_by(jobs.c.id).limit(most))
+    if not gone.count:
         reopened = chosen_open(subject).limit(1)
         blocked = connection.execute(reopened).first() is not None
         return Piece({}, blocked, blocked=blocked)
     ids = list(connection.execute(sa.select(id_text(going.c.job_id))).scalars())
-    counts = {"jobs": count, "error_sums": _blank_errors(connection, subject)}
+    counts = {"jobs": gone.count, "error_sums": _blank_errors(connection, subject)}
     likenesses = prompt_similarity_logs.c.job_id.in_(sa.select(going.c.job_id))
     counts["prompt_similarity_logs"] = connection.execute(sa.delete(prompt_similarity_logs).where(likenesses)).rowcount
     counts["audit_log"] = blank_audit(connection, audit_log.c.subject.in_(_subjects(connection, ids)))
-    remove_jobs(connection, None)
+    remove_jobs(connection, gone, None)
     counts["job_accounts"] = _hide(connection, subject, job_accounts.c.id.in_(sa.select(going.c.job_id)))
     return Piece(counts, True, None, ids)
 

@@ -14,7 +14,15 @@ import sqlalchemy as sa
 from synthralos.domain.ids import id_at
 from synthralos.domain.retention import Kind, Retention
 from synthralos.store.retention.marks import Group, back_to, groups, prepare, reach
-from synthralos.store.retention.removal import destinations, gather, going, remove_books, remove_jobs, remove_texts
+from synthralos.store.retention.removal import (
+    Gathered,
+    destinations,
+    gather,
+    going,
+    remove_books,
+    remove_jobs,
+    remove_texts,
+)
 from synthralos.store.retention.sources import SOURCES, Source, moment_of
 from synthralos.store.sql.database import Database, let_plan_once
 from synthralos.store.sql.recordset import insert_ignoring
@@ -119,27 +127,30 @@ class Passes:
             columns = ["job_id", "kind", "finished_at"]
             connection.execute(insert_ignoring(self.database.dialect, retention_left, columns, held))
             chosen = chosen.where(*free).order_by(results.c.job_id).with_for_update(of=results)
-        count = gather(connection, chosen)
-        if count:
-            self._act(connection, group.kind, times, group.names if group.alone else (None,))
-        return count
+        gone = gather(connection, chosen)
+        if gone.count:
+            self._act(connection, gone, group.kind, times, group.names if group.alone else (None,))
+        return gone.count
 
-    def _act(self, connection: sa.Connection, kind: Kind, times: Retention, names: Sequence[str | None]) -> None:
+    @staticmethod
+    def _act(
+        connection: sa.Connection, gone: Gathered, kind: Kind, times: Retention, names: Sequence[str | None]
+    ) -> None:
         """Do to those that are going what the kind says.
 
         `names`: whose they may be, None for any without own times. The longest of their times keeps the books; what
         is due sooner goes with the accounts.
         """
         if kind is Kind.PAYLOADS:
-            remove_texts(connection)
+            remove_texts(connection, gone)
         elif kind is Kind.ACCOUNTS:
-            remove_books(connection)
+            remove_books(connection, gone)
         else:
             ages = [times.age(Kind.ACCOUNTS, name) for name in names]
             now = connection.execute(sa.select(utcnow())).scalar_one()
             oldest = connection.execute(sa.select(going.c.job_id).order_by(going.c.job_id).limit(1)).scalar_one()
             books_from = max(now - max(ages), moment_of(oldest))
-            remove_jobs(connection, id_at(books_from))
+            remove_jobs(connection, gone, id_at(books_from))
             back_to(connection, Kind.ACCOUNTS, books_from)
 
     def _until(self, connection: sa.Connection, source: Source, group: Group, since: datetime, most: int) -> datetime:
@@ -189,16 +200,16 @@ class Passes:
 
     def _left(self, connection: sa.Connection, kind: Kind, times: Retention, most: int) -> int:
         freed = self._freed(connection, kind, times).order_by(results.c.job_id).limit(most)
-        count = gather(connection, freed.with_for_update(of=results))
-        if count:
-            self._act(connection, kind, times, (None, *times.own))
+        gone = gather(connection, freed.with_for_update(of=results))
+        if gone.count:
+            self._act(connection, gone, kind, times, (None, *times.own))
         mine = retention_left.c.kind == word(kind)
         ended = results.c.job_id == retention_left.c.job_id, results.c.finished_at == retention_left.c.finished_at
-        gone = mine, ~sa.exists().where(*ended)
-        connection.execute(sa.delete(retention_left).where(*gone))
+        again = mine, ~sa.exists().where(*ended)
+        connection.execute(sa.delete(retention_left).where(*again))
         done = mine, retention_left.c.job_id.in_(sa.select(going.c.job_id))
         connection.execute(sa.delete(retention_left).where(*done))
-        return count
+        return gone.count
 
     @staticmethod
     def _any_left(connection: sa.Connection, kind: Kind) -> bool:

@@ -4,24 +4,27 @@ Which jobs is in a temporary table of the connection, so that every statement is
 Jobs come in the order of their ids, as everybody locks them.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from synthralos.domain.events import Thought
 from synthralos.domain.retention import REMOVED_REQUEST
-from synthralos.store.sql.types import Id, word
+from synthralos.store.sql.types import Id, id_text, word
 from synthralos.store.tables import (
     attempts,
     budget_holds,
     event_logs,
     export_backlog,
     export_set_aside,
+    feedback,
     job_accounts,
     jobs,
     results,
     retention_left,
     stream_chunks,
+    trace_facts,
+    trace_texts,
     waits,
 )
 
@@ -41,33 +44,73 @@ _BESIDE: tuple[sa.Column[Any], ...] = (
     export_set_aside.c.job_id,
     results.c.job_id,
 )
-"""What goes with a job. Its facts, its words in the index and its feedback go by triggers."""
+"""What goes with a job. On SQLite its facts, its words in the index and its feedback go by triggers."""
 
 _BOOKS: tuple[sa.Column[Any], ...] = (attempts.c.job_id, budget_holds.c.job_id)
 
+_FEW = 200
+"""So few jobs are found one by one, however PostgreSQL looks for them."""
 
-def gather(connection: sa.Connection, chosen: "sa.Select[Any]") -> int:
-    """Have the jobs of a SELECT of ids be those that are going; how many they are."""
+
+class Gathered(NamedTuple):
+    """The jobs that are going: how many, and on PostgreSQL the first and the last of their ids."""
+
+    count: int
+    first: str | None = None
+    last: str | None = None
+
+    def holds(self, column: sa.Column[Any], which: "sa.Select[Any]" = _GOING) -> sa.ColumnElement[bool]:
+        """That a column has one of them. Bounds let PostgreSQL go along an index, instead of into it for each."""
+        chosen: sa.ColumnElement[bool] = column.in_(which)
+        if self.first is None:
+            return chosen
+        return sa.and_(column >= sa.literal(self.first, Id), column <= sa.literal(self.last, Id), chosen)
+
+
+def gather(connection: sa.Connection, chosen: "sa.Select[Any]") -> Gathered:
+    """Have the jobs of a SELECT of ids be those that are going."""
     connection.exec_driver_sql(_MAKE[connection.dialect.name])
     connection.execute(sa.delete(going))
     insert = sa.insert(going).from_select(["job_id"], chosen).execution_options(preserve_rowcount=True)
-    return connection.execute(insert).rowcount
+    count = connection.execute(insert).rowcount
+    if connection.dialect.name == "sqlite" or count < _FEW:
+        return Gathered(count)
+    connection.exec_driver_sql("ANALYZE jobs_going")  # else it is taken for a table of 200 rows
+    order = going.c.job_id.asc(), going.c.job_id.desc()
+    ends = [sa.select(id_text(going.c.job_id)).order_by(each).limit(1).scalar_subquery() for each in order]
+    return Gathered(count, *connection.execute(sa.select(*ends)).one())
 
 
-def remove_jobs(connection: sa.Connection, books_from: str | None) -> None:
+def remove_jobs(connection: sa.Connection, gone: Gathered, books_from: str | None) -> None:
     """Remove those that are going. Of jobs from the id `books_from` on the books are kept; with None, of all."""
     for column in _BESIDE:
-        connection.execute(_delete(column))
+        _delete(connection, gone, column)
     for destination in destinations(connection):
-        owed = export_backlog.c.destination == destination, export_backlog.c.job_id.in_(_GOING)
+        owed = export_backlog.c.destination == destination, gone.holds(export_backlog.c.job_id)
         connection.execute(sa.delete(export_backlog).where(*owed))
     kept = [] if books_from is None else [going.c.job_id >= sa.literal(books_from, Id)]
-    _keep_books(connection, *kept)
+    _keep_books(connection, gone, *kept)
     if books_from is not None:
         over = _GOING.where(going.c.job_id < sa.literal(books_from, Id))
         for column in _BOOKS:
-            connection.execute(sa.delete(column.table).where(column.in_(over)))
-    connection.execute(_delete(jobs.c.id))
+            connection.execute(sa.delete(column.table).where(gone.holds(column, over)))
+    if connection.dialect.name == "postgresql":
+        _remove_observed(connection, gone)
+    _delete(connection, gone, jobs.c.id)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT set_config('{BY_HAND}', '', true)")
+
+
+BY_HAND = "synthralos.removed_by_hand"
+"""A setting of PostgreSQL's: `on` where what triggers would delete with jobs was deleted before."""
+
+
+def _remove_observed(connection: sa.Connection, gone: Gathered) -> None:
+    """Facts, words and feedback, as triggers would, which know neither how many jobs are gone nor where they are."""
+    facts = sa.delete(trace_facts).where(gone.holds(trace_facts.c.job_id)).returning(trace_facts.c.seq).cte("facts")
+    connection.execute(sa.delete(trace_texts).where(trace_texts.c.seq.in_(sa.select(facts.c.seq))))
+    _delete(connection, gone, feedback.c.job_id)
+    connection.exec_driver_sql(f"SELECT set_config('{BY_HAND}', 'on', true)")
 
 
 def destinations(connection: sa.Connection) -> list[str]:
@@ -79,30 +122,30 @@ def destinations(connection: sa.Connection) -> list[str]:
     return list(connection.execute(sa.select(found.c.name).where(found.c.name.is_not(None))).scalars())
 
 
-def remove_books(connection: sa.Connection) -> None:
+def remove_books(connection: sa.Connection, gone: Gathered) -> None:
     """Remove what is on the books about those that are going."""
     for column in (*_BOOKS, job_accounts.c.id):
-        connection.execute(_delete(column))
+        _delete(connection, gone, column)
 
 
-def remove_texts(connection: sa.Connection) -> None:
+def remove_texts(connection: sa.Connection, gone: Gathered) -> None:
     """Remove what was asked of those that are going, what was answered, and what agents thought."""
-    connection.execute(sa.update(jobs).where(jobs.c.id.in_(_GOING)).values(request=dict(REMOVED_REQUEST)))
-    answered = results.c.job_id.in_(_GOING), results.c.result.is_not(None)
+    connection.execute(sa.update(jobs).where(gone.holds(jobs.c.id)).values(request=dict(REMOVED_REQUEST)))
+    answered = gone.holds(results.c.job_id), results.c.result.is_not(None)
     connection.execute(sa.update(results).where(*answered).values(result=None))
-    thoughts = event_logs.c.job_id.in_(_GOING), event_logs.c.kind == word(Thought.kind)
+    thoughts = gone.holds(event_logs.c.job_id), event_logs.c.kind == word(Thought.kind)
     connection.execute(sa.update(event_logs).where(*thoughts).values(data={"text": ""}))
-    connection.execute(_delete(stream_chunks.c.job_id))
+    _delete(connection, gone, stream_chunks.c.job_id)
 
 
-def _keep_books(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> None:
+def _keep_books(connection: sa.Connection, gone: Gathered, *conditions: sa.ColumnElement[bool]) -> None:
     """Whose the calls were, for the ledger; and of what failed, the kind but not the words."""
     names = [column.name for column in job_accounts.c]
     called = sa.exists().where(attempts.c.job_id == jobs.c.id)
     mine = sa.select(*(jobs.c[name] for name in names)).join(going, going.c.job_id == jobs.c.id)
     connection.execute(sa.insert(job_accounts).from_select(names, mine.where(called, *conditions)))
     wordless = _without_message(connection.dialect.name)
-    failed = attempts.c.job_id.in_(_GOING.where(*conditions)), attempts.c.failure.is_not(None)
+    failed = gone.holds(attempts.c.job_id, _GOING.where(*conditions)), attempts.c.failure.is_not(None)
     connection.execute(sa.update(attempts).where(*failed).values(failure=wordless))
 
 
@@ -115,6 +158,6 @@ def _without_message(dialect: str) -> sa.ColumnElement[Any]:
     return sa.cast(emptied, sa.Text)
 
 
-def _delete(column: sa.Column[Any]) -> sa.Delete:
+def _delete(connection: sa.Connection, gone: Gathered, column: sa.Column[Any]) -> None:
     assert isinstance(column.table, sa.Table)
-    return sa.delete(column.table).where(column.in_(_GOING))
+    connection.execute(sa.delete(column.table).where(gone.holds(column)))
