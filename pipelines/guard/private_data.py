@@ -6,10 +6,10 @@ Findings say which kinds were found, how often and where, never the values.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pipelines.privacy.find import find
-from pipelines.privacy.kinds import SECRETS, WORDS, Kind
+from pipelines.privacy.find import SHORTEST, find_each
+from pipelines.privacy.kinds import SECRETS, WORDS, Found, Kind
 from pipelines.privacy.walk import walk
 from synthralos.config.config import PrivateDataAction
 from synthralos.domain.findings import Decision, Finding, Verdict
@@ -22,6 +22,7 @@ NAME = "private_data"
 
 _SEVERITY: Mapping[PrivateDataAction, int] = {"off": 0, "flag": 1, "redact": 2, "refuse": 3}
 _MOST_PATHS = 5
+_NOTHING = ("off", "off")
 
 
 class PrivateDataGuard:
@@ -34,22 +35,20 @@ class PrivateDataGuard:
 
     def inspect(self, jobs: Sequence[Job]) -> list[Finding | None]:
         """One entry per job; see `Guard.inspect`."""
-        return [self._inspect(job) for job in jobs]
-
-    def _inspect(self, job: Job) -> Finding | None:
-        secrets = _stricter(self._secrets, job.constraints.private_data)
-        personal = _stricter(self._personal, job.constraints.private_data)
-        if secrets == personal == "off":
-            return None
+        actions = [self._actions(job) for job in jobs]
+        looked_at = [job for job, action in zip(jobs, actions, strict=True) if action != _NOTHING]
         try:
-            found = _look(job.request)
-        except Exception as error:
-            if _SEVERITY[max(secrets, personal, key=_SEVERITY.__getitem__)] < _SEVERITY["redact"]:
-                raise
-            log.exception("job %s could not be searched for private data", job.id, extra=about(job))
-            return _unseen(error)
-        treated = {kind: secrets if kind in SECRETS else personal for kind in found.counts}
-        return found.finding({kind: treatment for kind, treatment in treated.items() if treatment != "off"})
+            found = iter(_look([job.request for job in looked_at]))
+        except Exception as error:  # noqa: BLE001 - a bug must let no job pass that is not to go on unseen
+            if len(jobs) > 1:
+                return [finding for job in jobs for finding in self.inspect([job])]
+            return [_failed(jobs[0], max(actions[0], key=_SEVERITY.__getitem__), error)]
+        return [None if action == _NOTHING else _finding(next(found), *action) for action in actions]
+
+    def _actions(self, job: Job) -> tuple[PrivateDataAction, PrivateDataAction]:
+        """What is done about secrets, and about personal data."""
+        demanded = job.constraints.private_data
+        return _stricter(self._secrets, demanded), _stricter(self._personal, demanded)
 
 
 def kinds_to_redact(verdict: Verdict | None) -> frozenset[Kind]:
@@ -62,7 +61,7 @@ def kinds_to_redact(verdict: Verdict | None) -> frozenset[Kind]:
 
 def redaction_finding(request: Request, kinds: Iterable[str]) -> Finding | None:
     """What is to be said where these kinds have to be replaced; None where the request holds none of them."""
-    wanted, found = set(kinds), _look(request)
+    wanted, [found] = set(kinds), _look([request])
     return found.finding({kind: "redact" for kind in found.counts if str(kind) in wanted})
 
 
@@ -70,10 +69,28 @@ def _stricter(setting: PrivateDataAction, demanded: PrivateDataAction | None) ->
     return setting if demanded is None else max(setting, demanded, key=_SEVERITY.__getitem__)
 
 
-def _look(request: Request) -> "_Sightings":
-    sightings = _Sightings()
-    walk(request, sightings)
+def _look(requests: Sequence[Request]) -> "list[_Sightings]":
+    """What each request holds; all of their texts are searched at once."""
+    sightings = [_Sightings() for _ in requests]
+    for request, seen in zip(requests, sightings, strict=True):
+        walk(request, seen)
+    found = iter(find_each([text for seen in sightings for text in seen.texts]))
+    for seen in sightings:
+        seen.count(found)
     return sightings
+
+
+def _finding(found: "_Sightings", secrets: PrivateDataAction, personal: PrivateDataAction) -> Finding | None:
+    treated = {kind: secrets if kind in SECRETS else personal for kind in found.counts}
+    return found.finding({kind: treatment for kind, treatment in treated.items() if treatment != "off"})
+
+
+def _failed(job: Job, action: PrivateDataAction, error: Exception) -> Finding:
+    """What becomes of a job that could not be searched; raises the error where its values may leave anyway."""
+    if _SEVERITY[action] < _SEVERITY["redact"]:
+        raise error
+    log.error("job %s could not be searched for private data", job.id, exc_info=error, extra=about(job))
+    return _unseen(error)
 
 
 def _unseen(error: Exception) -> Finding:
@@ -82,27 +99,34 @@ def _unseen(error: Exception) -> Finding:
 
 
 class _Sightings:
-    """A visitor that counts, and changes nothing."""
+    """A visitor that keeps the texts and where they are, changes nothing, and counts what is found in them."""
 
     def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._places: list[tuple[str, bool]] = []
         self.counts: Counter[Kind] = Counter()
         self._paths: dict[Kind, dict[str, None]] = {}
         self._fixed: dict[Kind, str] = {}
 
     def free(self, text: str, path: str) -> str:
-        self._see(text, path)
+        if len(text) >= SHORTEST:
+            self.texts.append(text)
+            self._places.append((path, True))
         return text
 
     def fixed(self, text: str, path: str) -> None:
-        for kind in self._see(text, path):
-            self._fixed.setdefault(kind, path)
+        if len(text) >= SHORTEST:
+            self.texts.append(text)
+            self._places.append((path, False))
 
-    def _see(self, text: str, path: str) -> list[Kind]:
-        kinds = [found.kind for found in find(text)]
-        for kind in kinds:
-            self.counts[kind] += 1
-            self._paths.setdefault(kind, {})[path] = None
-        return kinds
+    def count(self, found: Iterator[list[Found]]) -> None:
+        """Take what was found in each text, in their order."""
+        for (path, free), values in zip(self._places, found, strict=False):
+            for value in values:
+                self.counts[value.kind] += 1
+                self._paths.setdefault(value.kind, {})[path] = None
+                if not free:
+                    self._fixed.setdefault(value.kind, path)
 
     def finding(self, treated: Mapping[Kind, PrivateDataAction]) -> Finding | None:
         """What is to be said of the kinds that are `treated`; None where none was found."""

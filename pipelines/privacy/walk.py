@@ -1,6 +1,7 @@
 """The texts of a request: which may be changed, and which have to stay as they are because something refers to them."""
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, Protocol
 
 import orjson
@@ -87,8 +88,8 @@ def _arguments(text: str, path: str, visitor: Visitor) -> str:
 
 
 def _kept(before: list[Any], after: list[Any]) -> list[Any]:
-    return before if all(new is old for new, old in zip(after, before, strict=True)) else after
+    return before if all(map(is_, after, before)) else after
 
 
 def _same(after: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    return all(new is old for new, old in zip(after.values(), before.values(), strict=True))
+    return all(map(is_, after.values(), before.values()))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.guard.private_data import PrivateDataGuard, kinds_to_redact
-from pipelines.privacy.find import find
+from pipelines.privacy.find import find, find_each
 from pipelines.privacy.kinds import Kind
 from pipelines.privacy.redaction import redact
 from pipelines.providers.openai_wire import encode
@@ -22,6 +22,11 @@ VALUES = [
     "536-90-4399", "sk-proj-abcdefghijklmnop1234567890", "AKIAIOSFODNN7EXAMPLE",
 ]  # fmt: skip
 FILLERS = ["Hello", "é\n", '"quoted"', "\\n", "[EMAIL_1]", "[Email_7]", "", "{}", "日本"]
+BEGINNINGS = [
+    "password: ", "token=", "hunter22", "xoxb-1234567890", "eyJhbGciOiJI.eyJzdWIiOiIx.", "https://u:", "pw1234@h/",
+    "-----BEGIN PRIVATE KEY-----", "X1234567L", "AB123456C", "078-05-1120", "call 555-123-4567", "RSSMRA85T10A562S",
+    "SG.abcdefghijklmnop.", "abcdefghijklmno1",
+]  # fmt: skip
 
 texts = st.lists(st.sampled_from([*VALUES, *FILLERS]), max_size=6).map(" | ".join)
 documents = st.dictionaries(st.sampled_from(["to", "note", "lines"]), texts | st.lists(texts, max_size=2), max_size=3)
@@ -97,3 +102,21 @@ TRIGGER = "\n;" + "0" * 30 + " aa00aa ; " + "a" * 20
 def test_a_look_before_the_patterns_passes_over_nothing(parts: list[str]) -> None:
     text = "".join(parts)
     assert find(text) == [found for found in find(text + TRIGGER) if found.end <= len(text)]
+
+
+odd = st.text(st.sampled_from("aZ09 _-.:=/@\n\t\xa0é\u200b\ud800?,;\"'(){}[]"), max_size=40)
+pieces = st.lists(st.sampled_from([*VALUES, *FILLERS, *BEGINNINGS]) | odd | st.text(max_size=8), max_size=5).map(
+    "".join
+)
+
+
+@given(st.lists(pieces, max_size=8))
+def test_a_batch_is_found_to_hold_what_each_of_its_texts_holds(batch: list[str]) -> None:
+    assert find_each(batch) == [find(text) for text in batch]
+
+
+@given(st.sampled_from(VALUES))
+def test_a_value_is_found_wherever_it_stands_in_a_batch(value: str) -> None:
+    long, around = "What is it? " * 12_000, ["ordinary", "", value]
+    batch = [*around, long, *around, f"{long}{value}", "ordinary " * 4_000, *around * 2]
+    assert [place for place, found in enumerate(find_each(batch)) if found] == [2, 6, 7, 11, 14]

@@ -96,15 +96,15 @@ def test_images_within_the_request_are_not_read_as_text() -> None:
 def test_it_fails_closed_where_values_must_not_leave(
     monkeypatch: pytest.MonkeyPatch, action: PrivateDataAction, decision: Decision
 ) -> None:
-    monkeypatch.setattr(private_data, "find", broken)
+    monkeypatch.setattr(private_data, "find_each", broken)
     assert told(a_job(EMAIL), "off", action).decision is decision
     [verdict] = GuardStage([PrivateDataGuard("flag", "flag")]).inspect([a_job(EMAIL)])
     assert verdict.decision is Decision.FLAG
     assert "did not look at this job" in verdict.reason
 
 
-def broken(text: str) -> None:
-    raise RuntimeError(text)
+def broken(texts: list[str]) -> None:
+    raise RuntimeError(texts)
 
 
 def test_what_is_redacted_is_read_from_the_stored_verdict() -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.guard.abuse.linear import LinearWeights
 from pipelines.guard.abuse.noise import LEAST_CHARACTERS, CharacterModel, statistics
 from pipelines.guard.abuse.reading import Read, read
 from pipelines.guard.abuse.trees import Trees
@@ -42,7 +43,7 @@ class AbuseModel:
     `rarity` says how rare each n-gram is.
     """
 
-    weights: npt.NDArray[np.float32]
+    weights: LinearWeights
     window: npt.NDArray[np.float32]
     window_bias: float
     rarity: npt.NDArray[np.int8]
@@ -59,18 +60,13 @@ class AbuseModel:
 
     def score_read(self, found: Read) -> Scores:
         """The scores of texts that were read."""
-        linear = np.stack([self._linear(buckets) for buckets in found.grams.distinct()]) + self.bias
+        linear = self.weights.scores(found.grams.distinct()) + self.bias
         noise = self.trees.score(statistics(found.texts, self.characters))
         noise[[len(text) < LEAST_CHARACTERS for text in found.texts]] = _TOO_SHORT
         window = found.grams.best_window(self.window) + self.window_bias
         heads = np.column_stack([linear[:, : len(LINEAR)], window - _WINDOW_COSTS, noise])
         overall = np.logaddexp.reduce(heads, axis=1) + _OVERALL * linear[:, len(LINEAR)]
         return Scores(heads, overall)
-
-    def _linear(self, buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        summed: npt.NDArray[np.float64] = self.weights.take(buckets, 0).sum(0, dtype=np.float64)
-        scaled: npt.NDArray[np.float64] = summed / max(len(buckets), 1) ** 0.5
-        return scaled
 
 
 @cache
@@ -89,10 +85,10 @@ def model_of(arrays: dict[str, Any]) -> AbuseModel:
         raise WeightsError("the weights of the abuse model are those of another version")
     characters = CharacterModel(arrays["pairs"], arrays["triples"], np.unpackbits(arrays["words"]).astype(bool))
     trees = Trees(*(arrays[f"tree_{name}"] for name in ("feature", "threshold", "left", "right", "value", "roots")))
-    weights = arrays["weights"].astype(np.float32) * arrays["scale"]
+    weights, scale = arrays["weights"], arrays["scale"]
     return AbuseModel(
-        weights[:, :-1].copy(),
-        weights[:, -1].copy(),
+        LinearWeights.of(weights[:, :-1], scale[:-1]),
+        weights[:, -1].astype(np.float32) * scale[-1],
         float(bias[-1]),
         arrays["rarity"],
         bias[:-1],

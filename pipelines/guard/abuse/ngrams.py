@@ -60,14 +60,15 @@ class Grams(NamedTuple):
     def distinct(self) -> list[Places]:
         """The buckets of each text, each bucket once."""
         last, found = np.empty(BUCKETS, np.int32), []
+        every = np.arange(len(self.laid.codes) * (len(ORDERS) + len(_GONE)), dtype=np.int32)
         for i, (begin, end) in enumerate(zip(self.laid.begin.tolist(), self.laid.end.tolist(), strict=True)):
             low, high = int(self.edges[i]), int(self.edges[i + 1])
             parts = [each[begin : max(begin, end - n + 1)] for n, each in zip(ORDERS, self.characters, strict=True)]
             parts += [each[low : max(low, high - gone)] for each, gone in zip(self.words, _GONE, strict=True)]
             buckets = np.concatenate(parts)
-            places = np.arange(len(buckets), dtype=np.int32)
+            places = every[: len(buckets)]
             last[buckets] = places
-            found.append(buckets[last[buckets] == places])
+            found.append(buckets[last.take(buckets) == places])
         return found
 
     def best_window(self, weights: npt.NDArray[np.float32]) -> Floats:
@@ -107,7 +108,7 @@ _GONE = (0, 1, 2, 2)
 def grams(texts: Sequence[str]) -> Grams:
     """The n-grams of texts that are normalized, at least one."""
     laid = lay(texts)
-    found = words(laid, _CLASS[np.minimum(laid.codes, 0x10FFFF)], _LETTER, _WORD_ALONE)
+    found = words(laid, laid.kinds(_CLASS), _LETTER, _WORD_ALONE)
     hashes, owner = found.hashes, found.owner()
     pairs = hashes[:-1] * _U(0x85EBCA6B) + hashes[1:] * _U(0xC2B2AE35)
     gaps = hashes[:-2] * _U(0x27D4EB2F) + hashes[2:] * _U(0x165667B1)

@@ -63,7 +63,7 @@ def measured(texts: Sequence[str]) -> Measured:
     """What is measured of texts, at least one."""
     heads = [text[:READ].replace("\0", " ") for text in texts]
     raw, lowered = lay(heads), lay([_lowered(head) for head in heads])
-    kinds = _kinds()[np.minimum(raw.codes, 0xFFFF)]
+    kinds = raw.kinds(_kinds())
     letters = np.minimum(kinds, _LETTER)
     return Measured(raw, lowered, kinds, words(lowered, letters, _LETTER, _CAPITAL))
 
@@ -91,8 +91,8 @@ def _kinds() -> Bytes:
 
 @cache
 def _sounds() -> Bytes:
-    """Vowels and consonants, of the letters of ASCII in lower case."""
-    found = np.zeros(128, np.uint8)
+    """Vowels and consonants, of the letters of ASCII in lower case; no other code point is either."""
+    found = np.zeros(257, np.uint8)
     found[ord("a") : ord("z") + 1] = _CONSONANT
     found[[ord(vowel) for vowel in "aeiouy"]] = _VOWEL
     return found
@@ -126,7 +126,7 @@ def statistics(texts: Sequence[str], model: CharacterModel) -> Floats:
             _shares(read, owner, count),
             np.array(["http" in text[:READ] or "www." in text[:READ] for text in texts], np.float64),
             _characters(read, owner, count),
-            _longest_run(read.raw.codes, read.raw),
+            _longest_run(read.raw.narrow, read.raw),
             _of_words(read, model),
             _sound(read, owner),
             _usual(read.lowered, model),
@@ -136,7 +136,7 @@ def statistics(texts: Sequence[str], model: CharacterModel) -> Floats:
 
 def _shares(read: Measured, owner: Places, count: Places) -> Floats:
     """The shares of letters, digits, others, spaces, capitals, what is beyond ASCII, question and exclamation marks."""
-    size, codes = len(count), read.raw.codes
+    size, codes = len(count), read.raw.narrow
     found = np.bincount(owner * 5 + read.kinds, minlength=size * 5).reshape(size, 5).astype(np.float64)
     found[:, _SPACE] -= 2
     found[:, _OTHER] -= 4
@@ -190,32 +190,41 @@ def _of_words(read: Measured, model: CharacterModel) -> Floats:
     found, size = read.words, len(read.raw.begin)
     owner = found.owner()
     number = np.maximum(np.diff(found.edges), 1)
-    each, at, times = np.unique((owner << 32) + found.hashes, return_index=True, return_counts=True)
-    of = each >> 32
-    commonest, longest = np.zeros(size), np.zeros(size)
-    np.maximum.at(commonest, of, times)
-    np.maximum.at(longest, owner, found.length)
-    long = found.length[at] > 2
-    of_long, times = of[long], times[long]
-    known = times * model.known[word_place(found.hashes[at[long]])]
-    total = np.bincount(of_long, times, size)
+    # Sorted by text, then by word, whose last bit says whether it is long: equal ones stand together.
+    each = np.sort((owner << 33) + (found.hashes.astype(np.int64) << 1) + (found.length > 2))
+    first = np.flatnonzero(np.append(True, each[1:] != each[:-1])[: len(each)])
+    each, times = each[first], gaps(first, len(each)) if len(first) else first
+    of, long = each >> 33, np.flatnonzero(each & 1)
+    of_long, times_long = of[long], times[long]
+    known = times_long * model.known[word_place((each[long] >> 1).astype(_U))]
+    total = np.bincount(of_long, times_long, size)
     return np.column_stack(
         [
-            commonest / number,
+            _most(times, of, size) / number,
             np.bincount(of, minlength=size) / number,
             np.bincount(owner, found.length, size) / number,
-            np.log(longest + 1),
+            np.log(_most(found.length, owner, size) + 1),
             np.bincount(of_long, known, size) / np.maximum(total, 1),
             np.bincount(of_long, minlength=size),
         ]
     )
 
 
+def _most(values: Places, owner: Places, size: int) -> Floats:
+    """The largest value of each owner, of whom those with any stand in order; 0 for those without."""
+    most = np.zeros(size)
+    if len(owner):
+        begin = np.flatnonzero(np.append(True, owner[1:] != owner[:-1]))
+        most[owner[begin]] = np.maximum.reduceat(values, begin)
+    return most
+
+
 def _sound(read: Measured, owner: Places) -> Floats:
     """The share of vowels among the letters of ASCII, and the most consonants in a row."""
-    sounds = _sounds()[np.where(read.lowered.codes < 128, read.lowered.codes, 0)]
+    sounds = read.lowered.kinds(_sounds())
     size = len(read.raw.begin)
-    vowels, consonants = (np.bincount(owner[sounds == kind], minlength=size) for kind in (_VOWEL, _CONSONANT))
+    found = np.bincount((owner << 2) + sounds, minlength=size << 2).reshape(size, 4)
+    vowels, consonants = found[:, _VOWEL], found[:, _CONSONANT]
     row = _longest_run(sounds, read.lowered, _CONSONANT)
     return np.column_stack([vowels / np.maximum(vowels + consonants, 1), row])
 

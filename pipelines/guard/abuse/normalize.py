@@ -8,9 +8,12 @@ import binascii
 import re
 import string
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import NamedTuple
 
-from pipelines.letters import INVISIBLE, LATIN_OF, single_spaced, table
+from pipelines.characters import Characters, flags, in_a_row, runs
+from pipelines.letters import INVISIBLE, LATIN_OF, single_spaced
 
 MOST_CHARACTERS = 6_000
 """Characters of a text that are looked at: two thirds from its beginning, one from its end."""
@@ -29,28 +32,66 @@ _LEET = str.maketrans("013457@$", "oieastas")
 _HEAD = 400
 
 
-_ENCODED_LETTERS = (string.ascii_letters + string.digits + "+/").encode()
-_LONG = table(e=_ENCODED_LETTERS)
-_HEXADECIMAL = table(h=string.hexdigits.encode())
-_SINGLE = table(x=(string.ascii_letters + string.digits + "_").encode() + bytes(range(128, 256)) + b"?", s=b" .-_*")
-_MIXED = table(a=string.ascii_letters.encode(), o=b"013457@$")
+_ENCODED_LETTER, _HEXADECIMAL, _SINGLE, _SEPARATOR, _LETTER, _LEET_LETTER = (1 << bit for bit in range(6))
+_KINDS = flags(
+    {
+        _ENCODED_LETTER: (string.ascii_letters + string.digits + "+/").encode(),
+        _HEXADECIMAL: string.hexdigits.encode(),
+        _SINGLE: (string.ascii_letters + string.digits + "_").encode() + bytes(range(128, 256)) + b"?",
+        _SEPARATOR: b" .-_*",
+        _LETTER: string.ascii_letters.encode(),
+        _LEET_LETTER: b"013457@$",
+    }
+)
+_DIGITS = bytes(ord("h") if flag & _HEXADECIMAL else ord(".") for flag in _KINDS)
+
+
+class _Hints(NamedTuple):
+    """The texts, by number, in which something may be hidden in each way."""
+
+    base64: list[int]
+    hexadecimal: list[int]
+    spaced: list[int]
+    leet: list[int]
 
 
 def normalize(text: str) -> str:
-    """The text in lower case as a reader would take it, single-spaced, with what was encoded in it behind it."""
-    if len(text) > MOST_CHARACTERS:
-        text = text[: MOST_CHARACTERS * 2 // 3] + " " + text[-MOST_CHARACTERS // 3 :]
-    if not text.isascii():
-        text = _plain_letters(text)
-    lowered = "\n".join([text, *_decoded(text)]).lower()
-    # A pattern takes ten times as long as a look for what it has to hold.
-    data = lowered.encode("latin-1", "replace")
-    if b"xsxsxs" in data.translate(_SINGLE):
-        lowered = _SPACED.sub(lambda match: match[0][::2], lowered)
-    kinds = data.translate(_MIXED)
-    if b"ao" in kinds or b"oa" in kinds:
-        lowered = _LEET_WORD.sub(lambda match: _without_leet(match[0]), lowered)
-    return single_spaced(lowered.replace("\0", " "))
+    """See `normalize_each`."""
+    return normalize_each([text])[0]
+
+
+def normalize_each(texts: Sequence[str]) -> list[str]:
+    """The texts in lower case as a reader would take them, single-spaced, with what was encoded in each behind it."""
+    read = [text if text.isascii() else _plain_letters(text) for text in map(_shortened, texts)]
+    lowered = [text.lower() for text in read]
+    hints = _hints(Characters(lowered, _KINDS))
+    decoded = _decoded(read, hints)
+    for place, said in decoded.items():
+        lowered[place] = "\n".join([read[place], *said]).lower()
+    # What was encoded may hide something in turn.
+    for place in {*hints.spaced, *decoded}:
+        lowered[place] = _SPACED.sub(lambda match: match[0][::2], lowered[place])
+    for place in {*hints.leet, *decoded}:
+        lowered[place] = _LEET_WORD.sub(lambda match: _without_leet(match[0]), lowered[place])
+    return [single_spaced(text.replace("\0", " ")) for text in lowered]
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    return text[: MOST_CHARACTERS * 2 // 3] + " " + text[-MOST_CHARACTERS // 3 :]
+
+
+def _hints(found: Characters) -> _Hints:
+    """A pattern takes ten times as long as a look for what it has to hold."""
+    single, separator, letter, leet = map(found.of, (_SINGLE, _SEPARATOR, _LETTER, _LEET_LETTER))
+    hexadecimal = found.texts(found.of(_HEXADECIMAL)) if b"h" * 24 in found.data.translate(_DIGITS, b" :") else []
+    return _Hints(
+        base64=found.texts(runs(found.of(_ENCODED_LETTER), 20)),
+        hexadecimal=hexadecimal,
+        spaced=found.texts(in_a_row([single, separator] * 3)),
+        leet=found.texts(in_a_row([letter, leet]) | in_a_row([leet, letter])),
+    )
 
 
 def _plain_letters(text: str) -> str:
@@ -66,26 +107,31 @@ def _plain_letters(text: str) -> str:
     return text
 
 
-def _decoded(text: str) -> list[str]:
-    """What passages in Base64 and hexadecimal say, where that is text."""
-    data, found = text.encode("latin-1", "replace"), []
-    decoders: list[tuple[re.Pattern[str], Callable[[str], bytes]]] = []
-    if b"e" * 20 in data.translate(_LONG):
-        decoders.append((_BASE64, _base64))
-    if b"h" * 24 in data.translate(_HEXADECIMAL, b" :"):
-        decoders.append((_HEX, _hex))
-    for pattern, decode in decoders:
-        for match, _ in zip(pattern.finditer(text), range(_DECODED), strict=False):
-            passage = match[0]
-            if passage.islower() and passage.isalpha():
-                continue
-            try:
-                said = decode(passage).decode()
-            except (ValueError, binascii.Error):
-                continue
-            if said.isprintable():
-                found.append(said)
+def _decoded(texts: Sequence[str], hints: _Hints) -> dict[int, list[str]]:
+    """What passages in Base64 and hexadecimal say, where that is text, by the number of the text."""
+    decoders: tuple[tuple[list[int], re.Pattern[str], Callable[[str], bytes]], ...] = (
+        (hints.base64, _BASE64, _base64),
+        (hints.hexadecimal, _HEX, _hex),
+    )
+    found: dict[int, list[str]] = {}
+    for places, pattern, decode in decoders:
+        for place in places:
+            passages = islice(pattern.finditer(texts[place]), _DECODED)
+            said = [said for passage in passages if (said := _said(passage[0], decode)) is not None]
+            if said:
+                found.setdefault(place, []).extend(said)
     return found
+
+
+def _said(passage: str, decode: Callable[[str], bytes]) -> str | None:
+    """What an encoded passage says; None where it is a long word, or no text."""
+    if passage.islower() and passage.isalpha():
+        return None
+    try:
+        said = decode(passage).decode()
+    except (ValueError, binascii.Error):
+        return None
+    return said if said.isprintable() else None
 
 
 def _base64(passage: str) -> bytes:

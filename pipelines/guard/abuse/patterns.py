@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipelines.guard.abuse.codes import Places
 from pipelines.guard.abuse.ngrams import BUCKETS, Grams, grams
-from pipelines.guard.abuse.normalize import normalize
+from pipelines.guard.abuse.normalize import normalize_each
 from synthralos.domain.abuse_patterns import EVERYONE, Pattern
 
 RARITY_STEP = 10
@@ -132,7 +132,7 @@ def _parts(window: Places, count: Places) -> Iterator[slice]:
 
 def _telling(texts: Sequence[str], rarity: npt.NDArray[np.int8]) -> list[Places]:
     """The n-grams by which each pattern is known."""
-    found = grams([normalize(text) for text in texts])
+    found = grams(normalize_each(texts))
     owner, keys = found.laid.owner(), []
     for place, buckets in found.telling():
         of = owner[: len(buckets)] if place is None else owner[place]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipelines.guard.abuse.ngrams import Grams, grams
-from pipelines.guard.abuse.normalize import normalize
+from pipelines.guard.abuse.normalize import normalize_each
 from synthralos.domain.jobs import Job
 
 BATCH = 64
@@ -23,7 +23,7 @@ class Read(NamedTuple):
 
 def read(texts: list[str]) -> Read:
     """At least one text."""
-    return Read(texts, grams([normalize(text) for text in texts]))
+    return Read(texts, grams(normalize_each(texts)))
 
 
 class Reader:
