@@ -6,12 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
-from pipelines.flow.asking import asked_of, at_tier, repair_of
+from pipelines.flow.asking import asked_of, at_tier, repair_at, repair_elsewhere
 from pipelines.flow.gates import Gates
 from pipelines.flow.joining import MAY_BE_ITS_OWN, joins
 from pipelines.flow.output_checks import check_of
 from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.taps import Taps
+from pipelines.flow.telling import may_be_told
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.heal.table import KEYS_OWN
 from pipelines.providers.protocol import Call
@@ -21,7 +22,7 @@ from pipelines.spending import capped, most_of_call
 from pipelines.tokens import TokenCounter
 from synthralos.domain.attempts import Reply
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.failures import Failure, FailureClass, Rejected
 from synthralos.domain.findings import with_finding
 from synthralos.domain.flags import Flag
 from synthralos.domain.jobs import Job, Request
@@ -118,9 +119,12 @@ class Calls:
         attempt_no = job.attempts + 1
         credential = self._gates.key_for(work, deployment)
         caps = stages.config.caps_of(job)
-        return Start(
+        start = Start(
             job, attempt_no, deployment, reserved, work.plan, stages.grounds.of(job), charges, credential, caps
         )
+        if work.home is not None:
+            start.plan, start.detour = work.home, work.plan
+        return start
 
     def cheaper(self, work: Work, deployment: Deployment) -> int | None:
         """The plan's step whose call may cost most, of those that may cost less than at `deployment`."""
@@ -201,7 +205,8 @@ class Calls:
             stages.prefixes.answered(job.tenant.organization, job.request, attempt.deployment.id, answer.usage)
         if isinstance(answer, Reply) and answer.finding is not None:
             work.job.verdict = with_finding(work.job.verdict, answer.finding)
-        work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
+        more = {} if work.repair is None else {"repairs": True}
+        work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number, **more)
 
     @staticmethod
     def _key_of(attempt: OpenAttempt, stages: Stages) -> str | None:
@@ -223,12 +228,21 @@ class Calls:
         """Whether the job's money allows a call there."""
         return self._request(work, deployment, ServiceTier.STANDARD) is not None
 
-    def ask_again(self, work: Work, failure: Failure) -> None:
-        """Have the next call at this deployment say what was wrong, where that is wanted, fits, and can be paid."""
-        attempt = _open(work)
-        work.repair = repair_of(work, attempt.deployment, failure)
-        if work.repair is not None and self._request(work, attempt.deployment, attempt.service_tier) is None:
-            work.repair = None
+    def ask_again(self, work: Work, rejected: Rejected | None, *, elsewhere: bool = True) -> None:
+        """Have the next call say what was wrong with an answer, where that is wanted, fits, and can be paid.
+
+        The call goes to the plan's current deployment, which gave the answer, or `elsewhere` where that is demanded.
+        """
+        step = work.plan.current
+        deployment = None if step is None else self.deployment(step)
+        if rejected is None or step is None or deployment is None or work.job.constraints.repair in ("none", "again"):
+            return
+        if elsewhere:
+            work.repair = repair_elsewhere(work, deployment.id, rejected, self._stages().route)
+        if work.repair is None:
+            work.repair = repair_at(work, deployment, rejected)
+            if work.repair is not None and self._request(work, deployment, step.service_tier) is None:
+                work.repair = None
 
     @staticmethod
     def success(work: Work, reply: Reply) -> Ending:
@@ -264,7 +278,7 @@ class Calls:
             call.check = check_of(checks)
         if "kind" in job.request.body:
             call.joins = joins(work, deployment, self._stages().config.flags)
-        if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
+        if job.constraints.stream and self._taps is not None and may_be_told(work, call):
             tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
             call.on_delta = tap.tell
         return call
@@ -282,18 +296,6 @@ class Calls:
             return asked
         price = deployment.price and deployment.price.at(self._now())
         return capped(asked, deployment, most, self._counter, price, tier)
-
-
-def told_before_it_broke(work: Work) -> bool:
-    """Whether the open attempt had told something of its answer, of a job that then is to fail."""
-    tap = None if work.attempt is None else work.attempt.tap
-    return tap is not None and tap.told and work.job.constraints.on_cut == "fail"
-
-
-def _may_be_told(work: Work, call: Call) -> bool:
-    """Whether an answer may be told before it is whole: not where it has to be looked at, or changed, as a whole."""
-    looked_at = call.validated or call.check is not None
-    return not looked_at and not (work.redaction is not None and work.job.constraints.restore)
 
 
 def _open(work: Work) -> OpenAttempt:

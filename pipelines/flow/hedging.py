@@ -121,7 +121,7 @@ class Hedger:
         """Seconds after which the job's open call is hedged; None: it is not."""
         job, attempt = work.job, work.attempt
         wanted = job.lane is Lane.INTERACTIVE and job.overlay.hedge and not job.constraints.stream
-        if not wanted or attempt is None or job.attempts >= job.constraints.max_attempts:
+        if not wanted or attempt is None or work.home is not None or job.attempts >= job.constraints.max_attempts:
             return None
         known = self._stages().latencies.now().seconds.get(attempt.deployment.id)
         return None if known is None else max(LEAST_SECONDS, known.high)
