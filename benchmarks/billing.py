@@ -151,6 +151,7 @@ def _ledger(system: System) -> dict[Call, dict[str, Any]]:
 
 def _provider() -> AbstractContextManager[tuple[str, Path]]:
     """The provider's address, and a catalog of its two models."""
+    # What takes more than half of the time-out is slow to circuit breakers: good answers on a busy machine must not be.
     more = f"timeout = {LATE_SECONDS * 0.6}\nmax_in_flight = 1000"
     deployments = "".join(deployment_of(model, price, more) for model, price in PRICES.items())
     return provider_process("benchmarks.billing_provider", deployments)

@@ -16,7 +16,7 @@ import uvloop
 
 from benchmarks.slow_provider import Conversation
 
-LATE_SECONDS = 4.0
+LATE_SECONDS = 12.0
 """Later than any client waits for."""
 
 _THINKING = (0.3, 1.5)

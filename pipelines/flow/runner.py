@@ -242,7 +242,7 @@ class JobRunner:
     def _refused(self, work: Work, deployment: Deployment, refused: Refused) -> Next | Ending:
         """A budget has no room for the call: what the job does instead."""
         failure = failure_of(refused)
-        if refused.at_limit is AtLimit.CHEAPER and (cursor := self._calls.cheaper(work, deployment)) is not None:
+        if refused.at_limit is AtLimit.CHEAPER and (cursor := self._calls.costs.cheaper(work, deployment)) is not None:
             self._gates.unused(work.job.id)
             work.job.plan = work.plan.at(cursor)
             work.span("budget", self._now(), passed_over=failure.message, deployment=deployment.id)
