@@ -16,13 +16,18 @@ import uvloop
 
 from benchmarks.slow_provider import Conversation
 
-LATE_SECONDS = 4.0
+LATE_SECONDS = 12.0
 """Later than any client waits for."""
 
 _THINKING = (0.3, 1.5)
 """Seconds before an answer: so there are always calls in flight when a worker is killed."""
 
 _WORDS = 8
+
+_LIMITS = b"x-ratelimit-limit-requests: 600000\r\nx-ratelimit-remaining-requests: 400000\r\n"
+"""A quota that is never used up is told with every answer: who is told none is paced by what was refused."""
+
+_RETRY = b"retry-after-ms: 50\r\n"
 
 
 class Fate(StrEnum):
@@ -93,7 +98,7 @@ class Provider(Conversation):
         if line.fate is Fate.FAILED:
             self._send(_error("The server had an error."), b"500 Internal Server Error")
         elif line.fate is Fate.LIMITED:
-            self._send(_error("Rate limit reached."), b"429 Too Many Requests", b"Retry-After: 1\r\n")
+            self._send(_error("Rate limit reached."), b"429 Too Many Requests", _RETRY)
         elif line.fate is Fate.CUT_BEFORE:
             self._transport.close()
         elif line.fate is Fate.CUT_WITHIN:
@@ -109,7 +114,8 @@ class Provider(Conversation):
             self._answer(line)
             return
         words = [_event(_chunk(line, {"content": "word "})) for _ in range(_WORDS)]
-        self._write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        kind = b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+        self._write(b"HTTP/1.1 200 OK\r\n" + kind + _LIMITS + b"\r\n")
         if line.fate is Fate.CUT_WITHIN:
             self._write(_chunked(b"".join(words[: _WORDS // 2])))
             self._transport.close()
@@ -141,7 +147,8 @@ def fate_of(percent: int) -> Fate:
 
 
 def _head(length: int, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
-    return b"HTTP/1.1 %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n" % (status, more, length)
+    head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\n%b%bContent-Length: %d\r\n\r\n"
+    return head % (status, _LIMITS, more, length)
 
 
 def _header(head: bytes, name: bytes) -> str:

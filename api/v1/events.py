@@ -22,10 +22,11 @@ from api.http.auth import Caller
 from api.http.openapi import event_stream
 from api.http.problems import Problem
 from api.live.deltas import Follower, rest_of
-from api.room import Room, admit
+from api.room import Followed, Room, admit
 from pipelines.analyze.restricted import restricted_entry
 from pipelines.analyze.trace import Row, attempt_span, event_view, expected_at, job_view, stage_span, waits_for
 from synthralos.bus.protocol import POLL_SECONDS
+from synthralos.domain.attempts import Outcome
 from synthralos.domain.deltas import Chunk, Place
 from synthralos.domain.permissions import Permission
 from synthralos.domain.states import TERMINAL
@@ -173,7 +174,7 @@ async def _frames(
         every = entries(job, found.timeline)
         if told is None:
             told = {e[0] for e in every} - {e[0] for e in remaining(every, last_id.partition(_PLACE)[0])}
-        pieces = [] if follower is None else [*marks.deltas(await _deltas(room, job, whole, follower))]
+        pieces = [] if follower is None else [*marks.deltas(await _deltas(room, found, whole, follower))]
         pieces += _news(job, [entry for entry in every if entry[0] not in told], marks, whole)
         told.update(entry[0] for entry in every)
         if pieces:
@@ -205,13 +206,18 @@ def _news(job: Row, fresh: list[Entry], marks: _Marks, whole: Row | None) -> lis
     return [marks.frame(entry) for entry in fresh]
 
 
-async def _deltas(room: Room, job: Row, whole: Row | None, follower: Follower) -> list[Chunk]:
+async def _deltas(room: Room, found: Followed, whole: Row | None, follower: Follower) -> list[Chunk]:
     """What is known of the answer by now: of a job that is over all that there is, from its result if need be."""
-    if job["state"] in TERMINAL:
+    if found.job["state"] in TERMINAL:
         await room.deltas.catch_up(follower)
     chunks = follower.take()
-    if whole is not None and isinstance(whole["result"], dict):
-        rest = rest_of(whole["result"], whole["attempts"], follower.place)
+    if whole is not None and isinstance(result := whole["result"], dict):
+        made = [
+            attempt["attempt_no"]
+            for attempt in found.timeline["attempts"]
+            if attempt["outcome"] == Outcome.SUCCEEDED and attempt["deployment"] == result.get("deployment")
+        ]  # of two calls of one job the first may have answered it
+        rest = rest_of(result, max(made, default=whole["attempts"]), follower.place)
         chunks += [] if rest is None else [rest]
     return chunks
 

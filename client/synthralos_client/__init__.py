@@ -18,22 +18,8 @@ from synthralos_client.errors import (
     SynthralosError,
     WaitTimeout,
 )
-from synthralos_client.models import (
-    TERMINAL,
-    BulkResult,
-    Constraints,
-    Event,
-    Failure,
-    Health,
-    Job,
-    JobFilters,
-    JobOptions,
-    JobRequest,
-    Key,
-    KeyOptions,
-    Organization,
-    RerouteOptions,
-)
+from synthralos_client.models import TERMINAL, BulkResult, Event, Failure, Health, Job, Key, Organization
+from synthralos_client.request_fields import Constraints, JobFilters, JobOptions, JobRequest, KeyOptions, RerouteOptions
 
 __all__ = [
     "TERMINAL",

@@ -22,23 +22,11 @@ from synthralos_client.exports import AsyncExports
 from synthralos_client.feed import AsyncFeed
 from synthralos_client.following import follow_async
 from synthralos_client.healing import AsyncHealing
-from synthralos_client.models import (
-    BulkResult,
-    Event,
-    Health,
-    Job,
-    JobFilters,
-    JobOptions,
-    JobRequest,
-    Json,
-    Key,
-    KeyOptions,
-    Organization,
-    RerouteOptions,
-)
+from synthralos_client.models import BulkResult, Event, Health, Job, Json, Key, Organization
 from synthralos_client.observing import AsyncObservability
 from synthralos_client.paging import async_pages
 from synthralos_client.repairs import AsyncRepairs
+from synthralos_client.request_fields import JobFilters, JobOptions, JobRequest, KeyOptions, RerouteOptions
 from synthralos_client.schedules import AsyncSchedules
 from synthralos_client.sending import Call, Operation, Pause, error_of, new_key, no_answer
 from synthralos_client.spending import AsyncSpending

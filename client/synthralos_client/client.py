@@ -25,23 +25,11 @@ from synthralos_client.exports import Exports
 from synthralos_client.feed import Feed
 from synthralos_client.following import follow
 from synthralos_client.healing import Healing
-from synthralos_client.models import (
-    BulkResult,
-    Event,
-    Health,
-    Job,
-    JobFilters,
-    JobOptions,
-    JobRequest,
-    Json,
-    Key,
-    KeyOptions,
-    Organization,
-    RerouteOptions,
-)
+from synthralos_client.models import BulkResult, Event, Health, Job, Json, Key, Organization
 from synthralos_client.observing import Observability
 from synthralos_client.paging import pages
 from synthralos_client.repairs import Repairs
+from synthralos_client.request_fields import JobFilters, JobOptions, JobRequest, KeyOptions, RerouteOptions
 from synthralos_client.schedules import Schedules
 from synthralos_client.sending import Call, Operation, Pause, error_of, new_key, no_answer
 from synthralos_client.spending import Spending

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
-from synthralos_client.models import Constraints, Json
+from synthralos_client.models import Json
+from synthralos_client.request_fields import Constraints
 
 
 class EmbeddingOptions(TypedDict, total=False):

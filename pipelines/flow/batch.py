@@ -96,7 +96,9 @@ class BatchRunner:
             return
         self._calls.started(running.work, start)
         if running.is_cut:
-            self._cut(running, start.deployment)
+            self._deployments.release(start.deployment)
+            self._calls.unmade(running.work)
+            self._settle(running, Ending(Transition.RELEASE, Stage.EXECUTE))
             return
         try:
             cancel = self._calls.begin(running.work, partial(self._safely, running, self._answered, start.deployment))

@@ -6,25 +6,25 @@ from datetime import datetime
 from decimal import Decimal
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
-from pipelines.flow.asking import asked_of, at_tier, repair_of
+from pipelines.flow.asking import asked_of, at_tier, repair_at, repair_elsewhere
+from pipelines.flow.call_costs import CallCosts
 from pipelines.flow.gates import Gates
 from pipelines.flow.joining import MAY_BE_ITS_OWN, joins
 from pipelines.flow.output_checks import check_of
 from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.taps import Taps
+from pipelines.flow.telling import may_be_told
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.heal.table import KEYS_OWN
-from pipelines.providers.protocol import Call
+from pipelines.providers.protocol import Call, Cancel, Done
 from pipelines.route.filters import closed_to
 from pipelines.route.service_tiers import FLEX_SECONDS
-from pipelines.spending import capped, most_of_call
-from pipelines.tokens import TokenCounter
-from synthralos.domain.attempts import Reply
+from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.failures import Failure, FailureClass
+from synthralos.domain.failures import Failure, FailureClass, Rejected
 from synthralos.domain.findings import with_finding
 from synthralos.domain.flags import Flag
-from synthralos.domain.jobs import Job, Request
+from synthralos.domain.jobs import Job
 from synthralos.domain.money import ServiceTier
 from synthralos.domain.plans import RoutingPlan, Step
 from synthralos.domain.spans import root_span_id
@@ -57,8 +57,8 @@ class Calls:
         takes a system call, and every job asks several times.
         """
         self._clock = clock
-        self._counter = TokenCounter()
         self._stages = stages
+        self.costs = CallCosts(stages, gates, now)
         self._execute = execute
         self._gates = gates
         self._now = now
@@ -100,7 +100,7 @@ class Calls:
         closed = closed_to(work.job.constraints, deployment)
         if closed is not None:
             return Failure(FailureClass.UNSUPPORTED, f"{closed.text} ({deployment.id})")
-        if self._request(work, deployment, step.service_tier) is None:
+        if self.costs.request(work, deployment, step.service_tier) is None:
             cost = work.job.max_cost
             return Failure(FailureClass.BUDGET, f"max_cost_usd of {cost} does not allow {deployment.id}")
         return step, deployment
@@ -114,35 +114,16 @@ class Calls:
         job = work.job
         stages = self._stages()
         charges = stages.config.budgets.of(job)
-        reserved = self._worst(work, deployment, step.service_tier) if charges else step.estimated_cost
+        reserved = self.costs.worst(work, deployment, step.service_tier) if charges else step.estimated_cost
         attempt_no = job.attempts + 1
         credential = self._gates.key_for(work, deployment)
         caps = stages.config.caps_of(job)
-        return Start(
+        start = Start(
             job, attempt_no, deployment, reserved, work.plan, stages.grounds.of(job), charges, credential, caps
         )
-
-    def cheaper(self, work: Work, deployment: Deployment) -> int | None:
-        """The plan's step whose call may cost most, of those that may cost less than at `deployment`."""
-        if not work.job.constraints.fallback:
-            return None
-        now = work.plan.current
-        most = self._worst(work, deployment, ServiceTier.STANDARD if now is None else now.service_tier)
-        found: list[tuple[Decimal, int]] = []
-        for cursor, step in enumerate(work.plan.steps):
-            other = self.deployment(step)
-            if other is None or self._gates.shuts_off(other) or closed_to(work.job.constraints, other) is not None:
-                continue
-            worst = self._worst(work, other, step.service_tier)
-            if worst is not None and (most is None or worst < most):
-                found.append((worst, -cursor))
-        return -max(found)[1] if found else None
-
-    def _worst(self, work: Work, deployment: Deployment, tier: ServiceTier) -> Decimal | None:
-        """USD that the call may cost at most; None where the price is unknown."""
-        request = self._request(work, deployment, tier) or asked_of(work, deployment)
-        price = deployment.price and deployment.price.at(self._now())
-        return most_of_call(request, deployment, self._counter, price, tier)
+        if work.home is not None:
+            start.plan, start.detour = work.home, work.plan
+        return start
 
     def started(self, work: Work, start: Start) -> None:
         """The start is written: the claim is held, and the attempt open."""
@@ -159,9 +140,12 @@ class Calls:
             start.attempt_no, start.deployment, self._clock(), service_tier=tier, charged=charged, key=key
         )
 
-    def begin(self, work: Work, done: Callable[[Reply | Failure], None]) -> Callable[[], None]:
-        """Begin the call of the open attempt; see `Provider.begin`."""
-        return self._execute.begin(self._call(work), done)
+    def begin(self, work: Work, done: Done, may_tell: Callable[[], bool] | None = None) -> Cancel:
+        """Begin the call of the open attempt; see `Provider.begin`. `may_tell` is asked before each delta is told."""
+        call = self._call(work)
+        if may_tell is not None and (tell := call.on_delta) is not None:
+            call.on_delta = lambda delta: tell(delta) if may_tell() else None
+        return self._execute.begin(call, done)
 
     async def make(self, work: Work) -> Reply | Failure:
         """Make the call of the open attempt; cancelling it cuts the call."""
@@ -193,15 +177,12 @@ class Calls:
             work.alone = work.alone or answer.failure_class in MAY_BE_ITS_OWN
             if attempt.key is not None and answer.failure_class in KEYS_OWN:
                 work.refused.add((attempt.deployment.id, attempt.key.name))
-        ok = isinstance(answer, Reply)
-        if ok and tier is ServiceTier.STANDARD:
-            stages.latencies.learn(attempt.deployment.id, seconds)
-        if isinstance(answer, Reply) and answer.usage is not None:
-            job = work.job
-            stages.prefixes.answered(job.tenant.organization, job.request, attempt.deployment.id, answer.usage)
-        if isinstance(answer, Reply) and answer.finding is not None:
-            work.job.verdict = with_finding(work.job.verdict, answer.finding)
-        work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number)
+        if isinstance(answer, Reply):
+            _learn(stages, work.job, attempt, answer, seconds)
+            if answer.finding is not None:
+                work.job.verdict = with_finding(work.job.verdict, answer.finding)
+        ok, more = isinstance(answer, Reply), {} if work.repair is None else {"repairs": True}
+        work.span("execute", now, ok=ok, deployment=attempt.deployment.id, attempt=attempt.number, **more)
 
     @staticmethod
     def _key_of(attempt: OpenAttempt, stages: Stages) -> str | None:
@@ -219,16 +200,29 @@ class Calls:
         stages = self._stages()
         stages.limiter.used(stages.config, work.job, attempt.end)
 
-    def affords(self, work: Work, deployment: Deployment) -> bool:
-        """Whether the job's money allows a call there."""
-        return self._request(work, deployment, ServiceTier.STANDARD) is not None
-
-    def ask_again(self, work: Work, failure: Failure) -> None:
-        """Have the next call at this deployment say what was wrong, where that is wanted, fits, and can be paid."""
+    def unmade(self, work: Work) -> None:
+        """The call was booked and not made after all."""
+        self._gates.unused(work.ticket or work.job.id)
         attempt = _open(work)
-        work.repair = repair_of(work, attempt.deployment, failure)
-        if work.repair is not None and self._request(work, attempt.deployment, attempt.service_tier) is None:
-            work.repair = None
+        attempt.end = AttemptEnd(attempt.number, Outcome.CANCELLED, Billed.NO, None, Decimal(0))
+        stages = self._stages()
+        stages.limiter.used(stages.config, work.job, attempt.end)
+
+    def ask_again(self, work: Work, rejected: Rejected | None, *, elsewhere: bool = True) -> None:
+        """Have the next call say what was wrong with an answer, where that is wanted, fits, and can be paid.
+
+        The call goes to the plan's current deployment, which gave the answer, or `elsewhere` where that is demanded.
+        """
+        step = work.plan.current
+        deployment = None if step is None else self.deployment(step)
+        if rejected is None or step is None or deployment is None or work.job.constraints.repair in ("none", "again"):
+            return
+        if elsewhere:
+            work.repair = repair_elsewhere(work, deployment.id, rejected, self._stages().route)
+        if work.repair is None:
+            work.repair = repair_at(work, deployment, rejected)
+            if work.repair is not None and self.costs.request(work, deployment, step.service_tier) is None:
+                work.repair = None
 
     @staticmethod
     def success(work: Work, reply: Reply) -> Ending:
@@ -253,7 +247,7 @@ class Calls:
         # A deadline that passed while the attempt was booked: to HTTP clients, a timeout of 0 is none at all.
         timeout = max(_SHORTEST, min(longest, left))
         traceparent = f"00-{job.trace_id}-{root_span_id(job.id)}-01"
-        request = self._request(work, deployment, tier) or asked_of(work, deployment)
+        request = self.costs.request(work, deployment, tier) or asked_of(work, deployment)
         # Where money is bounded, the account's default must not make it another price.
         if job.constraints.service_tier is not None or job.max_cost is not None:
             request = at_tier(request, deployment, tier)
@@ -264,7 +258,7 @@ class Calls:
             call.check = check_of(checks)
         if "kind" in job.request.body:
             call.joins = joins(work, deployment, self._stages().config.flags)
-        if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
+        if job.constraints.stream and self._taps is not None and may_be_told(work, call):
             tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
             call.on_delta = tap.tell
         return call
@@ -275,27 +269,15 @@ class Calls:
             return False
         return self._stages().config.flags.on(Flag.ENABLE_GUARDRAILS_AI, job.tenant.organization)
 
-    def _request(self, work: Work, deployment: Deployment, tier: ServiceTier) -> Request | None:
-        """What is asked of the deployment; None where the job's money does not allow it."""
-        asked, most = asked_of(work, deployment), work.job.max_cost
-        if most is None:
-            return asked
-        price = deployment.price and deployment.price.at(self._now())
-        return capped(asked, deployment, most, self._counter, price, tier)
-
-
-def told_before_it_broke(work: Work) -> bool:
-    """Whether the open attempt had told something of its answer, of a job that then is to fail."""
-    tap = None if work.attempt is None else work.attempt.tap
-    return tap is not None and tap.told and work.job.constraints.on_cut == "fail"
-
-
-def _may_be_told(work: Work, call: Call) -> bool:
-    """Whether an answer may be told before it is whole: not where it has to be looked at, or changed, as a whole."""
-    looked_at = call.validated or call.check is not None
-    return not looked_at and not (work.redaction is not None and work.job.constraints.restore)
-
 
 def _open(work: Work) -> OpenAttempt:
     assert work.attempt is not None
     return work.attempt
+
+
+def _learn(stages: Stages, job: Job, attempt: OpenAttempt, answer: Reply, seconds: float) -> None:
+    """How long a deployment takes, and what it has in its prompt cache."""
+    if attempt.service_tier is ServiceTier.STANDARD:
+        stages.latencies.learn(attempt.deployment.id, seconds)
+    if answer.usage is not None:
+        stages.prefixes.answered(job.tenant.organization, job.request, attempt.deployment.id, answer.usage)

@@ -9,18 +9,17 @@ is learned with the job's next settlement, as of any call that was written off (
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
 from pipelines.flow.calls import Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.gates import Gates
+from pipelines.flow.racing import Race
 from pipelines.flow.registry import RunningJob
 from pipelines.flow.seeking import interruptible
 from pipelines.flow.settling import Settling, Writer
 from pipelines.flow.stages import StagesNow
 from pipelines.flow.work import Ending, Work
-from pipelines.providers.protocol import Cancel
 from pipelines.route.filters import closed_to
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
@@ -61,25 +60,6 @@ class HedgeBudget:
         return True
 
 
-@dataclass(slots=True)
-class _Flying:
-    """One call that is under way."""
-
-    work: Work
-    answer: "asyncio.Future[Reply | Failure]"
-    cancel: Cancel
-
-    def end(self, calls: Calls) -> None:
-        """Whatever comes of it now counts for the books alone."""
-        attempt = self.work.attempt
-        if not self.answer.done():
-            self.cancel()
-            self.answer.cancel()
-            calls.cut(self.work)
-        elif attempt is not None and attempt.end is None and not self.answer.cancelled():
-            calls.answered(self.work, self.answer.result())
-
-
 class Hedger:
     """Makes calls of which the first answer counts. Lives on the event loop."""
 
@@ -107,6 +87,9 @@ class Hedger:
         """
         work = running.work
         patience = self._patience(work)
+        if running.is_cut:
+            self._calls.unmade(work)
+            raise asyncio.CancelledError
         if patience is not None:
             return await self._first_answer(running, patience)
         try:
@@ -120,37 +103,55 @@ class Hedger:
     def _patience(self, work: Work) -> float | None:
         """Seconds after which the job's open call is hedged; None: it is not."""
         job, attempt = work.job, work.attempt
-        wanted = job.lane is Lane.INTERACTIVE and job.overlay.hedge and not job.constraints.stream
-        if not wanted or attempt is None or job.attempts >= job.constraints.max_attempts:
+        wanted = job.lane is Lane.INTERACTIVE and job.overlay.hedge
+        if not wanted or attempt is None or work.home is not None or job.attempts >= job.constraints.max_attempts:
             return None
         known = self._stages().latencies.now().seconds.get(attempt.deployment.id)
         return None if known is None else max(LEAST_SECONDS, known.high)
 
     async def _first_answer(self, running: RunningJob, seconds: float) -> Reply | Failure | None:
         """The first answer to the job's open call, and to a second one that is made after so many seconds."""
-        work, second = running.work, None
+        work, race = running.work, Race(self._calls, running)
+        second: Work | None = None
+        slot: Deployment | None = None
         self._budget.called()
-        flying = [self._begin(work)]
         try:
-            await interruptible(running, partial(asyncio.wait, [flying[0].answer], timeout=seconds))
-            if not flying[0].answer.done() and (found := self._second(work)) is not None:
-                second = found[0]
+            race.begin(work)
+            if await race.quiet(seconds) and (found := self._second(work)) is not None:
                 if not await self._book(work, *found):
                     return None
-                if second.attempt is not None:
-                    flying.append(self._begin(second))
-            return await self._first_of(running, flying)
+                if found[0].attempt is not None:
+                    second, _, slot = found
+                    self._begin_second(race, second)
+            await race.decide()
+            if (
+                slot is not None
+                and second is not None
+                and second.attempt is not None
+                and second.attempt.end is not None
+            ):
+                self._deployments.release(slot)
+                slot = None
+            return self._counted(await race.answer(), race, second)
         finally:
-            for call in flying:
-                call.end(self._calls)
-            if second is not None and second.attempt is not None:
-                self._deployments.release(second.attempt.deployment)
-                self._keep(work, second)
+            race.end()
+            if slot is not None:
+                self._deployments.release(slot)
+            if second is not None:
+                self._keep(work, second, first_counts=race.won_by(work))
 
-    def _begin(self, work: Work) -> _Flying:
-        answer: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
-        cancel = self._calls.begin(work, lambda found: None if answer.done() else answer.set_result(found))
-        return _Flying(work, answer, cancel)
+    def _begin_second(self, race: Race, second: Work) -> None:
+        """Make the second call, unless the first one has said something while it was booked."""
+        if race.is_open:
+            race.begin(second)
+        else:
+            self._calls.unmade(second)
+
+    def _counted(self, found: Reply | Failure, race: Race, second: Work | None) -> Reply | Failure:
+        if second is not None:
+            outcome = "none" if isinstance(found, Failure) else "won" if race.won_by(second) else "lost"
+            self._counts[outcome,].inc()
+        return found
 
     def _second(self, work: Work) -> tuple[Work, Step, Deployment] | None:
         """A call elsewhere that may be made now, with its slots taken; None: there is none."""
@@ -163,7 +164,7 @@ class Hedger:
             job = replace(work.job, plan=plan.at(cursor))
             second = Work(job, work.since, lane=work.lane, stored=work.stored, ticket=f"{job.id}+")
             if self._gates.take(second, deployment):
-                if self._calls.affords(second, deployment) and self._budget.take():
+                if self._calls.costs.request(second, deployment) is not None and self._budget.take():
                     return second, step, deployment
                 self._gates.unused(second.ticket)
             self._deployments.release(deployment)
@@ -205,46 +206,20 @@ class Hedger:
                 self._gates.unused(second.ticket)
                 self._deployments.release(deployment)
 
-    async def _first_of(self, running: RunningJob, flying: list[_Flying]) -> Reply | Failure:
-        """The first reply; the last failure where none comes. What the calls brought is known afterwards."""
-        waiting = list(flying)
-        while True:
-            futures = [call.answer for call in waiting]
-            await interruptible(running, partial(asyncio.wait, futures, return_when=asyncio.FIRST_COMPLETED))
-            for call in [call for call in waiting if call.answer.done()]:
-                waiting.remove(call)
-                found = call.answer.result()
-                self._calls.answered(call.work, found)
-                if isinstance(found, Reply) or not waiting:
-                    return self._found(found, call, flying)
-
-    def _found(self, found: Reply | Failure, call: _Flying, flying: list[_Flying]) -> Reply | Failure:
-        """What counts; of two failures that of the second call, whose step the plan is at."""
-        if len(flying) == 1:
-            return found
-        outcome = "none" if isinstance(found, Failure) else "won" if call is flying[1] else "lost"
-        self._counts[outcome,].inc()
-        if isinstance(found, Failure):
-            last = flying[1].answer.result()
-            assert isinstance(last, Failure)
-            return last
-        return found
-
-    def _keep(self, work: Work, second: Work) -> None:
-        """All about both calls is the job's: the one that is answered for is `attempt`."""
+    def _keep(self, work: Work, second: Work, *, first_counts: bool) -> None:
+        """All about both calls is the job's: the one that counts is `attempt`."""
         first, other = work.attempt, second.attempt
         assert first is not None
         assert other is not None
         work.spans += second.spans
         work.since = max(work.since, second.since)
-        succeeded = first.end is not None and first.end.outcome is Outcome.SUCCEEDED
-        if succeeded:
+        if first_counts:
             work.other = other
         else:
             work.attempt, work.other = other, first
             work.job.plan = second.job.plan
             work.job.verdict = second.job.verdict or work.job.verdict
-        work.span("hedge", work.since, deployment=other.deployment.id, won=not succeeded)
+        work.span("hedge", work.since, deployment=other.deployment.id, won=not first_counts)
 
 
 def _deployment(work: Work) -> Deployment:

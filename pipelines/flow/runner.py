@@ -7,13 +7,13 @@ transaction. Whatever it writes is fenced; when the claim is lost it stops.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
-from pipelines.flow.calls import CLOCKS_APART, Calls, told_before_it_broke
+from pipelines.flow.calls import CLOCKS_APART, Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.gates import Gates
+from pipelines.flow.healing import Healer, Histories
 from pipelines.flow.hedging import Hedger
 from pipelines.flow.refusals import failure_of, seconds_to_wait
 from pipelines.flow.registry import Registry, RunningJob
@@ -21,15 +21,13 @@ from pipelines.flow.seeking import SlotSeeker, interruptible
 from pipelines.flow.settling import Settling, Writer
 from pipelines.flow.single_flight import SingleFlight, reuse_finding
 from pipelines.flow.stages import StagesNow
-from pipelines.flow.work import Ending, Next, Work, ending_of
-from pipelines.heal.protocol import AskAgain, Case, NextDeployment, NextKey
-from synthralos.domain.attempts import PastAttempt, Reply
+from pipelines.flow.work import Ending, Next, Work
+from synthralos.domain.attempts import Reply
 from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.events import Event, FailureFields, Healed, RepairAsked
-from synthralos.domain.failures import Failure
+from synthralos.domain.failures import Failure, Rejected
 from synthralos.domain.findings import with_finding
-from synthralos.domain.repairs import NewRepair
+from synthralos.domain.plans import RoutingPlan
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
 from synthralos.telemetry.context import Facts, about, begin
@@ -41,8 +39,6 @@ _PAUSE = (0.5, 2.0)
 
 _LONGEST_PAUSES = 4
 """How often the pause doubles: a crowd that waits for one deployment must not keep the database busy."""
-
-Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
 
 
 class JobRunner:
@@ -66,7 +62,6 @@ class JobRunner:
     ) -> None:
         """`deployment_wait`: seconds that a job waits for a slot of its deployment before it is parked."""
         self._single, self._hedger = single, hedger
-        self._serves = serves
         self._calls = calls
         self._settling = settling
         self._writer = writer
@@ -74,8 +69,7 @@ class JobRunner:
         self._deployments = deployments
         self._seeker = SlotSeeker(calls, registry, deployments, gates, deployment_wait)
         self._gates = gates
-        self._stages = stages
-        self._histories = histories
+        self._healer = Healer(serves, calls, settling, gates, stages, histories, now)
         self._now = now
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,33 +98,48 @@ class JobRunner:
 
     async def _run_safely(self, running: RunningJob) -> None:
         try:
-            while await self._step(running) is Next.AGAIN:
+            while (found := await self._step(running)) is Next.AGAIN:
                 pass
+            if isinstance(found, Ending):
+                await self._settling.settle(running.work, found)
         except Exception as error:  # noqa: BLE001 - the edge of a job; `bury` logs it
             await self._settling.bury(running.work, error)
 
-    async def _step(self, running: RunningJob) -> Next:
+    async def _step(self, running: RunningJob) -> Next | Ending:
         work = running.work
         if work.ending is not None:
-            return await self._leave(work, work.ending)
+            return work.ending
         if work.failure is None:
+            if (repair := work.repair) is not None and repair.plan is not None:
+                return await self._repair(running, repair.plan, repair.rejected)
             return await self._attempt(running)
         failure, work.failure = work.failure, None
         if work.attempt is not None and self._calls.seconds_left(work) <= CLOCKS_APART:
-            return await self._leave(work, Ending(Transition.EXPIRE, Stage.ANALYZE, failure=failure))
-        return await self._heal_job(work, failure)
+            return Ending(Transition.EXPIRE, Stage.ANALYZE, failure=failure)
+        return await self._healer.heal(work, failure)
 
-    async def _leave(self, work: Work, ending: Ending) -> Next:
-        await self._settling.settle(work, ending)
-        return Next.LEFT
-
-    async def _release(self, work: Work) -> Next:
+    @staticmethod
+    def _release(work: Work) -> Next | Ending:
         """Give the job back. One that was only read is still queued."""
-        if not work.job.claim.held:
-            return Next.LEFT
-        return await self._leave(work, Ending(Transition.RELEASE, work.job.stage))
+        return Ending(Transition.RELEASE, work.job.stage) if work.job.claim.held else Next.LEFT
 
-    async def _attempt(self, running: RunningJob) -> Next:
+    async def _repair(self, running: RunningJob, plan: RoutingPlan, rejected: Rejected) -> Next | Ending:
+        """One attempt by the repair's own plan; where that cannot be made now, who gave the answer is asked instead."""
+        work = running.work
+        work.home, work.job.plan = work.plan, plan
+        try:
+            found = await self._attempt(running)
+        finally:
+            work.job.plan, work.home = work.home, None
+        parked = isinstance(found, Ending) and found.transition is Transition.PARK
+        if work.attempt is not None or not (parked or found is Next.AGAIN):
+            return found
+        self._gates.unused(work.job.id)
+        work.failure = work.repair = None
+        self._calls.ask_again(work, rejected, elsewhere=False)
+        return Next.AGAIN
+
+    async def _attempt(self, running: RunningJob) -> Next | Ending:
         """One attempt at the plan's current step, or at the next one whose deployment has a slot."""
         work = running.work
         if (
@@ -139,7 +148,7 @@ class JobRunner:
         ):
             return left
         if not self._calls.admit(work):
-            return await self._shut_off(work)
+            return self._shut_off(work)
         found = self._calls.target(work)
         if isinstance(found, Failure):
             self._gates.unused(work.job.id)
@@ -149,28 +158,27 @@ class JobRunner:
         try:
             deployment = await self._seeker.slot(running, wanted)
         except asyncio.CancelledError:
-            return await self._release(work)
+            return self._release(work)
         if deployment is None:
-            return await self._come_back(work)
+            return self._come_back(work)
         try:
-            ending = await self._call_in_turn(running, deployment)
+            return await self._call_in_turn(running, deployment)
         finally:
             self._deployments.release(deployment)
-        return ending if isinstance(ending, Next) else await self._leave(work, ending)
 
-    async def _answered_with_another(self, running: RunningJob) -> Next | None:
+    async def _answered_with_another(self, running: RunningJob) -> Next | Ending | None:
         """Wait for the answer to an equal request in flight, if there is one; None: the job makes its own call."""
         work = running.work
         try:
             answer = await interruptible(running, lambda: self._single.answer(work, self._calls.seconds_left(work)))
         except asyncio.CancelledError:
-            return await self._release(work)
+            return self._release(work)
         if answer is None:
             return None
         finding = reuse_finding(answer)
         work.job.verdict = with_finding(work.job.verdict, finding)
         work.span("coalesced", self._now(), reused_from=answer.job_id)
-        return await self._leave(work, Ending(Transition.REUSE, Stage.ANALYZE, result=answer.reused()))
+        return Ending(Transition.REUSE, Stage.ANALYZE, result=answer.reused())
 
     async def _call_in_turn(self, running: RunningJob, deployment: Deployment) -> Next | Ending:
         """The call at `deployment`, when its quota lets the job make it; see `_call_deployment`."""
@@ -179,29 +187,29 @@ class JobRunner:
             if await interruptible(running, lambda: self._gates.wait(work, deployment)):
                 return await self._call_deployment(running)
         except asyncio.CancelledError:
-            return await self._release(work)
+            return self._release(work)
         # The plan may have another deployment; where the turn did not come in time, the next look is not at once.
         if self._gates.admits_another(work, deployment):
             return Next.AGAIN
-        return await self._shut_off(work)
+        return self._shut_off(work)
 
-    async def _shut_off(self, work: Work) -> Next:
+    def _shut_off(self, work: Work) -> Ending:
         """Breakers and quotas shut all of the plan's deployments off: the job waits until one may be tried."""
         turn = self._gates.soonest(work)
-        return await self._come_back(work, turn.seconds, turn.failure, exact=turn.exact)
+        return self._come_back(work, turn.seconds, turn.failure, exact=turn.exact)
 
-    async def _come_back(
+    def _come_back(
         self, work: Work, seconds: float = 0.0, failure: Failure | None = None, *, exact: bool = False
-    ) -> Next:
+    ) -> Ending:
         """No deployment takes the call now: the job comes back in a moment, or after `seconds`; this is no attempt.
 
         `exact`: the seconds are the job's own, so there is no crowd that has to be kept apart.
         """
         left = self._calls.seconds_left(work)
         if left <= CLOCKS_APART:
-            return await self._leave(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
+            return Ending(Transition.EXPIRE, Stage.ANALYZE)
         pause = min(seconds if exact else max(seconds, self._pause(work)), left)
-        return await self._leave(work, Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure))
+        return Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure)
 
     async def _call_deployment(self, running: RunningJob) -> Next | Ending:
         """Start the attempt and make its call; how the job leaves by it, or whether another step follows.
@@ -234,7 +242,7 @@ class JobRunner:
     def _refused(self, work: Work, deployment: Deployment, refused: Refused) -> Next | Ending:
         """A budget has no room for the call: what the job does instead."""
         failure = failure_of(refused)
-        if refused.at_limit is AtLimit.CHEAPER and (cursor := self._calls.cheaper(work, deployment)) is not None:
+        if refused.at_limit is AtLimit.CHEAPER and (cursor := self._calls.costs.cheaper(work, deployment)) is not None:
             self._gates.unused(work.job.id)
             work.job.plan = work.plan.at(cursor)
             work.span("budget", self._now(), passed_over=failure.message, deployment=deployment.id)
@@ -249,63 +257,3 @@ class JobRunner:
         """Seconds until a job that has to wait for others looks again, the longer the more often it did."""
         doubled = 2.0 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
         return min(random.uniform(*_PAUSE) * doubled, self._calls.seconds_left(work))
-
-    async def _heal_job(self, work: Work, failure: Failure) -> Next:
-        job = work.job
-        if told_before_it_broke(work):
-            return await self._leave(work, Ending(Transition.FAIL, Stage.ANALYZE, failure=failure))
-        if Stage.HEAL not in self._serves:
-            return await self._leave(work, Ending(Transition.HAND_OVER, Stage.HEAL, failure=failure))
-        work.repair = None
-        history = await self._history(work, failure)
-        now = self._now()
-        shut = frozenset[str]() if work.attempt is None else self._gates.shut_keys(work.attempt.deployment)
-        case = Case(job, failure, history, now, shut, self._gates.stackstorm_shut)
-        [(remedy, treatment)] = self._stages().heal.treat([case])
-        named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
-        work.span("heal", self._now(), failure=failure.failure_class, **named)
-        work.events.append(
-            Event.of(Healed(**named, failure=FailureFields(**failure.to_json()), attempts=job.attempts), "heal")
-        )
-        if isinstance(treatment, NextDeployment):
-            return await self._continue(work, treatment.cursor)
-        if isinstance(treatment, AskAgain) and work.attempt is not None:
-            self._calls.ask_again(work, failure)
-        if isinstance(treatment, NextKey | AskAgain):
-            return await self._continue(work, work.plan.cursor)
-        ending = ending_of(treatment, job, failure, now)
-        if ending.repair is not None:
-            work.events.append(_asked(ending.repair, job.attempts))
-        return await self._leave(work, ending)
-
-    async def _history(self, work: Work, failure: Failure) -> list[PastAttempt]:
-        """The job's ended attempts, with the one whose end is not written yet."""
-        job, attempt = work.job, work.attempt
-        history = (await self._histories([job.id]))[job.id]
-        if attempt is None or attempt.end is None:
-            return history
-        # Of one that was written off while it ran the end is known by now.
-        history = [past for past in history if past.attempt_no != attempt.number]
-        key = None if attempt.key is None else attempt.key.name
-        last = PastAttempt(attempt.number, attempt.deployment.id, attempt.end.outcome, failure, work.since, key)
-        return [*history, last]
-
-    async def _continue(self, work: Work, cursor: int) -> Next:
-        """Go on with that step of the plan, in this process where it serves that."""
-        work.job.plan = work.plan.at(cursor)
-        if Stage.EXECUTE not in self._serves:
-            return await self._leave(work, Ending(Transition.HAND_OVER, Stage.EXECUTE))
-        if work.attempt is not None:
-            settled = await self._settling.settle(work, Ending(Transition.CONTINUE, Stage.EXECUTE))
-            if settled is not Written.DONE:
-                return Next.LEFT
-        work.job.stage = Stage.EXECUTE
-        return Next.AGAIN
-
-
-def _asked(repair: NewRepair, attempts: int) -> Event:
-    said = RepairAsked(
-        repair_id=repair.id, repair_kind=repair.kind, workflow=repair.workflow, state=repair.state,
-        reason=repair.reason, until=repair.until, attempts=attempts,
-    )  # fmt: skip
-    return Event.of(said, "heal")

@@ -70,11 +70,15 @@ class OpenAttempt:
 
 
 class Repair(NamedTuple):
-    """What the next call at a deployment says of the answer before; `tokens` is about what that adds to the prompt."""
+    """What the next call says of the answer before; `tokens` is about what that adds to the prompt.
 
-    deployment: str
+    `told` are the deployments that may hear it. `plan`: that call goes by it; None: it goes by the job's own.
+    """
+
+    told: frozenset[str]
     rejected: Rejected
     tokens: int
+    plan: RoutingPlan | None = None
 
 
 @dataclass(slots=True)
@@ -87,6 +91,7 @@ class Work:
     `refused` are the names of the keys with which a deployment refused it here. `alone`: it shares no call any more.
     `other` is the second of two calls of which one counts. `ticket`: what gates know its call by, where it is not the
     job's id. `repair`: the next call may say what was wrong. `flight`: equal jobs may wait for its answer.
+    `home`: the plan that the job goes by, while its next call goes by a repair's own.
     """
 
     job: Job
@@ -106,6 +111,7 @@ class Work:
     repair: Repair | None = None
     other: OpenAttempt | None = None
     ticket: str = ""
+    home: RoutingPlan | None = None
     _prompt_tokens: int | None = None
 
     @property

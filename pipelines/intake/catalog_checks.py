@@ -9,6 +9,7 @@ from pipelines.providers.table import check_provider_options
 from pipelines.route.strategies import STRATEGIES
 from pipelines.suggestions import Names
 from synthralos.domain.deployments import Catalog
+from synthralos.domain.jobs import CHEAPEST, SAME
 from synthralos.domain.residency import home_of
 
 
@@ -28,6 +29,7 @@ class CatalogChecks:
             yield _unknown(f"{path}model", "is a model that the catalog does not have", job.model, self._models)
         if job.constraints is not None:
             yield from self.check_constraints(job.constraints, f"{path}constraints.")
+            yield from self._check_repair(job.constraints.repair_model, f"{path}constraints.repair_model")
         if job.provider_options:
             for field, problem in check_provider_options(job.provider_options, self.catalog):
                 yield FieldError(f"{path}provider_options.{field}", problem, "change it, or leave it out")
@@ -43,6 +45,10 @@ class CatalogChecks:
         unknown = ((n, name) for n, name in enumerate(wanted.exclude or ()) if name not in self._deployments)
         for number, excluded in islice(unknown, MOST_ERRORS):
             yield _no_deployment(f"{path}exclude[{number}]", excluded, self._deployments)
+
+    def _check_repair(self, model: str | None, path: str) -> Iterator[FieldError]:
+        if model not in (None, SAME, CHEAPEST) and model not in self._models:
+            yield _unknown(path, f"is neither {SAME}, {CHEAPEST}, nor a model of the catalog", model, self._models)
 
     def check_residency(self, classification: str | None, wanted: RerouteIn) -> Iterator[FieldError]:
         """What of a reroute would send classified data away from where it is bound to."""

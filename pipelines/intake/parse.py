@@ -20,7 +20,7 @@ from pipelines.intake.unknown_fields import remedy_for, remedy_in_embedding
 from pipelines.intake.validation import field_errors
 from pipelines.output_schema import SchemaProblem, check_schema
 from synthralos.domain.ids import new_id, trace_id_of
-from synthralos.domain.jobs import DEFAULT_WORKSPACE, UNCONSTRAINED, Constraints, NewJob, Request, Tenant
+from synthralos.domain.jobs import DEFAULT_WORKSPACE, SAME, UNCONSTRAINED, Constraints, NewJob, Request, Tenant
 from synthralos.domain.limits import MOST_CHARACTERS
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Lane
@@ -134,7 +134,19 @@ def _check(job: Understood, checks: CatalogChecks, now: datetime, path: str) -> 
             for name, value in job.metadata.items()
             if type(value) is int and not -(2**63) <= value < 2**63
         )
+    if job.constraints is not None:
+        yield from _check_repair(job.constraints, f"{path}constraints.repair_model")
     yield from checks.check_job(job, path)
+
+
+def _check_repair(wanted: ConstraintsIn, path: str) -> Iterator[FieldError]:
+    if wanted.repair_model in (None, SAME):
+        return
+    if wanted.pin is not None or not wanted.fallback:
+        problem = "is given beside pin or fallback: false, which keep the job at one deployment"
+        yield FieldError(path, problem, "leave one of them out, or send same")
+    if wanted.repair in ("none", "again"):
+        yield FieldError(path, f"is given beside repair: {wanted.repair}, which tells nobody", "leave one of them out")
 
 
 def _check_chat(job: JobIn, path: str) -> Iterator[FieldError]:
@@ -261,6 +273,7 @@ def _constraints(wanted: ConstraintsIn) -> Constraints:
         reuse=wanted.reuse,
         coalesce=wanted.coalesce,
         repair=wanted.repair,
+        repair_model=wanted.repair_model,
         zero_retention=wanted.zero_retention,
         on_cut=wanted.on_cut,
         service_tier=wanted.service_tier,

@@ -116,6 +116,13 @@ class ConstraintsIn(Closed):
             "what was wrong with its answer (so it is, unless this says otherwise)"
         ),
     ] | None = None  # fmt: skip
+    repair_model: Annotated[
+        ModelName,
+        Field(
+            description="who is told what was wrong and answers again, unless a policy says it: `same` (who gave the "
+            "answer), `cheapest` (the cheapest deployment that may do the job), a model, a deployment or an alias"
+        ),
+    ] | None = None  # fmt: skip
     coalesce: Annotated[
         Literal["never", "allow"],
         Field(

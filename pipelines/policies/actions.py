@@ -11,6 +11,7 @@ from pipelines.policies.problems import Problems, Unfit, shown
 from pipelines.privacy.kinds import Kind
 from synthralos.domain.deployments import Tier
 from synthralos.domain.findings import Decision
+from synthralos.domain.jobs import CHEAPEST, SAME
 from synthralos.domain.output_checks import OutputCheck, no_length_left
 from synthralos.domain.overlays import NO_DEMANDS, Overlay, Priority
 from synthralos.domain.policies import Approval
@@ -168,6 +169,13 @@ def _hedge(_: Mapping[str, Any]) -> Action:
     return Action("hedge", overlay=Overlay(hedge=True))
 
 
+def _repair_output(data: Mapping[str, Any]) -> Action:
+    model = data.get("model")
+    if not isinstance(model, str) or not model or len(model) > 200:
+        raise Unfit(f"{shown(model)} names nobody", f"give {SAME}, {CHEAPEST}, a model, a deployment or an alias")
+    return Action("repair_output", overlay=Overlay(repair_model=model))
+
+
 def _check_output(data: Mapping[str, Any]) -> Action:
     reason = _reason(data, "?") if "reason" in data else None
     least, most = (_characters(data, member) for member in _LENGTHS)
@@ -243,6 +251,7 @@ _ACTIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Acti
     "require_schema": (("reason",), _schema),
     "set_priority": (("priority",), _priority),
     "hedge": ((), _hedge),
+    "repair_output": (("model",), _repair_output),
     "check_output": ((*_LENGTHS, *_PATTERNS, "reason"), _check_output),
     "on_guard_failure": (_ON_GUARD, _on_guard("on_guard_failure", "guards_failed", "a guard found fault with it")),
     "on_guard_error": (_ON_GUARD, _on_guard("on_guard_error", "guards_errored", "a guard could not look at it")),

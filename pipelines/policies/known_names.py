@@ -6,6 +6,7 @@ from typing import Any
 from pipelines.policies.problems import Problem, shown
 from pipelines.suggestions import Names
 from synthralos.domain.deployments import Catalog
+from synthralos.domain.jobs import CHEAPEST, SAME
 from synthralos.domain.overlays import model_covers
 
 _OF_MODELS = ("allow_models", "forbid_models", "prefer")
@@ -20,6 +21,9 @@ def unknown_names(rule: Mapping[str, Any], path: str, catalog: Catalog) -> Itera
             yield from _models(action["models"], f"{at}.models", catalog)
         elif action["action"] == "require_region":
             yield from _listed(action["regions"], f"{at}.regions", "region", regions_of(catalog))
+        elif action["action"] == "repair_output":
+            who = {SAME, CHEAPEST, *catalog.names}
+            yield from _listed([action["model"]], f"{at}.model", "model", who, numbered=False)
     for condition, at in _fields(rule.get("when"), f"{path}.when"):
         if condition["op"] in _EQUAL and condition["field"] in ("model", "region"):
             value = condition["value"]

@@ -17,6 +17,8 @@ PrivateData = Literal["flag", "redact", "refuse"]
 Reuse = Literal["never", "allow"]
 Repair = Literal["none", "again", "explain"]
 """What follows at a deployment whose answer does not fit. None: `explain`."""
+SAME, CHEAPEST = "same", "cheapest"
+"""Who repairs an answer, where no model is named: the deployment that gave it, or the cheapest that may do the job."""
 Coalesce = Literal["never", "allow"]
 """Whether a job may share a call. None: embeddings may, chats may not."""
 OnCut = Literal["restart", "fail"]
@@ -56,7 +58,8 @@ class Constraints:
     answer to an equal one that is in flight, where it is allowed.
 
     `repair`: where its answer does not fit, the deployment is asked no more (`none`), asked the same once more
-    (`again`), or told what was wrong with the answer (`explain`).
+    (`again`), or told what was wrong with the answer (`explain`). `repair_model`: who is told so instead, the cheapest
+    deployment that may do the job (`cheapest`), or a model, deployment or alias. None is `same`: who gave the answer.
 
     `wait_for`: before it is routed it waits for a signal. `granted` is not the sender's: what was approved of this job,
     and which signals came, so that nothing is asked twice.
@@ -83,6 +86,7 @@ class Constraints:
     granted: tuple[Grant, ...] = ()
     coalesce: Coalesce | None = None
     repair: Repair | None = None
+    repair_model: str | None = None
     asked: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -107,6 +111,7 @@ class Constraints:
             **({} if self.wait_for is None else {"wait_for": self.wait_for.to_json()}),
             **({} if self.coalesce is None else {"coalesce": self.coalesce}),
             **({} if self.repair is None else {"repair": self.repair}),
+            **({} if self.repair_model is None else {"repair_model": self.repair_model}),
             **({"granted": [grant.to_json() for grant in self.granted]} if self.granted else {}),
             **({"asked": list(self.asked)} if self.asked else {}),
         }
@@ -137,6 +142,7 @@ class Constraints:
             granted=tuple(map(Grant.from_json, data["granted"])) if "granted" in data else (),
             coalesce=data.get("coalesce"),
             repair=data.get("repair"),
+            repair_model=data.get("repair_model"),
             asked=tuple(data.get("asked", ())),
         )
 

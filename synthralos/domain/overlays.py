@@ -41,6 +41,7 @@ class Overlay:
     models that is allowed. `max_cost`: USD for one attempt. `redact`: kinds of private data to be replaced. `guards`:
     names of guards that must have looked at the job. `output_schema`: it has to say what JSON Schema its answer fits.
     `output_checks`: what its answer has to pass. `hedge`: a slow call of an interactive job may be made twice.
+    `repair_model`: who repairs an answer that does not fit, whatever the job says (`Constraints.repair_model`).
     `priority`: its place in the line for a deployment; None is `normal`.
     """
 
@@ -56,9 +57,10 @@ class Overlay:
     priority: Priority | None = None
     output_checks: tuple[OutputCheck, ...] = ()
     hedge: bool = False
+    repair_model: str | None = None
 
     def merged(self, other: "Overlay") -> "Overlay":
-        """Both demands at once, never wider than either. Where one alone can hold (`prefer`, `priority`): this one."""
+        """Both demands at once, never wider than either. Where one alone can hold (`prefer`, …): this one."""
         if other is NO_DEMANDS:
             return self
         if self is NO_DEMANDS:
@@ -76,6 +78,7 @@ class Overlay:
             self.priority or other.priority,
             tuple(dict.fromkeys(self.output_checks + other.output_checks)),
             self.hedge or other.hedge,
+            self.repair_model or other.repair_model,
         )
 
     def refusal(self, deployment: Deployment) -> Cause | None:
@@ -115,6 +118,7 @@ class Overlay:
             "output_schema": self.output_schema,
             "priority": self.priority,
             "hedge": self.hedge,
+            "repair_model": self.repair_model,
             "output_checks": [check.to_json() for check in self.output_checks],
         }
 
@@ -135,6 +139,7 @@ class Overlay:
             Priority(data["priority"]) if data.get("priority") else None,
             tuple(OutputCheck.from_json(check) for check in data.get("output_checks", ())),
             bool(data.get("hedge", False)),
+            data.get("repair_model"),
         )
         return NO_DEMANDS if read == NO_DEMANDS else read
 

@@ -55,6 +55,7 @@ class Start:
 
     `grounds` are what the call is made under; None: they are not kept. `charges` are the budgets that have to have room
     for what is reserved. `credential` names the key that the call is made with. `caps` are those of its run.
+    `detour`: the plan that this call alone goes by, and not the job; `grounds` name it.
     """
 
     job: Job
@@ -66,6 +67,7 @@ class Start:
     charges: tuple[Charge, ...] = NO_CHARGES
     credential: str | None = None
     caps: RunCaps | None = None
+    detour: RoutingPlan | None = None
 
 
 @dataclass(slots=True)

@@ -175,6 +175,9 @@ def test_a_job_that_is_cut_while_its_attempt_is_booked_makes_no_call() -> None:
         booking.let_go.set()
         await scene.registry.emptied()
         assert (scene.calls, scene.endings()) == ([], [(Transition.RELEASE, Stage.EXECUTE)])
+        assert scene.settled[0].attempt is not None
+        assert (scene.settled[0].attempt.billed, scene.settled[0].attempt.cost) == (Billed.NO, 0)
+        assert scene.deployments.calls() == 0
 
     asyncio.run(scenario())
 

@@ -46,6 +46,29 @@ def test_options_become_the_fields_of_the_request(server: ScriptedServer, run: C
     assert server.asked[0].headers["idempotency-key"] == "k"
 
 
+def test_the_options_of_each_group_reach_the_request(server: ScriptedServer, run: Command) -> None:
+    words = ["--pin", "a/b@us", "--zero-retention", "--service-tier", "flex", "--on-limit", "reject", "--max-wait", "3"]
+    words += ["--private-data", "redact", "--restore", "--reuse", "--repair", "explain", "--repair-model", "cheapest"]
+    assert run("jobs", "submit", "hello", *words).code == 0
+    assert server.asked[0].json()["constraints"] == {
+        "pin": "a/b@us",
+        "zero_retention": True,
+        "service_tier": "flex",
+        "on_limit": "reject",
+        "max_wait_seconds": 3.0,
+        "private_data": "redact",
+        "restore_private_data": True,
+        "reuse": "allow",
+        "repair": "explain",
+        "repair_model": "cheapest",
+    }
+
+
+def test_prompts_are_sent_to_be_embedded(server: ScriptedServer, run: Command) -> None:
+    assert run("jobs", "submit", "hello", "--embed", "--model", "a/b", "--dimensions", "8").code == 0
+    assert server.asked[0].json() == {"kind": "embedding", "model": "a/b", "input": "hello", "dimensions": 8}
+
+
 def test_messages_of_a_file_are_sent_as_they_are(server: ScriptedServer, run: Command, tmp_path: Path) -> None:
     server.answer_in_turn(Answer(202, {"jobs": [{"id": "j1", "state": "queued"}]}))
     request = {"messages": [{"role": "user", "content": "x"}], "lane": "interactive"}

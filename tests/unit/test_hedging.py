@@ -196,11 +196,10 @@ def test_a_job_that_is_called_off_cuts_both_calls_and_both_may_have_been_billed(
         hedged(lane=Lane.BULK),
         hedged(verdict=Verdict(Decision.ALLOW)),
         hedged(FIRST),
-        hedged(constraints=Constraints(stream=True)),
         hedged(constraints=Constraints(max_attempts=1)),
         hedged(constraints=Constraints(exclude=(SECOND,), max_cost=Decimal("0.0000001"))),
     ],
-    ids=["bulk", "no policy", "nowhere else", "a stream", "one call", "no money"],
+    ids=["bulk", "no policy", "nowhere else", "one call", "no money"],
 )
 def test_who_may_not_make_two_calls_makes_one(work: Work) -> None:
     async def scenario() -> None:
@@ -287,3 +286,22 @@ def test_one_call_in_twenty_may_be_hedged_and_not_many_at_once() -> None:
     for _ in range(10_000):
         budget.called()
     assert sum(budget.take() for _ in range(100)) == SAVED
+
+
+def test_a_second_call_that_was_booked_too_late_is_not_made_and_costs_nothing() -> None:
+    async def scenario() -> None:
+        scene = Slow()
+        scene.wanted = 1
+
+        async def answer_meanwhile() -> None:
+            if scene.begun:
+                scene.say(FIRST)
+                await asyncio.sleep(0.01)
+
+        scene.booking = answer_meanwhile
+        await scene.run_hedged(hedged(), lambda: None)
+        assert [call.attempt_no for call in scene.calls] == [1]
+        assert ends(scene.last) == {1: (Outcome.SUCCEEDED, Billed.YES), 2: (Outcome.CANCELLED, Billed.NO)}
+        assert scene.deployments.calls() == 0
+
+    asyncio.run(scenario())

@@ -57,6 +57,10 @@ def test_a_deadline_counts_from_now_and_no_two_jobs_share_an_id() -> None:
     assert first.id != second.id
 
 
+def repaired_by(model: str, **constraints: Any) -> dict[str, Any]:
+    return {"prompt": "a", "constraints": {"repair_model": model, **constraints}}
+
+
 @pytest.mark.parametrize(
     ("document", "field"),
     [
@@ -68,6 +72,10 @@ def test_a_deadline_counts_from_now_and_no_two_jobs_share_an_id() -> None:
         ({"prompt": "a", "model": "gpt-9"}, "model"),
         ({"prompt": "a", "deadline": "2029-01-01T00:00:00Z"}, "deadline"),
         ({"prompt": "a", "constraints": {"region": "moon"}}, "constraints.region"),
+        (repaired_by("nobody"), "constraints.repair_model"),
+        (repaired_by("cheapest", pin="sandbox/small@us"), "constraints.repair_model"),
+        (repaired_by("cheapest", fallback=False), "constraints.repair_model"),
+        (repaired_by("cheapest", repair="again"), "constraints.repair_model"),
         ({"prompt": "a", "metadata": {"n": 2**64}}, "metadata.n"),
         (in_form({"properties": {"a": {"type": "strin"}}}), f"{SCHEMA_FIELD}.properties.a.type"),
         (in_form({"allOf": [{"$ref": "https://example.com/a"}]}), f"{SCHEMA_FIELD}.allOf[0].$ref"),

@@ -50,6 +50,19 @@ def test_a_job_without_a_schema_is_denied_where_one_is_required_and_the_demand_s
     assert Ruling.from_json(within.to_json()) == within
 
 
+def test_who_repairs_an_answer_is_said_by_the_set_that_comes_first() -> None:
+    first = policy({"action": "repair_output", "model": "cheapest"}, priority=2)
+    second = policy({"action": "repair_output", "model": "a/b"}, priority=1)
+    ruling = decide(second, first)
+    assert (ruling.decision, ruling.overlay.repair_model) == (Decision.ALLOW, "cheapest")
+    assert Ruling.from_json(ruling.to_json()) == ruling
+
+
+@pytest.mark.parametrize("model", [None, "", 7, ["cheapest"], "x" * 201])
+def test_a_repair_by_nobody_is_refused(model: object) -> None:
+    assert problems({"action": "repair_output", "model": model}) == ["rules[0].then[0].model"]
+
+
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [

@@ -26,7 +26,7 @@ def test_a_job_that_is_cut_while_its_attempt_is_booked_makes_no_call() -> None:
         assert (scene.calls, scene.endings()) == ([], [(Transition.RELEASE, Stage.EXECUTE)])
         [settlement] = scene.settled
         assert settlement.attempt is not None
-        assert settlement.attempt.outcome is Outcome.CANCELLED
+        assert (settlement.attempt.outcome, settlement.attempt.billed) == (Outcome.CANCELLED, Billed.NO)
         assert scene.registry.under_way() == []
 
     asyncio.run(scenario())

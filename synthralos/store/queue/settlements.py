@@ -90,7 +90,7 @@ class Settlements:
         Where the connection breaks during the commit, nobody knows whether it was done: the same start, written
         again, is done if it was.
         """
-        self._plans.store(start.plan for start in starts)
+        self._plans.store(start.detour or start.plan for start in starts)
         self._entries.store(starts)
         won: set[int] = set()
         refused: dict[int, Refused] = {}
