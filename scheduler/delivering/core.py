@@ -142,7 +142,9 @@ class Delivering:
         for target in targets:
             self._lanes.stands(target.id, positions[target.id].failures)
         self._lanes.wake(heard)
-        open_ = [target for target in targets if self._lanes[target.id].count < MOST_WAITING]
+        for target in targets:
+            self._lanes[target.id].full = self._lanes[target.id].count >= MOST_WAITING
+        open_ = [target for target in targets if not self._lanes[target.id].full]
         got, more = self._fan_out.round(lead, open_)
         for target_id, count in got.items():
             self._lanes[target_id].count += count
@@ -194,7 +196,7 @@ class Delivering:
         return True
 
     def _look_after(self, lane: Lane, outcome: Outcome) -> None:
-        if lane.count == MOST_WAITING // 2:  # there is room again for what waits in the feed
+        if lane.has_room(MOST_WAITING):
             self._look_at = 0.0
         gone = isinstance(outcome, Refused) and outcome.gone
         if gone or lane.failures >= self._disable_after:

@@ -40,13 +40,14 @@ _NEVER = float("inf")
 class Lane:
     """One target: what is known to be due, what is under way, and until when it is left alone (monotonic seconds).
 
-    `load_at`: when the database is asked for more. `count`: deliveries on their way, as far as known. `turn`: the
-    number of the sending that it had last.
+    `load_at`: when the database is asked for more. `count`: deliveries on their way, as far as known. `full`: more wait
+    in the feed than may be on their way. `turn`: the number of the sending that it had last.
     """
 
     target: Target
     failures: int = 0
     count: int = 0
+    full: bool = False
     load_at: float = 0.0
     rest_until: float = 0.0
     turn: int = 0
@@ -57,6 +58,12 @@ class Lane:
     def free(self) -> int:
         """How many more may be sent to it at once."""
         return (1 if self.failures else AT_ONCE) - len(self.under_way)
+
+    def has_room(self, most: int) -> bool:
+        """Told once, when of at most so many deliveries half are gone of a lane that was full."""
+        again = self.full and self.count <= most // 2
+        self.full = self.full and not again
+        return again
 
     def wants_more(self, now: float) -> bool:
         """Whether the database is to be asked what is due."""

@@ -85,3 +85,15 @@ def test_what_was_halted_goes_on_when_its_failures_are_forgotten() -> None:
     assert served(made, 1e12) == {}
     made.stands("one", 0)
     assert made["one"].wants_more(0.0)
+
+
+def test_a_full_lane_has_room_again_once_half_is_gone_however_many_end_at_once() -> None:
+    made = lanes("one", waiting=10)
+    lane = made["one"]
+    lane.count, lane.full = 10, True
+    told = []
+    for ended in (3, 3, 3):  # five is never seen
+        for sending in made.next_sendings(0.0)[:ended]:
+            made.ended(sending, Delivered(200), 0.0)
+        told.append(lane.has_room(10))
+    assert told == [False, True, False]
