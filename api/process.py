@@ -14,6 +14,7 @@ from api.http.access import Access, clock_of
 from api.http.heads import BoundedHeads
 from api.room import Room
 from api.shortcut import Shortcut
+from pipelines.analyze.pushing import push_metrics
 from pipelines.providers.table import check_deployment
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.config.settings import Settings
@@ -148,12 +149,14 @@ def run_api(settings: Settings) -> None:
     core.metrics.describe("api")
     try:
         port = MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports())
+        pushing = push_metrics(core)
         server = ApiServer(core, settings.host, settings.port)
         server.start()
         _spare_the_collector()
         print(f"SynthralOS API on {server.url}", flush=True)  # noqa: T201 - the process's one line for people
         stopped.wait()
         server.stop()
+        pushing.close()
         port.close()
     finally:
         core.close()

@@ -8,7 +8,7 @@ import contextlib
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import uvloop
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -70,6 +70,8 @@ class Sink:
         writer.close()
 
     def _answer(self, path: str, body: bytes) -> object:
+        if path == "/v1/metrics":
+            return {}
         if path in PLACES:
             self.take(PLACES[path], body)
             return {}
@@ -121,3 +123,12 @@ def settings(port: int) -> dict[str, str]:
         "RUDDERSTACK_WRITE_KEY": "bench-write-key",
         "RUDDERSTACK_DATA_PLANE_URL": f"http://127.0.0.1:{port}",
     }
+
+
+_OF = {"otlp": "OTEL_", "langfuse": "LANGFUSE_", "rudderstack": "RUDDERSTACK_"}
+
+
+def of(all_settings: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Those of the settings that are about these destinations."""
+    wanted = tuple(_OF[name] for name in names)
+    return {name: value for name, value in all_settings.items() if name.startswith(wanted)}

@@ -32,15 +32,17 @@ _PROCESSES = {
     "API": "from api.process import run_api; run_api(load_settings())",
     "scheduler": "from scheduler.process import run_scheduler; run_scheduler(load_settings())",
     "workers": "from workers.process import run_workers; run_workers(load_settings())",
+    "exporter": "from workers.exporter_process import run_exporter; run_exporter(load_settings())",
 }
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How much of the system runs. Without worker processes only the API and the scheduler do."""
+    """How much of the system runs. Without worker processes only the API, the scheduler and the exporters do."""
 
     worker_processes: int = 2
     worker_threads: int = 8
+    exporters: int = 0
 
 
 @dataclass
@@ -132,17 +134,23 @@ def running(
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
         system = System(f"http://127.0.0.1:{port}", key, connection, environment)
-        for name in _PROCESSES:
-            if name != "workers" or shape.worker_processes:
-                system.children[name] = stack.enter_context(process(name, {**environment, **(own or {}).get(name, {})}))
+        for name, kind in _processes(shape):
+            its = {**environment, **(own or {}).get(kind, {})}
+            system.children[name] = stack.enter_context(process(kind, its, name))
         _until_ready(system, shape)
         yield system
 
 
-def process(kind: str, environment: Mapping[str, str]) -> AbstractContextManager[Child]:
-    """A process of that kind: `API`, `scheduler`, `workers`."""
+def _processes(shape: Shape) -> list[tuple[str, str]]:
+    """The names and kinds of all that run."""
+    first = ["API", "scheduler", *(["workers"] if shape.worker_processes else [])]
+    return [*((name, name) for name in first), *((f"exporter {n + 1}", "exporter") for n in range(shape.exporters))]
+
+
+def process(kind: str, environment: Mapping[str, str], name: str = "") -> AbstractContextManager[Child]:
+    """A process of that kind: `API`, `scheduler`, `workers`, `exporter`; `name` is what tables call it."""
     command = python(f"from synthralos.config.settings import load_settings; {_PROCESSES[kind]}")
-    return child(kind, command, environment)
+    return child(name or kind, command, environment)
 
 
 def check_books(system: System) -> None:
@@ -177,6 +185,8 @@ def _until_ready(system: System, shape: Shape) -> None:
     wait_until(lambda: asyncio.run(_api_is_ready(system.url)), "the API", children)
     workers = "SELECT count(*) FROM processes WHERE kind = 'worker' AND state = 'running'"
     wait_until(lambda: system.number(workers) >= shape.worker_processes, "the workers", children)
+    exporters = "SELECT count(*) FROM processes WHERE kind = 'exporter' AND state = 'running'"
+    wait_until(lambda: system.number(exporters) >= shape.exporters, "the exporters", children)
 
 
 async def _api_is_ready(url: str) -> bool:

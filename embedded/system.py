@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from api.process import ApiServer
 from migrations.runner import upgrade
+from pipelines.analyze.pushing import push_metrics
 from scheduler.process import SchedulerProcess
 from synthralos.core import Core
 from synthralos.domain.permissions import Role
@@ -26,6 +27,7 @@ def embedded(core: Core) -> Iterator[str]:
         core.metrics.describe("up")
         settings = core.settings
         stack.callback(MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports()).close)
+        stack.callback(push_metrics(core).close)
         upgrade(core.database)
         api, scheduler, worker = _parts(core)
         stack.callback(api.stop)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
+from pipelines.analyze.pushing import push_metrics
 from pipelines.providers.table import check_deployment
 from scheduler.firing import LONGEST_PAUSE, SHORTEST_PAUSE
 from scheduler.firing_parts import build_firing
@@ -212,10 +213,12 @@ def run_scheduler(settings: Settings) -> None:
     process = SchedulerProcess(core)
     try:
         port = MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports())
+        pushing = push_metrics(core)
         process.start()
         log.info("the scheduler runs")
         stopping.wait()
         log.info("the scheduler stops")
+        pushing.close()
         port.close()
     finally:
         process.stop()

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 
+from pipelines.analyze.pushing import push_metrics
 from pipelines.analyze.table import build_exporters
 from pipelines.providers.table import check_deployment
 from synthralos.bus.protocol import Topic
@@ -109,6 +110,7 @@ def run_exporter(settings: Settings) -> None:
         process = ExporterProcess(core)
         before = on_stop(lambda *_: process.give_up())
         port = MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports())
+        pushing = push_metrics(core)
         try:
             process.start()
             log.info("the exporter runs")
@@ -118,6 +120,7 @@ def run_exporter(settings: Settings) -> None:
             log.info("told to stop before the database was there")
         finally:
             process.stop()
+            pushing.close()
             port.close()
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -11,6 +11,7 @@ from types import FrameType
 
 import dramatiq
 
+from pipelines.analyze.pushing import push_metrics
 from pipelines.providers.table import check_catalog, check_deployment
 from synthralos.broker.actors import declare_actors
 from synthralos.config.catalog import load_catalog
@@ -96,10 +97,16 @@ def boot() -> None:
     core.metrics.describe("worker")
     # Open as long as the process lives: scrapers see it drain.
     MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports(settings.worker_processes))
+    pushing = push_metrics(core)
     runtime = WorkerRuntime(core)
     declare_actors(core.broker, settings.broker_namespace, map(Stage, settings.worker_stages), runtime.handle)
-    # Dramatiq closes the broker next: what was released has to be rung before.
-    core.broker.add_middleware(ProcessLifecycle(runtime, lambda: core.doorbell.close(_LAST_RINGS)))
+
+    def afterwards() -> None:
+        # Dramatiq closes the broker next: what was released has to be rung before.
+        core.doorbell.close(_LAST_RINGS)
+        pushing.close()
+
+    core.broker.add_middleware(ProcessLifecycle(runtime, afterwards))
     dramatiq.set_broker(core.broker)
     _calm_garbage_collector()
 

@@ -17,7 +17,7 @@ def resource_spans(spans: Iterable[OtlpSpan], sender: Mapping[str, Any]) -> dict
     """These spans of that sender (`otlp_spans.resource`)."""
     scope = {"name": "synthralos", "version": sender["service.version"]}
     scoped = {"scope": scope, "spans": [_encoded(span) for span in spans]}
-    return {"resource": {"attributes": _attributes(sender)}, "scopeSpans": [scoped]}
+    return {"resource": {"attributes": attributes(sender)}, "scopeSpans": [scoped]}
 
 
 def _encoded(span: OtlpSpan) -> dict[str, Any]:
@@ -29,12 +29,12 @@ def _encoded(span: OtlpSpan) -> dict[str, Any]:
         "kind": _CLIENT if span.is_client else _INTERNAL,
         "startTimeUnixNano": str(span.start),  # OTLP writes 64-bit numbers as text
         "endTimeUnixNano": str(span.end),
-        "attributes": _attributes(span.attributes),
+        "attributes": attributes(span.attributes),
         "status": _status(span),
     }
     if span.events:
         found["events"] = [
-            {"timeUnixNano": str(event.at), "name": event.name, "attributes": _attributes(event.attributes)}
+            {"timeUnixNano": str(event.at), "name": event.name, "attributes": attributes(event.attributes)}
             for event in span.events
         ]
     return found
@@ -46,7 +46,8 @@ def _status(span: OtlpSpan) -> dict[str, Any]:
     return {"code": span.status, **({"message": span.message} if span.message else {})}
 
 
-def _attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """OpenTelemetry's `KeyValue`s; those that are None are not there."""
     return [{"key": name, "value": _value(value)} for name, value in values.items() if value is not None]
 
 

@@ -14,7 +14,7 @@ import orjson
 Part = Mapping[str, Any]
 Span = Mapping[str, Any]
 
-_PROVIDERS = {"google": "gcp.gemini", "azure": "azure.ai.openai"}
+PROVIDERS = {"google": "gcp.gemini", "azure": "azure.ai.openai"}
 """Those that the conventions call otherwise than we do."""
 
 UNSET, OK, ERROR = 0, 1, 2
@@ -120,7 +120,7 @@ def _conventional(part: Part, span: Span) -> dict[str, Any]:
     reason = result["finish_reason"] if answered(part, span) else None
     return {
         "gen_ai.operation.name": _operation(part),
-        "gen_ai.provider.name": _PROVIDERS.get(seen["provider"], seen["provider"]),
+        "gen_ai.provider.name": PROVIDERS.get(seen["provider"], seen["provider"]),
         "gen_ai.request.model": seen["model"],
         "gen_ai.response.model": seen["provider_model"],
         "gen_ai.response.id": seen["provider_request_id"],

@@ -7,7 +7,7 @@ next one, under the same id.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from scheduler.delivering.fan_out import MOST_WAITING, FanOut
@@ -70,6 +70,8 @@ class Delivering:
         self._look_at = self._earliest = 0.0
         self._safely = ResilientTask(f"the delivery of {channel.name}", self._round, outages)
         self._thread = threading.Thread(target=self._run, name=f"delivery of {channel.name}", daemon=True)
+        self._behind_since: float | None = None
+        metrics.reads(families.FEED_LAG, self._lag)
         metrics.reads(families.TARGETS_FAILING, lambda: {(channel.name,): self._lanes.failing})
 
     def start(self, bus: Bus) -> None:
@@ -117,8 +119,15 @@ class Delivering:
         self._send()
         return True
 
+    def _lag(self) -> Mapping[tuple[str, ...], float]:
+        if self._lead() is None:
+            return {}
+        since = self._behind_since
+        return {(self._channel.name,): 0.0 if since is None else time.monotonic() - since}
+
     def _forget(self) -> None:
         """Whoever leads knows better; what is under way here is waited for all the same."""
+        self._behind_since = None
         self._lanes.set_targets([])
         with self._changed:
             self._heard, self._something = set(), False
@@ -146,6 +155,8 @@ class Delivering:
             self._lanes[target.id].full = self._lanes[target.id].count >= MOST_WAITING
         open_ = [target for target in targets if not self._lanes[target.id].full]
         got, more = self._fan_out.round(lead, open_)
+        behind = self._fan_out.behind(targets)
+        self._behind_since = (now if self._behind_since is None else self._behind_since) if behind else None
         for target_id, count in got.items():
             self._lanes[target_id].count += count
         self._lanes.wake(got)

@@ -29,6 +29,7 @@ class FanOut:
         self._deliveries = Deliveries(database)
         self._channel = channel
         self._positions: dict[str, Position] = {}
+        self._head: Cursor | None = None
 
     def positions(self, targets: Iterable[Target]) -> dict[str, Position]:
         """How the targets stand; new ones begin with what happens from now on."""
@@ -45,7 +46,7 @@ class FanOut:
 
         `targets` are those that may get more now. Of those whose place changed meanwhile nothing is written.
         """
-        head = self._feed.head()
+        head = self._head = self._feed.head()
         groups: dict[str, list[Target]] = defaultdict(list)
         for target in targets:
             place = self._positions[target.id].cursor
@@ -61,6 +62,12 @@ class FanOut:
         if not advances or not self._deliveries.advance(lead, self._channel, advances):
             return {}, False
         return self._moved(advances), more
+
+    def behind(self, targets: Iterable[Target]) -> bool:
+        """Whether any of these has not come to where the feed ended at the last round."""
+        head = self._head
+        places = (Cursor.decode(self._positions[target.id].cursor) for target in targets)
+        return head is not None and not all(_same_place(place, head) for place in places)
 
     def _page(self, cursor: Cursor, head: Cursor, group: Sequence[Target]) -> Page:
         """Those of one organization alone read what is its own alone."""

@@ -12,7 +12,7 @@ from synthralos.config.guard_settings import GuardSettings
 from synthralos.config.setting_urls import checked_url
 
 _HTTP = ("http", "https")
-_TRACES = "v1/traces"
+_TRACES, _METRICS = "v1/traces", "v1/metrics"
 
 
 def _plain(residency: str) -> str:
@@ -50,6 +50,13 @@ class OtlpSettings(GuardSettings):
         None,
         description="the whole address for traces, where it is another; over HTTP v1/traces is appended to the above",
     )
+    otel_metrics_exporter: Literal["otlp", "none"] = Field(
+        "none", description="otlp: each process sends its metrics to the collector too, besides showing them"
+    )
+    otel_exporter_otlp_metrics_endpoint: str | None = Field(
+        None, description="the whole address for metrics, where it is another; over HTTP v1/metrics is appended else"
+    )
+    otel_metric_export_interval: Positive = Field(60_000.0, description="milliseconds between two requests of metrics")
     otel_exporter_otlp_protocol: Literal["grpc", "http/protobuf", "http/json"] = Field(
         "http/protobuf", description="how the collector is spoken to"
     )
@@ -76,7 +83,9 @@ class OtlpSettings(GuardSettings):
         None, description="where the collector keeps data, such as eu; undeclared, EU-classified traces are withheld"
     )
 
-    @field_validator("otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint")
+    @field_validator(
+        "otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint", "otel_exporter_otlp_metrics_endpoint"
+    )
     @classmethod
     def _named_host(cls, url: str | None) -> str | None:
         return _address(url)
@@ -95,6 +104,13 @@ class OtlpSettings(GuardSettings):
         return text
 
     @model_validator(mode="after")
+    def _metrics_have_an_address(self) -> Self:
+        there = self.otel_exporter_otlp_metrics_endpoint or self.otel_exporter_otlp_endpoint
+        if self.otel_metrics_exporter == "otlp" and there is None:
+            raise ValueError("OTEL_METRICS_EXPORTER: otlp needs OTEL_EXPORTER_OTLP_ENDPOINT")
+        return self
+
+    @model_validator(mode="after")
     def _certificate_and_key(self) -> Self:
         if (self.otel_exporter_otlp_client_certificate is None) != (self.otel_exporter_otlp_client_key is None):
             raise ValueError(
@@ -109,15 +125,16 @@ class OtlpSettings(GuardSettings):
 
     @property
     def traces_url(self) -> str:
-        """Where traces are posted to over HTTP."""
-        whole = self.otel_exporter_otlp_traces_endpoint
-        return whole or f"{(self.otel_exporter_otlp_endpoint or '').rstrip('/')}/{_TRACES}"
+        """Where traces are sent to; over gRPC its path says nothing."""
+        return self.otel_exporter_otlp_traces_endpoint or self._address_of(_TRACES)
 
     @property
-    def grpc_target(self) -> tuple[str, bool]:
-        """Host and port for gRPC, and whether by TLS."""
-        parts = checked_url(self.otel_exporter_otlp_traces_endpoint or self.otel_exporter_otlp_endpoint or "", _HTTP)
-        return f"{parts.hostname}:{parts.port or 4317}", parts.scheme == "https"
+    def metrics_url(self) -> str:
+        """Where metrics are sent to, likewise."""
+        return self.otel_exporter_otlp_metrics_endpoint or self._address_of(_METRICS)
+
+    def _address_of(self, path: str) -> str:
+        return f"{(self.otel_exporter_otlp_endpoint or '').rstrip('/')}/{path}"
 
     @property
     def otlp_headers(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CALL_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+_TOKENS = tuple(4.0**power for power in range(14))
 _ITEMS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -91,6 +92,9 @@ TOKENS = _counter(
     "worker",
     "tokens: input (with cached, cache_write), output (with reasoning)",
 )
+CALL_TOKENS = _histogram(
+    "call_tokens", "provider deployment kind", "worker", "tokens of a call: input, output", _TOKENS
+)
 COST = _counter("cost_usd", "provider deployment", "worker", "cost of calls in USD, rounded; the ledger has it exactly")
 UNPRICED = _counter("attempts_unpriced", "provider deployment", "worker", "calls whose cost is not known")
 JOINT_CALLS = _counter(
@@ -160,6 +164,8 @@ EXPORTED = _counter(
 )
 EXPORTS_HELD = _gauge("exports_held", "destination", "exporter", "1 where this exporter ships, 0 where another does")
 
+METRICS_PUSHED = _counter("metrics_pushes", "outcome", "all", "requests of metrics by OTLP: accepted, refused, failed")
+
 LEADS = _gauge("scheduler_leads", "", "scheduler", "1 where this scheduler leads")
 SWEPT = _counter("swept_jobs", "move", "scheduler", "jobs that the sweeper moved: woken, expired, freed, rung_again")
 RETENTION_REMOVED = _counter(
@@ -192,6 +198,9 @@ BACKLOG_AGE = _gauge("export_oldest_seconds", "destination", "scheduler (leader)
 MESSAGES = _gauge("broker_messages", "stage lane", "scheduler (leader)", "messages that wait in the broker")
 DELIVERIES = _counter(
     "deliveries", "channel outcome", "scheduler (leader)", "tries of events: delivered, failed, refused; set_aside"
+)
+FEED_LAG = _gauge(
+    "feed_lag_seconds", "channel", "scheduler (leader)", "for how long a channel has not read the event feed to its end"
 )
 TARGETS_FAILING = _gauge(
     "delivery_targets_failing", "channel", "scheduler (leader)", "targets of events that did not take the last one"

@@ -109,6 +109,7 @@ class CallCounts:
         self._attempts = metrics.counters(families.ATTEMPTS)
         self._seconds = metrics.histograms(families.CALL_SECONDS)
         self._tokens = metrics.counters(families.TOKENS)
+        self._call_tokens = metrics.histograms(families.CALL_TOKENS)
         self._cost = metrics.counters(families.COST)
         self._unpriced = metrics.counters(families.UNPRICED)
 
@@ -132,6 +133,10 @@ class CallCounts:
         if len(costs) < len(ends):
             self._unpriced[where].inc(len(ends) - len(costs))
         usages = [end.usage for end in ends if end.usage is not None]
+        for kind in ("input", "output"):
+            observe = self._call_tokens[(*where, kind)].observe
+            for usage in usages:
+                observe(getattr(usage, kind))
         for kind in TOKEN_KINDS:
             if tokens := sum(getattr(usage, kind) for usage in usages):
                 self._tokens[(*where, kind)].inc(tokens)

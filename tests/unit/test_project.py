@@ -130,7 +130,7 @@ def test_compose_health_checks_run_commands_that_exist(name: str) -> None:
     check = OURS[name].get("healthcheck", {}).get("test", [])
     if check[1:2] == ["synthralos"]:
         assert check[2] in cli_commands()
-        assert check[3] in {"worker", "scheduler"}
+        assert check[3] in {"worker", "scheduler", "exporter"}
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "scheduler"])
