@@ -218,7 +218,10 @@ class JobRunner:
         """
         work = running.work
         found = self._calls.target(work)
-        assert not isinstance(found, Failure)
+        if isinstance(found, Failure):  # the slot is another step's, or the catalog changed while the job waited for it
+            self._gates.unused(work.job.id)
+            work.failure = found
+            return Next.AGAIN
         if self._calls.seconds_left(work) <= 0:
             return Ending(Transition.EXPIRE, Stage.ANALYZE)
         start = self._calls.start(work, *found)

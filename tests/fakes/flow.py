@@ -44,8 +44,14 @@ class Scene:
     """One worker's jobs: what is written is kept in memory, a provider answers as told, the clock stands."""
 
     def __init__(
-        self, *, max_in_flight: int = 1, serves: Sequence[Stage] = tuple(Stage), deployment_wait: float = 60.0
+        self,
+        *,
+        max_in_flight: int = 1,
+        serves: Sequence[Stage] = tuple(Stage),
+        deployment_wait: float = 60.0,
+        catalog: Catalog | None = None,
     ) -> None:
+        """`catalog`: of the adapter `fake`; three deployments in the US where it is not given."""
         self.now = NOON
         self.seconds = 0.0
         self.begun: list[Start] = []
@@ -59,12 +65,10 @@ class Scene:
         self.answering: Callable[[Call], Awaitable[Reply | Failure]] = self.reply
         self.result: StartResult = Written.DONE
         self._submitted: set[asyncio.Future[None]] = set()
-        catalog = Catalog(
-            [
-                replace(a_deployment(name, adapter="fake"), max_in_flight=max_in_flight)
-                for name in (FIRST, SECOND, THIRD)
-            ]
-        )
+        usual = [
+            replace(a_deployment(name, adapter="fake"), max_in_flight=max_in_flight) for name in (FIRST, SECOND, THIRD)
+        ]
+        catalog = catalog or Catalog(usual)
         made, served, clock = stages_of(catalog), frozenset(serves), lambda: self.now
         self.stages = made
         self.registry = Registry(self.left.append)
