@@ -1,7 +1,7 @@
 """Search and metrics over 1,000,000 finished jobs at 5 requests/s, over HTTP: p95, and what keeping the index costs.
 
 The prompts are those of the shared data (`SEARCH_DATA`, else ../shared/data); without it those of the workload. The
-leader's own code digests and indexes them.
+leader's own code digests them, in large rounds, and indexes the newest; the words of the others come together in SQL.
 """
 
 import gzip
@@ -21,6 +21,7 @@ import psycopg
 from api.process import ApiServer
 from benchmarks.places import postgresql_database
 from benchmarks.report import BenchmarkError, figure, percentile, say
+from benchmarks.search_texts import fill_texts
 from benchmarks.workload import job
 from migrations.runner import upgrade
 from pipelines.providers.table import check_deployment
@@ -34,6 +35,12 @@ from synthralos.store.retention.text_index import TextIndex
 from synthralos.store.sql.database import Database
 
 JOBS, JOBS_SMOKE = 1_000_000, 20_000
+INDEXED, INDEXED_SMOKE = 20_000, 2_000
+"""Jobs that the leader's own code puts into the index of words; what it costs is told of those."""
+
+AT_ONCE = 20_000
+"""Jobs that one round digests; the leader takes a thousand."""
+
 ASKED, ASKED_SMOKE = 300, 30
 PER_SECOND = 5
 ORGANIZATIONS, DAYS = 20, 30
@@ -93,17 +100,21 @@ def main(smoke: bool) -> None:
     with postgresql_database() as url, closing(Database(url)) as database:
         upgrade(database)
         _fill(url, count, prompts)
-        digest_us = _microseconds(Digest(database).finish, count)
-        index_us = _microseconds(TextIndex(database).finish, count)
+        digest_us = _microseconds(lambda: _digest(database), count)
+        indexed = INDEXED_SMOKE if smoke else INDEXED
+        fill_texts(url, count - indexed)
+        index_us = _microseconds(TextIndex(database).finish, indexed)
         sizes = _sizes(url, count)
         with _serving(url, database) as (whole, tenant):
             search = _ask(asked, _searches(prompts, asked), (whole, tenant))
-            metrics = _ask(asked, _metrics(), (whole, tenant))
+            with _active(url) as active:
+                metrics = _ask(asked, _metrics(), (whole, tenant))
     figure("digest_us", digest_us, "µs/job")
     figure("index_us", index_us, "µs/job")
     figure("index_bytes", sizes, "bytes/job")
     figure("search_p95_ms", search, "ms")
     figure("metrics_p95_ms", metrics, "ms")
+    figure("metrics_db_share", active[0], "cores")
 
 
 def _prompts() -> Iterator[str]:
@@ -140,6 +151,27 @@ def _microseconds(act: Callable[[], None], count: int) -> float:
     began = time.monotonic()
     act()
     return 1e6 * (time.monotonic() - began) / count
+
+
+def _digest(database: Database) -> None:
+    digest = Digest(database)
+    while digest.round(most=AT_ONCE):
+        pass
+
+
+@contextmanager
+def _active(url: str) -> Iterator[list[float]]:
+    """Of the time in the block, the share in which statements ran: statements at once count for each."""
+    query = "SELECT active_time FROM pg_stat_database WHERE datname = current_database()"
+    share: list[float] = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        [before] = connection.execute(query).fetchone() or [0.0]
+        began = time.monotonic()
+        yield share
+        seconds = time.monotonic() - began
+        connection.execute("SELECT pg_stat_clear_snapshot()")
+        [after] = connection.execute(query).fetchone() or [0.0]
+    share.append((after - before) / 1000 / seconds)
 
 
 def _sizes(url: str, count: int) -> float:

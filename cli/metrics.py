@@ -23,7 +23,7 @@ def metrics(
         str,
         typer.Option(
             help="What to sum by, comma-separated: organization, workspace, model, deployment, state, failure_class, "
-            "minute, hour, day."
+            "stage, minute, hour, day."
         ),
     ] = "state",
     since: Since = None,
@@ -39,7 +39,10 @@ def metrics(
 ) -> None:
     """Sum up what finished: how many, how long it took, how long it waited, what it cost.
 
-    Examples: `synthralos metrics --by model`; `synthralos metrics --by hour,state --since 2026-05-01`
+    By stage: what jobs did there, and how much of it failed.
+
+    Examples: `synthralos metrics --by model`; `synthralos metrics --by hour,state --since 2026-05-01`;
+    `synthralos metrics --by stage`
     """
     given = {
         "since": utc(since), "until": utc(until), "organization": organization, "workspace": workspace,
@@ -94,9 +97,21 @@ def demand(
 
 
 def _metrics(groups: list[str], found: list[dict[str, Any]]) -> Listing:
-    names = ("jobs", "calls", "p50", "p95", "p99", "wait p95", "input", "output", "cost")
+    of_stages = "stage" in groups
+    names = _STAGE_COLUMNS if of_stages else _COLUMNS
     columns = [*(Column(name) for name in groups), *(Column(name, right=True) for name in names)]
-    return Listing(columns, [_metrics_row(groups, each) for each in found])
+    return Listing(columns, [(_stage_row if of_stages else _metrics_row)(groups, each) for each in found])
+
+
+_COLUMNS = ("jobs", "calls", "p50", "p95", "p99", "wait p95", "input", "output", "cost")
+_STAGE_COLUMNS = ("jobs", "visits", "failed", "p50", "p95", "p99", "total")
+
+
+def _stage_row(groups: list[str], each: dict[str, Any]) -> list[str]:
+    took = each["visit_seconds"]
+    seconds = [_seconds(value) for value in (took["p50"], took["p95"], took["p99"], each["total_seconds"])]
+    counts = [f"{each[name]:,}" for name in ("jobs", "visits", "failed_visits")]
+    return [*(one_line(each["group"][name]) or "-" for name in groups), *counts, *seconds]
 
 
 def _metrics_row(groups: list[str], each: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from migrations import prompt_vectors
+from synthralos.store.sql.connecting import track_pages
 from synthralos.store.sql.database import Database
 
 _REVISION = re.compile(r"\d{4}")
@@ -59,6 +60,11 @@ def upgrade(database: Database, revision: str = "head") -> None:
     _run(database, command.upgrade, revision)
     if revision == "head" and database.dialect == "postgresql":
         _run(database, lambda config, _: prompt_vectors.make(config.attributes["connection"]), revision)
+    elif revision == "head":
+        with database.read.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            track_pages(driver)
 
 
 def downgrade(database: Database, revision: str) -> None:

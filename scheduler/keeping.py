@@ -61,6 +61,8 @@ class KeepingTask:
                 pass
         if self._may(None):
             self._share.spend(self._forget_chunks)
+            while self._share.left and self._share.spend(self._keeping.give_back):
+                pass
             self._next[None] = self._clock() + LOOK_EVERY
         return True
 

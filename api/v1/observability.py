@@ -23,14 +23,16 @@ from api.v1.observability_views import (
 from pipelines.analyze.trace import plain, rfc3339
 from pipelines.intake.parse import utc_now
 from synthralos.domain.failures import MEANINGS, FailureClass
-from synthralos.domain.metrics import TooMuch
+from synthralos.domain.metrics import MetricsQuery, Observed, ObservedStages, TooMuch
 from synthralos.domain.observing import Sums
 from synthralos.domain.permissions import Permission, Role
+from synthralos.domain.scope import Scope
+from synthralos.domain.stage_sums import StageSums
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.read.demand import MOST, WINDOWS
 from synthralos.store.read.demand import Demand as DemandNow
 from synthralos.store.read.demand import Queue as QueueNow
-from synthralos.store.read.observed import ErrorGroup
+from synthralos.store.read.observed import ErrorGroup, ObservedJobs
 
 router = APIRouter(prefix="/api/v1/observability", tags=["observability"])
 
@@ -39,23 +41,24 @@ SAMPLES = 5
 
 @router.get("/metrics", **documented(Metrics, "What finished jobs come to", validated=True))
 async def metrics(request: Request, query: Annotated[MetricsParameters, Query()]) -> Response:
-    """Sum up what finished: counts, rates, percentiles, tokens and cost, by group; from sums, however long ago."""
+    """Sum up what finished: counts, rates, percentiles, tokens and cost, by group; from sums, however long ago.
+
+    By `stage` it is what jobs did there: visits, failures and time.
+    """
     room, caller = await _admitted(request)
     question = query.question(utc_now())
     if caller.key.role is Role.VIEWER and "deployment" in {*question.groups, *question.where}:
         raise forbidden("A key with the role viewer does not see deployments: ask by something else.")
     try:
-        found = await room.searching.ask(lambda: room.searching.jobs.sums(question, caller.scope))
+        found, groups = await room.searching.ask(lambda: _summed(room.searching.jobs, question, caller.scope))
     except TooMuch as error:
         raise invalid_field("query", str(error), "see docs/observability.md for the bounds") from None
-    seconds = (question.until - question.since).total_seconds()
-    shown = sorted(found.groups.items())[: query.limit]
     return answer(
         {
             "since": rfc3339(question.since),
             "until": rfc3339(question.until),
-            "groups": [_group(question.groups, values, sums, seconds) for values, sums in shown],
-            "truncated": len(found.groups) > len(shown),
+            "groups": groups[: query.limit],
+            "truncated": len(groups) > query.limit,
             "complete": found.complete,
             "digested_until": rfc3339(found.digested_until),
         }
@@ -102,6 +105,33 @@ async def _admitted(request: Request) -> tuple[Room, Caller]:
     if caller.scope.user is not None:
         raise forbidden("Sums are kept by workspace: this needs a key that is bound to no user.")
     return room, caller
+
+
+def _summed(
+    jobs: ObservedJobs, question: MetricsQuery, scope: Scope
+) -> tuple[Observed | ObservedStages, list[dict[str, Any]]]:
+    """What was found, and its groups in order."""
+    if question.of_stages:
+        stages = jobs.stages(question, scope)
+        return stages, [_stage(question.groups, *each) for each in sorted(stages.groups.items(), key=_by_values)]
+    found = jobs.sums(question, scope)
+    seconds = (question.until - question.since).total_seconds()
+    return found, [_group(question.groups, *each, seconds) for each in sorted(found.groups.items(), key=_by_values)]
+
+
+def _by_values(group: tuple[tuple[str, ...], object]) -> tuple[str, ...]:
+    return group[0]
+
+
+def _stage(names: Sequence[str], values: tuple[str, ...], sums: StageSums) -> dict[str, Any]:
+    return {
+        "group": dict(zip(names, values, strict=True)),
+        "jobs": sums.jobs,
+        "visits": sums.visits,
+        "failed_visits": sums.failed,
+        "total_seconds": sums.total_seconds,
+        "visit_seconds": latencies(sums.seconds),
+    }
 
 
 def _group(names: Sequence[str], values: tuple[str, ...], sums: Sums, seconds: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from synthralos.domain.metrics import (
     MetricsQuery,
     aligned,
 )
-from synthralos.domain.observing import SPANS, Histogram, begin_of
+from synthralos.domain.observing import DIMENSIONS, SPANS, STAGE_DIMENSIONS, Histogram, begin_of
 from synthralos.domain.states import Lane, Stage, State
 
 LONGEST_OF_ERRORS = timedelta(days=31)
@@ -57,6 +57,7 @@ class MetricsParameters(_Parameters):
     deployment: Annotated[Text | None, Field(description="of the last call")] = None
     state: State | None = None
     failure_class: FailureClass | None = None
+    stage: Annotated[Stage | None, Field(description="what jobs did there")] = None
     limit: Annotated[int, Field(ge=1, le=10_000, description="how many groups at most")] = 1_000
 
     def question(self, now: datetime) -> MetricsQuery:
@@ -72,9 +73,13 @@ class MetricsParameters(_Parameters):
         if now - since > kept + timedelta(hours=1):
             problem = f"is more than {kept.days} days ago, and nothing finer than that is kept for so long"
             raise invalid_field("query.since", problem, "ask for a later time, or for hours or days")
-        names = ("organization", "workspace", "model", "deployment", "state", "failure_class")
+        names = dict.fromkeys((*DIMENSIONS, *STAGE_DIMENSIONS))
         where = {name: str(value) for name in names if (value := getattr(self, name)) is not None}
-        return MetricsQuery(*aligned(since, until, now), groups, where)
+        query = MetricsQuery(*aligned(since, until, now), groups, where)
+        for name in query.beside_stages:
+            problem = f"asks for stages, which are not told apart by {name}"
+            raise invalid_field("query.group_by", problem, f"choose from {', '.join((*STAGE_DIMENSIONS, *SPANS))}")
+        return query
 
 
 class ErrorsQuery(_Parameters):
@@ -132,12 +137,25 @@ class MetricsGroup(View):
     wait_seconds: Annotated[Latencies, Field(description="from acceptance to the first call")]
 
 
+class StageGroup(View):
+    """What the finished jobs of one group did at the stages. A job counts each time that it ends."""
+
+    group: Annotated[dict[str, str], Field(description="a value for each of group_by; empty where there is none")]
+    jobs: Annotated[int, Field(description="that were there; of several stages together, once for each")]
+    visits: Annotated[int, Field(description="how often they came by: spans")]
+    failed_visits: int
+    total_seconds: Annotated[float, Field(description="of all visits together")]
+    visit_seconds: Annotated[Latencies, Field(description="how long one visit took")]
+
+
 class Metrics(View):
     """Groups in the order of their values, of whole minutes, or of whole hours or days where it is long ago."""
 
     since: AwareDatetime
     until: AwareDatetime
-    groups: list[MetricsGroup]
+    groups: Annotated[
+        list[MetricsGroup | StageGroup], Field(description="of stages, where `stage` is among group_by or conditions")
+    ]
     truncated: Annotated[bool, Field(description="there are more groups than `limit`")]
     complete: Annotated[bool, Field(description="false: the sums lag behind, and more has finished since")]
     digested_until: Annotated[AwareDatetime | None, Field(description="so far the sums go; the rest was read directly")]

@@ -77,6 +77,7 @@ class MetricsFilters(TypedDict, total=False):
     deployment: str
     state: str
     failure_class: str
+    stage: str
     limit: int
 
 

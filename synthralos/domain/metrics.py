@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from synthralos.domain.observing import DIMENSIONS, SPANS, Fact, Sums, begin_of
+from synthralos.domain.observing import DIMENSIONS, SPANS, STAGE_DIMENSIONS, Fact, Sums, begin_of
+from synthralos.domain.stage_sums import StageSums
 
-GROUPS = (*DIMENSIONS, *SPANS)
+GROUPS = (*dict.fromkeys((*DIMENSIONS, *STAGE_DIMENSIONS, *SPANS)),)
 """What sums can be grouped by: what jobs have, and the time at which they finished."""
 
 MINUTES_ASKED, HOURS_ASKED = timedelta(days=1), timedelta(days=45)
@@ -38,9 +39,18 @@ class MetricsQuery:
         asked = {*self.groups, *self.where}
         return bool(asked & {"organization", "workspace"})
 
-    def admits(self, fact: Fact) -> bool:
-        """Whether a finished job counts."""
-        values = dict(zip(DIMENSIONS, fact.key, strict=True))
+    @property
+    def of_stages(self) -> bool:
+        """Whether it is about what jobs did at the stages. Then only `STAGE_DIMENSIONS` and times are asked for."""
+        return "stage" in self.groups or "stage" in self.where
+
+    @property
+    def beside_stages(self) -> list[str]:
+        """What is asked for and not kept by stage."""
+        return sorted({*self.groups, *self.where} - {*STAGE_DIMENSIONS, *SPANS}) if self.of_stages else []
+
+    def admits(self, fact: Fact, values: Mapping[str, str]) -> bool:
+        """Whether a finished job with these values counts."""
         return self.since <= fact.finished_at < self.until and all(
             values[name] == value for name, value in self.where.items()
         )
@@ -51,6 +61,14 @@ class MetricsQuery:
             begin_of(name, finished_at).strftime("%Y-%m-%dT%H:%M:%SZ") if name in SPANS else values[name]
             for name in self.groups
         )
+
+
+class ObservedStages(NamedTuple):
+    """As `Observed`, of what jobs did at the stages."""
+
+    groups: dict[tuple[str, ...], StageSums]
+    complete: bool
+    digested_until: datetime | None
 
 
 class Observed(NamedTuple):

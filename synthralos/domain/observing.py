@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from synthralos.domain.states import State
 
@@ -29,6 +29,9 @@ SPANS: Mapping[str, timedelta] = {
 DIMENSIONS = ("organization", "workspace", "model", "deployment", "state", "failure_class")
 """What finished jobs are summed by."""
 
+STAGE_DIMENSIONS = ("organization", "workspace", "stage")
+"""What their steps at the stages are summed by."""
+
 LONGEST_MESSAGE = 300
 
 _PLACEHOLDERS = (
@@ -49,12 +52,21 @@ class FailedCall:
     message: str
 
 
+class StageVisit(NamedTuple):
+    """One step of a job at a stage: how long it took, and whether it failed."""
+
+    stage: str
+    seconds: float
+    failed: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A finished job at a glance.
 
     `seconds` are from its acceptance to its end, `wait_seconds` to its first call (None: it made none). `deployment`
-    is that of its last call, or "". `cost` is in USD, the known part. `failures` are those of its calls.
+    is that of its last call, or "". `cost` is in USD, the known part. `failures` are those of its calls,
+    `visits` what it did at its stages, as often as it came to them.
     """
 
     job_id: str
@@ -78,6 +90,7 @@ class Fact:
     cost: Decimal
     cost_known: bool
     failures: tuple[FailedCall, ...] = ()
+    visits: tuple[StageVisit, ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -156,7 +169,7 @@ class Period(NamedTuple):
 
 
 SumKey = tuple[Period, tuple[str, ...]]
-"""What sums are kept by: a period, and values of `DIMENSIONS`."""
+"""What sums are kept by: a period, and values of `DIMENSIONS`, or of `STAGE_DIMENSIONS`."""
 
 
 class ErrorKey(NamedTuple):
@@ -185,20 +198,44 @@ def begin_of(span: str, moment: datetime) -> datetime:
     return whole.replace(minute=0) if span == "hour" else whole.replace(hour=0, minute=0)
 
 
+class Summable(Protocol):
+    """Sums that others can be added to."""
+
+    def take(self, other: Any) -> None:
+        """Count all that the other one has."""
+
+
+Summed = TypeVar("Summed", bound=Summable)
+
+
 def sums_of(facts: Iterable[Fact], minutes_since: datetime) -> dict[SumKey, Sums]:
     """The sums of the facts for each period and key; those of all organizations have the organization "".
 
     Minutes before that time are left out: nobody asks for them.
     """
-    found: dict[SumKey, Sums] = {}
+    found: dict[tuple[datetime, tuple[str, ...]], Sums] = {}
     for fact in facts:
-        whole = ("", "", *fact.key[2:])
+        key = begin_of("minute", fact.finished_at), fact.key
+        if (sums := found.get(key)) is None:
+            sums = found[key] = Sums()
+        sums.add(fact)
+    return rolled_up(found, minutes_since, Sums)
+
+
+def rolled_up(
+    by_minute: Mapping[tuple[datetime, tuple[str, ...]], Summed], minutes_since: datetime, new: Callable[[], Summed]
+) -> dict[SumKey, Summed]:
+    """Sums by minute and key, of each period. Keys begin with organization and workspace: "" for all of them."""
+    found: dict[SumKey, Summed] = {}
+    for (minute, key), sums in by_minute.items():
         for span in SPANS:
-            if span == "minute" and fact.finished_at < minutes_since:
+            if span == "minute" and minute < minutes_since:
                 continue
-            period = Period(span, begin_of(span, fact.finished_at))
-            for key in (fact.key, whole):
-                found.setdefault((period, key), Sums()).add(fact)
+            period = Period(span, begin_of(span, minute))
+            for each in (key, ("", "", *key[2:])):
+                if (whole := found.get((period, each))) is None:
+                    whole = found[period, each] = new()
+                whole.take(sums)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from synthralos.domain.observing import StageVisit
 from synthralos.domain.spans import Span, stage_span_id
 from synthralos.store.sql.types import encode_json
 
@@ -47,3 +48,13 @@ def read_spans(job_id: str, lines: str | None) -> list[dict[str, Any]]:
             }
         )
     return spans
+
+
+def stage_visits(lines: str | None) -> tuple[StageVisit, ...]:
+    """What a job's lines tell of its stages, without times and attributes."""
+    return tuple(
+        StageVisit(name, microseconds / 1e6, status == "error")
+        for line in (lines or "").split("\n")
+        if line
+        for name, status, _, microseconds, *_ in orjson.loads(line)
+    )

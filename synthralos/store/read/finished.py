@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.observing import Fact, FailedCall
 from synthralos.domain.scope import EVERYTHING, Scope
+from synthralos.store.queue.spans import stage_visits
 from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import Id, id_text, utcnow
@@ -19,6 +20,7 @@ from synthralos.store.tables import attempts, catalog_entries, jobs, results, tr
 _COLUMNS = (
     id_text(jobs.c.id), jobs.c.organization, jobs.c.workspace, jobs.c.user_id, jobs.c.trace_id, jobs.c.run_id,
     jobs.c.model, jobs.c.lane, jobs.c.created_at, results.c.state, results.c.failure, results.c.finished_at,
+    results.c.spans,
 )  # fmt: skip
 _CALLS = (
     id_text(attempts.c.job_id), attempts.c.attempt_no, catalog_entries.c.deployment, attempts.c.outcome,
@@ -125,6 +127,7 @@ def fact_of(row: Mapping[str, Any], calls: Sequence[Any]) -> Fact:
         cost=sum((call.cost_picousd or Decimal(0) for call in calls), Decimal(0)),
         cost_known=not any(call.billed != Billed.NO and call.cost_picousd is None for call in calls),
         failures=_failures(failure, calls),
+        visits=stage_visits(row.get("spans")),
     )
 
 

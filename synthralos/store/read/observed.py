@@ -10,11 +10,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from synthralos.domain.metrics import MetricsQuery, Observed, Stretch, TooMuch, stretches
+from synthralos.domain.metrics import MetricsQuery, Observed, ObservedStages, Stretch, TooMuch, stretches
 from synthralos.domain.observing import (
     DIMENSIONS,
     FINISHED,
     SPANS,
+    STAGE_DIMENSIONS,
     Fact,
     Histogram,
     Sums,
@@ -23,10 +24,11 @@ from synthralos.domain.observing import (
     normalized,
 )
 from synthralos.domain.scope import Scope
+from synthralos.domain.stage_sums import StageSums, stages_of
 from synthralos.store.read.finished import Finished
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import word
-from synthralos.store.tables import SUMS, digests, error_sums, job_sums
+from synthralos.store.tables import STAGE_SUMS, SUMS, digests, error_sums, job_sums, stage_sums
 
 MOST_ROWS = 50_000
 """Rows of sums that one question may go through."""
@@ -47,6 +49,12 @@ def sums_from(row: Any) -> Sums:
     )
 
 
+def stage_sums_from(row: Any) -> StageSums:
+    """The sums in a row of `stage_sums`."""
+    counts = {name: int(getattr(row, name)) for name in STAGE_SUMS}
+    return StageSums(**counts, total_seconds=row.total_seconds, seconds=Histogram(row.seconds))
+
+
 class ObservedJobs:
     """Sums of finished jobs within a scope of an organization or a workspace."""
 
@@ -57,18 +65,46 @@ class ObservedJobs:
     def sums(self, query: MetricsQuery, scope: Scope) -> Observed:
         """The groups in no order. Raises `TooMuch`."""
         found: dict[tuple[str, ...], Sums] = {}
+        rows, fresh, complete, place = self._read(job_sums, query, scope)
+        for row in rows:
+            values = {name: getattr(row, name) for name in DIMENSIONS}
+            found.setdefault(query.group_of(values, row.since), Sums()).take(sums_from(row))
+        for fact in fresh:
+            values = dict(zip(DIMENSIONS, fact.key, strict=True))
+            if query.admits(fact, values):
+                found.setdefault(query.group_of(values, fact.finished_at), Sums()).add(fact)
+        _check(len(found))
+        return Observed(found, complete, place)
+
+    def stages(self, query: MetricsQuery, scope: Scope) -> ObservedStages:
+        """What jobs did at the stages, where the query is `of_stages`; as `sums`."""
+        found: dict[tuple[str, ...], StageSums] = {}
+        rows, fresh, complete, place = self._read(stage_sums, query, scope)
+        for row in rows:
+            values = {name: getattr(row, name) for name in STAGE_DIMENSIONS}
+            found.setdefault(query.group_of(values, row.since), StageSums()).take(stage_sums_from(row))
+        for fact in fresh:
+            for stage, sums in stages_of(fact).items():
+                values = {"organization": fact.organization, "workspace": fact.workspace, "stage": stage}
+                if query.admits(fact, values):
+                    found.setdefault(query.group_of(values, fact.finished_at), StageSums()).take(sums)
+        _check(len(found))
+        return ObservedStages(found, complete, place)
+
+    def _read(
+        self, table: sa.Table, query: MetricsQuery, scope: Scope
+    ) -> tuple[list[Any], list[Fact], bool, datetime | None]:
+        """Rows of sums, what is in none of them yet, whether that is all, and how far the sums go."""
         with self._database.searching() as connection:
             place = _digested_at(connection)
-            for row in _bounded(connection.execute(_of_jobs(query, scope))):
-                values = {name: getattr(row, name) for name in DIMENSIONS}
-                found.setdefault(query.group_of(values, row.since), Sums()).take(sums_from(row))
+            rows = list(_bounded(connection.execute(_of_jobs(table, query, scope))))
             fresh, complete = self._finished.fresh(connection, place, MOST_FRESH, scope)
-        for fact in filter(query.admits, fresh):
-            values = dict(zip(DIMENSIONS, fact.key, strict=True))
-            found.setdefault(query.group_of(values, fact.finished_at), Sums()).add(fact)
-        if len(found) > MOST_GROUPS:
-            raise TooMuch(f"has more than {MOST_GROUPS:,} groups: ask for fewer, or for a shorter time")
-        return Observed(found, complete, place)
+        return rows, fresh, complete, place
+
+
+def _check(groups: int) -> None:
+    if groups > MOST_GROUPS:
+        raise TooMuch(f"has more than {MOST_GROUPS:,} groups: ask for fewer, or for a shorter time")
 
 
 @dataclass(slots=True)
@@ -124,18 +160,18 @@ def _bounded(rows: Any) -> Iterator[Any]:
         yield row
 
 
-def _of_jobs(query: MetricsQuery, scope: Scope) -> Any:
+def _of_jobs(table: sa.Table, query: MetricsQuery, scope: Scope) -> Any:
     finest = min((name for name in query.groups if name in SPANS), key=lambda name: SPANS[name], default=None)
     pieces = stretches(query.since, query.until, finest)
-    conditions = [sa.or_(*(_within(piece) for piece in pieces))]
-    conditions += [job_sums.c[name] == value for name, value in query.where.items()]
-    conditions += _tenant(job_sums, scope, apart=query.of_organizations)
-    return sa.select(job_sums).where(*conditions).limit(MOST_ROWS + 1)
+    conditions = [sa.or_(*(_within(table, piece) for piece in pieces))]
+    conditions += [table.c[name] == value for name, value in query.where.items()]
+    conditions += _tenant(table, scope, apart=query.of_organizations)
+    return sa.select(table).where(*conditions).limit(MOST_ROWS + 1)
 
 
-def _within(piece: Stretch) -> sa.ColumnElement[bool]:
-    since = job_sums.c.since
-    return sa.and_(job_sums.c.span == word(piece.span), since >= piece.since, since < piece.until)
+def _within(table: sa.Table, piece: Stretch) -> sa.ColumnElement[bool]:
+    since = table.c.since
+    return sa.and_(table.c.span == word(piece.span), since >= piece.since, since < piece.until)
 
 
 def _tenant(table: sa.Table, scope: Scope, *, apart: bool) -> list[sa.ColumnElement[bool]]:

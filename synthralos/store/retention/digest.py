@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from synthralos.domain.observing import FINISHED, LATE, Fact, sums_of
+from synthralos.domain.stage_sums import stage_sums_of
 from synthralos.store.queue.leading import STATEMENT_SECONDS
 from synthralos.store.read.finished import Finished
 from synthralos.store.retention.finished_sums import FinishedSums
@@ -20,7 +21,7 @@ from synthralos.store.retention.places import move, place_of
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.page_bounds import bound_pages
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import UtcTime, encode_money, encode_time, utcnow
+from synthralos.store.sql.types import Id, UtcTime, encode_money, encode_time, utcnow
 from synthralos.store.tables import digests, jobs, trace_facts, trace_texts
 
 BEHIND: Mapping[str, timedelta] = {FINISHED: timedelta(seconds=1), LATE: timedelta(seconds=30)}
@@ -47,6 +48,8 @@ class Digest:
         self._finished = Finished(database.dialect)
         self._stretch = dict.fromkeys(BEHIND, timedelta(minutes=1))
         self._insert = _insert(database.dialect)
+        ids = recordset(database.dialect, "ids", {"id": Id})
+        self._before = sa.select(trace_facts.c.seq).join(ids, ids.c.id == trace_facts.c.job_id)
         self._sums = FinishedSums(database.dialect)
         self.digested = 0
 
@@ -99,13 +102,14 @@ class Digest:
             rows = [_row(fact, seq + number) for number, fact in enumerate(facts, 1)]
             connection.execute(self._insert, {"rows": encode_rows(rows)})
             self._sums.add_jobs(connection, sums_of(facts, now - KEPT["minute"]))
+            self._sums.add_stages(connection, stage_sums_of(facts, now - KEPT["minute"]))
             self._sums.add_errors(connection, facts)
             move(connection, FINISHED, seq=seq + len(facts))
 
     def _forget(self, connection: sa.Connection, facts: Sequence[Fact]) -> None:
         """The facts of the ends that these jobs had before they were retried."""
-        before = sa.select(trace_facts.c.seq).where(trace_facts.c.job_id.in_([fact.job_id for fact in facts]))
-        found = list(connection.execute(before).scalars())
+        ids = encode_rows({"id": fact.job_id} for fact in facts)
+        found = list(connection.execute(self._before, {"ids": ids}).scalars())
         if found:
             forget_texts(connection, found)
             connection.execute(sa.delete(trace_facts).where(trace_facts.c.seq.in_(found)))

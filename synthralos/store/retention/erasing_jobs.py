@@ -83,12 +83,12 @@ def jobs_of(connection: sa.Connection, subject: Subject, most: int, _: Any) -> P
     ended = sa.exists().where(results.c.job_id == jobs.c.id)
     chosen = sa.select(jobs.c.id).where(*subject.of(jobs), jobs.c.id < subject.id, ended)
     gone = gather(connection, chosen.order_by(jobs.c.id).limit(most))
-    if not gone.count:
+    if not gone.total:
         reopened = chosen_open(subject).limit(1)
         blocked = connection.execute(reopened).first() is not None
         return Piece({}, blocked, blocked=blocked)
     ids = list(connection.execute(sa.select(id_text(going.c.job_id))).scalars())
-    counts = {"jobs": gone.count, "error_sums": _blank_errors(connection, subject)}
+    counts = {"jobs": gone.total, "error_sums": _blank_errors(connection, subject)}
     likenesses = prompt_similarity_logs.c.job_id.in_(sa.select(going.c.job_id))
     counts["prompt_similarity_logs"] = connection.execute(sa.delete(prompt_similarity_logs).where(likenesses)).rowcount
     counts["audit_log"] = blank_audit(connection, audit_log.c.subject.in_(_subjects(connection, ids)))

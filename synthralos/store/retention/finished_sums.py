@@ -11,11 +11,23 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from synthralos.domain.observing import ErrorKey, Fact, Period, SumKey, Sums, begin_of, fingerprint, normalized
-from synthralos.store.read.observed import sums_from
+from synthralos.domain.observing import (
+    DIMENSIONS,
+    STAGE_DIMENSIONS,
+    ErrorKey,
+    Fact,
+    Period,
+    SumKey,
+    Sums,
+    begin_of,
+    fingerprint,
+    normalized,
+)
+from synthralos.domain.stage_sums import StageSums
+from synthralos.store.read.observed import stage_sums_from, sums_from
 from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import UtcTime, encode_money, encode_time
-from synthralos.store.tables import SUMS, error_sums, job_sums
+from synthralos.store.tables import STAGE_SUMS, SUMS, error_sums, job_sums, stage_sums
 
 MOST_ERRORS_AN_HOUR = 200
 """Different messages of one organization that an hour keeps apart; further ones go together under their class."""
@@ -23,7 +35,6 @@ MOST_ERRORS_AN_HOUR = 200
 SAMPLES = 5
 """Ids of jobs that are kept with a group of errors."""
 
-_KEY = ("organization", "workspace", "model", "deployment", "state", "failure_class")
 _OTHER = "(other messages)"
 
 
@@ -32,23 +43,38 @@ class FinishedSums:
 
     def __init__(self, dialect: str) -> None:
         self._jobs, self._errors = _Kept(dialect, job_sums), _Kept(dialect, error_sums)
+        self._stages = _Kept(dialect, stage_sums)
+        times = sa.Text() if dialect == "sqlite" else error_sums.c.since.type
+        hours = recordset(dialect, "hours", {"since": times, "organization": sa.Text()})
+        same = sa.and_(error_sums.c.since == hours.c.since, error_sums.c.organization == hours.c.organization)
+        named = error_sums.c.since, error_sums.c.organization, error_sums.c.fingerprint
+        self._messages = sa.select(*named).distinct().select_from(hours.join(error_sums, same))
 
     def add_jobs(self, connection: sa.Connection, added: Mapping[SumKey, Sums]) -> None:
         """Add the sums of some jobs."""
-        keys = {key: {**key[0]._asdict(), **dict(zip(_KEY, key[1], strict=True))} for key in sorted(added)}
+        keys = {key: {**key[0]._asdict(), **dict(zip(DIMENSIONS, key[1], strict=True))} for key in sorted(added)}
         for row in self._jobs.read(connection, keys.values()):
-            added[_sum_key(row)].take(sums_from(row))
+            added[_sum_key(row, DIMENSIONS)].take(sums_from(row))
         self._jobs.write(connection, [{**named, **_sums_row(added[key])} for key, named in keys.items()])
+
+    def add_stages(self, connection: sa.Connection, added: Mapping[SumKey, StageSums]) -> None:
+        """Add what some jobs did at the stages."""
+        keys = {key: {**key[0]._asdict(), **dict(zip(STAGE_DIMENSIONS, key[1], strict=True))} for key in sorted(added)}
+        for row in self._stages.read(connection, keys.values()):
+            added[_sum_key(row, STAGE_DIMENSIONS)].take(stage_sums_from(row))
+        self._stages.write(connection, [{**named, **_stages_row(added[key])} for key, named in keys.items()])
 
     def add_errors(self, connection: sa.Connection, facts: Iterable[Fact]) -> None:
         """Add the failures of some jobs to the groups of errors."""
         found: dict[ErrorKey, dict[str, Any]] = {}
-        room: dict[tuple[datetime, str], set[str]] = {}
-        for fact in facts:
+        failed = [fact for fact in facts if fact.failures]
+        room = self._known(connection, failed)
+        for fact in failed:
+            since = begin_of("hour", fact.finished_at)
             for failure in fact.failures:
-                since, message = begin_of("hour", fact.finished_at), normalized(failure.message)
+                message = normalized(failure.message)
                 for organization, workspace in ((fact.organization, fact.workspace), ("", "")):
-                    named = _bounded(connection, room, since, organization, message)
+                    named = _bounded(room[since, organization], message)
                     tenant = since, organization, workspace
                     key = ErrorKey(*tenant, failure.failure_class, failure.deployment, fingerprint(named))
                     _count(found.setdefault(key, _group(named, fact)), fact)
@@ -56,6 +82,18 @@ class FinishedSums:
         for row in self._errors.read(connection, keys.values()):
             _add_before(found[ErrorKey(*(getattr(row, name) for name in ErrorKey._fields))], row._mapping)
         self._errors.write(connection, [{**named, **_errors_row(found[key])} for key, named in keys.items()])
+
+    def _known(self, connection: sa.Connection, failed: Iterable[Fact]) -> dict[tuple[datetime, str], set[str]]:
+        """The messages that the hours of these facts have already, by hour and organization."""
+        room: dict[tuple[datetime, str], set[str]] = {}
+        for fact in failed:
+            for organization in (fact.organization, ""):
+                room.setdefault((begin_of("hour", fact.finished_at), organization), set())
+        if room:
+            hours = [{"since": encode_time(since), "organization": name} for since, name in room]
+            for row in connection.execute(self._messages, {"hours": encode_rows(hours)}):
+                room[row.since, row.organization].add(row.fingerprint)
+        return room
 
 
 class _Kept:
@@ -98,8 +136,8 @@ def _encoded(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: encode_time(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
-def _sum_key(row: Any) -> SumKey:
-    return Period(row.span, row.since), tuple(getattr(row, name) for name in _KEY)
+def _sum_key(row: Any, names: Iterable[str]) -> SumKey:
+    return Period(row.span, row.since), tuple(getattr(row, name) for name in names)
 
 
 def _sums_row(sums: Sums) -> dict[str, Any]:
@@ -111,24 +149,20 @@ def _sums_row(sums: Sums) -> dict[str, Any]:
     }
 
 
+def _stages_row(sums: StageSums) -> dict[str, Any]:
+    return {
+        **{name: getattr(sums, name) for name in STAGE_SUMS},
+        "total_seconds": sums.total_seconds,
+        "seconds": orjson.dumps(sums.seconds.to_json()).decode(),
+    }
+
+
 def _errors_row(group: Mapping[str, Any]) -> dict[str, Any]:
     return {**group, "jobs": orjson.dumps(group["jobs"]).decode()}
 
 
-def _bounded(
-    connection: sa.Connection,
-    room: dict[tuple[datetime, str], set[str]],
-    since: datetime,
-    organization: str,
-    message: str,
-) -> str:
+def _bounded(known: set[str], message: str) -> str:
     """The message, or where the hour has too many of them already, the name of all others."""
-    known = room.get((since, organization))
-    if known is None:
-        query = sa.select(error_sums.c.fingerprint).where(
-            error_sums.c.since == since, error_sums.c.organization == organization
-        )
-        known = room[since, organization] = set(connection.execute(query.distinct()).scalars())
     name = fingerprint(message)
     if name not in known and len(known) >= MOST_ERRORS_AN_HOUR:
         return _OTHER

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from synthralos.domain.retention import Kind, Retention
+from synthralos.store.retention.freed_pages import FreedPages
 from synthralos.store.retention.housekeeping import OLD, Housekeeping
 from synthralos.store.retention.passes import Passes, Step
 from synthralos.store.retention.sources import SOURCES
@@ -18,6 +19,7 @@ class Keeping:
     def __init__(self, database: Database) -> None:
         self._passes = Passes(database)
         self._housekeeping = Housekeeping(database)
+        self._pages = FreedPages(database)
 
     def step(self, kind: Kind, times: Retention, most: int) -> Step:
         """Remove about `most` of what is due of a kind."""
@@ -40,3 +42,9 @@ class Keeping:
                 step = self.step(kind, times, most)
                 total, more = total + step.removed, step.more
             yield kind, total
+        while self.give_back():
+            pass
+
+    def give_back(self) -> bool:
+        """Give some of the room back that is free now, where the database does not; whether there may be more."""
+        return self._pages.give_back()

@@ -128,9 +128,9 @@ class Passes:
             connection.execute(insert_ignoring(self.database.dialect, retention_left, columns, held))
             chosen = chosen.where(*free).order_by(results.c.job_id).with_for_update(of=results)
         gone = gather(connection, chosen)
-        if gone.count:
+        if gone.total:
             self._act(connection, gone, group.kind, times, group.names if group.alone else (None,))
-        return gone.count
+        return gone.total
 
     @staticmethod
     def _act(
@@ -201,7 +201,7 @@ class Passes:
     def _left(self, connection: sa.Connection, kind: Kind, times: Retention, most: int) -> int:
         freed = self._freed(connection, kind, times).order_by(results.c.job_id).limit(most)
         gone = gather(connection, freed.with_for_update(of=results))
-        if gone.count:
+        if gone.total:
             self._act(connection, gone, kind, times, (None, *times.own))
         mine = retention_left.c.kind == word(kind)
         ended = results.c.job_id == retention_left.c.job_id, results.c.finished_at == retention_left.c.finished_at
@@ -209,7 +209,7 @@ class Passes:
         connection.execute(sa.delete(retention_left).where(*again))
         done = mine, retention_left.c.job_id.in_(sa.select(going.c.job_id))
         connection.execute(sa.delete(retention_left).where(*done))
-        return gone.count
+        return gone.total
 
     @staticmethod
     def _any_left(connection: sa.Connection, kind: Kind) -> bool:

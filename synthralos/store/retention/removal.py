@@ -55,7 +55,7 @@ _FEW = 200
 class Gathered(NamedTuple):
     """The jobs that are going: how many, and on PostgreSQL the first and the last of their ids."""
 
-    count: int
+    total: int
     first: str | None = None
     last: str | None = None
 

@@ -44,6 +44,9 @@ _DRIVER: dict[str, Any] = {
     "tcp_user_timeout": 10_000,  # milliseconds
 }
 
+_QUICKLY_WRITTEN = 256 * 1024 * 1024
+"""Bytes of a SQLite file that is written anew within about a second or two."""
+
 _WAL_PATIENCE, _WAL_PAUSE = 10.0, 0.02
 """Seconds: SQLite's busy handler does not wait where several processes switch a new file to its log at once."""
 
@@ -73,6 +76,7 @@ def make_private(url: sa.URL) -> None:
 def prepare_sqlite(connection: sqlite3.Connection) -> None:
     """Our own BEGIN (the driver's would take the write lock too late), and durable write-ahead logging."""
     connection.isolation_level = None
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a file that is new; see `track_pages`
     deadline = time.monotonic() + _WAL_PATIENCE
     while True:
         try:
@@ -83,3 +87,16 @@ def prepare_sqlite(connection: sqlite3.Connection) -> None:
                 raise
             time.sleep(_WAL_PAUSE)
     connection.execute("PRAGMA synchronous=FULL")
+
+
+def track_pages(connection: sqlite3.Connection) -> None:
+    """Have a file that was made before this release give back pages that are free (`retention/freed_pages.py`).
+
+    The file is written anew once, if that takes a moment only; a larger one waits for a `VACUUM` by hand. Where
+    somebody else writes meanwhile, the next start tries again.
+    """
+    size = connection.execute("PRAGMA page_count").fetchone()[0] * connection.execute("PRAGMA page_size").fetchone()[0]
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0 and 0 < size <= _QUICKLY_WRITTEN:
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("VACUUM")

@@ -26,7 +26,17 @@ from synthralos.store.tables.incidents import baselines, incidents
 from synthralos.store.tables.jobs import CARRIED, idempotency_keys, jobs, open_jobs, results, routing_plans
 from synthralos.store.tables.ledger import attempts, catalog_entries
 from synthralos.store.tables.logs import event_logs, happenings, prompt_similarity_logs
-from synthralos.store.tables.observing import SUMS, digests, error_sums, feedback, job_sums, trace_facts, trace_texts
+from synthralos.store.tables.observing import (
+    STAGE_SUMS,
+    SUMS,
+    digests,
+    error_sums,
+    feedback,
+    job_sums,
+    stage_sums,
+    trace_facts,
+    trace_texts,
+)
 from synthralos.store.tables.quotas import quotas
 from synthralos.store.tables.repairs import repairs
 from synthralos.store.tables.retention import (
@@ -45,6 +55,7 @@ from synthralos.store.tables.waits import waits
 __all__ = [
     "CARRIED",
     "COUNTS",
+    "STAGE_SUMS",
     "SUMS",
     "aliases",
     "all_attempts",
@@ -108,6 +119,7 @@ __all__ = [
     "run_caps",
     "run_forks",
     "schedules",
+    "stage_sums",
     "stream_chunks",
     "trace_facts",
     "trace_texts",

@@ -77,6 +77,7 @@ feedback = sa.Table(
 )
 """What people and programs said of jobs. It goes with its job."""
 
+STAGE_SUMS = ("jobs", "visits", "failed")
 SUMS = ("jobs", "calls", "input_tokens", "output_tokens", "unknown_cost_jobs")
 
 
@@ -98,6 +99,19 @@ job_sums = sa.Table(
 )
 """Finished jobs by minute, hour and day. Organization and workspace "" are the sums of all of them together. `seconds`
 and `waits` are histograms: counts by the number of their bucket."""
+
+stage_sums = sa.Table(
+    "stage_sums",
+    metadata,
+    sa.Column("span", sa.Text, primary_key=True),
+    sa.Column("since", UtcTime, primary_key=True),
+    *_key("organization", "workspace", "stage"),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in STAGE_SUMS),
+    sa.Column("total_seconds", sa.Float, nullable=False),
+    sa.Column("seconds", Json, nullable=False),
+    sa.Index("stage_sums_by_organization", "organization", "span", "since"),
+)
+"""What finished jobs did at the stages, by the same times and for the same tenants as `job_sums`."""
 
 error_sums = sa.Table(
     "error_sums",
