@@ -12,6 +12,7 @@ from pipelines.flow.joining import MAY_BE_ITS_OWN, joins
 from pipelines.flow.output_checks import check_of
 from pipelines.flow.stages import Stages, StagesNow
 from pipelines.flow.taps import Taps
+from pipelines.flow.telling import may_be_told
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.heal.table import KEYS_OWN
 from pipelines.providers.protocol import Call
@@ -264,7 +265,7 @@ class Calls:
             call.check = check_of(checks)
         if "kind" in job.request.body:
             call.joins = joins(work, deployment, self._stages().config.flags)
-        if job.constraints.stream and self._taps is not None and _may_be_told(work, call):
+        if job.constraints.stream and self._taps is not None and may_be_told(work, call):
             tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
             call.on_delta = tap.tell
         return call
@@ -282,18 +283,6 @@ class Calls:
             return asked
         price = deployment.price and deployment.price.at(self._now())
         return capped(asked, deployment, most, self._counter, price, tier)
-
-
-def told_before_it_broke(work: Work) -> bool:
-    """Whether the open attempt had told something of its answer, of a job that then is to fail."""
-    tap = None if work.attempt is None else work.attempt.tap
-    return tap is not None and tap.told and work.job.constraints.on_cut == "fail"
-
-
-def _may_be_told(work: Work, call: Call) -> bool:
-    """Whether an answer may be told before it is whole: not where it has to be looked at, or changed, as a whole."""
-    looked_at = call.validated or call.check is not None
-    return not looked_at and not (work.redaction is not None and work.job.constraints.restore)
 
 
 def _open(work: Work) -> OpenAttempt:

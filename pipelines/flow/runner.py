@@ -6,41 +6,34 @@ transaction. Whatever it writes is fenced; when the claim is lost it stops.
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from pipelines.flow.calls import CLOCKS_APART, Calls, told_before_it_broke
+from pipelines.flow.calls import CLOCKS_APART, Calls
 from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.gates import Gates
+from pipelines.flow.heal_events import asked, healed
 from pipelines.flow.hedging import Hedger
-from pipelines.flow.refusals import failure_of, seconds_to_wait
+from pipelines.flow.refusals import failure_of, pause, seconds_to_wait
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.seeking import SlotSeeker, interruptible
 from pipelines.flow.settling import Settling, Writer
 from pipelines.flow.single_flight import SingleFlight, reuse_finding
 from pipelines.flow.stages import StagesNow
+from pipelines.flow.telling import told_before_it_broke
 from pipelines.flow.work import Ending, Next, Work, ending_of
 from pipelines.heal.protocol import AskAgain, Case, NextDeployment, NextKey
 from synthralos.domain.attempts import PastAttempt, Reply
 from synthralos.domain.budgets import AtLimit
 from synthralos.domain.deployments import Deployment
-from synthralos.domain.events import Event, FailureFields, Healed, RepairAsked
 from synthralos.domain.failures import Failure
 from synthralos.domain.findings import with_finding
-from synthralos.domain.repairs import NewRepair
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Refused, Written
 from synthralos.telemetry.context import Facts, about, begin
 
 log = logging.getLogger(__name__)
-
-_PAUSE = (0.5, 2.0)
-"""Seconds that a job is parked for where its deployment is full."""
-
-_LONGEST_PAUSES = 4
-"""How often the pause doubles: a crowd that waits for one deployment must not keep the database busy."""
 
 Histories = Callable[[Sequence[str]], Awaitable[dict[str, list[PastAttempt]]]]
 
@@ -200,8 +193,8 @@ class JobRunner:
         left = self._calls.seconds_left(work)
         if left <= CLOCKS_APART:
             return await self._leave(work, Ending(Transition.EXPIRE, Stage.ANALYZE))
-        pause = min(seconds if exact else max(seconds, self._pause(work)), left)
-        return await self._leave(work, Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure))
+        delay = min(seconds if exact else max(seconds, self._pause(work)), left)
+        return await self._leave(work, Ending(Transition.PARK, Stage.EXECUTE, delay=delay, failure=failure))
 
     async def _call_deployment(self, running: RunningJob) -> Next | Ending:
         """Start the attempt and make its call; how the job leaves by it, or whether another step follows.
@@ -239,16 +232,15 @@ class JobRunner:
             work.job.plan = work.plan.at(cursor)
             work.span("budget", self._now(), passed_over=failure.message, deployment=deployment.id)
             return Next.AGAIN
-        pause = seconds_to_wait(refused, self._pause(work), self._calls.seconds_left(work))
-        if pause is not None:
-            return Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure)
+        delay = seconds_to_wait(refused, self._pause(work), self._calls.seconds_left(work))
+        if delay is not None:
+            return Ending(Transition.PARK, Stage.EXECUTE, delay=delay, failure=failure)
         work.failure = failure
         return Next.AGAIN
 
     def _pause(self, work: Work) -> float:
         """Seconds until a job that has to wait for others looks again, the longer the more often it did."""
-        doubled = 2.0 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
-        return min(random.uniform(*_PAUSE) * doubled, self._calls.seconds_left(work))
+        return min(pause(work.job.claim.claim_no), self._calls.seconds_left(work))
 
     async def _heal_job(self, work: Work, failure: Failure) -> Next:
         job = work.job
@@ -264,9 +256,7 @@ class JobRunner:
         [(remedy, treatment)] = self._stages().heal.treat([case])
         named: dict[str, Any] = {"remedy": remedy, "treatment": type(treatment).__name__, "reason": treatment.reason}
         work.span("heal", self._now(), failure=failure.failure_class, **named)
-        work.events.append(
-            Event.of(Healed(**named, failure=FailureFields(**failure.to_json()), attempts=job.attempts), "heal")
-        )
+        work.events.append(healed(named, failure, job.attempts))
         if isinstance(treatment, NextDeployment):
             return await self._continue(work, treatment.cursor)
         if isinstance(treatment, AskAgain) and work.attempt is not None:
@@ -275,7 +265,7 @@ class JobRunner:
             return await self._continue(work, work.plan.cursor)
         ending = ending_of(treatment, job, failure, now)
         if ending.repair is not None:
-            work.events.append(_asked(ending.repair, job.attempts))
+            work.events.append(asked(ending.repair, job.attempts))
         return await self._leave(work, ending)
 
     async def _history(self, work: Work, failure: Failure) -> list[PastAttempt]:
@@ -301,11 +291,3 @@ class JobRunner:
                 return Next.LEFT
         work.job.stage = Stage.EXECUTE
         return Next.AGAIN
-
-
-def _asked(repair: NewRepair, attempts: int) -> Event:
-    said = RepairAsked(
-        repair_id=repair.id, repair_kind=repair.kind, workflow=repair.workflow, state=repair.state,
-        reason=repair.reason, until=repair.until, attempts=attempts,
-    )  # fmt: skip
-    return Event.of(said, "heal")
