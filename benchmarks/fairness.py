@@ -1,12 +1,20 @@
 """Fairness: how exactly organizations, and workspaces of one, share by weight while their bulk jobs wait, and how long
 people wait then.
+
+What counts follows from when all of them had jobs in line, and from nothing else. It begins when the last job was
+accepted: before, some had none to send, and workers were rung for whoever came. It ends when the first of them has no
+job in line any more. A call counts whose job had its turn in between, and that began before the end. The database notes
+each turn: a trigger of the benchmark's own sees a job leave its line.
 """
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
+from typing import NamedTuple
+
+from psycopg.rows import args_row
 
 from benchmarks.client import Connection, submit_arrays
 from benchmarks.places import postgresql_database, rabbitmq_vhost
@@ -15,7 +23,6 @@ from benchmarks.provider import catalog_file, slow_provider
 from benchmarks.report import BenchmarkError, figure, percentile, say
 from benchmarks.system import ARRAY, Shape, System, check_books, running
 from benchmarks.workload import job
-from scheduler.entrance import LEAST_RUNG
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
 from synthralos.store.admin.audit import By
@@ -32,11 +39,6 @@ WORKSPACES = {"trials": 1, "live": 3}
 JOBS, JOBS_SMOKE = 6_000, 4_500
 """Bulk jobs of each organization."""
 
-RUNG = 3 * LEAST_RUNG
-"""Calls that are left out at first: what was rung before all stood in line."""
-
-NEARLY_ALL = 0.85
-
 FLOOD, FLOOD_SMOKE = 50_000, 4_000
 PEOPLE, PEOPLE_SMOKE, PEOPLE_EVERY = 200, 30, 0.05
 """Interactive jobs of another organization, and the seconds between two."""
@@ -44,10 +46,34 @@ PEOPLE, PEOPLE_SMOKE, PEOPLE_EVERY = 200, 30, 0.05
 CALL_SECONDS, SLOTS = 0.05, "32"
 """Of the provider, and of a worker process: jobs arrive faster than they are done."""
 
-_STARTED = """
-    SELECT j.organization, octet_length(j.request) / 4 + 256, a.started_at, j.created_at, j.workspace
-    FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.lane = '%s' ORDER BY a.started_at, a.job_id
+_NOTE_TURNS = """
+    CREATE TABLE bench_turns (job_id uuid NOT NULL, at timestamptz NOT NULL);
+    CREATE FUNCTION bench_note_turn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO bench_turns VALUES (NEW.id, clock_timestamp());
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER bench_turns AFTER UPDATE OF line ON open_jobs FOR EACH ROW
+        WHEN (OLD.line IS NOT NULL AND NEW.line IS NULL) EXECUTE FUNCTION bench_note_turn()
 """
+_SERVED = """
+    SELECT j.organization, j.workspace, octet_length(j.request) / 4 + 256, turn.at, min(a.started_at)
+    FROM (SELECT job_id, max(at) AS at FROM bench_turns GROUP BY job_id) turn
+    JOIN jobs j ON j.id = turn.job_id JOIN attempts a ON a.job_id = j.id
+    WHERE turn.at > (SELECT max(created_at) FROM jobs) GROUP BY j.id, turn.at
+"""
+_WAITS = """
+    SELECT a.started_at, j.created_at FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.lane = 'interactive'
+"""
+
+
+class Served(NamedTuple):
+    """A call of a job that had its turn after all jobs were accepted."""
+
+    organization: str
+    workspace: str
+    tokens: int
+    turn: datetime
+    started: datetime
 
 
 def main(smoke: bool) -> None:
@@ -68,34 +94,27 @@ def main(smoke: bool) -> None:
 
 def _shares(system: System, database_url: str, count: int) -> None:
     keys = _keys(database_url, list(WEIGHTS))
+    system.connection.execute(_NOTE_TURNS.encode())
     asyncio.run(_in_turn(system, keys, count))
-    accepted = system.value("SELECT max(created_at) FROM jobs")
     system.until_finished()
     system.sent = count * len(WEIGHTS)
     check_books(system)
-    rows = system.connection.execute((_STARTED % "bulk").encode()).fetchall()
+    with system.connection.cursor(row_factory=args_row(Served)) as cursor:
+        calls = cursor.execute(_SERVED.encode()).fetchall()
+    figure("share_error", _share_error(calls, WEIGHTS, lambda call: call.organization), "share")
     heaviest = max(WEIGHTS, key=lambda name: WEIGHTS[name])
-    begin = sum(_seconds(row[2], accepted) <= 0 for row in rows) + RUNG
-    figure("share_error", _share_error(rows, begin, WEIGHTS, 0), "share")
-    inner = [row for row in rows if row[0] == heaviest]
-    begin -= sum(row[0] != heaviest for row in rows[:begin])
-    figure("workspace_share_error", _share_error(inner, begin, WORKSPACES, 4), "share")
+    inner = [call for call in calls if call.organization == heaviest]
+    figure("workspace_share_error", _share_error(inner, WORKSPACES, lambda call: call.workspace), "share")
 
 
-def _share_error(rows: Sequence[Sequence[object]], begin: int, weights: Mapping[str, int], whose: int) -> float:
-    """How far the share of the tokens that one had is from what its weight says, while all of `weights` waited.
-
-    `whose` is the column of the names. Calls before the one at `begin` are left out, and those after one had nearly
-    all of its own: the last of them may be late, when a message went back to the broker for want of slots.
-    """
-    places: dict[str, list[int]] = {name: [] for name in weights}
-    for place, row in enumerate(rows):
-        places[str(row[whose])].append(place)
-    end = min(found[int(len(found) * NEARLY_ALL)] for found in places.values())
-    waiting = rows[begin:end]
-    served = {name: sum(int(str(row[1])) for row in waiting if row[whose] == name) for name in weights}
-    if not all(served.values()):
-        raise BenchmarkError(f"nobody had to wait: {served}")
+def _share_error(calls: Sequence[Served], weights: Mapping[str, int], name_of: Callable[[Served], str]) -> float:
+    """How far the share of the tokens that one had is from what its weight says, while all of `weights` waited."""
+    turns = {name: [call.turn for call in calls if name_of(call) == name] for name in weights}
+    if not all(turns.values()):
+        raise BenchmarkError(f"nobody had to wait: turns { ({name: len(found) for name, found in turns.items()}) }")
+    end = min(max(found) for found in turns.values())
+    waiting = [call for call in calls if call.turn <= end and call.started <= end]
+    served = {name: sum(call.tokens for call in waiting if name_of(call) == name) for name in weights}
     ideal = {name: weight / sum(weights.values()) for name, weight in weights.items()}
     shares = {name: served[name] / sum(served.values()) for name in weights}
     for name, share in shares.items():
@@ -120,8 +139,7 @@ def _flood(system: System, database_url: str, count: int, people: int) -> None:
     done = "SELECT NOT EXISTS (SELECT FROM open_jobs WHERE lane = 'interactive')"
     wait_until(lambda: bool(system.value(done)), "the interactive jobs", list(system.children.values()))
     left = int(system.number("SELECT count(*) FROM open_jobs"))
-    rows = system.connection.execute((_STARTED % "interactive").encode()).fetchall()
-    waits = [_seconds(row[2], row[3]) for row in rows]
+    waits = [_seconds(*row) for row in system.connection.execute(_WAITS.encode()).fetchall()]
     say(f"  {count:,} bulk jobs, of which {left:,} were open at the end; {len(waits)} interactive ones beside them")
     figure("interactive_wait_p95_ms", percentile(waits, 95) * 1000, "ms")
 

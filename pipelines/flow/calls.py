@@ -100,8 +100,8 @@ class Calls:
         closed = closed_to(work.job.constraints, deployment)
         if closed is not None:
             return Failure(FailureClass.UNSUPPORTED, f"{closed.text} ({deployment.id})")
-        if self.costs.request(work, deployment, step.service_tier) is None:
-            cost = work.job.max_cost
+        cost = work.job.max_cost
+        if cost is not None and self.costs.request(work, deployment, step.service_tier) is None:
             return Failure(FailureClass.BUDGET, f"max_cost_usd of {cost} does not allow {deployment.id}")
         return step, deployment
 

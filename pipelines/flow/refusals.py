@@ -1,4 +1,4 @@
-"""What a job does whose call a budget, or a cap of its run, has no room for."""
+"""What a job does whose call a budget, a cap of its run, or a full deployment has no room for."""
 
 import random
 
@@ -11,6 +11,17 @@ LOOK_AGAIN = 600.0
 
 _SPREAD = 5.0
 """Seconds over which those who wait for the same moment come back."""
+
+_PAUSE = (0.5, 2.0)
+"""Seconds that a job is parked for where its deployment is full."""
+
+_LONGEST_PAUSES = 4
+"""How often the pause doubles: a crowd that waits for one deployment must not keep the database busy."""
+
+
+def pause(claim_no: int) -> float:
+    """Seconds until a job under its so-manieth claim looks again whether others left room; longer each time."""
+    return random.uniform(*_PAUSE) * 2.0 ** min(claim_no - 1, _LONGEST_PAUSES)
 
 
 def failure_of(refused: Refused) -> Failure:

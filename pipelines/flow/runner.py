@@ -6,7 +6,6 @@ transaction. Whatever it writes is fenced; when the claim is lost it stops.
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -15,7 +14,7 @@ from pipelines.flow.deployment_slots import DeploymentSlots
 from pipelines.flow.gates import Gates
 from pipelines.flow.healing import Healer, Histories
 from pipelines.flow.hedging import Hedger
-from pipelines.flow.refusals import failure_of, seconds_to_wait
+from pipelines.flow.refusals import failure_of, pause, seconds_to_wait
 from pipelines.flow.registry import Registry, RunningJob
 from pipelines.flow.seeking import SlotSeeker, interruptible
 from pipelines.flow.settling import Settling, Writer
@@ -33,12 +32,6 @@ from synthralos.domain.writes import Refused, Written
 from synthralos.telemetry.context import Facts, about, begin
 
 log = logging.getLogger(__name__)
-
-_PAUSE = (0.5, 2.0)
-"""Seconds that a job is parked for where its deployment is full."""
-
-_LONGEST_PAUSES = 4
-"""How often the pause doubles: a crowd that waits for one deployment must not keep the database busy."""
 
 
 class JobRunner:
@@ -208,8 +201,8 @@ class JobRunner:
         left = self._calls.seconds_left(work)
         if left <= CLOCKS_APART:
             return Ending(Transition.EXPIRE, Stage.ANALYZE)
-        pause = min(seconds if exact else max(seconds, self._pause(work)), left)
-        return Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure)
+        delay = min(seconds if exact else max(seconds, self._pause(work)), left)
+        return Ending(Transition.PARK, Stage.EXECUTE, delay=delay, failure=failure)
 
     async def _call_deployment(self, running: RunningJob) -> Next | Ending:
         """Start the attempt and make its call; how the job leaves by it, or whether another step follows.
@@ -250,13 +243,12 @@ class JobRunner:
             work.job.plan = work.plan.at(cursor)
             work.span("budget", self._now(), passed_over=failure.message, deployment=deployment.id)
             return Next.AGAIN
-        pause = seconds_to_wait(refused, self._pause(work), self._calls.seconds_left(work))
-        if pause is not None:
-            return Ending(Transition.PARK, Stage.EXECUTE, delay=pause, failure=failure)
+        delay = seconds_to_wait(refused, self._pause(work), self._calls.seconds_left(work))
+        if delay is not None:
+            return Ending(Transition.PARK, Stage.EXECUTE, delay=delay, failure=failure)
         work.failure = failure
         return Next.AGAIN
 
     def _pause(self, work: Work) -> float:
         """Seconds until a job that has to wait for others looks again, the longer the more often it did."""
-        doubled = 2.0 ** min(work.job.claim.claim_no - 1, _LONGEST_PAUSES)
-        return min(random.uniform(*_PAUSE) * doubled, self._calls.seconds_left(work))
+        return min(pause(work.job.claim.claim_no), self._calls.seconds_left(work))

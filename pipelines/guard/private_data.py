@@ -23,6 +23,7 @@ NAME = "private_data"
 _SEVERITY: Mapping[PrivateDataAction, int] = {"off": 0, "flag": 1, "redact": 2, "refuse": 3}
 _MOST_PATHS = 5
 _NOTHING = ("off", "off")
+_NO_KINDS = frozenset[Kind]()
 
 
 class PrivateDataGuard:
@@ -53,8 +54,8 @@ class PrivateDataGuard:
 
 def kinds_to_redact(verdict: Verdict | None) -> frozenset[Kind]:
     """The kinds that the guard said are replaced; none for a job that has none."""
-    if verdict is None:
-        return frozenset()
+    if verdict is None or not verdict.findings:
+        return _NO_KINDS
     names = [n for f in verdict.findings if f.guard == NAME for n in f.signals.get("redacted", ())]
     return frozenset(Kind(name) for name in names)
 

@@ -53,7 +53,10 @@ class GuardStage:
         verdicts = [PASSED] * len(jobs)
         if self._guards:
             columns = [_ask(guard, jobs) for guard in self._guards]
-            verdicts = [verdict_of([f for f in row if f is not None]) for row in zip(*columns, strict=True)]
+            verdicts = [
+                verdict_of([f for f in row if f is not None]) if any(row) else PASSED
+                for row in zip(*columns, strict=True)
+            ]
         if self._remotes is not None:
             _pass_remotes(self._remotes, jobs, verdicts)
         for gate in self._gates:

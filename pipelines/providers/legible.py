@@ -53,7 +53,7 @@ def writable(value: Any, depth: int = MOST_DEPTH) -> Any:
     """`value` with nothing in it that cannot be written as JSON again."""
     kind = type(value)
     if kind is str:
-        return _SURROGATE.sub(_UNKNOWN_CHARACTER, value)
+        return value if value.isascii() else _SURROGATE.sub(_UNKNOWN_CHARACTER, value)
     if kind is dict:
         return {writable(k): writable(v, depth - 1) for k, v in value.items()} if depth else as_text(value)
     if kind is list:

@@ -16,6 +16,8 @@ _COMPLETION = ("completion_tokens", "output_tokens")
 _BESIDE_THE_INPUT = ("cache_read_input_tokens", "cache_creation_input_tokens")
 """Anthropic's names: its own API counts these beside the input, gateways count them into it."""
 
+_READ, _WRITTEN, _REASONING = range(3)
+
 
 def read_usage(usage: object, *, thoughts_beside: bool = False) -> Usage | None:
     """The tokens that were billed; None, which is unknown, where they are missing, unexplained or contradictory.
@@ -35,7 +37,7 @@ def _explained(usage: dict[str, Any], *, thoughts_beside: bool) -> Usage | None:
     prompt, completion = _first(usage, _PROMPT), _first(usage, _COMPLETION)
     if prompt is None or completion is None:
         return None
-    read, write, reasoning = _counted(usage, _is_cache_read), _counted(usage, _is_cache_write), _reasoning(usage)
+    read, write, reasoning = _counted_apart(usage)
     total = count(usage.get("total_tokens")) or None
     may_be_beside = any(usage.get(name) for name in _BESIDE_THE_INPUT)
     beside_first = may_be_beside and "prompt_tokens" not in usage
@@ -60,16 +62,19 @@ def _first(usage: dict[str, Any], names: tuple[str, ...]) -> int | None:
     return next((found for name in names if (found := count(usage.get(name))) is not None), None)
 
 
-def _counted(usage: dict[str, Any], is_meant: Any) -> int:
-    """The one count that all names of it agree on; 0 where there is none."""
-    counts = {found for name, value in _named(usage) if is_meant(name) and (found := count(value))}
-    if len(counts) > 1:
-        raise Unclear
-    return counts.pop() if counts else 0
+def _counted_apart(usage: dict[str, Any]) -> tuple[int, int, int]:
+    """Tokens read from the cache, written to it, and of reasoning: of each the one count that all its names agree on.
 
-
-def _reasoning(usage: dict[str, Any]) -> int:
-    return _counted(usage, lambda name: name == "reasoning_tokens")
+    0 where there is none.
+    """
+    counts = [0, 0, 0]
+    for name, value in _named(usage):
+        kind = _kind(name) if "token" in name else None
+        if kind is not None and (found := count(value)):
+            if counts[kind] not in (0, found):
+                raise Unclear
+            counts[kind] = found
+    return counts[_READ], counts[_WRITTEN], counts[_REASONING]
 
 
 def _named(usage: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -81,11 +86,14 @@ def _named(usage: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _is_cache_read(name: str) -> bool:
-    """`cached_tokens`, `prompt_cache_hit_tokens`, `cache_read_input_tokens` …"""
-    return "cache" in name and "token" in name and "miss" not in name and not _is_cache_write(name)
+def _kind(name: str) -> int | None:
+    """What a number of tokens counts, if it is any of these.
 
-
-def _is_cache_write(name: str) -> bool:
-    """`cache_write_tokens`, `cache_creation_input_tokens` …"""
-    return "cache" in name and "token" in name and ("write" in name or "creat" in name)
+    Written: `cache_write_tokens`, `cache_creation_input_tokens` … Read: `cached_tokens`, `prompt_cache_hit_tokens`,
+    `cache_read_input_tokens` …
+    """
+    if "cache" in name:
+        if "write" in name or "creat" in name:
+            return _WRITTEN
+        return None if "miss" in name else _READ
+    return _REASONING if name == "reasoning_tokens" else None

@@ -92,6 +92,8 @@ class PromptMemory:
 
     def compared(self, job_id: str) -> ComparedPrompt | None:
         """What is to be kept of a job that was looked at; once."""
+        if not self._kept:
+            return None
         with self._lock:
             return self._kept.pop(job_id, None)
 

@@ -6,7 +6,7 @@ hands the same immutable plan to all jobs that are alike. What is remembered is 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -18,6 +18,7 @@ from pipelines.route.observed import NOTHING, ExpectedOutput, Observed
 from pipelines.route.ordering import led_by, plan_of, preferred
 from pipelines.route.prices import UNKNOWN, Prices
 from pipelines.route.protocol import CacheUse, Candidates, Columns, Strategy
+from pipelines.route.refusing import nothing_left, unknown_strategy
 from pipelines.route.service_tiers import at_tiers, wanted_tier
 from pipelines.route.sieve import Loss, Sieve, bits, grouped, numbers_in
 from pipelines.route.sizes import prompt_tokens, rounded_up
@@ -134,7 +135,7 @@ class RouteStage:
         constraints = job.constraints
         strategy = self._strategies.get(PINNED if constraints.pin else constraints.strategy)
         if strategy is None:
-            return _unknown_strategy(constraints.strategy, self._strategies)
+            return unknown_strategy(constraints.strategy, self._strategies)
         if not self._flags.on(Flag.ENABLE_ARCHGW_ROUTING, job.tenant.organization):
             strategy = CATALOG_ORDER
         demand = self._demanded(job, now)
@@ -142,7 +143,7 @@ class RouteStage:
         tokens_in = self._tokens_in(job, self._sifted(demand))
         choice = self._choice(demand, prices, tokens_in, self._tokens_billed(job))
         if not len(choice.candidates):
-            return self._nothing_left(choice.losses)
+            return nothing_left(choice.losses, self._ids)
         use = strategy.cache_use
         begun = None if use is CacheUse.NOTHING else self._begun(job, demand, choice, tokens_in)
         first = choice.contest.first(*begun) if begun and use is CacheUse.LEADS else None
@@ -250,22 +251,6 @@ class RouteStage:
         saved = prices.estimated(tokens_in).saved
         return Choice(found, (*sifted.losses, *losses), worst, saved, numbers)
 
-    def _nothing_left(self, losses: Sequence[Loss]) -> Failure:
-        """The failure of a job that no deployment may do.
-
-        Its class is the one that kept all the otherwise fitting deployments away, where it is the same for all.
-        """
-        relevant = [loss for loss in losses if not loss.unrelated] or list(losses)
-        classes = {loss.failure_class for loss in relevant} - {FailureClass.INVALID_REQUEST}
-        by_reason: dict[str, list[str]] = {}
-        for loss in relevant:
-            by_reason.setdefault(loss.cause.text, []).extend(self._ids(loss.which))
-        listed = "; ".join(f"{reason} ({', '.join(deployments)})" for reason, deployments in by_reason.items())
-        return Failure(
-            classes.pop() if len(classes) == 1 else FailureClass.INVALID_REQUEST,
-            f"no deployment may do this job: {listed or 'the catalog is empty'}",
-        )
-
 
 def _day(now: datetime) -> str:
     return now.date().isoformat()
@@ -294,8 +279,3 @@ def build_route_stage(
         expected=expected,
         warm=warm,
     )
-
-
-def _unknown_strategy(name: str, known: Iterable[str]) -> Failure:
-    message = f"constraints.strategy is {name}, which is none of: {', '.join(sorted(known))}"
-    return Failure(FailureClass.INVALID_REQUEST, message)

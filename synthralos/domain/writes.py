@@ -1,7 +1,7 @@
 """What a worker hands over to be written, and what the store answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -101,8 +101,8 @@ class Settlement:
     wait: NewWait | None = None
     repair: NewRepair | None = None
     late: "Settlement | None" = None
+    state: State = field(init=False)
+    """The job's state afterwards."""
 
-    @property
-    def state(self) -> State:
-        """The job's state afterwards."""
-        return target(self.transition)
+    def __post_init__(self) -> None:
+        self.state = target(self.transition)

@@ -78,9 +78,9 @@ class JobCounts:
         moves = Counter((s.job.stage, s.job.lane, s.transition) for s in written)
         over = [s for s in written if s.state in TERMINAL]
         now = self._now()
-        for settlement in over:
-            age = (now - settlement.job.created_at).total_seconds()
-            self._seconds[settlement.job.lane,].observe(max(0.0, age))
+        for lane in {s.job.lane for s in over}:
+            ages = [(now - s.job.created_at).total_seconds() for s in over if s.job.lane is lane]
+            self._seconds[lane,].observe_all([max(0.0, age) for age in ages])
         for move, count in moves.items():
             self._settled[move].inc(count)
         for (lane, state), count in Counter((s.job.lane, s.state) for s in over).items():
@@ -123,9 +123,7 @@ class CallCounts:
 
     def _count(self, where: tuple[str, str], ends: Sequence[AttemptEnd]) -> None:
         """The calls of one deployment."""
-        observe = self._seconds[where].observe
-        for end in ends:
-            observe(end.seconds)
+        self._seconds[where].observe_all([end.seconds for end in ends])
         for (outcome, failure), count in Counter(map(_outcome, ends)).items():
             self._attempts[(*where, outcome, failure)].inc(count)
         costs = [end.cost for end in ends if end.cost is not None]

@@ -1,6 +1,5 @@
 """What the scheduler looks for: jobs that nobody came for, jobs whose time has come, workers that are lost."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,10 +11,10 @@ from synthralos.domain.events import Buried, Event, Isolated, Lost
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.states import Lane, Stage, State, Transition, sources, target
 from synthralos.domain.work_items import WorkItem
-from synthralos.store.admin.processes import boot_id
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import end_jobs
 from synthralos.store.queue.ledger import Ledger
+from synthralos.store.queue.local_processes import ALIVE, gone_from_here
 from synthralos.store.queue.suspects import fates_of
 from synthralos.store.queue.wait_answers import WaitAnswers
 from synthralos.store.sql.database import Database
@@ -23,7 +22,6 @@ from synthralos.store.sql.recordset import encode_rows, recordset
 from synthralos.store.sql.types import Id, asked_at, id_text, one_of, utc_in, utcnow, word
 from synthralos.store.tables import export_backlog, export_destinations, jobs, open_jobs, processes, results
 
-_ALIVE = ["running", "draining"]
 _MOVED = (id_text(open_jobs.c.id), open_jobs.c.stage, open_jobs.c.lane)
 _PARKED = one_of(open_jobs.c.state, sources(Transition.WAKE))
 _WAITING = one_of(open_jobs.c.state, (State.QUEUED, State.PARKED))
@@ -179,14 +177,14 @@ class Sweeps:
         While the database is away nobody can beat: whoever calls this has itself seen it all the time until now.
         """
         silent = processes.c.heartbeat_at < since
-        query = sa.select(processes.c.id).where(processes.c.state.in_(_ALIVE), silent).limit(1)
+        query = sa.select(processes.c.id).where(processes.c.state.in_(ALIVE), silent).limit(1)
         with self._database.snapshot() as connection:
             found = connection.execute(query).first()
         return self._declare(silent) if found else []
 
     def declare_gone(self) -> list[str]:
         """Declare lost the processes that no longer exist on this machine: no need to wait for silence."""
-        gone = self._gone_from_here()
+        gone = gone_from_here(self._database)
         return self._declare(processes.c.id.in_(gone)) if gone else []
 
     def clock(self) -> datetime:
@@ -195,7 +193,7 @@ class Sweeps:
             return connection.execute(sa.select(utcnow())).scalar_one()
 
     def _declare(self, condition: sa.ColumnElement[bool]) -> list[str]:
-        statement = sa.update(processes).where(processes.c.state.in_(_ALIVE), condition).values(state="lost")
+        statement = sa.update(processes).where(processes.c.state.in_(ALIVE), condition).values(state="lost")
         with self._database.transaction() as connection:
             return list(connection.execute(statement.returning(processes.c.id)).scalars())
 
@@ -240,7 +238,7 @@ class Sweeps:
         """Who holds jobs and is not alive: one look into the index for each holder, however many jobs there are."""
         with self._database.snapshot() as connection:
             holders = set(connection.execute(_HOLDERS).scalars())
-            alive = connection.execute(sa.select(processes.c.id).where(processes.c.state.in_(_ALIVE))).scalars()
+            alive = connection.execute(sa.select(processes.c.id).where(processes.c.state.in_(ALIVE))).scalars()
             return sorted(holders - set(alive))
 
     def _note_losses(
@@ -259,17 +257,6 @@ class Sweeps:
     def _poison(self) -> dict[str, object]:
         message = f"its worker died {self._max_losses} times while it was being worked on"
         return Failure(FailureClass.INTERNAL, message, provider_code="poison").to_json()
-
-    def _gone_from_here(self) -> list[str]:
-        """Processes of this very boot and pid namespace that no longer exist."""
-        here = boot_id()
-        if not here:
-            return []
-        query = sa.select(processes.c.id, processes.c.pid).where(
-            processes.c.state.in_(_ALIVE), processes.c.boot == here
-        )
-        with self._database.snapshot() as connection:
-            return [row.id for row in connection.execute(query) if not _exists(row.pid)]
 
     def _move(self, query: sa.Select[tuple[str]], limit: int, values: Mapping[str, object]) -> list[WorkItem]:
         """Update the first `limit` rows of `query` that nobody else has locked."""
@@ -298,13 +285,3 @@ def _free(dialect: str) -> Any:
         "run_at": utc_in(rows.c.delay),
     }
     return sa.update(open_jobs).where(open_jobs.c.id == rows.c.id).values(values)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
