@@ -60,13 +60,17 @@ _READERS = 8
 
 
 class Seen(NamedTuple):
-    """A job as it was read: whose it is, its state, and the bytes of its published form."""
+    """A job as it was read: whose it is, its state, and the bytes of its published form.
+
+    `result_bytes`: where its result is large, so many bytes of JSON belong where the body has the mark of `WholeJobs`.
+    """
 
     organization: str
     workspace: str
     user: str | None
     state: str
     body: bytes
+    result_bytes: int | None = None
 
 
 class Followed(NamedTuple):
@@ -263,7 +267,7 @@ class Room(Stores):
 
 def _seen(row: Row) -> Seen:
     body = orjson.dumps(job_view(row, detail=True))
-    return Seen(row["organization"], row["workspace"], row["user_id"], row["state"], body)
+    return Seen(row["organization"], row["workspace"], row["user_id"], row["state"], body, row.get("result_bytes"))
 
 
 def _no_job() -> Problem:

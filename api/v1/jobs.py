@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api.call import Call
 from api.http.answers import JsonAnswer, answer
 from api.http.openapi import documented
+from api.large_results import large_answer
 from api.room import admit
 from api.v1.queries import JobQuery, WaitQuery, encode_cursor
 from api.v1.views import JobPage, JobView
@@ -44,5 +45,8 @@ async def show_job(call: Call, job_id: str, wait: float) -> Response:
     """The job as it is, or as it is when it is over or `wait` seconds are."""
     room, caller = call.room, await call.admit(Permission.READ_JOBS)
     looks = room.when_over(job_id, caller.scope, wait) if wait else room.look(job_id, caller.scope)
-    body = (await looks).body
-    return answer(restricted_job(orjson.loads(body))) if caller.restricted else JsonAnswer(body)
+    seen = await looks
+    body = orjson.dumps(restricted_job(orjson.loads(seen.body))) if caller.restricted else seen.body
+    if seen.result_bytes is not None:
+        return large_answer(room, job_id.lower(), body, seen.result_bytes)
+    return JsonAnswer(body)

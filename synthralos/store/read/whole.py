@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from secrets import token_hex
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from synthralos.store.read.trace_rows import COST_MISSING, MAYBE_BILLED
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
 from synthralos.store.sql.types import Id, decode_money, id_text
-from synthralos.store.tables import all_jobs, attempts, routing_plans
+from synthralos.store.tables import all_jobs, attempts, results, routing_plans
 
 job = all_jobs.c
 
@@ -29,10 +30,19 @@ _SPENT = (
     .where(attempts.c.job_id == job.id)
     .lateral("spent")
 )
+LARGE = 256 * 1024
+"""Bytes of a result above which it is read in pieces, and is in no process's memory as a whole."""
+
+PIECE = 256 * 1024
+"""Characters of such a piece."""
+
+_BYTES: Any = sa.func.octet_length(job.result)  # of what is compressed, PostgreSQL knows it without reading it
+_IS_LARGE = sa.literal_column(str(LARGE)) < _BYTES
 _COLUMNS = (
     id_text(job.id), job.organization, job.workspace, job.user_id, job.lane, job.state, job.stage, job.trace_id,
     job.run_id, id_text(job.api_key_id), job.model, job.metadata, job.attempts, job.failure, job.created_at,
-    job.run_at, job.deadline, job.finished_at, job.request, job.constraints, job.verdict, job.result, job.plan_cursor,
+    job.run_at, job.deadline, job.finished_at, job.request, job.constraints, job.verdict, job.plan_cursor,
+    sa.case((sa.not_(_IS_LARGE), job.result)).label("result"), sa.case((_IS_LARGE, _BYTES)).label("result_bytes"),
     routing_plans.c.body.label("plan_body"), _SPENT.c.cost, _SPENT.c.cost_unknown, _SPENT.c.maybe_billed,
 )  # fmt: skip
 _NAMES = [column.name for column in _COLUMNS]
@@ -44,20 +54,36 @@ class WholeJobs:
     """Reads jobs as `job_view` takes them, without a scope: who asks compares the tenant.
 
     On PostgreSQL it is one prepared statement, and what is only passed on stays the JSON text that it is stored as
-    (`orjson.Fragment`).
+    (`orjson.Fragment`). There a result of more than `LARGE` bytes is not read: `result_bytes` says how many there are,
+    and `mark`, a JSON string that nobody can guess, stands for it. `piece` reads it.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._reader = Reader(database)
         self._prepared = Prepared(_whole()) if database.dialect == "postgresql" else None
+        self._piece = Prepared(_piece()) if database.dialect == "postgresql" else None
+        self.mark = b'"%b"' % token_hex(16).encode()
 
     def read(self, job_ids: Sequence[str]) -> dict[str, Row]:
         """Those of `job_ids` that there are, by id."""
         if self._prepared is None:
             return self._reader.jobs(job_ids, EVERYTHING)
         rows = self._prepared.run(self._database, {"ids": list(job_ids)})
-        return {row[0]: _row(row) for row in rows}
+        return {row[0]: self._row(row) for row in rows}
+
+    def piece(self, job_id: str, number: int) -> bytes:
+        """The piece of that number, from 0 on, of a large result's JSON; empty behind its end, or where it is gone."""
+        assert self._piece is not None
+        rows = self._piece.run(self._database, {"id": job_id, "first": number * PIECE + 1})
+        text = rows[0][0] if rows else None
+        return b"" if text is None else text.encode()
+
+    def _row(self, values: tuple[Any, ...]) -> Row:
+        row = _row(values)
+        if row["result_bytes"] is not None:
+            row["result"] = orjson.Fragment(self.mark)
+        return row
 
 
 def _whole() -> Any:
@@ -65,6 +91,12 @@ def _whole() -> Any:
     plans = all_jobs.join(routing_plans, routing_plans.c.key == job.plan_key, isouter=True)
     wanted = job.id == sa.any_(sa.cast(ids, postgresql.ARRAY(Id)))
     return sa.select(*_COLUMNS).select_from(plans.join(_SPENT, sa.true(), isouter=True)).where(wanted)
+
+
+def _piece() -> Any:
+    first: Any = sa.cast(sa.bindparam("first"), sa.Integer)
+    text = sa.func.substr(results.c.result, first, sa.literal_column(str(PIECE)))
+    return sa.select(sa.cast(text, sa.Text)).where(results.c.job_id == sa.cast(sa.bindparam("id"), Id))
 
 
 def _row(values: tuple[Any, ...]) -> Row:
