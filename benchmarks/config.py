@@ -13,7 +13,7 @@ import uvloop
 from benchmarks.client import Connection
 from benchmarks.places import postgresql_database, rabbitmq_vhost
 from benchmarks.processes import Child
-from benchmarks.provider import another_deployment, catalog_file, free_port, nginx
+from benchmarks.provider import another_deployment, catalog_file, nginx
 from benchmarks.report import BenchmarkError, figure, percentile, say
 from benchmarks.system import Shape, System, check_books, running
 from benchmarks.workload import job_array
@@ -25,6 +25,7 @@ from synthralos.store.admin.audit import By
 from synthralos.store.admin.configuration import Configuration
 from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
+from tests.fakes.ports import free_port, free_ports
 
 ROUNDS, ROUNDS_SMOKE = 20, 2
 WORKERS = 2
@@ -43,7 +44,7 @@ Change = Callable[[int], None]
 
 def main(smoke: bool) -> None:
     """Flags, limits and deployments, changed past the API and by it; and the catalog file."""
-    ports = {"API": free_port(), "scheduler": free_port(), "workers": _free_range(WORKERS)}
+    ports = {"API": free_port(), "scheduler": free_port(), "workers": free_ports(WORKERS)[0]}
     own = {name: {"METRICS_PORT": str(port)} for name, port in ports.items()}
     watched = [ports["API"], ports["scheduler"], *range(ports["workers"], ports["workers"] + WORKERS)]
     with (
@@ -152,16 +153,6 @@ async def _load(system: System) -> AsyncIterator[None]:
     finally:
         over.set()
         await task
-
-
-def _free_range(count: int) -> int:
-    """The first of so many ports that nobody listens on."""
-    while True:
-        first = free_port()
-        with contextlib.suppress(OSError):
-            for port in range(first, first + count):
-                free_port(port)
-            return first
 
 
 def _still_alive(server: Child) -> None:

@@ -11,13 +11,14 @@ from contextlib import closing
 from benchmarks.export_sink import PLACES, counts, of, settings, sink
 from benchmarks.places import no_broker, postgresql_database
 from benchmarks.processes import wait_until
-from benchmarks.provider import catalog_file, free_port, slow_provider
+from benchmarks.provider import catalog_file, slow_provider
 from benchmarks.report import BenchmarkError, cpu_table, figure, say
 from benchmarks.system import Shape, System, check_books, running
 from benchmarks.throughput import warm_up
 from synthralos.store.admin.audit import By
 from synthralos.store.exports.operating import ExportOperations
 from synthralos.store.sql.database import Database
+from tests.fakes.ports import free_port
 
 JOBS, JOBS_SMOKE = 20_000, 300
 

@@ -8,10 +8,11 @@ from benchmarks import latency
 from benchmarks.export_sink import settings, sink
 from benchmarks.places import no_broker, postgresql_database
 from benchmarks.processes import wait_until
-from benchmarks.provider import catalog_file, free_port, slow_provider
+from benchmarks.provider import catalog_file, slow_provider
 from benchmarks.report import figure, percentile, say
 from benchmarks.system import Shape, check_books, running
 from benchmarks.throughput import run_jobs, warm_up
+from tests.fakes.ports import free_port
 
 JOBS, JOBS_SMOKE = 20_000, 300
 SECONDS, SECONDS_SMOKE = 15, 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.processes import Child, child, wait_until
 from benchmarks.report import BenchmarkError
+from tests.fakes.ports import free_port
 
 ANSWER = {
     "id": "chatcmpl-CGm1q9bVxJx0kYl3Xo6yQ3mZr2T7s",
@@ -143,14 +144,6 @@ tier = "economy"
 def another_deployment(number: int) -> str:
     """One more entry for the catalog file, dearer than all others."""
     return _deployment(len(_PRICES) + number, "90.00", "90.00")
-
-
-def free_port(wanted: int = 0) -> int:
-    """A port of 127.0.0.1 that nobody listens on; raises `OSError` where it has to be `wanted`, and is not free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", wanted))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _deployment(number: int, price_in: str, price_out: str) -> str:

@@ -14,11 +14,12 @@ import uvloop
 from benchmarks.client import Connection
 from benchmarks.latency import Pool
 from benchmarks.places import BrokerPlace, postgresql_database, rabbitmq_vhost, redis_prefix
-from benchmarks.provider import catalog_file, free_port
+from benchmarks.provider import catalog_file
 from benchmarks.report import BenchmarkError, cpu_table, figure, percentile, say
 from benchmarks.slow_provider import Conversation
 from benchmarks.system import Shape, System, check_books, running
 from benchmarks.workload import job
+from tests.fakes.ports import free_port
 
 RATE = 50
 SECONDS, SECONDS_SMOKE = 20, 2

@@ -15,7 +15,6 @@ from benchmarks import cpu
 from benchmarks.client import Connection, submit_arrays
 from benchmarks.places import BrokerPlace
 from benchmarks.processes import Child, child, python, wait_until
-from benchmarks.provider import free_port
 from benchmarks.report import BenchmarkError
 from benchmarks.workload import job_array
 from migrations.runner import upgrade
@@ -24,6 +23,7 @@ from synthralos.domain.permissions import Role
 from synthralos.domain.scope import Scope
 from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
+from tests.fakes.ports import free_port
 
 ARRAY = 1000
 """Jobs of one submission, the most that the API takes."""

@@ -1,7 +1,6 @@
 """What every provider adapter has to do. A new adapter joins with one rig in `RIGS`."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from tests.fakes import calls
 from tests.fakes.behaviors import error
 from tests.fakes.dialects import ANTHROPIC, GOOGLE, OPENAI, Dialect, anthropic_error, google_error
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
+from tests.fakes.ports import free_port
 
 Misbehavior = Callable[[Call, FailureClass], Awaitable[Call]]
 
@@ -105,13 +105,6 @@ SPOKEN = {
     "anthropic": Spoken(AnthropicProvider, ANTHROPIC, ANTHROPIC_ERRORS),
     "google": Spoken(GoogleProvider, GOOGLE, GOOGLE_ERRORS),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

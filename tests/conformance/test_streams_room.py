@@ -68,11 +68,14 @@ def chunk(job_id: str, number: int, text: str = "word ", attempt: int = 1) -> Ch
 
 
 def told_of(heard: "queue.Queue[list[Chunk | str] | None]", writer: Streams, said: Chunk) -> list[Chunk | str]:
-    """What a listener is told of a chunk; told None, it listens anew and heard nothing of what was said before."""
+    """What a listener is told of a chunk, each thing once.
+
+    Told None, it listens anew: what was said before may be lost, or come together with what is said again.
+    """
     writer.append([said])
     while (told := heard.get(timeout=30)) is None:
         writer.append([said])
-    return told
+    return [one for number, one in enumerate(told) if one not in told[:number]]
 
 
 def test_chunks_are_had_in_order_from_any_place_on(build: Build) -> None:

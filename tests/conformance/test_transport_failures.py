@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.providers.transport.protocol import Answer, Kind, TransportFailure
 from tests.fakes.http_peer import LOOPS, OK, Asked, Line, NewLoop, ask, client, peer, repeating, run
+from tests.fakes.ports import free_port
 
 pytestmark = LOOPS
 
@@ -14,13 +15,6 @@ pytestmark = LOOPS
 def failed(result: object) -> TransportFailure:
     assert isinstance(result, TransportFailure)
     return result
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "no-such-name.invalid"])

@@ -215,7 +215,7 @@ def test_one_that_hangs_holds_up_no_other(store: Store, hook: Receiver) -> None:
     let = threading.Event()
 
     def hang(asked: Asked) -> Answer:
-        let.wait(60)
+        let.wait(120)
         return Answer(200, {})
 
     with ExitStack() as stack:
@@ -230,7 +230,7 @@ def test_one_that_hangs_holds_up_no_other(store: Store, hook: Receiver) -> None:
         for number in range(5):
             told(post, str(number))
         assert hook.types(5) == ["breaker.opened"] * 5
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         let.set()
 
 

@@ -34,7 +34,7 @@ def run_in_sidecar(code: str, told: Any = None, **more: Any) -> subprocess.Compl
     python = sidecar_python()
     return subprocess.run(
         [str(python), "-s", "-P", "-c", _IMPORTABLE + code],
-        input=json.dumps(told), text=True, capture_output=True, timeout=120, check=False,
+        input=json.dumps(told), text=True, capture_output=True, timeout=600, check=False,
         env=environment.start_environment(environment.place()), **more,
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ class SidecarProcess:
         """What it says of the texts."""
         body = json.dumps({"guard": guard, "texts": texts, "seconds": 10}).encode()
         request = urllib.request.Request(f"{self.url}/v1/validate", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             results: list[dict[str, Any]] = json.load(answer)["results"]
         return results
 

@@ -30,7 +30,8 @@ from synthralos.store.sql.errors import StoreError, is_transient
 from synthralos.store.tables import all_attempts, all_jobs, open_jobs
 from tests.fakes.jobs import new_job, submission
 from tests.fakes.openai_process import FakeOpenAIProcess, fake_openai
-from tests.faults.harness_processes import THIS, Api, Embedded, Exporter, Process, Release, Scheduler, Worker, free_port
+from tests.fakes.ports import free_port
+from tests.faults.harness_processes import THIS, Api, Embedded, Exporter, Process, Release, Scheduler, Worker
 from tests.faults.harness_promises import broken_promises, record_history
 
 P = TypeVar("P", bound=Process)

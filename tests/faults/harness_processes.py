@@ -5,7 +5,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -219,7 +218,7 @@ class Api(Process):
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health/live", timeout=5.0).status_code == 200
+            return httpx.get(f"{self.url}/health/live", timeout=30.0).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -259,22 +258,6 @@ def _in_group(pid: int, group: int) -> bool:
         return os.getpgid(pid) == group
     except ProcessLookupError:
         return False
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def adjacent_ports() -> range:
-    """Two ports, one after the other, that nobody listens on now."""
-    while True:
-        first = free_port()
-        with contextlib.suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", first + 1)):
-            return range(first, first + 2)
 
 
 def _kill_and_see_it_die(pid: int) -> None:

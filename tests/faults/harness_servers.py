@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.harness_processes import free_port
+from tests.fakes.ports import free_port
 
 _SETTINGS = "fsync=off\nmax_connections=200\nunix_socket_directories=''\n"
 

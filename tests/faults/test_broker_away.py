@@ -80,7 +80,7 @@ def test_jobs_are_accepted_and_finished_while_rabbitmq_is_away(
         _same_processes(scheduler, worker)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_redis_flushed_again_and_again_loses_nothing(make_site: Callable[..., Site], tmp_path: Path) -> None:
     """With messages waiting for a worker, and then with a worker that has fetched some."""
     with redis_server(tmp_path) as url, redis.Redis.from_url(url) as server:

@@ -24,7 +24,7 @@ _SPENT = (Decimal("0.01"), Decimal("0.02"))
 _USAGE = {"prompt_tokens": 5, "completion_tokens": 15, "total_tokens": 20}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_kills_and_500_calls_at_once_never_overspend(make_site: Callable[..., Site]) -> None:
     """Each call may cost what its 20 tokens of answer do at most, and costs what the provider counts."""
     site = make_site(max_losses=3, flight_slots=_AT_ONCE, worker_lost_after=5)

@@ -30,7 +30,7 @@ def dead_letters(site: Site) -> list[str]:
     return ids
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_an_operation_goes_on_after_the_leader_is_killed_and_no_job_is_done_twice(
     make_site: Callable[..., Site],
 ) -> None:

@@ -28,7 +28,7 @@ def finished(site: Site, tenant: Tenant, count: int) -> list[str]:
     return ids
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_an_erasure_goes_on_after_the_leader_is_killed(make_site: Callable[..., Site]) -> None:
     site = make_site(leader_term=1, retention_share=0.5)
     finished(site, PERSON, JOBS)

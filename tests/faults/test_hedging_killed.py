@@ -14,7 +14,7 @@ _SEEN = 6
 """Calls after which a worker knows how long a deployment takes."""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_both_calls_of_a_killed_worker_are_on_the_books(make_site: Callable[..., Site]) -> None:
     site = make_site(max_losses=3, worker_lost_after=3)
     document = {"name": "quick", "rules": [{"id": "one", "then": [{"action": "hedge"}]}]}

@@ -44,7 +44,7 @@ def _terminate_connections(site: Site) -> None:
         connection.execute(f"{others} WHERE datname = current_database() AND pid <> pg_backend_pid()")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_slow_deployment_is_shut_off_once_and_comes_back_by_probes(make_site: Callable[..., Site]) -> None:
     site = make_site()
     _know(site)

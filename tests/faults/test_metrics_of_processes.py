@@ -11,8 +11,8 @@ from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.keys import Keys
+from tests.fakes.ports import free_port, free_ports
 from tests.faults.harness import Site
-from tests.faults.harness_processes import adjacent_ports, free_port
 
 
 def scraped(url: str, headers: dict[str, str] | None = None) -> Counter[tuple[str, ...]]:
@@ -36,7 +36,7 @@ def test_every_process_shows_its_own_and_their_sum_is_what_happened(make_site: C
     site = make_site()
     secret, _ = Keys(site.database).create("test", Role.ADMIN, EVERYTHING)
     headers = {"Authorization": f"Bearer {secret}"}
-    ports, scheduler_port = adjacent_ports(), free_port()
+    ports, scheduler_port = free_ports(2), free_port()
     apis = [site.api(), site.api()]
     site.worker(worker_processes=2, metrics_port=ports[0])
     site.scheduler(metrics_port=scheduler_port)

@@ -18,7 +18,7 @@ _AHEAD = 2.1
 _JOBS, _IN_FLIGHT = 90, 10
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_what_a_killed_worker_had_taken_of_a_quota_counts_and_blocks_nobody(make_site: Callable[..., Site]) -> None:
     site = make_site(max_losses=3, worker_lost_after=3)
     catalog = Path(site.settings["catalog_file"])

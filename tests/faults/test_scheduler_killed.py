@@ -16,7 +16,7 @@ from tests.faults.harness import Site
 from tests.faults.harness_leading import the_leader
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_killed_leader_costs_no_tick_and_doubles_none(make_site: Callable[..., Site]) -> None:
     site = make_site()
     kept = Schedules(site.database)

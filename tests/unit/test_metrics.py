@@ -19,8 +19,8 @@ from synthralos.telemetry.metrics import Metrics
 from synthralos.telemetry.serving import MetricsPort, PortTaken, check_ports
 from synthralos.telemetry.writes import JobCounts, measured
 from tests.fakes.jobs import attempt_end, deployment
+from tests.fakes.ports import free_port, free_ports
 from tests.fakes.stage_jobs import a_job
-from tests.faults.harness_processes import adjacent_ports, free_port
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -133,7 +133,7 @@ def test_what_is_shown_is_read_by_prometheus_in_both_of_its_formats() -> None:
 
 
 def test_processes_that_start_together_take_a_port_each_and_one_too_many_is_told() -> None:
-    ports = adjacent_ports()
+    ports = free_ports(2)
     with closing(MetricsPort(Metrics(), "127.0.0.1", ports)) as one:
         with closing(MetricsPort(Metrics(), "127.0.0.1", ports)) as other:
             assert {one.port, other.port} == set(ports)
