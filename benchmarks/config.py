@@ -13,7 +13,7 @@ import uvloop
 from benchmarks.client import Connection
 from benchmarks.places import postgresql_database, rabbitmq_vhost
 from benchmarks.processes import Child
-from benchmarks.provider import another_deployment, catalog_file, free_port, nginx
+from benchmarks.provider import another_deployment, catalog_file, free_port, free_range, nginx
 from benchmarks.report import BenchmarkError, figure, percentile, say
 from benchmarks.system import Shape, System, check_books, running
 from benchmarks.workload import job_array
@@ -43,7 +43,7 @@ Change = Callable[[int], None]
 
 def main(smoke: bool) -> None:
     """Flags, limits and deployments, changed past the API and by it; and the catalog file."""
-    ports = {"API": free_port(), "scheduler": free_port(), "workers": _free_range(WORKERS)}
+    ports = {"API": free_port(), "scheduler": free_port(), "workers": free_range(WORKERS)}
     own = {name: {"METRICS_PORT": str(port)} for name, port in ports.items()}
     watched = [ports["API"], ports["scheduler"], *range(ports["workers"], ports["workers"] + WORKERS)]
     with (
@@ -152,16 +152,6 @@ async def _load(system: System) -> AsyncIterator[None]:
     finally:
         over.set()
         await task
-
-
-def _free_range(count: int) -> int:
-    """The first of so many ports that nobody listens on."""
-    while True:
-        first = free_port()
-        with contextlib.suppress(OSError):
-            for port in range(first, first + count):
-                free_port(port)
-            return first
 
 
 def _still_alive(server: Child) -> None:

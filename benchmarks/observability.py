@@ -12,7 +12,7 @@ from benchmarks import latency
 from benchmarks.export_sink import PLACES, of, settings, sink
 from benchmarks.places import no_broker, postgresql_database
 from benchmarks.processes import wait_until
-from benchmarks.provider import catalog_file, free_port, slow_provider
+from benchmarks.provider import catalog_file, free_port, free_range, slow_provider
 from benchmarks.report import figure, percentile, say
 from benchmarks.system import Shape, check_books, running
 from benchmarks.throughput import run_jobs, warm_up
@@ -72,13 +72,15 @@ def _plain(cost: Cost) -> tuple[float, float, float]:
 
 def _everything(port: int) -> Part:
     pushed = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "5000"}
-    return Part({**settings(port), **pushed, "ACCESS_LOG": "on"}, {"METRICS_PORT": str(free_port())})
+    return Part(
+        {**settings(port), **pushed, "ACCESS_LOG": "on"}, {"METRICS_PORT": str(free_range(Shape.worker_processes))}
+    )
 
 
 def _parts(port: int) -> dict[str, Part]:
     """Each destination, and metrics with access logs."""
     each = {name: Part({**of(settings(port), [name]), "ACCESS_LOG": "off"}) for name in PLACES.values()}
-    shown = Part({**_OFF, "ACCESS_LOG": "on"}, {"METRICS_PORT": str(free_port())}, ships=False)
+    shown = Part({**_OFF, "ACCESS_LOG": "on"}, {"METRICS_PORT": str(free_range(Shape.worker_processes))}, ships=False)
     return {**each, "metrics_and_access_logs": shown}
 
 

@@ -153,6 +153,16 @@ def free_port(wanted: int = 0) -> int:
         return port
 
 
+def free_range(count: int) -> int:
+    """The first of so many ports that nobody listens on."""
+    while True:
+        first = free_port()
+        with contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                free_port(port)
+            return first
+
+
 def _deployment(number: int, price_in: str, price_out: str) -> str:
     # An id for each; some in the EU, some small, some without tools: what the filters have to look at.
     region = "eu" if number % 3 == 2 else "us"
