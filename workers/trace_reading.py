@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.analyze.contentless import contentless
 from pipelines.analyze.giving_way import giving_way
 from pipelines.analyze.neighbors import named, without
 from pipelines.analyze.protocol import Trace
@@ -56,6 +57,6 @@ class TraceReading:
         self, job: Row, timeline: Mapping[str, Sequence[Row]], said: Sequence[Row], compared: Row | None
     ) -> Trace:
         feedback, similarity = [feedback_view(row) for row in said], compared and similarity_view(compared)
-        whole = {**assemble(job, timeline), "feedback": feedback, "similarity": similarity}
+        whole = contentless({**assemble(job, timeline), "feedback": feedback, "similarity": similarity})
         trace: Trace = self._redactor.document(whole)
         return trace

@@ -11,9 +11,11 @@ import openai
 import pytest
 import sqlalchemy as sa
 
+from scheduler.delivering.fan_out import FanOut
 from synthralos.bus.protocol import Topic
-from synthralos.domain.delivering import DeliveryState
+from synthralos.domain.delivering import DeliveryState, Target
 from synthralos.domain.feed import Item
+from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.observing import LATE
 from synthralos.domain.retention import Kind, Retention
@@ -28,6 +30,7 @@ from synthralos.store.tables import deliveries, happenings
 from tests.conformance.test_store_feed import OTHER, finished, log, opened
 from tests.fakes.feeds import settle
 from tests.fakes.receivers import ANN, Post, Receiver, receiver
+from tests.fakes.schedules import Leader
 from tests.fakes.scripted_server import DROPPED, Answer, Asked
 from tests.fakes.stores import Store
 
@@ -135,7 +138,7 @@ def test_each_gets_what_is_its_organizations_and_what_it_asked_for(post: Post) -
 def test_what_is_not_taken_comes_again_under_the_same_id(
     post: Post, hook: Receiver, monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
-    monkeypatch.setattr("scheduler.delivering.lanes.Lanes._pause", lambda *_: 0.01)
+    monkeypatch.setattr("synthralos.domain.backoff.Backoff.seconds", lambda *_: 0.01)
     answers = [answer, answer]
     hook.answer = lambda asked: answers.pop() if answers else Answer(200, {"thanks": True})
     made = post.endpoint(hook.url)
@@ -194,7 +197,7 @@ def test_what_is_not_taken_for_three_days_is_set_aside_and_told(post: Post, hook
 def test_failures_in_a_row_disable_it_and_enabling_goes_on_where_it_stopped(
     store: Store, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.delivering.lanes.Lanes._pause", lambda *_: 0.01)
+    monkeypatch.setattr("synthralos.domain.backoff.Backoff.seconds", lambda *_: 0.01)
     hook.answer = lambda asked: Answer(500, {})
     with Post(store, disable_after=3).running() as post:
         made = post.endpoint(hook.url)
@@ -333,3 +336,21 @@ def test_what_nobody_waits_for_is_forgotten_after_its_time(post: Post, hook: Rec
     assert keeping.step(Kind.DELIVERIES, not_at_all, 10).removed == 1
     assert post.deliveries(taken) == []
     assert [each.state for each in post.deliveries(refused)] == ["pending"]
+
+
+def test_a_channel_is_behind_until_every_target_has_what_can_be_read(store: Store) -> None:
+    targets = [Target(new_id()), Target(new_id())]
+    lead, fan_out = Leader(store).lead, FanOut(store.database, "webhooks")
+    settle(store.database)
+    assert lead is not None
+    fan_out.positions(targets)
+    fan_out.round(lead, targets)
+    assert not fan_out.behind(targets)
+    with store.database.transaction() as connection:
+        tell(connection, [opened("small", "acme")])
+    settle(store.database)
+    fan_out.round(lead, targets[:1])
+    assert fan_out.behind(targets)
+    assert not fan_out.behind(targets[:1])
+    fan_out.round(lead, targets)
+    assert not fan_out.behind(targets)

@@ -161,6 +161,12 @@ def test_a_busy_langfuse_is_left_alone_for_as_long_as_it_says(langfuse: Langfuse
     assert (rest.seconds, rest.stopped) == (11, False)
 
 
+def test_scores_are_not_taken_where_the_answer_cannot_be_read(langfuse: Langfuse) -> None:
+    judge_scores(langfuse, Answer(200, b"ok, I guess", {"Content-Type": "text/plain"}))
+    with closing(exporter(langfuse)) as made, pytest.raises(ConnectionError):
+        made.ship([full_trace()])
+
+
 @pytest.mark.parametrize("judge", [judge_spans, judge_scores])
 @pytest.mark.parametrize("answer", [Answer(500, {}), DROPPED, Answer(202, b"{", drop=True)], ids=["500", "cut", "half"])
 def test_what_does_not_answer_accepts_nothing(langfuse: Langfuse, judge: Any, answer: Answer) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
+from pipelines.analyze.exporters.langfuse_spans import Filing, langfuse_spans
+from pipelines.analyze.otlp_spans import otlp_spans
 from pipelines.analyze.protocol import Answer, Trace, accepted
+from synthralos.domain.events import Event, Thought
 from synthralos.domain.exports import Destination, Rest
 from synthralos.domain.findings import Decision, Finding, Verdict
 from synthralos.domain.flags import Flag
@@ -259,3 +262,31 @@ def test_a_trace_does_not_name_a_job_that_is_gone_as_nobody_knows_where_its_data
     place.ship(receiver)
     [[trace]] = receiver.shipments
     assert gone not in orjson.dumps(trace).decode()
+
+
+SECRET_WORDS = "a very private matter"
+
+
+@pytest.mark.parametrize("zero_retention", [True, False])
+def test_of_a_job_that_is_to_be_kept_nowhere_no_content_leaves(place: Place, zero_retention: bool) -> None:
+    made = new_job(
+        SECRET_WORDS, metadata={"about": SECRET_WORDS}, constraints=Constraints(zero_retention=zero_retention)
+    )
+    job = place.store.started(made)
+    failed = {"class": "server_error", "message": SECRET_WORDS, "http_status": 500}
+    thought = Event.of(Thought(text=SECRET_WORDS), "agent")
+    written: dict[str, Any] = {
+        "result": {"text": SECRET_WORDS, "tool_calls": []},
+        "failure": failed,
+        "events": [thought],
+    }
+    assert place.store.settle(settlement(job, attempt=attempt_end(1), analyzed=True, **written))
+    FeedbackStore(place.database).add(job.id, Said("human", "helpful", 0.5, SECRET_WORDS), "ann")
+    told = Told(Destination("one"), accepted)
+    place.ship(told)
+    trace = told.shipments[-1][0]
+    assert (SECRET_WORDS in orjson.dumps(trace).decode()) is not zero_retention
+    assert trace["feedback"][0]["score"] == 0.5
+    assert [span["kind"] for span in trace["spans"]] == ["job", "attempt"]
+    parts = [*otlp_spans(trace, content=True), *langfuse_spans(trace, Filing("default", "1"))]
+    assert any(SECRET_WORDS in str(span.attributes) for span in parts) is not zero_retention

@@ -35,7 +35,7 @@ VALUES = {
     "lane": set(Lane), "stage": set(Stage), ("synthralos_jobs_ended_total", "state"): set(State),
     ("synthralos_breakers", "state"): set(BreakerState), ("synthralos_slots", "state"): {"used", "most"},
     ("synthralos_attempts_total", "outcome"): {"succeeded", "failed", "cancelled", "lost"},
-    ("synthralos_processes", "kind"): {"api", "worker", "scheduler"},
+    ("synthralos_processes", "kind"): {"api", "worker", "scheduler", "exporter"},
 }  # fmt: skip
 
 

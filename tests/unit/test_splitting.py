@@ -140,6 +140,12 @@ def test_each_status_means_something(status: int, meaning: Reply | type[OSError]
         assert reply.stopped
 
 
+def test_a_page_for_people_is_no_answer_of_the_destination() -> None:
+    reply = reply_of(Posted(200, {"content-type": "text/html; charset=utf-8"}, b"<html>log in"))
+    assert isinstance(reply, Rest)
+    assert reply.stopped
+
+
 @pytest.mark.parametrize("status", [408, 429, 503])
 def test_a_destination_may_say_for_how_long_and_by_a_date_too(status: int) -> None:
     def rest(**headers: str) -> float:

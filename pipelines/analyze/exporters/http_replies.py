@@ -30,6 +30,8 @@ def reply_of(posted: Posted, *, partial: bool = False, remedies: Mapping[int, st
     """
     reason = f"HTTP {posted.status}{_text(posted.body)}"
     if 200 <= posted.status < 300:
+        if posted.headers.get("content-type", "").startswith("text/html"):
+            return Rest(STOPPED_FOR, f"{reason}: a page for people answered, not the destination", stopped=True)
         return Refusal(Fault.INVALID, reason) if partial or posted.status == 207 else None
     if posted.status == 413:
         return Refusal(Fault.TOO_LARGE, reason)

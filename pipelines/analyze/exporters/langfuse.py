@@ -110,6 +110,8 @@ class LangfuseExporter:
             with plain_errors():
                 answer = self._api.scores.create(request=cast("Any", some), request_options={"max_retries": 0})
         except ApiError as error:
+            if error.status_code is not None and 200 <= error.status_code < 300:
+                raise ConnectionError("what it answered to scores is no whole answer") from None
             said = str(error.body)[:1000].encode()
             headers = {name.lower(): value for name, value in (error.headers or {}).items()}
             return reply_of(Posted(error.status_code or 500, headers, said))
