@@ -36,6 +36,22 @@ Rates = Annotated[
         show_default=False,
     ),
 ]
+PromptCharacters = Annotated[
+    int | None, typer.Option(min=1, max=8_000_000, help="Characters of a prompt at most.", show_default="default")
+]
+PromptTokens = Annotated[
+    int | None, typer.Option(min=1, max=2_000_000, help="Tokens of a prompt at most.", show_default="default")
+]
+MaxWait = Annotated[
+    float | None,
+    typer.Option(min=0, max=2_678_400, help="Seconds that a job waits for rates at most.", show_default="default"),
+]
+Weight = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=1_000, help="Share, in tokens, beside others whose bulk jobs wait.", show_default="default"
+    ),
+]
 WorkspaceWeights = Annotated[
     list[str] | None,
     typer.Option(
@@ -68,23 +84,11 @@ def list_limits(context: typer.Context, database_url: DatabaseUrl = None, as_jso
 def set_limits(
     context: typer.Context,
     plan: Plan = None,
-    prompt_characters: Annotated[
-        int | None, typer.Option(min=1, max=8_000_000, help="Characters of a prompt at most.", show_default="default")
-    ] = None,
-    prompt_tokens: Annotated[
-        int | None, typer.Option(min=1, max=2_000_000, help="Tokens of a prompt at most.", show_default="default")
-    ] = None,
+    prompt_characters: PromptCharacters = None,
+    prompt_tokens: PromptTokens = None,
     rate: Rates = None,
-    max_wait: Annotated[
-        float | None,
-        typer.Option(min=0, max=2_678_400, help="Seconds that a job waits for rates at most.", show_default="default"),
-    ] = None,
-    weight: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1_000, help="Share, in tokens, beside others whose bulk jobs wait.", show_default="default"
-        ),
-    ] = None,
+    max_wait: MaxWait = None,
+    weight: Weight = None,
     workspace_weight: WorkspaceWeights = None,
     organization: Organization = None,
     reason: Reason = "",

@@ -107,3 +107,8 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 rule`, `2 rules`: a number with what it counts, whose plural ends in s."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

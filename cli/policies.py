@@ -10,7 +10,7 @@ from rich.text import Text
 from cli.configuring import Reason, by
 from cli.documents import read_document
 from cli.options import DatabaseUrl, Json, output
-from cli.output import local
+from cli.output import counted, local
 from cli.policy_sets import checked, draft_of, found_set, found_versions, in_place, settled, stored_policies, tell
 from cli.policy_trials import coverage, diff, lint, simulate
 from cli.tables import Column, Listing
@@ -74,8 +74,8 @@ def check(context: typer.Context, file: File, as_json: Json = False) -> None:
     warnings = looked_at(document, datetime.now(UTC))
     tell(warnings)
     shown = {"rules": len(rules), "warnings": [each.to_json() for each in warnings]}
-    said = "nothing is wrong" + (f", {len(warnings)} warnings" if warnings else "")
-    output(context, as_json).show(shown, lambda: Text(f"{len(rules)} rules, {said}"))
+    said = f"well formed: {counted(len(rules), 'rule')}, {counted(len(warnings), 'warning')}"
+    output(context, as_json).show(shown, lambda: Text(said))
 
 
 @app.command("set")

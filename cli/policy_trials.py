@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.documents import read_document
 from cli.exits import Exit
 from cli.options import DatabaseUrl, Json, output, settings
-from cli.output import View, local, usd
+from cli.output import View, counted, local, usd
 from cli.policy_sets import Place, checked, draft_of, found_set, found_versions, in_place, stored_policies, tell
 from cli.tables import Column, Listing
 from cli.texts import one_line, printable
@@ -63,7 +63,7 @@ def lint(
     tell(warnings)
     fine = not refusals(draft, warnings)
     shown = {"warnings": [each.to_json() for each in warnings], "publishable": fine}
-    said = f"{len(warnings)} warnings, {'it can be published' if fine else 'it has to be forced'}"
+    said = f"{counted(len(warnings), 'warning')}, {'it can be published' if fine else 'it has to be forced'}"
     output(context, as_json).show(shown, lambda: Text(said))
     if not fine:
         raise typer.Exit(Exit.FAILED)

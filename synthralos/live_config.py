@@ -7,27 +7,18 @@ it finds becomes a new `Config`, or is refused whole: then the last good one goe
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from synthralos.bus.protocol import Bus, Topic
-from synthralos.config.abuse_patterns import read_patterns
 from synthralos.config.catalog import CatalogError, CatalogFile, CheckDeployment, Entry, read_catalog
-from synthralos.config.config import Config, GuardActions, RepairTerms
-from synthralos.config.credentials import Credentials
-from synthralos.config.key_sources import Key, KeySources
-from synthralos.config.quality import read_quality
+from synthralos.config.config import Config
 from synthralos.config.settings import Settings, SettingsError
-from synthralos.domain.aliases import AliasError, Aliases, Wrong, alias_errors
-from synthralos.domain.budgets import Budgets
-from synthralos.domain.deployments import Catalog, Deployment, names_of
-from synthralos.domain.flags import FLAGS, Flags
-from synthralos.domain.limits import DEFAULT_LIMITS, DEFAULT_PLAN
-from synthralos.domain.retention import Retention, own_days
-from synthralos.store.admin.configuration import NOTHING_STORED, Check, Configuration, Names, Set, Stored
+from synthralos.config_maker import ConfigMaker
+from synthralos.domain.aliases import Wrong
+from synthralos.domain.deployments import Deployment
+from synthralos.store.admin.configuration import NOTHING_STORED, Check, Configuration, Names
 from synthralos.store.sql.errors import is_transient
-from synthralos.telemetry.logs import hide
 from synthralos.telemetry.outages import Reminder
 
 log = logging.getLogger(__name__)
@@ -79,16 +70,12 @@ class KeptConfig(LiveConfig):
         every: float = EVERY,
     ) -> None:
         """Reads the files, not the database yet. Raises `CatalogError` and `SettingsError`."""
-        self._settings = settings
-        self._sources = KeySources(settings, environ)
-        self._keys: dict[str, Key] | None = None
+        self._path = settings.catalog_file
         self._configuration = configuration
-        self._check = check
         self._every = every
-        self._stamp = _stamp(settings.catalog_file)
-        self._file = read_catalog(settings.catalog_file)
-        self._patterns = read_patterns(settings.abuse_patterns)
-        self._quality = read_quality(settings.quality_table)
+        self._stamp = _stamp(self._path)
+        self._file = read_catalog(self._path)
+        self._maker = ConfigMaker(settings, environ, check)
         self._turn = threading.Lock()
         self._reminder = Reminder()
         self._woken = threading.Event()
@@ -96,7 +83,7 @@ class KeptConfig(LiveConfig):
         self._bus: Bus | None = None
         self._thread: threading.Thread | None = None
         self._stored = NOTHING_STORED
-        super().__init__(self._made(self._file, NOTHING_STORED))
+        super().__init__(self._maker.make(self._file, NOTHING_STORED))
 
     def start(self, bus: Bus) -> None:
         """Keep it current from now on. Returns at once; doing it twice is doing it once."""
@@ -120,9 +107,7 @@ class KeptConfig(LiveConfig):
 
     def checked(self, deployment_id: str, entry: Entry) -> Deployment:
         """The deployment that an entry of the database would be; raises `CatalogError` for one that is wrong."""
-        deployment = self._file.deployment(deployment_id, entry)
-        self._check(deployment)
-        return deployment
+        return self._maker.deployment(self._file, deployment_id, entry)
 
     def check_names(self, changed: str = "") -> Check:
         """What refuses a change of aliases or deployments in the database; raises `AliasError`.
@@ -132,25 +117,18 @@ class KeptConfig(LiveConfig):
         """
 
         def check(before: Names, after: Names) -> None:
-            there = {(error.alias, error.reason) for error in self._wrong_names(before) if error.alias != changed}
-            for error in self._wrong_names(after, changed):
+            there = {
+                (error.alias, error.reason)
+                for error in self._maker.wrong_names(self._file, before)
+                if error.alias != changed
+            }
+            for error in self._maker.wrong_names(self._file, after, changed):
                 # A deployment may take its name from an alias, which then means that one.
                 clashes = error.kind is Wrong.NAME and error.alias != changed
                 if not clashes and (error.alias, error.reason) not in there:
                     raise error
 
         return check
-
-    def _wrong_names(self, held: Names, first: str = "") -> list[AliasError]:
-        merged = self._aliases(self._file, held.aliases)
-        ordered = {name: merged[name] for name in sorted(merged, key=lambda name: name != first)}
-        catalog, _ = self._file.with_entries(held.deployments, self._check, ordered)
-        return list(_alias_errors(catalog, ordered))
-
-    @staticmethod
-    def _aliases(file: CatalogFile, stored: Mapping[str, Sequence[str]]) -> Aliases:
-        """The database's win over the file's."""
-        return {**file.aliases, **{name: tuple(targets) for name, targets in stored.items()}}
 
     def close(self) -> None:
         """Keep it current no more."""
@@ -179,120 +157,28 @@ class KeptConfig(LiveConfig):
                 log.error("the configuration cannot be read, the last one goes on: %s", error)
 
     def _read(self) -> None:
-        path = self._settings.catalog_file
-        stamp = _stamp(path)
+        stamp = _stamp(self._path)
         version = self._configuration.version()
-        if stamp == self._stamp and version == self._stored.version and not self._sources.changed():
+        if stamp == self._stamp and version == self._stored.version and not self._maker.keys_changed():
             return
-        file = self._file if stamp == self._stamp else self._read_file(path)
+        file = self._file if stamp == self._stamp else self._read_file()
         stored = self._configuration.read()
         # Noted before it is known to be good: what is refused is refused once, not every second.
         self._stamp, self._stored = stamp, stored
         try:
-            self.current = self._made(file, stored)
+            self.current = self._maker.make(file, stored)
         except (CatalogError, SettingsError) as error:
             log.error("the new configuration is refused, the last one goes on: %s", error)
             return
         self._file = file
         log.info("configuration %d is in force, %d deployments", stored.version, len(self.current.catalog))
 
-    def _read_file(self, path: Path | None) -> CatalogFile:
+    def _read_file(self) -> CatalogFile:
         try:
-            return read_catalog(path)
+            return read_catalog(self._path)
         except CatalogError as error:
             log.error("the catalog file is refused, the last one goes on: %s", error)
             return self._file
-
-    def _read_keys(self, catalog: Catalog) -> dict[str, Key]:
-        """Raises `SettingsError` for the first keys; for later ones the last go on. From now on logs hide them."""
-        try:
-            keys = self._sources.read(catalog)
-        except SettingsError as error:
-            if self._keys is None:
-                raise
-            log.error("the provider keys are refused, the last ones go on: %s", error)
-            return self._keys
-        hide(key.value.get_secret_value() for key in keys.values())
-        if self._keys is not None:
-            for name in sorted(keys.keys() | self._keys.keys()):
-                _tell(name, self._keys.get(name), keys.get(name))
-        self._keys = keys
-        return keys
-
-    def _made(self, file: CatalogFile, stored: Stored) -> Config:
-        """Raises `CatalogError` and `SettingsError`."""
-        for deployment in file.deployments.values():
-            self._check(deployment)
-        entries = {name: found.value for name, found in stored.deployments.items()}
-        aliases = self._aliases(file, {name: found.value for name, found in stored.aliases.items()})
-        catalog, wrong = file.with_entries(entries, self._check, aliases)
-        for error in wrong:
-            log.error("an entry of the database is left out of the catalog: %s", error)
-        for alias in _alias_errors(catalog, aliases):
-            log.error("an alias cannot be followed: %s", alias)
-        credentials = Credentials(self._read_keys(catalog), catalog, self._settings.sandbox)
-        states = {flag: stored.flags[flag].value for flag in FLAGS if flag in stored.flags}
-        overrides = self._settings.flag_overrides
-        plans = _usable(stored.limits)
-        limits = {plan: limits.changed(plans.get(plan, {})) for plan, limits in DEFAULT_LIMITS.items()}
-        return Config(
-            catalog,
-            credentials,
-            Flags(states, overrides),
-            limits,
-            stored.version,
-            _usable(stored.own_limits),
-            _guard_actions(self._settings),
-            self._patterns,
-            self._quality,
-            stored.policies,
-            aliases,
-            Budgets(stored.budgets),
-            {caps.key: caps for caps in stored.run_caps},
-            repair_terms(self._settings),
-            Retention(self._settings.retention_days, {n: own_days(each.value) for n, each in stored.retention.items()}),
-        )
-
-
-def _alias_errors(catalog: Catalog, aliases: Aliases) -> Iterator[AliasError]:
-    names = {name for deployment in catalog for name in names_of(deployment)}
-    return alias_errors(aliases, names, {str(deployment.tier) for deployment in catalog})
-
-
-def _tell(name: str, before: Key | None, after: Key | None) -> None:
-    if before != after:
-        what = "is new" if before is None else "is gone" if after is None else "is renewed"
-        log.info("credential %s %s", name, what)
-
-
-def _guard_actions(settings: Settings) -> GuardActions:
-    return GuardActions(
-        settings.abuse_guard,
-        settings.secrets_guard,
-        settings.personal_data_guard,
-        settings.similar_prompts,
-        settings.similar_deny_after,
-    )
-
-
-def repair_terms(settings: Settings) -> RepairTerms | None:
-    """The terms of the settings; None where they name no StackStorm."""
-    if settings.stackstorm_api_url is None:
-        return None
-    return RepairTerms(settings.stackstorm_residency, settings.stackstorm_patience)
-
-
-def _usable(stored: Mapping[str, Set[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """The limits that are set, by name, without those that this release does not understand."""
-    found = {}
-    for name, each in stored.items():
-        try:
-            DEFAULT_LIMITS[DEFAULT_PLAN].changed(each.value)
-        except (LookupError, TypeError, ValueError) as error:
-            log.error("the limits of %s that are set in the database are left out: %r", name, error)
-        else:
-            found[name] = each.value
-    return found
 
 
 def _stamp(path: Path | None) -> Stamp:

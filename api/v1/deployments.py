@@ -116,7 +116,9 @@ def _told_by_field() -> Iterator[None]:
         raise invalid([left_without(error, "path.deployment_id")]) from None
     except CatalogError as error:
         field = "path.deployment_id" if error.field == "id" else error.field
-        raise invalid_field(field or "body", error.reason or str(error), "change it: see /docs for the form") from None
+        raise invalid_field(
+            field or "body", error.reason or str(error), "change it: docs/routing.md and /docs say what an entry may be"
+        ) from None
 
 
 def _view(room: Room, stored: Stored, deployment: Deployment, scope: Scope) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from api.v1.policy_views import (
 from pipelines.analyze.trace import rfc3339
 from pipelines.intake.parse import utc_now
 from pipelines.policies.evaluate import CompiledPolicies
-from pipelines.policies.facts import Facts, stated
+from pipelines.policies.facts import Facts, WrongFactError, stated
 from pipelines.policies.lint import PolicyWarning
 from pipelines.policies.recorded import recorded
 from synthralos.domain.permissions import Permission
@@ -231,8 +231,8 @@ async def _facts(room: Room, caller: Caller, wanted: EvaluateIn, now: datetime) 
     given = {"organization": scope.organization or "default", "workspace": scope.workspace or "default"}
     try:
         values = stated({**({} if row is not None else given), **wanted.facts}, now)
-    except ValueError as error:
-        raise invalid_field("facts", str(error), "see docs/policies.md for the fields") from None
+    except WrongFactError as error:
+        raise invalid_field(f"facts.{error.name}", error.problem, error.remedy) from None
     if scope.organization is not None and values.get("organization", scope.organization) != scope.organization:
         raise forbidden("The key is bound to another organization.")
     if row is None:

@@ -47,19 +47,26 @@ class Facts(dict[str, Any]):
         return None if self._source is None else FIELDS[name].read(self._source)
 
 
+class WrongFactError(ValueError):
+    """What is stated is no fact. `name` is how it was called; `problem` and `remedy` say what is wrong with it."""
+
+    def __init__(self, name: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{name}: {problem}: {remedy}")
+        self.name, self.problem, self.remedy = name, problem, remedy
+
+
 def stated(values: Mapping[str, Any], now: datetime) -> Facts:
     """Facts that somebody states, as plain JSON: recorded ones, or made-up ones to try rules on.
 
-    Raises `ValueError` for a name that is no field's, and for a value of another kind than the field's.
+    Raises `WrongFactError` for a name that is no field's, and for a value of another kind than the field's.
     """
     facts = {}
     for name, value in values.items():
         known = FIELDS.get(name)
         if known is None:
             near = NAMES.near(name)
-            raise ValueError(
-                f"{name:.80} is no field: {'did you mean ' + near[0] if near else 'see the list of fields'}"
-            )
+            remedy = f"did you mean {near[0]}?" if near else "see docs/policies.md for the fields"
+            raise WrongFactError(f"{name:.80}", "is no field", remedy)
         facts[name] = None if value is None else _stated(known, value)
     return Facts(now, values=facts)
 
@@ -69,7 +76,7 @@ def _stated(known: Field, value: Any) -> Any:
         try:
             return usd(value)
         except Unfit as error:
-            raise ValueError(f"{known.name}: {error}") from None
+            raise WrongFactError(known.name, str(error), 'give an amount of US dollars, such as "0.05"') from None
     fits = {
         Kind.TEXT: isinstance(value, str),
         Kind.NUMBER: type(value) in (int, float) and abs(value) <= LARGEST,
@@ -77,5 +84,6 @@ def _stated(known: Field, value: Any) -> Any:
         Kind.ANY: isinstance(value, dict),
     }
     if not fits[known.kind]:
-        raise ValueError(f"{known.name} has to be a {'JSON object' if known.kind is Kind.ANY else known.kind}")
+        kind = "JSON object" if known.kind is Kind.ANY else str(known.kind)
+        raise WrongFactError(known.name, f"is no {kind}", f"give a {kind}, or null where a job has none")
     return value

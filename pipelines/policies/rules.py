@@ -16,6 +16,7 @@ from synthralos.domain.policies import Approval
 
 MOST_RULES = 1_000
 MOST_DESCRIPTION = 2_000
+_LONGEST_ID = 100
 _RULE = frozenset({"id", "description", "when", "then", "on_error", "enabled"})
 _SET = frozenset({"name", "priority", "enabled", "shadow", "share", "effective_from", "effective_until", "rules"})
 
@@ -133,6 +134,17 @@ def _moment(text: Any, path: str, problems: Problems) -> datetime | None:
     return None
 
 
+def _wrong_id(rule_id: Any, names: set[str]) -> str | None:
+    """Why it is no id of a rule; None: it is one. `names` are those of the rules before."""
+    if rule_id is None:
+        return "is missing"
+    if not isinstance(rule_id, str) or not rule_id:
+        return f"{shown(rule_id)} is no name"
+    if len(rule_id) > _LONGEST_ID:
+        return f"has more than {_LONGEST_ID} characters"
+    return f"{shown(rule_id)} is another rule's too" if rule_id in names else None
+
+
 def _rule(data: Any, path: str, names: set[str], problems: Problems) -> Rule | None:
     before = len(problems.found)
     if not isinstance(data, Mapping):
@@ -141,10 +153,11 @@ def _rule(data: Any, path: str, names: set[str], problems: Problems) -> Rule | N
     for name in data.keys() - _RULE:
         problems.add(f"{path}.{name:.80}", "is no member of a rule", f"use {', '.join(sorted(_RULE))}")
     rule_id, on_error, enabled = data.get("id"), data.get("on_error", "skip"), data.get("enabled", True)
-    if not isinstance(rule_id, str) or not 0 < len(rule_id) <= 100 or rule_id in names:
-        problems.add(f"{path}.id", f"{shown(rule_id)} is missing, too long, or another rule's", "give each its own id")
+    wrong = _wrong_id(rule_id, names)
+    if wrong is not None:
+        problems.add(f"{path}.id", wrong, f"give each rule an id of its own, of at most {_LONGEST_ID} characters")
     else:
-        names.add(rule_id)
+        names.add(str(rule_id))
     if on_error not in ("skip", "deny"):
         problems.add(f"{path}.on_error", f"{shown(on_error)} is neither", "use skip or deny")
     if not isinstance(enabled, bool):

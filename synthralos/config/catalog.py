@@ -246,7 +246,8 @@ def _deployment(value: Entry, providers: Mapping[str, _ProviderEntry], where: st
         raise _wrong(where, "id", "must look like provider/model@region")
     provider = providers.get(parts["provider"])
     if provider is None:
-        raise _wrong(where, "id", f"there is no [providers.{parts['provider']}]")
+        known = ", ".join(sorted(providers))
+        raise _wrong(where, "id", f"{parts['provider']} is no provider of the catalog file, which has {known}")
     if entry.max_output > entry.context_window:
         raise _wrong(where, "max_output", "is larger than context_window")
     if both := sorted({*entry.capabilities} & {*entry.lacks}):

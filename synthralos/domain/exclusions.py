@@ -67,13 +67,13 @@ def _listed(name: str, sentence: str) -> Callable[[Details], str]:
 
 
 TEXTS: Mapping[str, str | Callable[[Details], str]] = {
-    "model": "the request names {model}",
+    "model": "the request asks for {model}, which this deployment is not",
     "not_offered": "{why}",
     "classification": _classification,
     "zero_retention": "constraints.zero_retention is true, and this deployment does not declare zero_retention",
     "disabled": "it is switched off in the catalog (enabled is false)",
-    "region": "constraints.region is {needed}",
-    "pin": "constraints.pin is {pin}",
+    "region": "constraints.region is {needed}, and this deployment's region is {region}",
+    "pin": "constraints.pin is {pin}, and this is another deployment",
     "exclude": "listed in constraints.exclude",
     "policy_regions": _listed("allowed", "policies allow the regions {} only"),
     "policy_allowed_models": _listed("allowed", "policies allow the models {} only"),
@@ -86,7 +86,7 @@ TEXTS: Mapping[str, str | Callable[[Details], str]] = {
     "max_output": "max_output_tokens is {needed_tokens}, it gives at most {limit_tokens}",
     "context_window": _context_window,
     "input_window": "about {needed_tokens} tokens of its longest input exceed its window of {limit_tokens}",
-    "price_unknown": "an attempt may cost {limit_usd} USD at most and its price is unknown",
+    "price_unknown": "an attempt may cost {limit_usd} USD at most, and the price of this deployment is unknown",
     "max_cost": _max_cost,
     "deadline": "more than half of its last answers took longer than the {seconds_left} s until the deadline",
     "fallback": "constraints.fallback is false, so only the first choice is tried",

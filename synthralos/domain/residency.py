@@ -31,5 +31,5 @@ def kept_from(classification: str | None, residency: str | None, what: str = "de
     home = home_of(classification)
     if home in (None, residency):
         return None
-    declared = "declares none" if residency is None else f"has {residency}"
-    return f"data classified {classification} may only go where residency is {home}, and this {what} {declared}"
+    declared = f"this {what} declares none" if residency is None else f"that of this {what} is {residency}"
+    return f"data classified {classification} may only go where residency is {home}, and {declared}"

@@ -138,7 +138,7 @@ def test_a_draft_is_tried_on_a_recorded_job_before_it_decides(place: Place, root
 
 
 def test_what_cannot_be_tried_is_told(place: Place, root: httpx.Client) -> None:
-    for wanted, field in (({"facts": {"promt": 1}}, "facts"), ({"draft": {"name": "x"}}, "draft.rules")):
+    for wanted, field in (({"facts": {"promt": 1}}, "facts.promt"), ({"draft": {"name": "x"}}, "draft.rules")):
         answer = root.post(f"{POLICIES}/evaluate", json=wanted)
         assert field in fields_of(answer)
     unknown = "01990000-0000-7000-8000-000000000000"

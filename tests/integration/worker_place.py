@@ -13,6 +13,7 @@ from synthralos.config.catalog import load_catalog
 from synthralos.config.config import Config
 from synthralos.config.credentials import Credentials
 from synthralos.config.settings import Settings
+from synthralos.config_maker import repair_terms
 from synthralos.core import Core, direct_rings
 from synthralos.domain.budgets import NO_BUDGETS, Budgets
 from synthralos.domain.deployments import Catalog, Deployment
@@ -24,7 +25,7 @@ from synthralos.domain.money import Price
 from synthralos.domain.policies import PolicySet
 from synthralos.domain.run_caps import RunCaps
 from synthralos.domain.states import TERMINAL, Lane, Stage, State
-from synthralos.live_config import LiveConfig, repair_terms
+from synthralos.live_config import LiveConfig
 from tests.fakes.heard import Heard
 from tests.fakes.jobs import new_job
 from tests.fakes.stores import Store

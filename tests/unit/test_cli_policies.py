@@ -35,7 +35,7 @@ def run(
 
 
 def test_a_set_is_checked_stored_changed_rolled_back_and_removed(run: Command) -> None:
-    assert "1 rules, nothing is wrong" in run("policies", "check", "short.toml").out
+    assert "1 rule, 0 warnings" in run("policies", "check", "short.toml").out
     first = run("policies", "set", "short.toml", "--organization", "acme", "--json").json
     assert (first["version"], first["organization"], first["name"]) == (1, "acme", "short prompts")
     Path("renamed.json").write_text(json.dumps({**first_document(first), "name": "renamed"}), encoding="utf-8")

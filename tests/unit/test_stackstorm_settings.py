@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.stackstorm.link import build_link
 from synthralos.config.settings import Settings, SettingsError, load_settings
-from synthralos.live_config import repair_terms
+from synthralos.config_maker import repair_terms
 
 URL, KEY = "https://st2.example.com/api/v1", "canary-NWY4ZTg1"
 
