@@ -17,10 +17,18 @@ IDLE_SECONDS, IDLE_SECONDS_SMOKE = 20.0, 3.0
 SETTLE, SETTLE_SMOKE = 15.0, 3.0
 """Seconds until the sweeper has rung for those that nobody comes for, and the server has written what was inserted."""
 
+DIGESTED_WITHIN = 600.0
+"""Seconds until the leader has digested and indexed what ran before; until then nothing is idle."""
+
 STAGES = '["guard", "route", "execute", "analyze"]'
 """What the workers serve. Half of the backlog is queued at heal: nobody comes for it."""
 
 _IDLE = ("PostgreSQL backends", "scheduler")
+
+_UNKNOWN = """
+    SELECT count(*) FROM results AS r WHERE NOT EXISTS (SELECT FROM trace_facts AS f WHERE f.job_id = r.job_id)
+"""
+_WORDLESS = "SELECT (SELECT coalesce(max(seq), 0) FROM trace_facts) - (SELECT coalesce(max(seq), 0) FROM trace_texts)"
 
 _IDS = """
     CREATE TEMPORARY TABLE backlog AS
@@ -51,7 +59,7 @@ def main(smoke: bool) -> None:
     """Empty, full, full, empty: what changes on the machine meanwhile falls on both."""
     count = JOBS_SMOKE if smoke else JOBS
     rates: dict[str, list[float]] = {"empty": [], "full": []}
-    share = 0.0
+    share = per_second = 0.0
     with ExitStack() as stack:
         base_url, _ = stack.enter_context(nginx())
         catalog = stack.enter_context(catalog_file(base_url))
@@ -62,11 +70,13 @@ def main(smoke: bool) -> None:
                 _run(system, max(100, count // 10))
                 if number == 1:
                     _make_backlog(databases[name], OPEN_SMOKE if smoke else OPEN)
+                    per_second = _digested(system)
                     share = _idle_share(system, smoke)
                 rates[name].append(_run(system, count))
                 say(f"{name}: {rates[name][-1]:,.0f} jobs/s")
     empty, full = (sum(values) / len(values) for values in rates.values())
     figure("idle_db_share", share, "cores")
+    figure("digest_per_s", per_second, "jobs/s")
     figure("backlog_throughput", full, "jobs/s", baseline=empty)
     figure("backlog_ratio", full / empty, "ratio")
 
@@ -87,6 +97,16 @@ def _make_backlog(database_url: str, count: int) -> None:
         for statement in (_IDS.format(count=count), _JOBS, _OPEN_JOBS, "VACUUM (ANALYZE)", "CHECKPOINT"):
             connection.execute(statement.encode())
     say(f"a backlog of {count:,} open jobs in {time.monotonic() - began:.0f} s")
+
+
+def _digested(system: System) -> float:
+    """Wait for the leader to digest what ran, in its share of the time; how many jobs it did a second."""
+    began, first = time.monotonic(), system.number(_UNKNOWN)
+    while (left := system.number(_UNKNOWN)) or system.number(_WORDLESS):
+        if time.monotonic() - began > DIGESTED_WITHIN:
+            raise BenchmarkError(f"{left:,.0f} jobs are not digested after {DIGESTED_WITHIN:.0f} s")
+        time.sleep(0.5)
+    return first / (time.monotonic() - began)
 
 
 def _idle_share(system: System, smoke: bool) -> float:

@@ -102,7 +102,7 @@ class Histogram:
     """Durations by buckets that grow by a tenth each; two of them add up to a third."""
 
     def __init__(self, counts: Mapping[str, int] | None = None) -> None:
-        self.counts: dict[int, int] = {int(bucket): count for bucket, count in (counts or {}).items()}
+        self.counts: dict[int, int] = dict(zip(map(int, counts), counts.values(), strict=True)) if counts else {}
 
     def add(self, seconds: float) -> None:
         """Count a duration."""
@@ -111,6 +111,9 @@ class Histogram:
 
     def take(self, other: "Histogram") -> None:
         """Count all that the other one has."""
+        if not self.counts:
+            self.counts = dict(other.counts)
+            return
         for bucket, count in other.counts.items():
             self.counts[bucket] = self.counts.get(bucket, 0) + count
 

@@ -1,6 +1,6 @@
 """The digest of finished jobs: each end is counted once, and what is erased is found no more."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,15 +9,17 @@ import sqlalchemy as sa
 
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.jobs import Tenant
+from synthralos.domain.metrics import MetricsQuery, aligned
 from synthralos.domain.observing import FINISHED, LATE, Histogram, Sums
-from synthralos.domain.scope import EVERYTHING
+from synthralos.domain.scope import EVERYTHING, Scope
+from synthralos.domain.spans import Span
 from synthralos.domain.states import Transition
-from synthralos.store.read.observed import sums_from
+from synthralos.store.read.observed import ObservedJobs, sums_from
 from synthralos.store.retention.digest import Digest
 from synthralos.store.retention.text_index import TextIndex
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import utc_in
-from synthralos.store.tables import digests, error_sums, job_sums, jobs, results, trace_facts, trace_texts
+from synthralos.store.tables import digests, error_sums, job_sums, jobs, results, stage_sums, trace_facts, trace_texts
 from tests.fakes.jobs import attempt_end, failure, new_job, settlement
 from tests.fakes.stores import Store
 
@@ -88,6 +90,44 @@ def test_small_rounds_come_to_the_same(store: Store, digest: Digest) -> None:
         pass
     assert sums(store).jobs == 5
     assert sorted(row.seq for row in _rows(store, trace_facts)) == [1, 2, 3, 4, 5]
+
+
+def spans(*visits: tuple[str, float, str]) -> tuple[Span, ...]:
+    """One after the other, of so many seconds each."""
+    at, found = datetime(2026, 5, 17, tzinfo=UTC), []
+    for name, seconds, status in visits:
+        found.append(Span(name, at, at + timedelta(seconds=seconds), status))
+        at = found[-1].ended_at
+    return tuple(found)
+
+
+@pytest.mark.parametrize("most", [1, 100])
+def test_stages_are_summed_by_their_visits(store: Store, digest: Digest, database: Database, most: int) -> None:
+    for tenant in (OTHER, Tenant("acme", "main", None), Tenant("acme", "main", None)):
+        begun = store.started(new_job(tenant=tenant))
+        visits = spans(("route", 0.5, "ok"), ("execute", 2.0, "error"), ("execute", 4.0, "ok"))
+        store.settle(settlement(begun, attempt=attempt_end(1), spans=visits, analyzed=True))
+        store.backdate(begun.id, finished_at=90, created_at=100)
+    now = store.now() + timedelta(minutes=1)
+    query = MetricsQuery(*aligned(now - timedelta(hours=1), now, now), ("stage",))
+
+    def asked(scope: Scope, stage: str) -> list[tuple[int, int, int, float]]:
+        found = ObservedJobs(database).stages(query, scope).groups
+        return [
+            (each.jobs, each.visits, each.failed, each.total_seconds)
+            for key, each in found.items()
+            if key == (stage,)
+        ]  # fmt: skip
+
+    def told() -> list[list[tuple[int, int, int, float]]]:
+        scopes = EVERYTHING, Scope("acme"), Scope("acme", "main"), Scope("acme", "side"), Scope("nobody")
+        return [asked(scope, "execute") for scope in scopes]
+
+    while digest.round(most=most):
+        pass
+    assert told() == [[(3, 6, 3, 18.0)], [(2, 4, 2, 12.0)], [(2, 4, 2, 12.0)], [], []]
+    assert asked(EVERYTHING, "route") == [(3, 3, 0, 1.5)]
+    assert sum(row.visits for row in _rows(store, stage_sums) if row.span == "day" and not row.organization) == 9
 
 
 def test_what_is_committed_late_is_found(store: Store, digest: Digest) -> None:

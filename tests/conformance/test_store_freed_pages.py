@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from migrations.runner import upgrade
+from scheduler.keeping import KeepingTask
 from synthralos.domain.retention import Kind, Retention
 from synthralos.store.retention.freed_pages import FEW, FreedPages
 from synthralos.store.retention.keeping import Keeping
 from synthralos.store.sql.database import Database
+from synthralos.telemetry.metrics import Metrics
 from tests.fakes.jobs import attempt_end, new_job, settlement
 from tests.fakes.stores import Store
 
@@ -53,6 +55,16 @@ def test_a_file_becomes_smaller_when_texts_are_removed(path: Path) -> None:
         full = size(path)
         emptied(database)
         assert size(path) < full / 2
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_the_leader_gives_room_back_and_nobody_else(path: Path, leads: bool) -> None:
+    with closing(filled(path)) as database:
+        times = Retention(dict.fromkeys(Kind, 3_000.0) | {Kind.PAYLOADS: 1.0})
+        full = size(path)
+        task = KeepingTask(database, lambda: times, 0.5, lambda: leads, Metrics(), clock=lambda: 100.0)
+        assert task.round() is leads
+        assert (size(path) < full / 2) is leads
 
 
 def test_one_step_gives_a_bounded_number_of_pages_back(path: Path) -> None:

@@ -14,6 +14,7 @@ from api.v1.observability_views import Demand, ErrorGroups, Metrics
 from cli.main import app
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
+from synthralos.domain.spans import Span
 from synthralos.domain.states import Transition
 from synthralos.store.retention.digest import Digest
 from synthralos.store.sql.database import Database
@@ -90,6 +91,23 @@ def test_metrics_are_summed_by_group(place: Place, client: httpx.Client, bring: 
     assert sum(each["jobs"] for each in groups(client, group_by="minute").values()) == 3
 
 
+def test_stages_tell_their_time_and_their_failures(place: Place, client: httpx.Client, bring: Bring) -> None:
+    for workspace in ("a", "b"):
+        job_id = submitted(client, workspace=workspace)
+        at = datetime.now(UTC)
+        failed, answered = (Span("execute", at, at + timedelta(seconds=2), status) for status in ("error", "ok"))
+        place.finish(job_id, Transition.SUCCEED, spans=(failed, answered))
+    bring(place)
+    by_stage = groups(client, group_by="stage")[("execute",)]
+    assert (by_stage["jobs"], by_stage["visits"], by_stage["failed_visits"]) == (2, 4, 2)
+    assert by_stage["total_seconds"] == pytest.approx(8)
+    assert by_stage["visit_seconds"]["p50"] == pytest.approx(2, rel=0.06)
+    assert groups(client, stage="execute", workspace="a")[()]["visits"] == 2
+    assert groups(client, group_by="workspace,stage", stage="execute").keys() == {("a", "execute"), ("b", "execute")}
+    assert groups(place.client(Role.VIEWER, Scope("other")), group_by="stage") == {}
+    assert len(groups(client, group_by="stage,hour", stage="execute")) == 1
+
+
 def test_a_key_sees_the_sums_of_its_tenant(place: Place, client: httpx.Client, bring: Bring) -> None:
     ended(place, client, workspace="a")
     ended(place, client, Transition.FAIL, workspace="b")
@@ -128,6 +146,8 @@ def ago(**time: float) -> str:
     [
         (METRICS, {"group_by": "colour"}, "query.group_by"),
         (METRICS, {"group_by": "day,day"}, "query.group_by"),
+        (METRICS, {"group_by": "stage,model"}, "query.group_by"),
+        (METRICS, {"stage": "execute", "state": "failed"}, "query.group_by"),
         (METRICS, {"group_by": "minute", "since": ago(days=3)}, "query.since"),
         (METRICS, {"group_by": "hour", "since": ago(days=60)}, "query.since"),
         (METRICS, {"since": ago(days=500)}, "query.since"),
@@ -184,6 +204,11 @@ def test_clients_and_the_commands_tell_the_same(place: Place, client: httpx.Clie
     run = CliRunner(env={"SYNTHRALOS_URL": place.url, "SYNTHRALOS_API_KEY": secret})
     done = run.invoke(app, ["metrics", "--by", "state,hour", "--json"])
     assert sum(each["jobs"] for each in json.loads(done.stdout)["groups"]) == 2
-    for arguments, word in ((["metrics"], "succeeded"), (["errors"], "server_error"), (["demand"], "guard")):
+    for arguments, word in (
+        (["metrics", "--by", "stage"], "stage"),
+        (["metrics"], "succeeded"),
+        (["errors"], "server_error"),
+        (["demand"], "guard"),
+    ):
         shown = run.invoke(app, arguments)
         assert (shown.exit_code, word in shown.stdout) == (0, True)

@@ -18,6 +18,7 @@ from synthralos.store.queue.submissions import Idempotency, KeyReused
 from synthralos.store.retention.erasing import STEPS
 from synthralos.store.retention.erasing_jobs import chosen_open
 from synthralos.store.retention.erasing_parts import Subject
+from synthralos.store.retention.freed_pages import empty_log
 from synthralos.store.sql.database import Database, let_plan_once
 from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import erasures
@@ -118,6 +119,8 @@ class Erasures:
                 tell(connection, [Happening.of(told, str(row.id), row.created_by, row.organization)])
             if piece.job_ids:
                 forget(piece.job_ids)
+        if values.get("state") is ErasureState.DONE:
+            empty_log(self._database)
         return not piece.blocked
 
 

@@ -12,6 +12,9 @@ PAGES = 500
 FEW = 1_000
 """So few free pages stay, however small the file is."""
 
+_LOG_PATIENCE = 500
+"""Milliseconds that emptying the log waits for readers; others may not write meanwhile."""
+
 _KEPT_SHARE = 10
 _INCREMENTAL = 2
 
@@ -39,3 +42,13 @@ class FreedPages:
                 for name in ("auto_vacuum", "freelist_count", "page_count")
             )
         return free - max(FEW, all_pages // _KEPT_SHARE) if tracks == _INCREMENTAL else 0
+
+
+def empty_log(database: Database) -> None:
+    """Have SQLite's log hold nothing of what was deleted. Where readers hold it, it is overwritten in its own time."""
+    if database.dialect == "sqlite":
+        with database.snapshot() as connection:
+            [usual] = connection.exec_driver_sql("PRAGMA busy_timeout").one()
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_LOG_PATIENCE}")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {usual}")

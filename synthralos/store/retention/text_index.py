@@ -5,7 +5,7 @@ against it from the moment they are read until their words are there, for the tr
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -66,7 +66,7 @@ class TextIndex:
 
     def _insert(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         calls = self._finished.calls(connection, [row["id"] for row in rows])
-        words = (document(row, calls.get(row["id"], [])) for row in rows)
+        words: Iterable[str] = (document(row, calls.get(row["id"], [])) for row in rows)
         if self._database.dialect == "postgresql":
             words = map(tsvector, words)
         documents = [{"seq": row["seq"], "document": each} for row, each in zip(rows, words, strict=True)]

@@ -87,6 +87,7 @@ def prepare_sqlite(connection: sqlite3.Connection) -> None:
                 raise
             time.sleep(_WAL_PAUSE)
     connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, however SQLite was built
 
 
 def track_pages(connection: sqlite3.Connection) -> None:
