@@ -12,6 +12,7 @@ from benchmarks.report import BenchmarkError, say
 BENCHMARKS = {
     "throughput": "fully processed jobs/s beside bare Dramatiq's no-op messages/s",
     "throughput_guarded": "the same with every guard on",
+    "worker_calls": "functions that a bulk job has its worker call, which a busy machine does not change",
     "guard_speed": "milliseconds of CPU that the guard stage takes for a prompt",
     "similarity": "milliseconds and recall of a search in 100,000 prompts, of an embedding, and of a pair",
     "guard_quality": "what the shipped models of pairs and abuse find on a file of labeled rows",

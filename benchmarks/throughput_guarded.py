@@ -2,9 +2,9 @@
 
 from benchmarks import throughput
 
+GUARDS = {"ABUSE_GUARD": "flag", "SECRETS_GUARD": "flag", "PERSONAL_DATA_GUARD": "flag"}
+
 
 def main(smoke: bool) -> None:
     """See `benchmarks.throughput`."""
-    throughput.main(
-        smoke, name="throughput_guarded", ABUSE_GUARD="flag", SECRETS_GUARD="flag", PERSONAL_DATA_GUARD="flag"
-    )
+    throughput.main(smoke, name="throughput_guarded", **GUARDS)

@@ -28,6 +28,12 @@ Source: OpenAI Cookbook, "How to count tokens with tiktoken", section 6."""
 SANDBOX = "sandbox"
 """The provider whose options are orders to a stage prop, and no text that is read."""
 
+_IN_TEXTS = frozenset({"role", "content"})
+"""Members of a message that `Request.texts` has looked at."""
+
+_DEFINITIONS = ("tools", "tool_choice", "response_format", "stop")
+"""Members of a body that the model reads beside the messages."""
+
 DEFAULT_ENCODING = "o200k_base"
 
 OLD_ENCODINGS: Mapping[str, str] = {
@@ -71,13 +77,15 @@ def prompt_texts(request: Request) -> list[str]:
     """
     texts = request.texts()
     for message in request.messages:
+        if message.keys() <= _IN_TEXTS:
+            continue
         texts += [message[member] for member in ("name", "refusal") if message.get(member)]
         if calls := message.get("tool_calls"):
             texts.append(_as_json(calls))
         if message["role"] == "assistant" and (others := {k: v for k, v in message.items() if k not in MEMBERS and v}):
             texts.append(_as_json(others))
-    for field in ("tools", "tool_choice", "response_format", "stop"):
-        definition = request.body.get(field)
+    for name in _DEFINITIONS if not request.body.keys().isdisjoint(_DEFINITIONS) else ():
+        definition = request.body.get(name)
         if definition:
             texts.append(definition if isinstance(definition, str) else _as_json(definition))
     texts += [_as_json(options) for name, options in request.provider_options.items() if options and name != SANDBOX]

@@ -83,7 +83,7 @@ def check_deployment(deployment: Deployment) -> None:
 def asked_of(request: Request) -> frozenset[str]:
     """What a request asks for that some provider has no form for: parameters, `json_object`, `PROVIDER.top_k`."""
     body = request.body
-    asked = {name for name in _NOT_EVERYWHERE if body.get(name) is not None}
+    asked = {name for name in body.keys() & _NOT_EVERYWHERE if body[name] is not None}
     if (body.get("response_format") or {}).get("type") == "json_object":
         asked.add("json_object")
     asked |= {f"{provider}.top_k" for provider, options in request.provider_options.items() if "top_k" in options}

@@ -173,11 +173,11 @@ class Request:
     body: dict[str, Any]
     provider_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    embeds: bool = field(init=False, repr=False, compare=False)
+    """Whether vectors are asked for, and no answer."""
 
-    @property
-    def embeds(self) -> bool:
-        """Whether vectors are asked for, and no answer."""
-        return self.body.get("kind") == EMBEDDING
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "embeds", self.body.get("kind") == EMBEDDING)
 
     @property
     def inputs(self) -> list[str]:
