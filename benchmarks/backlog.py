@@ -13,8 +13,8 @@ from benchmarks.throughput import run_jobs
 
 OPEN, OPEN_SMOKE = 1_000_000, 4_000
 JOBS, JOBS_SMOKE = 10_000, 500
-IDLE_SECONDS, IDLE_SECONDS_SMOKE = 20.0, 3.0
-SETTLE, SETTLE_SMOKE = 15.0, 3.0
+IDLE_SECONDS, IDLE_SECONDS_SMOKE = 20.0, 1.0
+SETTLE, SETTLE_SMOKE = 15.0, 1.0
 """Seconds until the sweeper has rung for those that nobody comes for, and the server has written what was inserted."""
 
 DIGESTED_WITHIN = 600.0

@@ -49,6 +49,7 @@ from cli import (
 from cli.exits import epilog
 from cli.options import Json
 from cli.output import Output
+from synthralos.starting import import_in_peace
 
 app = typer.Typer(
     name="synthralos",
@@ -125,6 +126,7 @@ def everywhere(
 
 def run() -> None:
     """Run the command; expected errors end it with one line on standard error and an exit code."""
+    import_in_peace()
     try:
         app()
     except Exception as error:
