@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.analyze.otlp_spans import otlp_spans
 from scheduler.leader import ROLE
 from scheduler.stackstorm.link import build_link
 from scheduler.stackstorm.task import StackStormTask
@@ -173,6 +174,11 @@ def test_the_full_circle_the_packs_own_action_reroutes_the_job_through_the_api(
         [execution] = fake.started()
         events = [(each["kind"], each["actor"]) for each in place.store.events(job_id)]
         shown = json.dumps(api.client().get(f"/api/v1/jobs/{job_id}/evidence").json())
+        traced = api.client().get(f"/api/v1/observability/traces/{place.store.job(job_id)['trace_id']}").json()
+    [part] = traced["jobs"]
+    [span] = [each for each in part["spans"] if each["name"] == "repair"]
+    assert (span["status"], span["attributes"]["execution_id"]) == ("ok", execution["id"])
+    assert "repair" in [each.name for each in otlp_spans(part)]
     assert (repair.state, repair.execution_id, repair.workflow) == (
         RepairState.SUCCEEDED, execution["id"], "synthralos.llm_retry",
     )  # fmt: skip
