@@ -2,8 +2,8 @@
 
 What becomes of calls to the model `first` is said by `POST /up` (they are answered), `/down` (500 at once), `/limited`
 (four of five are answered 429, come back in a second), `/slow` (answered after three seconds), and `/flapping` (down
-and up by turns, two seconds each). `GET /calls` tells of each call when it came (seconds since the epoch), for which model,
-and whether it was failed; the others are answered, and so are paid for.
+and up by turns, two seconds each). `GET /calls` tells of each call when it came (seconds since the epoch), for which
+model, and whether it was failed; the others are answered, and so are paid for.
 """
 
 import asyncio
