@@ -13,9 +13,13 @@ from api.v1.budgets import BudgetIn, RaiseIn
 from api.v1.configuration_views import FlagIn, LimitsIn
 from api.v1.dead_letter_files import ExportedLine
 from api.v1.dead_letter_views import OperationIn
+from api.v1.exports import SetAsideIn
 from api.v1.feedback import FeedbackIn
+from api.v1.incident_views import CommentIn
 from api.v1.key_views import KeyIn, OrganizationIn, RotateIn
 from api.v1.policy_views import EvaluateIn, LintIn, PolicyIn, RollbackIn
+from api.v1.repair_views import RepairIn, ReportIn
+from api.v1.retention_views import ErasureIn, RetentionIn
 from api.v1.route_views import ExplainIn
 from api.v1.run_caps import RunCapsIn
 from api.v1.run_forks import ForkIn
@@ -28,7 +32,7 @@ from api.v1.wait_views import AnswerIn, RunWaitIn
 from api.v1.webhook_views import ReplayIn, RotateSecretIn, WebhookIn
 from pipelines.intake.embedding import EmbeddingIn
 from pipelines.intake.schedules import ScheduleIn
-from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn
+from pipelines.intake.schema import MOST_JOBS, BulkIn, JobIn, ReasonIn, RerouteIn, RerouteJobIn, RetryIn
 from synthralos.config.catalog import DeploymentEntry
 
 _TAKEN = (
@@ -36,7 +40,8 @@ _TAKEN = (
     PolicyIn, RollbackIn, LintIn, EvaluateIn, SimulateIn,
     ScheduleIn, PauseIn, BackfillIn, OperationIn, RecoverIn, RunCapsIn, ForkIn,
     BudgetIn, RaiseIn, AliasIn, ExplainIn, AnswerIn, RunWaitIn, ThoughtIn, FeedbackIn,
-    WebhookIn, RotateSecretIn, ReplayIn,
+    WebhookIn, RotateSecretIn, ReplayIn, CommentIn, RepairIn, ReportIn,
+    RetryIn, RerouteJobIn, SetAsideIn, RetentionIn, ErasureIn,
 )  # fmt: skip
 _ANSWERED = (ProblemDocument, Receipt, Receipts, ProgressView, SimulationView, FailedView, ExportedLine)
 

@@ -20,6 +20,7 @@ from synthralos.store.queue.backfills import Backfills
 from synthralos.store.queue.bulk import BulkOperations
 from synthralos.store.queue.firings import Firings
 from synthralos.store.queue.imports import Imports
+from synthralos.store.queue.incident_repairs import IncidentRepairs
 from synthralos.store.queue.repairs import Repairs
 from synthralos.store.queue.submissions import Submissions
 from synthralos.store.queue.thoughts import Thoughts
@@ -69,3 +70,4 @@ class Stores:
         self.submissions = Submissions(database)
         self.wait_points = Waits(database)
         self.repairs = Repairs(database)
+        self.incident_repairs = IncidentRepairs(database)

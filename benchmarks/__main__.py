@@ -34,6 +34,7 @@ BENCHMARKS = {
     "rate_limits": "how well 8 processes keep to a limit together, and how soon a job that waited goes on",
     "quota": "how much of a provider's quotas two workers use together, and how often they are refused",
     "outage": "a deployment that fails every call for a minute: what fails, waits and is wasted",
+    "storm": "a deployment that refuses, is slow and flaps: what fails, waits and is paid for nothing",
     "billing": "a provider that fails, cuts, is late and repeats, workers killed meanwhile: the ledger beside its bill",
     "monitor": "what the monitor finds of faults, how soon, and false alarms over 120 simulated deployment-days",
     "dead_letters": "dead letters that are retried in bulk: how many a second",

@@ -47,17 +47,25 @@ class Ended(NamedTuple):
     seconds: float
 
 
+class Change(NamedTuple):
+    """So many seconds after the first job the provider is told so."""
+
+    after: float
+    path: str
+
+
 def main(smoke: bool) -> None:
     """A job each hundredth of a second, before, during and after the outage."""
     outage, after = (OUTAGE_SMOKE, AFTER_SMOKE) if smoke else (OUTAGE, AFTER)
     with (
-        _provider() as (base_url, catalog),
+        two_models() as (base_url, catalog),
         postgresql_database() as database_url,
         rabbitmq_vhost() as broker,
         running(database_url, broker, catalog, Shape()) as system,
     ):
         warm_up(system, WARM_UP)
-        ended, calls, up = uvloop.run(_run(system, base_url, outage, after))
+        changes = [Change(BEFORE, "/down"), Change(BEFORE + outage, "/up")]
+        ended, calls, (_, up) = uvloop.run(through(system, base_url, changes, BEFORE + outage + after))
         opened = system.number("SELECT extract(epoch FROM min(at)) FROM breaker_changes WHERE after = 'open'")
         closed = system.number("SELECT extract(epoch FROM max(at)) FROM breaker_changes WHERE after = 'closed'")
     if not opened:
@@ -81,27 +89,32 @@ def _tell(ended: Sequence[Ended], calls: Sequence[Call], up: float, opened: floa
     figure("opened_after_s", opened - failed[0].at, "s")
 
 
-async def _run(system: System, base_url: str, outage: float, after: float) -> tuple[list[Ended], list[Call], float]:
+async def through(
+    system: System, base_url: str, changes: Sequence[Change], seconds: float, rate: float = RATE
+) -> tuple[list[Ended], list[Call], list[float]]:
+    """Jobs at that rate, while the provider changes: what became of them, its calls, and the times when it changed."""
     async with contextlib.AsyncExitStack() as stack:
         control = await stack.enter_async_context(Connection(base_url))
         pool = Pool(system.url, system.key, stack)
 
-        async def switch(seconds: float, path: str) -> float:
-            await asyncio.sleep(seconds)
-            await control.send(control.encode("POST", path))
-            return time.time()
+        async def switch() -> list[float]:
+            done = []
+            for change in changes:
+                await asyncio.sleep(began + change.after - perf_counter())
+                await control.send(control.encode("POST", change.path))
+                done.append(time.time())
+            return done
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(switch(BEFORE, "/down"))
-            up = group.create_task(switch(BEFORE + outage, "/up"))
             began = perf_counter()
+            switching = group.create_task(switch())
             tasks = []
-            for number in range(int(RATE * (BEFORE + outage + after))):
-                due = began + number / RATE
+            for number in range(int(rate * seconds)):
+                due = began + number / rate
                 await asyncio.sleep(due - perf_counter())
                 tasks.append(group.create_task(_one(pool, json.dumps(job(system.sent + number)).encode(), due)))
         _, seen = await control.send(control.encode("GET", "/calls"))
-        return [task.result() for task in tasks], [Call(*each) for each in json.loads(seen)], up.result()
+        return [task.result() for task in tasks], [Call(*each) for each in json.loads(seen)], switching.result()
 
 
 async def _one(pool: Pool, body: bytes, due: float) -> Ended:
@@ -114,7 +127,7 @@ async def _one(pool: Pool, body: bytes, due: float) -> Ended:
     return Ended(state, perf_counter() - due)
 
 
-def _provider() -> AbstractContextManager[tuple[str, Path]]:
+def two_models() -> AbstractContextManager[tuple[str, Path]]:
     """The provider's address, and a catalog of its two models."""
     deployments = "".join(deployment_of(model, (price, price)) for model, price in (("first", 1), ("second", 2)))
     return provider_process("benchmarks.failing_provider", deployments)

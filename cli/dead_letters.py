@@ -28,6 +28,7 @@ app = typer.Typer(
 
 Class = Annotated[FailureClass | None, typer.Option("--class", help="Of this failure class.", show_default=False)]
 Model = Annotated[str | None, typer.Option(help="That asked for this model.", show_default=False)]
+Deployment = Annotated[str | None, typer.Option(help="Whose last call went to this deployment.", show_default=False)]
 Workspace = Annotated[str | None, typer.Option(show_default=False)]
 User = Annotated[str | None, typer.Option(show_default=False)]
 RunId = Annotated[str | None, typer.Option(help="Of this run.", show_default=False)]
@@ -50,6 +51,7 @@ def list_dead_letters(
     context: typer.Context,
     failure_class: Class = None,
     model: Model = None,
+    deployment: Deployment = None,
     workspace: Workspace = None,
     user: User = None,
     run_id: RunId = None,
@@ -62,7 +64,7 @@ def list_dead_letters(
 
     Example: `synthralos dead-letters list --class overloaded --failed-after 2026-01-31T08:00`
     """
-    filters = _filter(failure_class, model, workspace, user, run_id, failed_after, failed_before)
+    filters = _filter(failure_class, model, deployment, workspace, user, run_id, failed_after, failed_before)
     with client_of(context) as client:
         jobs = list(islice(client.healing.dead_letters(page_size=min(limit, 200), **filters), limit))
     output(context, as_json).show({"jobs": jobs}, lambda: views.table([Job.from_json(job) for job in jobs]))
@@ -73,6 +75,7 @@ def causes(
     context: typer.Context,
     failure_class: Class = None,
     model: Model = None,
+    deployment: Deployment = None,
     workspace: Workspace = None,
     user: User = None,
     run_id: RunId = None,
@@ -81,7 +84,7 @@ def causes(
     as_json: Json = False,
 ) -> None:
     """Group dead letters by what they failed of, the most frequent first."""
-    filters = _filter(failure_class, model, workspace, user, run_id, failed_after, failed_before)
+    filters = _filter(failure_class, model, deployment, workspace, user, run_id, failed_after, failed_before)
     with client_of(context) as client:
         found = client.healing.dead_letter_causes(**filters)
     output(context, as_json).show({"causes": found}, lambda: _causes(found))
@@ -92,6 +95,7 @@ def retry(
     context: typer.Context,
     failure_class: Class = None,
     model: Model = None,
+    deployment: Deployment = None,
     workspace: Workspace = None,
     user: User = None,
     run_id: RunId = None,
@@ -106,7 +110,7 @@ def retry(
 
     Example: `synthralos dead-letters retry --class overloaded --reason "the provider is back" --per-second 200`
     """
-    filters = _filter(failure_class, model, workspace, user, run_id, failed_after, failed_before)
+    filters = _filter(failure_class, model, deployment, workspace, user, run_id, failed_after, failed_before)
     with client_of(context) as client:
         made = client.healing.operate_on_dead_letters("retry", filters, name=name, per_second=per_second, reason=reason)
     _show(output(context, as_json), made)
@@ -117,6 +121,7 @@ def reroute(
     context: typer.Context,
     failure_class: Class = None,
     model: Model = None,
+    deployment: Deployment = None,
     workspace: Workspace = None,
     user: User = None,
     run_id: RunId = None,
@@ -133,7 +138,7 @@ def reroute(
 
     Example: `synthralos dead-letters reroute --class content_filtered --exclude openai/gpt-5-mini@us`
     """
-    filters = _filter(failure_class, model, workspace, user, run_id, failed_after, failed_before)
+    filters = _filter(failure_class, model, deployment, workspace, user, run_id, failed_after, failed_before)
     changes = given({"pin": pin, "exclude": exclude or None, "region": region})
     with client_of(context) as client:
         made = client.healing.operate_on_dead_letters(
@@ -148,6 +153,7 @@ def export_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to, as JSON lines; - is standard output.")],
     failure_class: Class = None,
     model: Model = None,
+    deployment: Deployment = None,
     workspace: Workspace = None,
     user: User = None,
     run_id: RunId = None,
@@ -158,7 +164,7 @@ def export_file(
 
     Example: `synthralos dead-letters export letters.jsonl --class overloaded`
     """
-    filters = _filter(failure_class, model, workspace, user, run_id, failed_after, failed_before)
+    filters = _filter(failure_class, model, deployment, workspace, user, run_id, failed_after, failed_before)
     with client_of(context) as client:
         count = write_lines(file, client.healing.export_dead_letters(**filters))
     typer.echo(f"{count} dead letters", err=True)
@@ -233,7 +239,7 @@ def _change(context: typer.Context, operation_id: str, change: Any, reason: str,
 
 
 def _filter(*values: Any) -> Any:
-    names = ("failure_class", "model", "workspace", "user", "run_id", "failed_after", "failed_before")
+    names = ("failure_class", "model", "deployment", "workspace", "user", "run_id", "failed_after", "failed_before")
     return given(dict(zip(names, values, strict=True)))
 
 

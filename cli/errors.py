@@ -1,7 +1,7 @@
 """Expected errors as one line with what to do about it, and the exit code that they end the command with."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from alembic.util.exc import CommandError
@@ -33,6 +33,26 @@ class Told(NamedTuple):
     code: Exit
 
 
+_LISTINGS: Mapping[str, str] = {
+    "job": "jobs list",
+    "wait point": "waits list",
+    "run": "jobs list --run-id …",
+    "trace": "traces search",
+    "schedule": "schedules list",
+    "repair": "repairs list",
+    "incident": "incidents list",
+    "operation": "dead-letters operations",
+    "breaker": "breakers list",
+    "webhook endpoint": "webhooks list",
+    "key": "keys list",
+    "budget": "budgets list",
+}
+"""The command that lists things of a kind, by what the API calls one."""
+
+_BOUND = ("whole installation", "bound to no organization", "bound to no workspace")
+"""How the API says that a key is bound to too little."""
+
+
 def explain(error: Exception) -> Told | None:
     """The line for an expected error; None for one that is a bug."""
     for kind, tell in _EXPECTED:
@@ -55,7 +75,11 @@ def _unauthorized(error: Exception) -> Told:
 
 
 def _forbidden(error: Exception) -> Told:
-    return Told(f"{_said(error)}: use a key with a higher role (`synthralos keys create --role …`)", Exit.REFUSED)
+    said = _said(error)
+    unbound = any(sign in said for sign in _BOUND)
+    key = "of the whole installation" if unbound else "with a higher role"
+    option = "without --organization" if unbound else "--role …"
+    return Told(f"{said}: use a key {key} (`synthralos keys create` {option})", Exit.REFUSED)
 
 
 def _refused(error: Exception) -> Told:
@@ -63,7 +87,9 @@ def _refused(error: Exception) -> Told:
 
 
 def _not_found(error: Exception) -> Told:
-    return Told(f"{_said(error)}: `synthralos jobs list` shows what this key can see", Exit.REFUSED)
+    said = _said(error)
+    listing = next((command for thing, command in _LISTINGS.items() if f"no such {thing}" in said), _LISTINGS["job"])
+    return Told(f"{said}: `synthralos {listing}` shows what this key can see", Exit.REFUSED)
 
 
 def _unreachable(error: Exception) -> Told:

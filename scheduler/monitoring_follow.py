@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from scheduler.monitoring_repairs import REFUSED, Repair, Repairs
+from scheduler.monitoring_repairs import REFUSED, Repair, Repaired, Repairs
 from scheduler.monitoring_watches import Watch
-from synthralos.domain.incidents import Incident, IncidentState, Move, Step, SubjectKind
+from synthralos.domain.incidents import UNDER_WAY, Incident, IncidentState, Move, Step, SubjectKind
 from synthralos.store.admin.incidents import BEGUN, Did, IncidentStore
 from synthralos.store.queue.leading import Lead
 
@@ -27,6 +27,8 @@ MOST_AN_HOUR = 3
 """Repairs of one kind and subject within an hour, over all its incidents."""
 
 HOUR = 3_600.0
+
+_NOBODYS = Repaired(REFUSED, "this release does not know the repair", {}, {})
 
 
 class Canary(Protocol):
@@ -70,7 +72,7 @@ class Following:
         reasons = []
         for repair in self._of(incident):
             if incident.did(repair.name):
-                reasons.append(f"{repair.name} did not help")
+                reasons.append(_in_vain(incident, repair.name))
                 continue
             hindered = repair.hindered(incident, watch.others())
             if hindered is not None:
@@ -88,10 +90,7 @@ class Following:
         """Make the repair that has begun; where nobody makes it, the next one."""
         begun = next(step for step in reversed(incident.steps) if step.outcome == BEGUN)
         repair = next((each for each in self._of(incident) if each.name == begun.act), None)
-        if repair is None:
-            did = Did(begun.act, REFUSED, "this release does not know the repair")
-        else:
-            did = Did(repair.name, *repair.make(incident))
+        did = Did(begun.act, *(_NOBODYS if repair is None else repair.make(incident)))
         after = self._store.move(incident, Move.VERIFY, did, lead)
         return after if after is None or did.outcome != REFUSED else self._repair(after, watch, lead)
 
@@ -99,6 +98,8 @@ class Following:
         last = _last_repair(incident)
         if last.outcome == REFUSED:
             return self._repair(incident, watch, lead)
+        if last.outcome == UNDER_WAY:
+            return self._hear(incident, last.act, watch, lead)
         settled = all(repair.settled(incident) for repair in self._of(incident) if incident.did(repair.name))
         since = (now - last.at).total_seconds()
         if settled and _quiet(incident, watch, QUIET) and since >= QUIET:
@@ -110,6 +111,15 @@ class Following:
         if not settled and self._canary is not None and (did := self._canary.look(incident, now)) is not None:
             return self._store.note(incident, did, lead)
         return incident
+
+    def _hear(self, incident: Incident, act: str, watch: Watch, lead: Lead) -> Incident | None:
+        """What those who were asked did about it; where that is nothing, the next repair."""
+        repair = next((each for each in self._of(incident) if each.name == act), None)
+        did = _NOBODYS if repair is None else repair.answered(incident)
+        if did is None:
+            return incident
+        after = self._store.note(incident, Did(act, *did), lead)
+        return after if after is None or did.outcome != REFUSED else self._repair(after, watch, lead)
 
     def _wait(self, incident: Incident, watch: Watch, lead: Lead) -> Incident | None:
         """People were told; it may still be over by itself."""
@@ -129,6 +139,12 @@ def _quiet(incident: Incident, watch: Watch, seconds: float) -> bool:
     """Whether all was as usual for so long; calls have to have shown it, where it is calls that it is about."""
     shown = incident.subject.kind is SubjectKind.QUEUE or watch.calls >= LEAST_CALLS
     return shown and watch.quiet >= seconds
+
+
+def _in_vain(incident: Incident, act: str) -> str:
+    """Why a repair that has begun is not made again: it did not help, or was not made."""
+    last = next(step for step in reversed(incident.steps) if step.act == act)
+    return last.note if last.outcome == REFUSED and last.note else f"{act} did not help"
 
 
 def _last_repair(incident: Incident) -> Step:

@@ -67,8 +67,5 @@ def _canaries(core: Core, breakers: BreakerStore) -> Canaries | None:
 
 def _wanted(core: Core, subject: Subject) -> bool:
     """An organization that does not have the flag is not watched; the installation is, where anybody has it."""
-    flags = core.live.current.flags
-    state = flags.state(Flag.ENABLE_MONITOR)
-    if subject.organization is not None:
-        return flags.on(Flag.ENABLE_MONITOR, subject.organization)
-    return state.enabled and state.percentage > 0
+    flags, flag = core.live.current.flags, Flag.ENABLE_MONITOR
+    return flags.anywhere(flag) if subject.organization is None else flags.on(flag, subject.organization)

@@ -9,7 +9,7 @@ from synthralos.bus.protocol import Bus, Topic
 from synthralos.control.ringing import ring_for
 from synthralos.domain.breakers import Breaker, BreakerState
 from synthralos.domain.deployments import Catalog
-from synthralos.domain.incidents import Incident, IncidentKind, SubjectKind
+from synthralos.domain.incidents import UNDER_WAY, Incident, IncidentKind, SubjectKind
 from synthralos.domain.states import Lane, Stage
 from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.incidents import MONITOR
@@ -49,25 +49,44 @@ class Repair(Protocol):
         """Make it, or find that it was made already."""
         ...
 
+    def answered(self, incident: Incident) -> Repaired | None:
+        """What became of one that is under way; None: that is not known yet."""
+        ...
+
     def settled(self, incident: Incident) -> bool:
         """Whether its effect is over, so that what is seen now is what there is without it."""
         ...
 
 
+class Asked(NamedTuple):
+    """Whether somebody takes care of it, or has; and what they say."""
+
+    taken: bool
+    note: str
+
+
 class IncidentRepairer(Protocol):
     """Somebody else who repairs, such as StackStorm."""
 
-    def ask(self, incident: Incident) -> bool:
-        """Whether somebody takes care of it. Must not block for long; may be asked again about the same incident."""
+    def ask(self, incident: Incident) -> Asked:
+        """Ask them to. Must not block for long; may be asked again about the same incident."""
+        ...
+
+    def answer(self, incident: Incident) -> Asked | None:
+        """What they did about it, or why they did nothing; None: they are at it, for a bounded time."""
         ...
 
 
 class Nobody:
     """Where nobody else repairs."""
 
-    def ask(self, incident: Incident) -> bool:
+    def ask(self, incident: Incident) -> Asked:
         """Nobody does."""
-        return False
+        return Asked(False, "nobody else repairs")
+
+    def answer(self, incident: Incident) -> Asked | None:
+        """Who was asked is not there any more."""
+        return Asked(False, "who was asked is not there any more")
 
 
 class OpenBreaker:
@@ -106,6 +125,10 @@ class OpenBreaker:
         self._bus.publish(Topic.BREAKERS, [name])
         return Repaired("done", "jobs go on with their plans; probes verify it", _of(before), _of(after))
 
+    def answered(self, incident: Incident) -> Repaired | None:
+        """It is made at once."""
+        return None
+
     def settled(self, incident: Incident) -> bool:
         """Whether the deployment gets calls again."""
         found = self._breakers.get(incident.subject.name)
@@ -137,6 +160,10 @@ class RingAgain:
         self._bus.publish(Topic.CHANGED, ids)
         return Repaired("done", "rang again, and had the sweeper look", {}, {"rung": len(ids)})
 
+    def answered(self, incident: Incident) -> Repaired | None:
+        """It is made at once."""
+        return None
+
     def settled(self, incident: Incident) -> bool:
         """A ring has no effect that lasts."""
         return True
@@ -156,8 +183,13 @@ class Ask:
 
     def make(self, incident: Incident) -> Repaired:
         """Ask."""
-        taken = self._repairer.ask(incident)
-        return Repaired("done" if taken else REFUSED, "somebody repairs it" if taken else "nobody does", {}, {})
+        taken, note = self._repairer.ask(incident)
+        return Repaired(UNDER_WAY if taken else REFUSED, note, {}, {})
+
+    def answered(self, incident: Incident) -> Repaired | None:
+        """What they say that they did."""
+        said = self._repairer.answer(incident)
+        return None if said is None else Repaired("done" if said.taken else REFUSED, said.note, {}, {})
 
     def settled(self, incident: Incident) -> bool:
         """What others do is theirs to follow."""

@@ -47,7 +47,9 @@ class SchedulerProcess:
         self._bus = core.bus
         self._outages = core.outages
         self._processes = Processes(core.database)
-        self._jobs = LeaderJobs(core, self._lead)
+        self._stackstorm = build_stackstorm(core, self._lead, lambda: self.process_id or "")
+        repairer = None if self._stackstorm is None else self._stackstorm.repairer
+        self._jobs = LeaderJobs(core, self._lead, repairer)
         self._sweeper = Sweeper(
             core.database,
             core.doorbell,
@@ -62,7 +64,6 @@ class SchedulerProcess:
         self._next_tick = 0.0
         self._ticking: Rounds | None = None
         self._webhooks = WebhookDelivery(core, self._lead)
-        self._stackstorm = build_stackstorm(core, self._lead, lambda: self.process_id or "")
         self._sweeping_term: int | None = None
         self._next_round = 0.0
         self._sweep_safely = ResilientTask("the scheduler's sweeper", self._sweep, core.outages)

@@ -10,6 +10,7 @@ from scheduler.erasing import ERASE_EVERY, ErasureRunner
 from scheduler.keeping import KEEP_EVERY, KeepingTask
 from scheduler.monitoring import LOOK_EVERY as MONITOR_EVERY
 from scheduler.monitoring_parts import build_monitoring
+from scheduler.monitoring_repairs import IncidentRepairer
 from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.watched import Watched
 from synthralos.bus.protocol import Topic
@@ -47,7 +48,8 @@ class Recurring(NamedTuple):
 class LeaderJobs:
     """Built once a process; each job asks whether this process leads."""
 
-    def __init__(self, core: Core, lead: Callable[[], Lead | None]) -> None:
+    def __init__(self, core: Core, lead: Callable[[], Lead | None], repairer: IncidentRepairer | None = None) -> None:
+        """`repairer`: who repairs incidents that the monitor's own repairs do not mend."""
         self._lead = lead
         self._exports = DroppingExports(core.database, core.settings, core.metrics)
         self._held_money = OrphanedHolds(core.database)
@@ -61,7 +63,7 @@ class LeaderJobs:
         erasing = ErasureRunner(core.database, operator, [core.streams.forget], share, self._leads)
         sampling = Sampling(core.database, core.doorbell, core.settings, core.metrics, self._leads)
         bulk = BulkRunner(BulkOperations(core.database), core.doorbell, core.bus, self._leads)
-        monitoring = build_monitoring(core, lead)
+        monitoring = build_monitoring(core, lead, repairer)
         self.all: Sequence[Recurring] = (
             Recurring("housekeeping", keeping.round, KEEP_EVERY),
             _watched("erasures", erasing, ERASE_EVERY, Topic.OPERATIONS),

@@ -23,6 +23,7 @@ class FilterQuery(BaseModel):
 
     failure_class: FailureClass | None = None
     model: Annotated[Text | None, Field(description="as it was asked for")] = None
+    deployment: Annotated[Text | None, Field(description="which the last call went to")] = None
     workspace: Text | None = None
     user: Text | None = None
     run_id: Text | None = None
@@ -60,6 +61,7 @@ class FilterIn(Closed):
 
     failure_class: Annotated[FailureClass | None, Field(strict=False)] = None
     model: Text | None = None
+    deployment: Annotated[Text | None, Field(description="which the last call went to")] = None
     workspace: Text | None = None
     user: Text | None = None
     run_id: Text | None = None

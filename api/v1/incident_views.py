@@ -12,6 +12,7 @@ from pipelines.intake.closed import Closed
 from pipelines.intake.schema import Time
 from synthralos.domain.incidents import (
     LIVE,
+    UNDER_WAY,
     Incident,
     IncidentKind,
     IncidentState,
@@ -85,7 +86,7 @@ class IncidentStep(View):
     at: AwareDatetime
     actor: Annotated[str, Field(description="monitor, or who did it")]
     act: Annotated[str, Field(description="open_breaker, ring_again, ask, canary, verify, escalate …")]
-    outcome: Annotated[str, Field(description="begun, done, refused, sent, recovered")]
+    outcome: Annotated[str, Field(description="begun, under_way, done, refused, sent, recovered")]
     note: str
     before: dict[str, Any]
     after: dict[str, Any]
@@ -149,7 +150,7 @@ def incident_view(incident: Incident) -> dict[str, Any]:
         **summary_view(incident),
         "evidence": {"unit": incident.unit, **incident.evidence},
         "steps": [_step(step) for step in incident.steps],
-        "links": _links(incident),
+        "links": {**_links(incident), **_repair_link(incident)},
     }
 
 
@@ -163,6 +164,12 @@ def _step(step: Step) -> dict[str, Any]:
         "before": dict(step.before),
         "after": dict(step.after),
     }
+
+
+def _repair_link(incident: Incident) -> dict[str, str]:
+    """StackStorm's repair, where it was asked for: it has the incident's id."""
+    asked = any(step.act == "ask" and step.outcome == UNDER_WAY for step in incident.steps)
+    return {"repair": f"/api/v1/repairs/{incident.id}"} if asked else {}
 
 
 def _links(incident: Incident) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What is sent and answered about repairs by StackStorm."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -8,8 +8,9 @@ from api.v1.queries import Text, decode_cursor
 from api.v1.views import View
 from api.v1.wait_views import an_id
 from pipelines.analyze.trace import rfc3339
+from pipelines.intake.closed import Closed
 from pipelines.intake.schema import DeploymentId, ReasonIn
-from synthralos.domain.repairs import Repair, RepairKind, RepairState
+from synthralos.domain.repairs import Repair, RepairKind, RepairState, Reported
 from synthralos.store.queue.repairs import RepairFilter
 
 
@@ -35,12 +36,28 @@ class RepairIn(ReasonIn):
     """What is asked of StackStorm: which of the pack's workflows, and for `reroute` where the job is to go."""
 
     kind: Annotated[
-        RepairKind, Field(strict=False, description="`retry`, `reroute`, or `recover` for the job's run")
-    ] = RepairKind.RETRY
+        Literal["retry", "reroute", "recover"], Field(description="`retry`, `reroute`, or `recover` for the job's run")
+    ] = "retry"
     pin: Annotated[DeploymentId | None, Field(description="reroute: the one deployment that it may go to")] = None
     exclude: Annotated[
         list[DeploymentId] | None, Field(max_length=100, description="reroute: where it must not go")
     ] = None
+
+    @property
+    def wanted(self) -> RepairKind:
+        """The kind as the domain has it."""
+        return RepairKind(self.kind)
+
+
+class ReportIn(Closed):
+    """What a workflow reports of the incident that it was asked to repair."""
+
+    outcome: Annotated[
+        Reported,
+        Field(strict=False, description="`acted`: it did something, and whether that helps is watched; else it ends"),
+    ]
+    detail: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", description="what it did, or found")] = ""
+    reason: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", description="who; it goes on record")] = ""
 
 
 class RepairView(View):
@@ -50,20 +67,23 @@ class RepairView(View):
     state: Annotated[RepairState, Field(description="`fell_back`: the built-in remedies went on with the job")]
     kind: RepairKind
     workflow: Annotated[str, Field(description="the action of StackStorm")]
-    organization: str
+    organization: Annotated[str, Field(description="whose job or incident it is; empty: the installation's")]
     workspace: str
     user: str | None
     job_id: str | None
     run_id: str | None
-    subject: Annotated[str, Field(description="`job:` and an id")]
+    subject: Annotated[str, Field(description="`job:` or `incident:`, and an id; an incident's repair has its id")]
     failure_class: Annotated[str, Field(description="what the job failed of; empty: of nothing")]
     reason: str
     asked_by: Annotated[str, Field(description="`heal`, `monitor`, or who asked")]
     asked_at: AwareDatetime
-    until: Annotated[AwareDatetime, Field(description="when a job that waits for it goes on by itself")]
+    until: Annotated[
+        AwareDatetime,
+        Field(description="when a job that waits for it goes on, and an incident is escalated"),
+    ]
     started_at: AwareDatetime | None
     execution_id: Annotated[str | None, Field(description="of StackStorm")]
-    acted_at: Annotated[AwareDatetime | None, Field(description="when it moved the job")]
+    acted_at: Annotated[AwareDatetime | None, Field(description="when it moved the job, or acted on the incident")]
     ended_at: AwareDatetime | None
     outcome: Annotated[str, Field(description="what became of it, in words")]
     result: Annotated[dict[str, Any] | None, Field(description="what its workflow told")]

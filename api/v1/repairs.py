@@ -1,4 +1,4 @@
-"""Repairs by StackStorm over HTTP: what was asked of it and what came of that, and asking for one."""
+"""Repairs by StackStorm over HTTP: what was asked of it and what came of that; asking for one, and reporting."""
 
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from api.http.problems import conflict, invalid, invalid_field, not_found
 from api.room import Room, admit
 from api.v1.idempotency import once
 from api.v1.queries import encode_cursor
-from api.v1.repair_views import RepairIn, RepairList, RepairsQuery, RepairView, repair_view
+from api.v1.repair_views import RepairIn, RepairList, RepairsQuery, RepairView, ReportIn, repair_view
 from pipelines.analyze.trace import rfc3339
 from pipelines.intake.schema import RerouteIn
 from synthralos.bus.protocol import Topic
@@ -33,6 +33,7 @@ RepairId = Annotated[str, Path(min_length=1, max_length=64)]
 
 _FLAGS = {RepairKind.REROUTE: Flag.ENABLE_STACKSTORM_REROUTE}
 _ASKED = documented(RepairView, "It, asked for", found=True, validated=True, conflicting=True, body=True, status=202)
+_REPORTED = documented(RepairView, "It afterwards", found=True, validated=True, body=True)
 
 
 @router.get("/repairs", **documented(RepairList, "A page of repairs, newest first", validated=True))
@@ -58,14 +59,14 @@ async def ask_for_repair(request: Request, job_id: str) -> Response:
     """Ask StackStorm to repair a job. While a repair of the job is open, asking again gives that one."""
     room, caller = await admit(request, Permission.RETRY_JOBS)
     body = await read_document(request, room, RepairIn, optional=True)
-    if body.kind is RepairKind.REROUTE:
+    if body.wanted is RepairKind.REROUTE:
         await admit(request, Permission.REROUTE_JOBS)
     job = await room.job(job_id, caller)
 
     async def make(by: By) -> Response:
-        terms = _terms(room, job, body.kind)
+        terms = _terms(room, job, body.wanted)
         _check(room, job, body)
-        wanted = Wanted(body.kind, _parameters(job, body), terms.patience)
+        wanted = Wanted(body.wanted, _parameters(job, body), terms.patience)
         asked = await room.write(lambda: room.repairs.ask(job["id"], caller.scope, wanted, by))
         if asked is None:
             raise not_found("There is no such job, or none that this key may see.")
@@ -85,6 +86,22 @@ async def _found(room: Room, caller: Caller, repair_id: str) -> Repair:
     if found is None:
         raise not_found("There is no such repair, or none that this key may see.")
     return found
+
+
+@router.post("/repairs/{repair_id}/report", **_REPORTED, openapi_extra=takes(ReportIn, required=True))
+async def report_repair(request: Request, repair_id: RepairId) -> Response:
+    """Report what StackStorm did about an incident. The first report of a repair that is open counts."""
+    room, caller = await admit(request, Permission.WRITE_INCIDENTS)
+    body = await read_document(request, room, ReportIn)
+    found = None
+    if is_id(repair_id):
+        by = By(caller.actor, body.reason)
+        said = repair_id.lower(), caller.scope, body.outcome, body.detail, by
+        found = await room.write(lambda: room.incident_repairs.report(*said))
+    if found is None:
+        raise not_found("There is no such repair of an incident, or none that this key may see.")
+    room.core.bus.publish(Topic.REPAIRS, [found.id])
+    return answer(repair_view(found))
 
 
 def _terms(room: Room, job: dict[str, Any], kind: RepairKind) -> RepairTerms:
@@ -109,23 +126,23 @@ def _terms(room: Room, job: dict[str, Any], kind: RepairKind) -> RepairTerms:
 def _check(room: Room, job: dict[str, Any], body: RepairIn) -> None:
     if job["state"] == State.SUCCEEDED:
         raise conflict("The job has succeeded: there is nothing to repair.")
-    if body.kind is RepairKind.RECOVER and job["run_id"] is None:
+    if body.wanted is RepairKind.RECOVER and job["run_id"] is None:
         raise invalid_field("kind", "wants a job of a run", "choose retry or reroute")
-    if body.kind is not RepairKind.REROUTE and {"pin", "exclude"} & body.model_fields_set:
+    if body.wanted is not RepairKind.REROUTE and {"pin", "exclude"} & body.model_fields_set:
         raise invalid_field("pin", "belongs to reroute, as exclude does", "choose that kind, or leave it out")
     rerouted = RerouteIn(pin=body.pin, exclude=body.exclude)
-    errors = [*room.checks.check_constraints(rerouted, "")] if body.kind is RepairKind.REROUTE else []
+    errors = [*room.checks.check_constraints(rerouted, "")] if body.wanted is RepairKind.REROUTE else []
     if errors:
         raise invalid(errors)
 
 
 def _parameters(job: dict[str, Any], body: RepairIn) -> dict[str, Any]:
     """The workflow's, by which it acts only on the job as it is now."""
-    if body.kind is RepairKind.RECOVER:
+    if body.wanted is RepairKind.RECOVER:
         return {"run_id": job["run_id"]}
     told: dict[str, Any] = {"job_id": job["id"], "max_attempts": job["attempts"]}
     if job["state"] in TERMINAL:
         told["finished_at"] = rfc3339(job["finished_at"])
-    if body.kind is RepairKind.REROUTE:
+    if body.wanted is RepairKind.REROUTE:
         told |= {name: value for name, value in (("pin", body.pin), ("exclude", body.exclude)) if value}
     return told

@@ -38,6 +38,7 @@ class DeadLetterFilter(TypedDict, total=False):
 
     failure_class: str
     model: str
+    deployment: str
     workspace: str
     user: str
     run_id: str

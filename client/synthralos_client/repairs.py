@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 Run = Callable[[Operation[Json]], Json]
 AsyncRun = Callable[[Operation[Json]], Awaitable[Json]]
 
-Kind = Literal["retry", "reroute", "recover"]
+Kind = Literal["retry", "reroute", "recover", "incident"]
+
+Outcome = Literal["acted", "nothing_to_do", "failed"]
 
 
 class RepairFilters(TypedDict, total=False):
@@ -57,6 +59,10 @@ class Repairs:
         """Ask StackStorm to repair a job; while a repair of it is open, that one."""
         return self._run(_ask(self._config, job_id, options))
 
+    def report(self, repair_id: str, outcome: Outcome, *, detail: str = "", reason: str = "") -> Json:
+        """Say what was done about the incident of a repair; `acted`: whether that helps is watched."""
+        return self._run(_report(self._config, repair_id, outcome, detail, reason))
+
 
 class AsyncRepairs:
     """The same for `AsyncClient`; `Repairs` documents the methods."""
@@ -77,6 +83,10 @@ class AsyncRepairs:
         """See `Repairs.ask`."""
         return await self._run(_ask(self._config, job_id, options))
 
+    async def report(self, repair_id: str, outcome: Outcome, *, detail: str = "", reason: str = "") -> Json:
+        """See `Repairs.report`."""
+        return await self._run(_report(self._config, repair_id, outcome, detail, reason))
+
 
 def _page(config: Config, filters: Mapping[str, Any], page_size: int, cursor: str | None) -> Operation[Json]:
     return configuring.read(config, ("repairs",), {**filters, "limit": page_size, "cursor": cursor})
@@ -84,3 +94,8 @@ def _page(config: Config, filters: Mapping[str, Any], page_size: int, cursor: st
 
 def _ask(config: Config, job_id: str, options: Mapping[str, Any]) -> Operation[Json]:
     return configuring.post(config, ("jobs", job_id, "repair"), options)
+
+
+def _report(config: Config, repair_id: str, outcome: str, detail: str, reason: str) -> Operation[Json]:
+    said = {"outcome": outcome, "detail": detail, "reason": reason}
+    return configuring.post(config, ("repairs", repair_id, "report"), said)

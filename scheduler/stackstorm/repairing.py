@@ -1,5 +1,6 @@
 """The leader's rounds over open repairs: each is started once, followed to its end, and its job let go on.
 
+An incident goes on by what the monitor reads of its repair.
 What kills the leader leaves a repair `asked` or `started`. Whoever leads next looks in StackStorm for an execution with
 the repair's tag before it starts one, and follows what is there.
 """
@@ -13,10 +14,12 @@ from typing import Any
 from scheduler.stackstorm.breaking import LinkBreaker
 from scheduler.stackstorm.link import TOLD, Execution, Failed, StackStormLink, Stopped
 from synthralos.config.config import Config
-from synthralos.domain.flags import Flag
+from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.repairs import Repair, RepairKind, RepairState
 from synthralos.domain.residency import kept_from
-from synthralos.store.queue.repairs import Ended, Following, Repairs
+from synthralos.store.admin.incidents import MONITOR
+from synthralos.store.queue.repair_rows import Following
+from synthralos.store.queue.repairs import Ended, Repairs
 from synthralos.telemetry.families import REPAIR_SECONDS, REPAIRS
 from synthralos.telemetry.metrics import Metrics
 
@@ -30,6 +33,9 @@ AT_ONCE = 4
 
 BEGUN_WITHIN = 5.0
 """Seconds after which a job does not wait any longer for others' executions to end, so that its own may begin."""
+
+_BY_THEMSELVES = ("heal", MONITOR)
+"""Who asks because a job or an incident waits for it."""
 
 _TOLD = ("outcome", "state", "attempts", "retried", "detail")
 _MOST_TOLD = 500
@@ -114,9 +120,9 @@ class Repairing:
         """Why it is not to be started: how it ends, and why; None: it is."""
         repair, config = following.repair, self._config()
         terms = config.stackstorm
-        if repair.asked_by == "heal" and not following.awaited:
-            return RepairState.CANCELLED, "the job went on without it"
-        if not config.flags.on(Flag.ENABLE_STACKSTORM, repair.organization):
+        if repair.asked_by in _BY_THEMSELVES and not following.awaited:
+            return RepairState.CANCELLED, _gone_on(repair)
+        if not _has_stackstorm(config.flags, repair):
             return RepairState.CANCELLED, "enable_stackstorm was switched off"
         kept = kept_from(following.classification, None if terms is None else terms.residency)
         if kept is not None:
@@ -124,7 +130,7 @@ class Repairing:
         if self._breaker.shut is not None:
             return RepairState.FAILED, "StackStorm gets no calls now: its breaker is open"
         if following.awaited and following.now >= repair.until:
-            return RepairState.FAILED, "it was not begun while the job waited for it"
+            return RepairState.FAILED, "it was not begun in time (STACKSTORM_PATIENCE)"
         return None
 
     def _crowded_out(self, following: Following) -> None:
@@ -157,10 +163,10 @@ class Repairing:
         if (now - begun).total_seconds() >= self._bounds.follow:
             return RepairState.FAILED, f"it did not end within {self._bounds.follow:g} seconds (STACKSTORM_FOLLOW)"
         if following.awaited and now >= repair.until:
-            return RepairState.FAILED, "it did not act while the job waited for it"
+            return RepairState.FAILED, "it did not act in time (STACKSTORM_PATIENCE)"
         moved = repair.acted_at is None and not following.awaited and repair.kind is not RepairKind.RECOVER
-        if moved and repair.asked_by == "heal":
-            return RepairState.CANCELLED, "the job went on without it"
+        if moved and repair.asked_by in _BY_THEMSELVES:
+            return RepairState.CANCELLED, _gone_on(repair)
         return None
 
     def _settle(self, following: Following, execution: Execution) -> None:
@@ -189,6 +195,16 @@ class Repairing:
         if after.ended_at is not None:
             self._seconds[(str(after.kind),)].observe((after.ended_at - after.asked_at).total_seconds())
         self._tell(ended)
+
+
+def _gone_on(repair: Repair) -> str:
+    return "the incident is over" if repair.kind is RepairKind.INCIDENT else "the job went on without it"
+
+
+def _has_stackstorm(flags: Flags, repair: Repair) -> bool:
+    """Whether the flag is on for whom the repair concerns; what concerns the installation, for anybody."""
+    flag = Flag.ENABLE_STACKSTORM
+    return flags.on(flag, repair.organization) if repair.organization else flags.anywhere(flag)
 
 
 def _told(execution: Execution) -> dict[str, Any]:

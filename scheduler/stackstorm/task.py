@@ -6,6 +6,7 @@ from scheduler.delivering.core import Delivering
 from scheduler.outages import ResilientTask
 from scheduler.rounds import Rounds
 from scheduler.stackstorm.breaking import LinkBreaker
+from scheduler.stackstorm.incidents import StackStormRepairer
 from scheduler.stackstorm.link import StackStormLink, build_link
 from scheduler.stackstorm.repairing import Bounds, Repairing
 from scheduler.stackstorm.triggers import StackStormTriggers
@@ -15,6 +16,7 @@ from synthralos.control.ringing import ring_for
 from synthralos.core import Core
 from synthralos.domain.repairs import STACKSTORM
 from synthralos.store.admin.breakers import BreakerStore
+from synthralos.store.queue.incident_repairs import IncidentRepairs
 from synthralos.store.queue.leading import Lead
 from synthralos.store.queue.repairs import Ended, Repairs
 from synthralos.telemetry.families import STACKSTORM_SHUT
@@ -52,6 +54,10 @@ class StackStormTask:
             self._tell,
             core.metrics,
         )
+        self.repairer = StackStormRepairer(
+            IncidentRepairs(core.database), lambda: core.live.current, lambda: breaker.shut, core.bus
+        )
+        """Who repairs incidents, for the monitor."""
         core.metrics.reads(STACKSTORM_SHUT, lambda: float(breaker.shut is not None))
         self._safely = ResilientTask("the link to StackStorm", self.repairing.round, core.outages)
         self.triggers = StackStormTriggers(

@@ -62,7 +62,5 @@ class StackStormTriggers:
 
 def _on(flags: Flags, organization: str | None) -> bool:
     """What concerns the installation is told where the flag is on for anybody."""
-    if organization is None:
-        state = flags.state(Flag.ENABLE_STACKSTORM)
-        return state.enabled and state.percentage > 0
-    return flags.on(Flag.ENABLE_STACKSTORM, organization)
+    flag = Flag.ENABLE_STACKSTORM
+    return flags.anywhere(flag) if organization is None else flags.on(flag, organization)

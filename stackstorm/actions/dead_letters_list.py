@@ -11,6 +11,7 @@ class DeadLettersList(SynthralosAction):
         self,
         failure_class=None,
         model=None,
+        deployment=None,
         workspace=None,
         user=None,
         run_id=None,
@@ -24,6 +25,7 @@ class DeadLettersList(SynthralosAction):
         query = given(
             failure_class=failure_class,
             model=model,
+            deployment=deployment,
             workspace=workspace,
             user=user,
             run_id=run_id,

@@ -1,25 +1,18 @@
 """Many dead letters are retried, in the background of SynthralOS."""
 
-import hashlib
-import time
-
-from lib.base import SynthralosAction, given, path_id, told
-from lib.synthralos_api import ApiError
-
-OPERATIONS = "/api/v1/dead-letters/operations"
-OVER = frozenset({"done", "cancelled"})
-LOOK_EVERY = 2.0
-"""Seconds between two looks at an operation."""
+from lib.base import given, told
+from lib.dead_letters import DeadLettersAction
 
 
-class DeadLettersRetry(SynthralosAction):
-    """Starts one operation, or finds the one that this execution, or this key, started before."""
+class DeadLettersRetry(DeadLettersAction):
+    """Retries them."""
 
     @told
     def run(
         self,
         failure_class=None,
         model=None,
+        deployment=None,
         workspace=None,
         user=None,
         run_id=None,
@@ -36,6 +29,7 @@ class DeadLettersRetry(SynthralosAction):
         wanted = given(
             failure_class=failure_class,
             model=model,
+            deployment=deployment,
             workspace=workspace,
             user=user,
             run_id=run_id,
@@ -43,39 +37,4 @@ class DeadLettersRetry(SynthralosAction):
             failed_before=failed_before,
             jobs=jobs or None,
         )
-        if not wanted and not everything:
-            raise ApiError("invalid", "say which dead letters, or set everything to true")
-        name = "stackstorm:{}".format(key or self.execution)[:200]
-        body = given(act="retry", filter=wanted, name=name, per_second=per_second)
-        body["reason"] = self.reason(reason)
-        started, operation = self._started(name, body, repeatable=bool(key or self.execution))
-        return {"changed": started, "operation": self._followed(operation, wait or 0)}
-
-    def _started(self, name, body, repeatable):
-        found = self._named(name) if repeatable else None
-        if found is not None:
-            return False, found
-        # The name may hold what no header can.
-        digest = hashlib.sha256(name.encode("utf-8")).hexdigest()
-        key = "stackstorm-{}-{}".format(self.execution, digest) if self.execution else None
-        try:
-            return True, self.api.post(OPERATIONS, body, key).data
-        except ApiError as error:
-            if error.kind not in ("ambiguous", "unavailable", "server_error"):
-                raise
-            found = self._named(name) if repeatable else None
-            if found is None:
-                raise
-            return True, found
-
-    def _named(self, name):
-        """The operation of that name among the newest."""
-        newest = self.api.get(OPERATIONS, {"limit": 200}).data["operations"]
-        return next((each for each in newest if each["name"] == name), None)
-
-    def _followed(self, operation, wait):
-        until = time.monotonic() + wait
-        while operation["state"] not in OVER and time.monotonic() < until:
-            time.sleep(min(LOOK_EVERY, max(0.0, until - time.monotonic())))
-            operation = self.api.get(OPERATIONS + "/" + path_id(operation["id"])).data
-        return operation
+        return self.operated("retry", wanted, everything, per_second, reason, key, wait)

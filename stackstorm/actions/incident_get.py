@@ -8,7 +8,9 @@ class IncidentGet(SynthralosAction):
 
     @told
     def run(self, incident_id):
-        """The incident, with its evidence, its steps, and whether it is over."""
+        """The incident, with its evidence, its steps, whether it is over, and what it is about."""
         found = self.api.get("/api/v1/incidents/" + path_id(incident_id)).data
         found["over"] = found["state"] == "closed"
+        found["escalated"] = found["state"] == "escalated"
+        found["subject_kind"], _, found["subject_name"] = found["subject"].partition(":")
         return found

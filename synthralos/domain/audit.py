@@ -59,6 +59,7 @@ class Act(StrEnum):
     RESOLVE_INCIDENT = "incidents.resolve"
     ACKNOWLEDGE_INCIDENT = "incidents.acknowledge"
     ASK_REPAIR = "repairs.ask"
+    REPORT_REPAIR = "repairs.report"
     RETRY_EXPORTS = "exports.retry"
     DROP_EXPORTS = "exports.drop"
     RESUME_EXPORTS = "exports.resume"

@@ -38,10 +38,14 @@ CHANGES: dict[str, tuple[BulkState, frozenset[BulkState]]] = {
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which dead letters: all conditions that are given have to hold. Times are when the job failed."""
+    """Which dead letters: all conditions that are given have to hold. Times are when the job failed.
+
+    `deployment`: which its last call went to.
+    """
 
     failure_class: FailureClass | None = None
     model: str | None = None
+    deployment: str | None = None
     workspace: str | None = None
     user: str | None = None
     run_id: str | None = None
@@ -54,6 +58,7 @@ class DeadLetterFilter:
         found = {
             "failure_class": None if self.failure_class is None else str(self.failure_class),
             "model": self.model,
+            "deployment": self.deployment,
             "workspace": self.workspace,
             "user": self.user,
             "run_id": self.run_id,

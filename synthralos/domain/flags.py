@@ -149,6 +149,10 @@ class Flags:
             known = self._members[flag, organization] = place(flag, organization) < self._states[flag].percentage
         return known
 
+    def anywhere(self, flag: Flag) -> bool:
+        """Whether the flag is on for anybody: then what concerns the installation goes by it."""
+        return self._everywhere[flag] is not False
+
     def state(self, flag: Flag) -> FlagState:
         """What holds for the flag."""
         override = self._overrides.get(flag)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synthralos.domain.ids import new_id
 from synthralos.domain.incidents import IncidentKind, Severity
+from synthralos.domain.repairs import RepairState
 
 
 class Told(BaseModel):
@@ -76,6 +77,28 @@ class IncidentEscalated(IncidentTold):
     reason: str
 
 
+class IncidentRepairAsked(Told):
+    """StackStorm is asked to repair an incident. The happening's subject is the incident's id, and the repair's."""
+
+    kind = "incident.repair_asked"
+
+    about: Annotated[str, Field(description="`deployment:ID`, `organization:NAME` or `queue:STAGE/LANE`")]
+    workflow: Annotated[str, Field(description="the action of StackStorm")]
+    act: Annotated[str, Field(description="what it is asked to do")]
+    state: Annotated[RepairState, Field(description="`asked`; `proposed` where StackStorm may not execute it")]
+    reason: str
+
+
+class IncidentRepairEnded(Told):
+    """What became of a repair of an incident by StackStorm. The happening's subject is the incident's id."""
+
+    kind = "incident.repair_ended"
+
+    state: RepairState
+    outcome: Annotated[str, Field(description="in words")]
+    execution_id: Annotated[str | None, Field(description="of StackStorm")]
+
+
 class DeliverySetAside(Told):
     """Events were given up: their target did not take them for three days, or refused them."""
 
@@ -134,8 +157,8 @@ class ExportDropped(Told):
 
 
 _KINDS = (
-    BreakerOpened, BreakerClosed, IncidentOpened, IncidentClosed, IncidentEscalated, DeliverySetAside, WebhookDisabled,
-    ErasureDone, ExportStopped, ExportResumed, ExportDropped,
+    BreakerOpened, BreakerClosed, IncidentOpened, IncidentClosed, IncidentEscalated, IncidentRepairAsked,
+    IncidentRepairEnded, DeliverySetAside, WebhookDisabled, ErasureDone, ExportStopped, ExportResumed, ExportDropped,
 )  # fmt: skip
 
 HAPPENINGS: Mapping[str, type[Told]] = {model.kind: model for model in _KINDS}

@@ -130,6 +130,9 @@ class Subject:
         return self.name if self.kind is SubjectKind.ORGANIZATION else None
 
 
+UNDER_WAY = "under_way"
+"""The outcome of a step that somebody else has taken over, and that another step ends."""
+
 MOST_STEPS = 50
 """Steps that are kept of an incident: one that flaps for days fills no row."""
 

@@ -1,4 +1,4 @@
-"""Repairs by StackStorm: what is asked of it for a job, and what became of that. How they go on is a table."""
+"""Repairs by StackStorm: what is asked of it for a job or an incident, and what became of that. Moves are a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,12 +21,17 @@ class RepairKind(StrEnum):
     RETRY = "retry"
     REROUTE = "reroute"
     RECOVER = "recover"
+    INCIDENT = "incident"
 
+
+OF_JOBS = (RepairKind.RETRY, RepairKind.REROUTE, RepairKind.RECOVER)
+"""What may be asked for a job. A repair of the other kind is an incident's, and has that incident's id."""
 
 WORKFLOWS: Mapping[RepairKind, str] = {
     RepairKind.RETRY: f"{PACK}.llm_retry",
     RepairKind.REROUTE: f"{PACK}.reroute_request",
     RepairKind.RECOVER: f"{PACK}.agent_recovery",
+    RepairKind.INCIDENT: f"{PACK}.incident_repair",
 }
 """The action of StackStorm that is executed."""
 
@@ -83,8 +88,9 @@ class NewRepair:
 class Repair:
     """A repair as it is stored.
 
-    `subject` is `job:` and an id. `asked_by` is `heal` or who asked. `until`: when its job goes on by
-    itself. `acted_at`: when its workflow moved the job, which it may once. `result`: what the workflow answered.
+    `subject` is `job:` or `incident:` and an id. `asked_by` is `heal`, `monitor`, or who asked. `until`: when its job
+    goes on by itself, or its incident is taken to people. `acted_at`: when its workflow moved the job, which it may
+    once, or reported that it did something about the incident. `result`: what the workflow answered.
     """
 
     id: str
@@ -119,6 +125,23 @@ class Repair:
     def sent(self) -> dict[str, Any]:
         """The workflow's parameters."""
         return {**self.parameters, "repair_id": self.id, "reason": f"repair {self.id}: {self.reason}"[:MOST_REASON]}
+
+
+class IncidentAct(StrEnum):
+    """What the workflow `incident_repair` does about an incident."""
+
+    DIAGNOSE = "diagnose"
+    PAUSE_DEPLOYMENT = "pause_deployment"
+    RESET_BREAKER = "reset_breaker"
+    REROUTE_DEAD_LETTERS = "reroute_dead_letters"
+
+
+class Reported(StrEnum):
+    """What a workflow reports of an incident: `acted`: whether that helps is watched; else people are told."""
+
+    ACTED = "acted"
+    NOTHING_TO_DO = "nothing_to_do"
+    FAILED = "failed"
 
 
 def awaits_repair(state: str | None, stage: str | None) -> bool:

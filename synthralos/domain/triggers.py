@@ -5,13 +5,15 @@ figures: nothing that senders, models or providers wrote.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.feed import Item
+from synthralos.domain.incidents import KINDS, IncidentKind, Severity
 from synthralos.domain.repairs import PACK
 from synthralos.domain.residency import kept_from
 
@@ -97,12 +99,39 @@ class BreakerOpened(Trigger):
     reason: str
 
 
+class IncidentTold(Trigger):
+    """What is told of every incident. The pack's sensor tells the same."""
+
+    id: Annotated[str, Field(description="the incident's")]
+    kind: IncidentKind
+    subject: Annotated[str, Field(description="`deployment:ID`, `organization:NAME` or `queue:STAGE/LANE`")]
+    organization: str | None
+    severity: Severity
+    forecast: bool
+    reason: str
+    opened_at: str
+
+
+class IncidentOpened(IncidentTold):
+    """The monitor found something that is not as usual."""
+
+    trigger = "incident_opened"
+
+
+class IncidentClosed(IncidentTold):
+    """An incident is over."""
+
+    trigger = "incident_closed"
+
+    closed_at: str
+
+
 TRIGGERS: Mapping[str, type[Trigger]] = {
     model.trigger: model for model in (JobFailed, JobDeadLettered, BudgetExhausted, ApprovalWanted)
 }
-"""Those that `contracts/triggers/` has. `breaker_opened` is generated with the sensor, which tells the same."""
+"""Those that `contracts/triggers/` has. The others are generated with the sensor, which tells the same."""
 
-NAMES = (*TRIGGERS, BreakerOpened.trigger)
+NAMES = (*TRIGGERS, BreakerOpened.trigger, IncidentOpened.trigger, IncidentClosed.trigger)
 
 USUAL = tuple(name for name in NAMES if name != JobFailed.trigger)
 """What StackStorm is told by default: every failure that heal treats would be as much as there are calls."""
@@ -180,6 +209,27 @@ def _opened(happened: Item) -> Trigger | None:
     )  # fmt: skip
 
 
+def _incident(happened: Item) -> dict[str, Any]:
+    data = happened.data
+    return {
+        "id": happened.subject, "kind": data["incident_kind"], "subject": data["about"],
+        "organization": happened.organization, "severity": data["severity"], "forecast": data["forecast"],
+        "reason": data["reason"][:500], "opened_at": _text(happened.at),
+    }  # fmt: skip
+
+
+def _incident_opened(happened: Item) -> Trigger | None:
+    return IncidentOpened.model_validate(_incident(happened))
+
+
+def _incident_closed(happened: Item) -> Trigger | None:
+    kind = IncidentKind(happened.data["incident_kind"])
+    opened_at = happened.at - timedelta(seconds=happened.data["seconds"])
+    severity = Severity.WARNING if happened.data["forecast"] else KINDS[kind].severity
+    said = _incident(replace(happened, at=opened_at, data={**happened.data, "severity": severity}))
+    return IncidentClosed.model_validate({**said, "closed_at": _text(happened.at)})
+
+
 def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
@@ -190,6 +240,8 @@ _MADE: Mapping[str, Callable[[Item], Trigger | None]] = {
     "budget_alert": _exhausted,
     "wait.opened": _approval,
     "breaker.opened": _opened,
+    "incident.opened": _incident_opened,
+    "incident.closed": _incident_closed,
 }
 """By the feed's types."""
 
@@ -199,6 +251,8 @@ _TYPES: Mapping[str, str] = {
     BudgetExhausted.trigger: "budget_alert",
     ApprovalWanted.trigger: "wait.opened",
     BreakerOpened.trigger: "breaker.opened",
+    IncidentOpened.trigger: "incident.opened",
+    IncidentClosed.trigger: "incident.closed",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from synthralos.domain.attempts import Outcome
 from synthralos.domain.bulk import BulkAct, BulkOperation, BulkState, DeadLetterFilter
 from synthralos.domain.failures import Failure, FailureClass
 from synthralos.domain.ids import new_id
@@ -20,7 +21,7 @@ from synthralos.store.queue.submissions import Idempotency, KeyReused
 from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import event_logs, jobs, results
-from tests.fakes.jobs import new_job, settlement
+from tests.fakes.jobs import attempt_end, deployment, new_job, settlement
 from tests.fakes.stores import Store
 
 ANN = By("ann", "the provider is back")
@@ -67,6 +68,18 @@ def test_dead_letters_are_listed_and_grouped_by_cause(store: Store) -> None:
         ("overloaded", "overloaded_error", 529, 3), ("content_filtered", None, None, 1),
     ]  # fmt: skip
     assert causes[0].samples == sorted(overloaded, reverse=True)
+
+
+def test_dead_letters_are_found_by_where_their_last_call_went(store: Store) -> None:
+    job = store.started(new_job())
+    ended = attempt_end(1, Outcome.FAILED)
+    assert store.settle(settlement(job, Transition.FAIL, failure=AWAY.to_json(), attempt=ended))
+    _dead(store)
+    letters, called = DeadLetters(store.database), deployment().id
+    assert letters.page(DeadLetterFilter(deployment=called), EVERYTHING, 10) == [job.id]
+    assert letters.page(DeadLetterFilter(deployment="another/one@us"), EVERYTHING, 10) == []
+    stored = DeadLetterFilter(deployment=called)
+    assert DeadLetterFilter.from_json(stored.to_json()) == stored
 
 
 def test_others_dead_letters_do_not_exist(store: Store) -> None:

@@ -19,6 +19,7 @@ from synthralos.domain.writes import Written
 from synthralos.store.admin.audit import Audit, AuditFilter, By
 from synthralos.store.queue.operations import Changed, Operations, Refused
 from synthralos.store.queue.repairs import RepairFilter, Repairs, Wanted
+from synthralos.store.read.jobs import Reader
 from synthralos.store.retention.keeping import Keeping
 from tests.fakes.jobs import attempt_end, deployment, failure, new_job, settlement, start
 from tests.fakes.stores import Store
@@ -101,6 +102,46 @@ def test_a_retry_sends_the_job_on_with_the_calls_that_it_has_made(store: Store) 
     row = store.job(job.id)
     assert (row["state"], row["stage"], row["attempts"], row["retry_base"]) == (State.QUEUED, Stage.ROUTE, 1, 0)
     assert the(store, repair_id).acted_at is not None
+
+
+def spans(store: Store, job_id: str) -> list[dict[str, Any]]:
+    return [each for each in Reader(store.database).timeline(job_id)["spans"] if each["name"] == "repair"]
+
+
+def test_the_jobs_trace_has_the_repair_until_it_moved_the_job(store: Store) -> None:
+    job, repair_id = parked(store)
+    repairs = Repairs(store.database)
+    assert repairs.started(repair_id, "e1")
+    assert isinstance(Operations(store.database).retry(job.id, EVERYTHING, "key:pack", "go", repair_id), Changed)
+    [span] = spans(store, job.id)
+    after = the(store, repair_id)
+    assert (span["status"], span["started_at"], span["ended_at"]) == ("ok", after.asked_at, after.acted_at)
+    assert (span["attributes"]["repair"], span["attributes"]["execution_id"]) == (repair_id, "e1")
+    assert repairs.end(repair_id, RepairState.SUCCEEDED, "the job succeeded") is not None
+    assert len(spans(store, job.id)) == 1
+
+
+@pytest.mark.parametrize("job_is", ["parked", "called off"])
+def test_the_jobs_trace_has_a_repair_that_did_nothing(store: Store, job_is: str) -> None:
+    job, repair_id = parked(store)
+    if job_is == "called off":
+        Operations(store.database).cancel(job.id, EVERYTHING, "ann")
+    assert Repairs(store.database).end(repair_id, RepairState.CANCELLED, "StackStorm is away") is not None
+    [span] = spans(store, job.id)
+    assert (span["status"], span["attributes"]["outcome"]) == ("error", "StackStorm is away")
+    assert span["ended_at"] == the(store, repair_id).ended_at
+
+
+def test_a_repair_of_a_dead_letter_is_in_the_trace_that_goes_on(store: Store) -> None:
+    job = store.started(new_job())
+    failed = attempt_end(1, Outcome.FAILED)
+    assert store.settle(settlement(job, Transition.FAIL, failure=failure().to_json(), attempt=failed))
+    repairs = Repairs(store.database)
+    asked = repairs.ask(job.id, EVERYTHING, Wanted(RepairKind.RETRY, {"job_id": job.id}, 60.0), ANN)
+    assert asked is not None
+    assert isinstance(Operations(store.database).retry(job.id, EVERYTHING, "key:pack", "go", asked.id), Changed)
+    [span] = spans(store, job.id)
+    assert (span["status"], span["attributes"]["by"]) == ("ok", "ann")
 
 
 def test_a_repair_moves_its_job_once_and_no_other(store: Store) -> None:

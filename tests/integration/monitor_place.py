@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from scheduler.monitoring import LOOK_EVERY, Monitoring
 from scheduler.monitoring_parts import build_monitoring
+from scheduler.monitoring_repairs import Asked, IncidentRepairer
 from synthralos.core import Core
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.incidents import Incident
@@ -31,10 +32,14 @@ class Repairer:
     def __init__(self, *, willing: bool) -> None:
         self.willing = willing
         self.asked: list[str] = []
+        self.said: Asked | None = None
 
-    def ask(self, incident: Incident) -> bool:
+    def ask(self, incident: Incident) -> Asked:
         self.asked.append(incident.id)
-        return self.willing
+        return Asked(self.willing, "I take care of it" if self.willing else "I do not")
+
+    def answer(self, incident: Incident) -> Asked | None:
+        return self.said
 
 
 class Scene:
@@ -48,7 +53,8 @@ class Scene:
         self.breakers = BreakerStore(database)
         self.here = 1_000.0
         self.time = now(database) - timedelta(hours=1)
-        self.repairer = Repairer(willing=False)
+        self.somebody = Repairer(willing=False)
+        self.repairer: IncidentRepairer = self.somebody
         self.process = Processes(database).register("scheduler")
         self.term = 0
         self.lead()

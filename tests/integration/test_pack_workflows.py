@@ -12,8 +12,17 @@ pytestmark = MAKING_TIMES_OUT
 
 WORKFLOWS = {path.stem: path.read_text("utf-8") for path in sorted((PACK / "actions" / "workflows").glob("*.yaml"))}
 JOBS = ("llm_retry", "reroute_request")
-ACTS = {"llm_retry": "job_retry", "reroute_request": "job_reroute", "agent_recovery": "run_recover"}
-LOOKS = {"llm_retry": "job_get", "reroute_request": "job_get", "agent_recovery": "run_get"}
+ACTS = {
+    "llm_retry": "job_retry", "reroute_request": "job_reroute", "agent_recovery": "run_recover",
+    "incident_repair": "queue_stats",
+}  # fmt: skip
+LOOKS = {
+    "llm_retry": "job_get", "reroute_request": "job_get", "agent_recovery": "run_get", "incident_repair": "incident_get"
+}  # fmt: skip
+INCIDENT_ACTS = {
+    "pause_deployment": "deployment_pause", "reset_breaker": "breaker_reset",
+    "reroute_dead_letters": "dead_letters_reroute",
+}  # fmt: skip
 
 KILLED = (False, {"stdout": "", "stderr": "", "exit_code": -9, "result": "None"})
 REFUSED = (False, {"result": {"error": {"kind": "forbidden", "detail": "no"}}})
@@ -43,29 +52,57 @@ def run(state: str, recoverable: int = 0, attempts: int = 2) -> tuple[bool, dict
     }  # fmt: skip
 
 
+def incident(state: str, subject: str = "deployment:openai/gpt@us") -> tuple[bool, dict[str, Any]]:
+    """What incident_get answers."""
+    kind, _, name = subject.partition(":")
+    return True, {
+        "result": {
+            "state": state, "over": state == "closed", "escalated": state == "escalated", "subject": subject,
+            "subject_kind": kind, "subject_name": name, "opened_at": "2026-01-31T12:00:00.000000Z",
+        }
+    }  # fmt: skip
+
+
+STATS = (
+    True,
+    {"result": {"open": {state: {"jobs": 3} for state in ("queued", "active", "parked")}, "dead_letters": {"jobs": 7}}},
+)
+REPORTED = (True, {"result": {"changed": True}})
+
+
 @pytest.fixture(scope="module")
 def conductor() -> Iterator[Engine]:
     with engine() as started:
         yield started
 
 
-def _conducted(conductor: Engine, name: str, **answers: list[Any]) -> tuple[str, str, list[str]]:
+def _conducted(
+    conductor: Engine, name: str, given: dict[str, Any] | None = None, **answers: list[Any]
+) -> tuple[str, str, list[str]]:
     """The status, the outcome, and the actions that were asked for."""
+    found = _found(conductor, name, given or {}, answers)
+    return found["status"], found["output"]["outcome"], [_short(each["action"]) for each in found["asked"]]
+
+
+def _short(action: str) -> str:
+    return action.removeprefix("synthralos.")
+
+
+def _found(conductor: Engine, name: str, given: dict[str, Any], answers: dict[str, list[Any]]) -> dict[str, Any]:
     [metadata] = documents(f"actions/{name}.yaml").values()
     known = metadata["parameters"]
     # As StackStorm hands them over: what was left out and has no default is not there.
     inputs = {key: parameter["default"] for key, parameter in known.items() if "default" in parameter}
     inputs |= {key: "x" for key, parameter in known.items() if parameter.get("required")}
-    found = conductor.conduct(WORKFLOWS[name], {**inputs, "checks": 3}, **answers)
+    found = conductor.conduct(WORKFLOWS[name], {**inputs, "checks": 3, **given}, **answers)
     assert found["inspected"] == {}
     expressions = [each for each in found["errors"] if each["message"] != "Execution failed. See result for details."]
     assert expressions == []
-    asked = [each["action"].removeprefix("synthralos.") for each in found["asked"]]
     for each in found["asked"]:
         # What is told is what came out.
         if each["action"] == "core.announcement":
             assert each["input"]["message"]["outcome"] == found["output"]["outcome"]
-    return found["status"], found["output"]["outcome"], asked
+    return found
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -144,7 +181,9 @@ def test_a_run_is_looked_at_recovered_once_and_followed_to_its_end(
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_what_cannot_be_done_is_a_failure_and_is_told(name: str, conductor: Engine) -> None:
-    looks = [run("failed", 1)] if name == "agent_recovery" else [job("failed")]
+    looks = {"agent_recovery": [run("failed", 1)], "incident_repair": [incident("verifying")]}.get(
+        name, [job("failed")]
+    )
     for failure in (REFUSED, KILLED):
         ended, told, asked = _conducted(conductor, name, **{LOOKS[name]: looks, ACTS[name]: [failure]})
         assert (ended, told, asked[-1]) == ("failed", "error", "core.announcement")
@@ -152,7 +191,72 @@ def test_what_cannot_be_done_is_a_failure_and_is_told(name: str, conductor: Engi
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_an_announcement_that_fails_changes_no_outcome(name: str, conductor: Engine) -> None:
-    for looks, status in (([run("succeeded")], "succeeded"), ([REFUSED], "failed")):
-        look = looks if name == "agent_recovery" or looks == [REFUSED] else [job("succeeded")]
-        found = _conducted(conductor, name, **{LOOKS[name]: look, "announcement": [KILLED]})
+    done = {"agent_recovery": run("succeeded"), "incident_repair": incident("closed")}.get(name, job("succeeded"))
+    for looks, status in (([done], "succeeded"), ([REFUSED], "failed")):
+        found = _conducted(conductor, name, **{LOOKS[name]: looks, "announcement": [KILLED]})
         assert found[0] == status
+
+
+@pytest.mark.parametrize("act", INCIDENT_ACTS)
+@pytest.mark.parametrize(
+    ("looks", "status", "outcome"),
+    [
+        ([incident("verifying"), incident("verifying"), incident("closed")], "succeeded", "recovered"),
+        ([incident("verifying"), KILLED, incident("closed")], "succeeded", "recovered"),
+        ([incident("verifying"), incident("escalated")], "failed", "not_recovered"),
+        ([incident("verifying"), incident("verifying")], "failed", "still_open"),
+        ([incident("verifying"), KILLED], "failed", "error"),
+    ],
+)
+def test_an_incident_is_acted_on_once_reported_and_followed_to_its_end(
+    act: str, looks: list[Any], status: str, outcome: str, conductor: Engine
+) -> None:
+    given = {"act": act, "repair_id": "r1", "reason": "why", "incident_id": "i1"}
+    answers = {"incident_get": looks, INCIDENT_ACTS[act]: [DONE], "incident_repair_report": [REPORTED]}
+    found = _found(conductor, "incident_repair", given, answers)
+    assert (found["status"], found["output"]["outcome"]) == (status, outcome)
+    did = {_short(each["action"]): each["input"] for each in found["asked"]}
+    assert [_short(each["action"]) for each in found["asked"]][:3] == [
+        "incident_get", INCIDENT_ACTS[act], "incident_repair_report",
+    ]  # fmt: skip
+    assert "openai/gpt@us" in did[INCIDENT_ACTS[act]].values()
+    assert (did["incident_repair_report"]["outcome"], did["incident_repair_report"]["repair_id"]) == ("acted", "r1")
+    if act == "reroute_dead_letters":
+        wanted = did["dead_letters_reroute"]
+        assert (wanted["exclude"], wanted["key"], wanted["failed_after"]) == (
+            ["openai/gpt@us"], "incident-i1", "2026-01-31T12:00:00.000000Z",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("act", "look", "status", "outcome", "said"),
+    [
+        ("diagnose", incident("verifying", "queue:execute/bulk"), "succeeded", "diagnosed", "nothing_to_do"),
+        ("pause_deployment", incident("closed"), "succeeded", "already_over", "nothing_to_do"),
+        ("pause_deployment", incident("verifying", "organization:acme"), "failed", "not_applicable", "failed"),
+        ("reset_breaker", REFUSED, "failed", "error", "failed"),
+    ],
+)
+def test_where_nothing_is_done_about_an_incident_synthralos_hears_that_and_why(
+    act: str, look: Any, status: str, outcome: str, said: str, conductor: Engine
+) -> None:
+    answers = {"incident_get": [look], "queue_stats": [STATS], "incident_repair_report": [REPORTED]}
+    found = _found(conductor, "incident_repair", {"act": act, "repair_id": "r1"}, answers)
+    assert (found["status"], found["output"]["outcome"]) == (status, outcome)
+    [report] = [each["input"] for each in found["asked"] if "report" in each["action"]]
+    assert report["outcome"] == said
+    assert report["detail"] == found["output"]["detail"]
+    if act == "diagnose":
+        assert "3 jobs are queued" in report["detail"]
+        assert "7 dead letters" in report["detail"]
+
+
+@pytest.mark.parametrize("act", INCIDENT_ACTS)
+@pytest.mark.parametrize("failure", [REFUSED, KILLED])
+def test_an_act_that_fails_is_reported_as_one_and_is_not_watched(act: str, failure: Any, conductor: Engine) -> None:
+    answers = {"incident_get": [incident("verifying")], INCIDENT_ACTS[act]: [failure]}
+    found = _found(conductor, "incident_repair", {"act": act, "repair_id": "r1"}, answers)
+    assert (found["status"], found["output"]["outcome"]) == ("failed", "error")
+    reports = [each["input"]["outcome"] for each in found["asked"] if "report" in each["action"]]
+    assert reports == ["failed"]
+    assert [_short(each["action"]) for each in found["asked"]].count("incident_get") == 1

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from scheduler.monitoring import LOOK_EVERY, SAVE_EVERY
 from scheduler.monitoring_follow import MOST_AN_HOUR, QUIET, QUIET_ESCALATED
+from scheduler.monitoring_repairs import Asked
 from synthralos.domain.breakers import BreakerState
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.flags import Flag, FlagState
@@ -132,7 +133,7 @@ def test_a_repair_that_did_not_help_is_not_made_again(scene: Scene) -> None:
     scene.looks(4, good(first, 20), bad(first))
     [incident] = scene.all()
     assert incident.state is IncidentState.ESCALATED
-    assert scene.repairer.asked == [incident.id]
+    assert scene.somebody.asked == [incident.id]
     acts = [(step.act, step.outcome) for step in incident.steps]
     assert acts == [
         ("open_breaker", "begun"), ("open_breaker", "done"), ("ask", "begun"), ("ask", "refused"), ("escalate", "done"),
@@ -142,7 +143,7 @@ def test_a_repair_that_did_not_help_is_not_made_again(scene: Scene) -> None:
 
 
 def test_who_else_repairs_is_asked_once(scene: Scene) -> None:
-    scene.repairer.willing = True
+    scene.somebody.willing = True
     first, _ = pair(scene)
     browned_out(scene, first)
     probed(scene, first)
@@ -151,7 +152,33 @@ def test_who_else_repairs_is_asked_once(scene: Scene) -> None:
     scene.looks(6, good(first, 20), bad(first))
     [incident] = scene.all()
     assert incident.state is IncidentState.VERIFYING
-    assert scene.repairer.asked == [incident.id]
+    assert scene.somebody.asked == [incident.id]
+    assert (incident.steps[-1].act, incident.steps[-1].outcome) == ("ask", "under_way")
+
+
+@pytest.mark.parametrize("helped", [True, False])
+def test_what_somebody_else_did_is_on_record_and_watched_and_where_it_is_nothing_people_are_told(
+    scene: Scene, helped: bool
+) -> None:
+    scene.somebody.willing = True
+    first, _ = pair(scene)
+    browned_out(scene, first)
+    probed(scene, first)
+    scene.age(QUIET)
+    scene.looks(4, good(first, 20), bad(first))
+    scene.somebody.said = Asked(helped, "the disk was full")
+    scene.look(good(first, 20), bad(first))
+    [incident] = scene.all()
+    [said] = [step for step in incident.steps if step.act == "ask"][2:]
+    assert (said.outcome, said.note) == ("done" if helped else "refused", "the disk was full")
+    if not helped:
+        assert incident.state is IncidentState.ESCALATED
+        assert "the disk was full" in incident.steps[-1].note
+        return
+    assert incident.state is IncidentState.VERIFYING
+    scene.age(QUIET)
+    scene.looks(3 * int(QUIET / LOOK_EVERY), good(first))
+    assert scene.all()[0].state is IncidentState.CLOSED
 
 
 def test_a_deployment_that_flaps_is_not_repaired_for_ever(scene: Scene) -> None:

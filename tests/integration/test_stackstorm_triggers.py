@@ -15,8 +15,9 @@ from synthralos.domain.events import BudgetAlert, Event, FailureFields, Healed, 
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.feed import Item
 from synthralos.domain.flags import Flag, Flags, FlagState
-from synthralos.domain.happenings import BreakerOpened
+from synthralos.domain.happenings import BreakerOpened, IncidentClosed, IncidentOpened, Told
 from synthralos.domain.ids import new_id
+from synthralos.domain.incidents import IncidentKind, Severity
 from synthralos.domain.triggers import NAMES, USUAL, telling
 from synthralos.domain.waits import WaitKind
 from tests.fakes.scripted_server import Answer
@@ -61,12 +62,25 @@ def opened() -> Item:
     return an_item("breaker.opened", said.model_dump(), organization=None, job_id=None, subject="a/b@us")
 
 
+def an_incident(over: bool) -> Item:
+    common: dict[str, Any] = {"incident_kind": IncidentKind.LATENCY, "about": "deployment:a/b@us", "forecast": False}
+    told: Told = IncidentOpened(**common, severity=Severity.WARNING, reason="slow", evidence={"measured": 3.0})
+    if over:
+        told = IncidentClosed(**common, seconds=60.5, reason="as usual")
+    more = {"organization": None, "job_id": None, "subject": INCIDENT}
+    return an_item(told.kind, told.model_dump(mode="json"), **more)
+
+
+INCIDENT = new_id()
+
 ALL = {
     "synthralos.job_failed": healed(),
     "synthralos.job_dead_lettered": dead(),
     "synthralos.budget_exhausted": alert(100),
     "synthralos.approval_wanted": waiting(WaitKind.APPROVAL),
     "synthralos.breaker_opened": opened(),
+    "synthralos.incident_opened": an_incident(over=False),
+    "synthralos.incident_closed": an_incident(over=True),
 }
 
 
@@ -97,6 +111,15 @@ def test_each_trigger_is_taken_with_its_payload_and_its_tag_and_tells_no_content
     assert first == second
     assert (first[0], first[2]) == (trigger, f"synthralos-event-{item.id}")
     assert CANARY not in str(first)
+
+
+def test_an_incidents_times_are_its_own(fake: FakeStackStorm) -> None:
+    over = ALL["synthralos.incident_closed"]
+    triggers(fake).tell(over)
+    [(_, payload, _)] = fake.told
+    assert (payload["id"], payload["severity"], payload["kind"]) == (INCIDENT, "warning", "latency")
+    assert payload["opened_at"] == "2026-01-01T11:58:59.500000Z"
+    assert payload["closed_at"] == "2026-01-01T12:00:00.000000Z"
 
 
 @pytest.mark.parametrize("item", [alert(80), waiting(WaitKind.SIGNAL), an_item("job.thought", {"text": CANARY})])

@@ -1,5 +1,6 @@
 """The contracts that are committed are those of this code, and what is written keeps to them."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +42,8 @@ from synthralos.domain.happenings import (
     IncidentClosed,
     IncidentEscalated,
     IncidentOpened,
+    IncidentRepairAsked,
+    IncidentRepairEnded,
     Told,
     WebhookDisabled,
 )
@@ -101,6 +104,14 @@ TOLD: list[Told] = [
         forecast=False,
         reason="there is no repair for it",
     ),
+    IncidentRepairAsked(
+        about="deployment:a/b@us",
+        workflow="synthralos.incident_repair",
+        act="pause_deployment",
+        state=RepairState.ASKED,
+        reason="half of the calls fail",
+    ),
+    IncidentRepairEnded(state=RepairState.SUCCEEDED, outcome="the execution succeeded", execution_id="65a1"),
     BreakerClosed(name="openai/gpt@us", reason="4 probes passed"),
     ExportStopped(destination="langfuse", reason="HTTP 401"),
     ExportResumed(destination="langfuse"),
@@ -121,6 +132,12 @@ def test_what_is_committed_is_current(current: dict[str, dict[str, Any]]) -> Non
     stale = [path for path, document in current.items() if committed.get(path) != text_of(document)]
     assert not stale, f"run `make contracts`: {stale}"
     assert set(committed) == set(current)
+
+
+def test_what_the_document_refers_to_is_in_it(current: dict[str, dict[str, Any]]) -> None:
+    document = current["openapi.json"]
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', text_of(document)))
+    assert referred <= set(document["components"]["schemas"])
 
 
 def test_every_kind_of_event_has_an_example_here() -> None:

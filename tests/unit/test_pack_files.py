@@ -19,6 +19,8 @@ import pytest
 import yaml
 
 from scripts import pack_triggers
+from synthralos.domain.repairs import WORKFLOWS as REPAIRS
+from synthralos.domain.repairs import IncidentAct
 from tests.fakes.stackstorm_schemas import FILES, PACK, as_draft4, documents, trigger_types
 
 ROOT = PACK.parent
@@ -120,7 +122,7 @@ def test_workflows_take_what_their_action_declares() -> None:
 def test_tasks_call_actions_that_there_are_with_what_they_take() -> None:
     for ref in WORKFLOWS:
         for name, task in tasks(ref).items():
-            given = set(task["input"])
+            given = set(task.get("input", ()))
             assert required(task["action"]) <= given <= parameters(task["action"]), (ref, name)
 
 
@@ -185,8 +187,18 @@ def test_choices_are_those_of_the_api() -> None:
     listing = ACTIONS["synthralos.job_list"]["parameters"]
     for name, view in (("state", "State"), ("stage", "Stage"), ("lane", "Lane")):
         assert listing[name]["enum"] == schemas[view]["enum"]
-    for ref in ("synthralos.dead_letters_list", "synthralos.dead_letters_retry"):
+    for ref in ("synthralos.dead_letters_list", "synthralos.dead_letters_retry", "synthralos.dead_letters_reroute"):
         assert ACTIONS[ref]["parameters"]["failure_class"]["enum"] == schemas["FailureClass"]["enum"]
+
+
+def test_what_an_incidents_repair_may_be_asked_and_reports_is_what_synthralos_knows() -> None:
+    acts = ACTIONS["synthralos.incident_repair"]["parameters"]["act"]
+    assert acts["enum"] == list(IncidentAct)
+    report = ACTIONS["synthralos.incident_repair_report"]["parameters"]["outcome"]
+    assert report["enum"] == OPENAPI["components"]["schemas"]["Reported"]["enum"]
+    for ref, workflow in ((f"synthralos.{each.partition('.')[2]}", each) for each in REPAIRS.values()):
+        assert ref == workflow
+        assert ACTIONS[ref]["runner_type"] == "orquesta"
 
 
 def test_generated_triggers_are_as_the_contracts_are_now() -> None:

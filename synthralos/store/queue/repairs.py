@@ -1,11 +1,10 @@
-"""Repairs by StackStorm: asked for by operators and incidents, read, followed, and ended together with their jobs.
+"""Repairs by StackStorm: asked for by operators, read, followed, and ended together with their jobs.
 
-Those that heal asks for are booked with what parks the job (`appended`). A job's row is locked before its repair's, by
-everybody.
+Those that heal asks for are booked with what parks the job (`appended`), those of incidents in `incident_repairs`. A
+job's row is locked before its repair's, by everybody.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from synthralos.domain.audit import Act
 from synthralos.domain.events import Event, RepairAsked, RepairEnded
+from synthralos.domain.happenings import Happening, IncidentRepairEnded
 from synthralos.domain.ids import new_id
 from synthralos.domain.repairs import (
     MOVES,
@@ -29,14 +29,15 @@ from synthralos.domain.states import Lane, Stage, Transition, target
 from synthralos.domain.work_items import WorkItem
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.queue.appended import EVENTS, event_row
+from synthralos.store.queue.happenings import tell
 from synthralos.store.queue.idempotency import make_once
+from synthralos.store.queue.job_spans import append_span
+from synthralos.store.queue.repair_rows import IS_OPEN, OPEN_ONES, Following, following_of, repair_of, span_of
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.scoping import within
-from synthralos.store.sql.types import utc_in, utcnow, word
-from synthralos.store.tables import all_jobs, jobs, open_jobs, repairs
-
-_IS_OPEN = sa.or_(repairs.c.state == word(RepairState.ASKED), repairs.c.state == word(RepairState.STARTED))
+from synthralos.store.sql.types import utc_in, utcnow
+from synthralos.store.tables import all_jobs, open_jobs, repairs, results
 
 
 class RepairFilter(NamedTuple):
@@ -55,15 +56,6 @@ class Wanted(NamedTuple):
     kind: RepairKind
     parameters: Mapping[str, Any]
     seconds: float
-
-
-class Following(NamedTuple):
-    """An open repair. `awaited`: its job is parked for it. `now`: the database's time."""
-
-    repair: Repair
-    awaited: bool
-    now: datetime
-    classification: str | None
 
 
 class Ended(NamedTuple):
@@ -102,9 +94,9 @@ class Repairs:
             job = connection.execute(sa.select(*_JOB).where(all_jobs.c.id == job_id, *within(scope, all_jobs))).first()
             if job is None:
                 return None
-            made = _insert(connection, _asked_row(job, wanted, by))
+            made = insert_repair(connection, _asked_row(job, wanted, by))
             if made is None:
-                mine = repairs.c.subject == f"job:{job_id}", _IS_OPEN
+                mine = repairs.c.subject == f"job:{job_id}", IS_OPEN
                 open_one = repair_of(connection.execute(sa.select(repairs).where(*mine)).one())
                 make_once(connection, by.once, open_one.id)
                 return open_one
@@ -121,7 +113,7 @@ class Repairs:
     def following(self, limit: int) -> list[Following]:
         """The oldest open repairs, each with whether its job is parked for it."""
         with self._database.snapshot() as connection:
-            return [_following(row) for row in connection.execute(_OPEN_ONES.limit(limit))]
+            return [following_of(row) for row in connection.execute(OPEN_ONES.limit(limit))]
 
     def started(self, repair_id: str, execution_id: str) -> bool:
         """StackStorm has begun it; False where it is over meanwhile."""
@@ -137,25 +129,45 @@ class Repairs:
         What `failed` and what succeeded without moving the job has then `fell_back`.
         """
         with self._database.transaction() as connection:
-            found = connection.execute(sa.select(repairs.c.job_id).where(repairs.c.id == repair_id)).one()
-            parked = None if found.job_id is None else _lock_parked(connection, found.job_id)
-            said = state if parked is None else RepairState.FELL_BACK
-            values = {
-                "state": str(said), "outcome": outcome, "ended_at": utcnow(),
-                "result": None if result is None else dict(result),
-            }  # fmt: skip
-            repair = _moved(connection, repair_id, said, values)
-            if repair is None:
-                return None
-            if parked is not None:
-                _wake(connection, parked.id)
-            if repair.job_id is not None:
-                event = RepairEnded(
-                    repair_id=repair.id, repair_kind=repair.kind, state=repair.state, outcome=outcome,
-                    execution_id=repair.execution_id,
-                )  # fmt: skip
-                self._note(connection, repair, Event.of(event, STACKSTORM))
+            found = repair_of(connection.execute(sa.select(repairs).where(repairs.c.id == repair_id)).one())
+            return self.end_within(connection, found, state, outcome, result)
+
+    def end_within(
+        self,
+        connection: sa.Connection,
+        found: Repair,
+        state: RepairState,
+        outcome: str,
+        result: Mapping[str, Any] | None,
+    ) -> Ended | None:
+        """See `end`; in a transaction that locks no repair whose job it has not locked before."""
+        parked = None if found.job_id is None else _lock_parked(connection, found.job_id)
+        said = state if parked is None else RepairState.FELL_BACK
+        values: dict[str, Any] = {"state": str(said), "outcome": outcome, "ended_at": utcnow()}
+        if result is not None:
+            values["result"] = dict(result)
+        repair = _moved(connection, found.id, said, values)
+        if repair is None:
+            return None
+        if parked is not None:
+            _wake(connection, parked.id)
+        if repair.job_id is None:
+            told = IncidentRepairEnded(state=repair.state, outcome=outcome, execution_id=repair.execution_id)
+            tell(connection, [Happening.of(told, repair.id, STACKSTORM, repair.organization or None)])
+        else:
+            self._end_of_job(connection, repair)
         return Ended(repair, parked)
+
+    def _end_of_job(self, connection: sa.Connection, repair: Repair) -> None:
+        """What the job's record says: an event, and where the workflow moved it, its span is there already."""
+        assert repair.job_id is not None
+        if repair.acted_at is None:
+            append_span(connection, repair.job_id, span_of(repair, repair.ended_at, "error"))
+        event = RepairEnded(
+            repair_id=repair.id, repair_kind=repair.kind, state=repair.state, outcome=repair.outcome,
+            execution_id=repair.execution_id,
+        )  # fmt: skip
+        self._note(connection, repair, Event.of(event, STACKSTORM))
 
     def _note(self, connection: sa.Connection, repair: Repair, event: Event) -> None:
         assert repair.job_id is not None
@@ -165,19 +177,14 @@ class Repairs:
 
 def take_turn(connection: sa.Connection, repair_id: str, job_id: str) -> bool:
     """Let the workflow of an open repair move the job, whose row is locked: once."""
-    mine = (repairs.c.id == repair_id, repairs.c.job_id == job_id, repairs.c.acted_at.is_(None), _IS_OPEN)
-    statement = sa.update(repairs).where(*mine).values(acted_at=utcnow()).returning(repairs.c.id)
-    return connection.execute(statement).one_or_none() is not None
-
-
-def repair_of(row: Any) -> Repair:
-    """A row of `repairs`."""
-    return Repair(
-        row.id, row.organization, row.workspace, row.user_id, row.job_id, row.run_id, row.subject,
-        RepairKind(row.kind), row.workflow, row.parameters, row.reason, row.failure_class, RepairState(row.state),
-        row.asked_by, row.execution_id, row.asked_at, row.until, row.started_at, row.acted_at, row.ended_at,
-        row.outcome, row.result,
-    )  # fmt: skip
+    mine = (repairs.c.id == repair_id, repairs.c.job_id == job_id, repairs.c.acted_at.is_(None), IS_OPEN)
+    statement = sa.update(repairs).where(*mine).values(acted_at=utcnow()).returning(*repairs.c)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return False
+    repair = repair_of(row)
+    append_span(connection, job_id, span_of(repair, repair.acted_at, "ok"))
+    return True
 
 
 _JOB = tuple(
@@ -201,7 +208,7 @@ def _row(kind: RepairKind, parameters: Mapping[str, Any], seconds: float) -> dic
     }  # fmt: skip
 
 
-def _insert(connection: sa.Connection, row: dict[str, Any]) -> Repair | None:
+def insert_repair(connection: sa.Connection, row: dict[str, Any]) -> Repair | None:
     """The repair; None where one of its subject is open."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(repairs).values(row).on_conflict_do_nothing().returning(*repairs.c)
@@ -217,9 +224,12 @@ def _moved(connection: sa.Connection, repair_id: str, state: RepairState, values
 
 
 def _lock_parked(connection: sa.Connection, job_id: str) -> WorkItem | None:
-    """Lock the job's row where it is parked for a repair: where its work is; None where it is not (any more)."""
+    """Lock the job's row: where its work is, if it is parked for a repair; None where it is not (any more)."""
     query = sa.select(open_jobs.c.state, open_jobs.c.stage, open_jobs.c.lane).where(open_jobs.c.id == job_id)
     row = connection.execute(query.with_for_update()).one_or_none()
+    if row is None:
+        ended = sa.select(results.c.job_id).where(results.c.job_id == job_id)
+        connection.execute(ended.with_for_update())
     if row is None or not awaits_repair(row.state, row.stage):
         return None
     return WorkItem(job_id, Stage.HEAL, Lane(row.lane))
@@ -229,26 +239,6 @@ def _wake(connection: sa.Connection, job_id: str) -> None:
     """Queue a job whose row is locked, where it stopped."""
     values = {"state": target(Transition.WAKE), "run_at": None, "notified_at": utcnow(), "rings": 0}
     connection.execute(sa.update(open_jobs).where(open_jobs.c.id == job_id).values(values))
-
-
-_OPEN_ONES = (
-    sa.select(
-        *repairs.c, open_jobs.c.state.label("job_state"), open_jobs.c.stage.label("job_stage"),
-        jobs.c.constraints.label("handed_in"), utcnow().label("now"),
-    )
-    .select_from(
-        repairs.outerjoin(jobs, jobs.c.id == repairs.c.job_id).outerjoin(open_jobs, open_jobs.c.id == repairs.c.job_id)
-    )
-    .where(_IS_OPEN)
-    .order_by(repairs.c.id)
-)  # fmt: skip
-"""In one statement: a repair that has acted, and its job before that, must not be seen together."""
-
-
-def _following(row: Any) -> Following:
-    constraints = row.handed_in or {}
-    awaited = awaits_repair(row.job_state, row.job_stage)
-    return Following(repair_of(row), awaited, row.now, constraints.get("classification"))
 
 
 def _conditions(wanted: RepairFilter) -> Sequence[sa.ColumnElement[bool]]:

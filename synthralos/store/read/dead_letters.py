@@ -15,7 +15,7 @@ from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
 from synthralos.store.sql.types import id_text, word
-from synthralos.store.tables import jobs, results
+from synthralos.store.tables import attempts, catalog_entries, jobs, results
 
 COUNTED = 50_000
 """The newest dead letters that are grouped by cause."""
@@ -51,6 +51,10 @@ def _conditions(wanted: DeadLetterFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.failure_class is not None:
         # A failure's stored form begins with its class (`Failure.to_json`).
         conditions.append(_FAILURE.startswith(f'{{"class":"{wanted.failure_class}"', autoescape=True))
+    if wanted.deployment is not None:
+        last = attempts.c.job_id == results.c.job_id, attempts.c.attempt_no == results.c.attempts
+        called = catalog_entries.c.key == attempts.c.entry_key, catalog_entries.c.deployment == wanted.deployment
+        conditions.append(sa.exists().where(*last, *called))
     if wanted.failed_after is not None:
         conditions.append(results.c.finished_at >= wanted.failed_after)
     if wanted.failed_before is not None:
