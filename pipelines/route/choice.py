@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from pipelines.route.affinity import Contest, First
 from pipelines.route.protocol import Candidates
@@ -16,8 +17,7 @@ Kind = tuple[str, bool, First | None]
 """A strategy, whether the job may fall back, and what is first for its prompt cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sifted:
+class Sifted(NamedTuple):
     """What the rules that do not depend on the prompt left over. `rooms`: see `prompt_tokens`."""
 
     survivors: int

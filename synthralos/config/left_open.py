@@ -1,10 +1,11 @@
 """What a deployment's entry leaves open, and what follows from that: said to whom sets it, and refused to nobody."""
 
 from synthralos.domain.deployments import Deployment
+from synthralos.domain.residency import RESIDENCIES
 
 
 def left_open(deployment: Deployment) -> list[str]:
-    """A sentence for each thing that is not declared."""
+    """A sentence for each thing that is not declared, or declared so that nothing goes by it."""
     found = []
     if deployment.price is None:
         found.append(
@@ -16,4 +17,7 @@ def left_open(deployment: Deployment) -> list[str]:
             f"residency: not declared, and the region's name ({deployment.region}) declares none; data classified "
             "eu is kept from it"
         )
+    elif deployment.residency not in RESIDENCIES:
+        known = ", ".join(sorted(RESIDENCIES))
+        found.append(f"residency: {deployment.residency} is none of {known}; data classified eu is kept from it")
     return found

@@ -181,6 +181,8 @@ def test_what_a_deployment_leaves_open_is_told(root: httpx.Client) -> None:
     told = root.put(f"{API}/deployments/sandbox/bare@westeurope", json=bare).json()["warnings"]
     assert [each.partition(":")[0] for each in told] == ["price", "residency"]
     assert root.put(NEW, json=ENTRY).json()["warnings"] == []
+    [misspelt] = root.put(NEW, json={**ENTRY, "residency": "europe"}).json()["warnings"]
+    assert misspelt.startswith("residency: europe is none of eu")
 
 
 def test_aliases_concern_the_whole_installation(place: Place) -> None:
