@@ -88,7 +88,7 @@ class Room(Stores):
         self.core = core
         self.simulations = Simulations(core.database)
         self.searching = Searching(core.database)
-        self._checks = CatalogChecks(core.catalog)
+        self._checks = CatalogChecks(core.catalog, core.settings.unclassified)
         self.observations = Observations(core.database, self.read, lambda: core.live.current)
         self.planner = lru_cache(1)(lambda config: build_route_stage(config, observed=self.observations.observed))
         self.explainer = lru_cache(1)(lambda config: Explainer(config, self.planner(config)))
@@ -126,7 +126,7 @@ class Room(Stores):
     def checks(self) -> CatalogChecks:
         """The checks of the catalog that is in force."""
         if self._checks.catalog is not self.core.catalog:
-            self._checks = CatalogChecks(self.core.catalog)
+            self._checks = CatalogChecks(self.core.catalog, self.core.settings.unclassified)
         return self._checks
 
     async def open(self) -> None:

@@ -17,6 +17,7 @@ from synthralos.control.crowding import Crowding
 from synthralos.control.operator import Actor, Operator
 from synthralos.control.ringing import ring_for
 from synthralos.domain.firings import Decision, Outcome, due_ticks, judge
+from synthralos.domain.residency import Unclassified
 from synthralos.domain.schedules import Overlap
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Lane, Stage
@@ -42,12 +43,32 @@ SHORTEST_PAUSE = 0.005
 class Started:
     """What is done about firings that were stored: their jobs are rung for and counted."""
 
-    def __init__(self, doorbell: Doorbell, crowding: Crowding, counts: JobCounts, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        doorbell: Doorbell,
+        crowding: Crowding,
+        counts: JobCounts,
+        metrics: Metrics,
+        unclassified: Unclassified = "none",
+    ) -> None:
+        """`unclassified` is what a job is taken for whose template says no classification."""
+        self._unclassified = unclassified
         self._doorbell = doorbell
         self._crowding = crowding
         self._counts = counts
         self._outcomes = metrics.counter(families.FIRINGS)
         self._lateness = metrics.histogram(families.FIRING_LATENESS)
+
+    def with_jobs(self, firing: NewFiring, ready: Ready, now: datetime) -> NewFiring:
+        """The firing with its jobs, where it starts any; one whose jobs would be refused by now is skipped."""
+        if firing.outcome not in (Outcome.FIRED, Outcome.BACKFILL):
+            return firing
+        try:
+            jobs, run_id = new_jobs(ready.stored.schedule, firing.fire_at, ready.plan, now, self._unclassified)
+        except InvalidJob as error:
+            reason = f"its job would be refused: {error}"
+            return firing._replace(outcome=Outcome.SKIPPED, reason=reason[:500], lateness=None)
+        return firing._replace(jobs=jobs, run_id=run_id)
 
     def prepare(self, decided: Sequence[NewFiring]) -> None:
         """Before they are stored: where there is a crowd, bulk jobs are to wait in line."""
@@ -165,7 +186,7 @@ class Firing:
             firing = NewFiring(
                 schedule.id, decision.tick.fire_at, schedule.organization, outcome, reason, lateness=lateness
             )
-            decided.append(with_jobs(firing, ready, now))
+            decided.append(self._started.with_jobs(firing, ready, now))
             live = live or bool(decided[-1].jobs)
             waiting += outcome is Outcome.WAITING
         return decided
@@ -174,18 +195,6 @@ class Firing:
         """Call jobs of earlier firings off; those that have ended stay as they are."""
         actor = Actor("scheduler", Scope(organization), f"the next firing of schedule {schedule_id} takes its place")
         self._operator.cancel(job_ids, actor)
-
-
-def with_jobs(firing: NewFiring, ready: Ready, now: datetime) -> NewFiring:
-    """The firing with its jobs, where it starts any; one whose jobs would be refused by now is skipped."""
-    if firing.outcome not in (Outcome.FIRED, Outcome.BACKFILL):
-        return firing
-    try:
-        jobs, run_id = new_jobs(ready.stored.schedule, firing.fire_at, ready.plan, now)
-    except InvalidJob as error:
-        reason = f"its job would be refused: {error}"
-        return firing._replace(outcome=Outcome.SKIPPED, reason=reason[:500], lateness=None)
-    return firing._replace(jobs=jobs, run_id=run_id)
 
 
 def _asks(ready: Ready, decisions: Sequence[Decision]) -> bool:

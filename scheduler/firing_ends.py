@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from scheduler.firing import Started, with_jobs
+from scheduler.firing import Started
 from synthralos.domain.firings import MOST_WAITING, Ended, Outcome, delay_after, ended_as, judge
 from synthralos.domain.flags import Flag, Flags
 from synthralos.domain.schedules import Overlap
@@ -146,7 +146,7 @@ class FiringLooks:
                 firing = NewFiring(
                     ready.stored.id, head.fire_at, organization, outcome, reason, backfill_id=head.backfill_id
                 )
-                begin.append(with_jobs(firing, ready, found.now))
+                begin.append(self._started.with_jobs(firing, ready, found.now))
             self._started.prepare(begin)
             stored = self._firings.start_waiting(lead, begin)
             if stored is None:
@@ -186,7 +186,7 @@ class FiringLooks:
             firing = NewFiring(
                 schedule.id, tick.fire_at, schedule.organization, outcome, reason, backfill_id=backfill.id
             )
-            decided.append(with_jobs(firing, ready, now))
+            decided.append(self._started.with_jobs(firing, ready, now))
             live = live or bool(decided[-1].jobs)
             waiting += outcome is Outcome.WAITING
         if room <= 0:

@@ -29,7 +29,7 @@ def build_firing(core: Core, lead: Callable[[], Lead | None]) -> FiringParts:
     database, counts = core.database, JobCounts(core.metrics)
     operator = Operator(Operations(database), core.doorbell, core.bus, counts.ended)
     crowding = Crowding(core.bus)
-    started = Started(core.doorbell, crowding, counts, core.metrics)
+    started = Started(core.doorbell, crowding, counts, core.metrics, core.settings.unclassified)
     firings = Firings(database)
     looks = FiringLooks(
         firings, FiringEnds(database), Backfills(database), lead, lambda: core.live.current.flags, started

@@ -160,7 +160,7 @@ def _started(fire_at: datetime, job_ids: Sequence[str], run_id: str | None) -> R
 def _run(room: Room, stored: StoredSchedule, plan: str, by: By) -> NewFiring:
     schedule, now = stored.schedule, utc_now()
     try:
-        jobs, run_id = new_jobs(schedule, _no_tick(now), plan, now)
+        jobs, run_id = new_jobs(schedule, _no_tick(now), plan, now, room.checks.unclassified)
     except InvalidJob as error:
         raise of_document(error) from None
     firing = NewFiring(

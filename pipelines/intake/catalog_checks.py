@@ -1,8 +1,10 @@
 """What only this installation can say about a job: whether its catalog has the models, regions and options named."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
+from pipelines.intake.classification import UNSAID
 from pipelines.intake.errors import MOST_ERRORS, FieldError
 from pipelines.intake.schema import AnyJobIn, ConstraintsIn, RerouteIn
 from pipelines.providers.table import check_provider_options
@@ -10,14 +12,17 @@ from pipelines.route.strategies import STRATEGIES
 from pipelines.suggestions import Names
 from synthralos.domain.deployments import Catalog
 from synthralos.domain.jobs import CHEAPEST, SAME
-from synthralos.domain.residency import home_of
+from synthralos.domain.residency import Unclassified, home_of
 
 
 class CatalogChecks:
-    """Checks names against one catalog and the strategies."""
+    """Checks names against one catalog and the strategies.
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
+    `unclassified` is what a job is taken for that says no classification.
+    """
+
+    def __init__(self, catalog: Catalog, unclassified: Unclassified = "none") -> None:
+        self.catalog, self.unclassified = catalog, unclassified
         self._deployments = Names(d.id for d in catalog)
         self._models = Names(catalog.names)
         self._regions = Names(d.region for d in catalog)
@@ -27,6 +32,9 @@ class CatalogChecks:
         """What is wrong with a job's names; `path` is where the job is in the body."""
         if job.model not in self._models:
             yield _unknown(f"{path}model", "is a model that the catalog does not have", job.model, self._models)
+        said = None if job.constraints is None else job.constraints.classification
+        if said is None and self.unclassified == "refuse":
+            yield replace(UNSAID, field=f"{path}{UNSAID.field}")
         if job.constraints is not None:
             yield from self.check_constraints(job.constraints, f"{path}constraints.")
             yield from self._check_repair(job.constraints.repair_model, f"{path}constraints.repair_model")

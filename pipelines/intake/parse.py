@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pipelines.intake.catalog_checks import CatalogChecks
 from pipelines.intake.chat import PART_TYPES, ImagePart, Message, OtherPart, SchemaFormat, TextPart
+from pipelines.intake.classification import classify
 from pipelines.intake.embedding import EmbeddingIn, check_embedding, embedding_body, is_embedding
 from pipelines.intake.errors import MOST_ERRORS, FieldError, ForeignTenant, InvalidJob, invalid_field, join
 from pipelines.intake.image_addresses import problem_with
@@ -22,6 +23,7 @@ from pipelines.output_schema import SchemaProblem, check_schema
 from synthralos.domain.ids import new_id, trace_id_of
 from synthralos.domain.jobs import DEFAULT_WORKSPACE, SAME, UNCONSTRAINED, Constraints, NewJob, Request, Tenant
 from synthralos.domain.limits import MOST_CHARACTERS
+from synthralos.domain.residency import Unclassified
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Lane
 from synthralos.domain.waits import WaitFor
@@ -44,6 +46,7 @@ class Parsed:
     sent: list[dict[str, Any]]
     understood: list[Understood]
     many: bool
+    unclassified: Unclassified = "none"
 
     def organizations(self, scope: Scope) -> set[str]:
         """The organizations that the jobs belong to."""
@@ -71,7 +74,7 @@ def parse(document: Any, checks: CatalogChecks, now: datetime) -> Parsed:
             break
     if errors:
         raise InvalidJob(errors)
-    return Parsed(sent, understood, many)
+    return Parsed(sent, understood, many, checks.unclassified)
 
 
 def build(
@@ -87,21 +90,25 @@ def build(
         if tenant is None:
             tenant = tenants[named] = _tenant(job, scope, plans, f"jobs[{number}]." if parsed.many else "")
         made = _new_job(data, job, tenant, lane, trace, now)
+        classify(made, parsed.unclassified)
         made.user_bound = scope.user is not None
         jobs.append(made)
     return jobs
 
 
-def build_again(data: dict[str, Any], tenant: Tenant, now: datetime) -> NewJob:
+def build_again(data: dict[str, Any], tenant: Tenant, now: datetime, unclassified: Unclassified) -> NewJob:
     """A new job of a document that was accepted before, as a template; raises `InvalidJob` where it is none any more.
 
-    Names of the catalog are not looked at: what became of them is routing's to say.
+    Names of the catalog are not looked at: what became of them is routing's to say. `unclassified` is what it is taken
+    for where it says no classification.
     """
     try:
         job = _validate(data)
     except ValidationError as error:
         raise InvalidJob(_errors(error, data, "")) from None
-    return _new_job(data, job, tenant, Lane.BULK, None, now)
+    made = _new_job(data, job, tenant, Lane.BULK, None, now)
+    classify(made, unclassified)
+    return made
 
 
 def _validate(data: Any) -> Understood:

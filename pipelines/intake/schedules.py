@@ -17,6 +17,7 @@ from pipelines.intake.unknown_fields import remedies_in
 from pipelines.intake.validation import field_errors
 from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import NewJob, Tenant
+from synthralos.domain.residency import Unclassified
 from synthralos.domain.schedules import (
     LONGEST_SECONDS,
     MOST_CAUGHT_UP,
@@ -190,13 +191,18 @@ def backfill_ticks(schedule: Schedule, start: datetime, end: datetime, now: date
     return number
 
 
-def new_jobs(schedule: Schedule, fire_at: datetime, plan: str, now: datetime) -> tuple[list[NewJob], str | None]:
-    """The jobs of one firing, and the run that they are, where there are steps; raises `InvalidJob`."""
+def new_jobs(
+    schedule: Schedule, fire_at: datetime, plan: str, now: datetime, unclassified: Unclassified = "none"
+) -> tuple[list[NewJob], str | None]:
+    """The jobs of one firing, and the run that they are, where there are steps; raises `InvalidJob`.
+
+    `unclassified` is what a job is taken for that says no classification.
+    """
     tenant = Tenant(schedule.organization, schedule.workspace, schedule.user, plan)
     run_id = new_id() if schedule.steps else None
     jobs = []
     for document in _templates(schedule):
-        job = build_again(dict(document), tenant, now)
+        job = build_again(dict(document), tenant, now, unclassified)
         job.metadata = {**job.metadata, "schedule_id": schedule.id, "fire_at": fire_at.isoformat()}
         job.run_id = run_id
         jobs.append(job)

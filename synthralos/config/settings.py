@@ -20,6 +20,7 @@ from synthralos.config.setting_urls import checked_address
 from synthralos.config.stackstorm_settings import StackStormSettings
 from synthralos.config.webhook_settings import WebhookSettings
 from synthralos.domain.flags import Flag
+from synthralos.domain.residency import Unclassified
 
 Override = Annotated[
     bool | None, Field(description="on or off: sets the feature flag for this process, whatever the database says")
@@ -63,6 +64,11 @@ class Settings(
     heartbeat_interval: Positive = Field(2.0, description="seconds between a worker's heartbeats")
     worker_lost_after: Positive = Field(15.0, description="seconds of silence after which a worker is declared lost")
     max_losses: Count = Field(3, description="workers that a job may take down before it is dead-lettered")
+    unclassified: Unclassified = Field(
+        "none",
+        description="what a job is taken for that says no classification: none (its data may go anywhere), or eu; "
+        "refuse: it has to say",
+    )
     drain_timeout: Positive = Field(
         25.0, description="seconds a worker may take to finish its calls when it shuts down"
     )

@@ -4,12 +4,17 @@ Apart from the region, which is a name: `westeurope` may be in the EU, and nothi
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 RESIDENCIES = frozenset({"eu", "us", "global"})
 """The residencies that a region's name declares where a deployment says nothing itself."""
 
 RESIDENCY_OF_CLASSIFICATION: Mapping[str, str | None] = {"eu": "eu", "none": None}
 """The only residency that data of a class may ever go to; None: anywhere. No other class is known."""
+
+
+Unclassified = Literal["none", "eu", "refuse"]
+"""What data is taken for of which nobody says a class: `refuse`, and it is not taken at all."""
 
 
 def declared_by(region: str) -> str | None:
