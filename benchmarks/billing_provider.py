@@ -43,14 +43,14 @@ class Fate(StrEnum):
 
 
 SHARES = (
-    (Fate.FAILED, 5),
+    (Fate.FAILED, 2),
     (Fate.LIMITED, 3),
-    (Fate.CUT_BEFORE, 3),
-    (Fate.CUT_WITHIN, 5),
-    (Fate.LATE, 2),
+    (Fate.CUT_BEFORE, 2),
+    (Fate.CUT_WITHIN, 3),
+    (Fate.LATE, 1),
     (Fate.REPEATED, 4),
 )
-"""Of a hundred calls; all others are good."""
+"""Of a hundred calls; all others are good. Where many more fail, circuit breakers keep the calls away for minutes."""
 
 
 @dataclass(slots=True)

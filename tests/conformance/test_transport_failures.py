@@ -206,6 +206,32 @@ def test_the_connection_that_was_used_last_is_used_next(new_loop: NewLoop) -> No
     run(new_loop, scenario)
 
 
+def test_an_answer_that_is_said_twice_answers_no_other_request(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        first, again = asyncio.Event(), asyncio.Event()
+
+        async def talk(line: Line) -> None:
+            await line.request()
+            if first.is_set():
+                await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew")
+            else:
+                first.set()
+                await line.send(OK)
+                await again.wait()
+                await line.send(OK)
+            await line.closed()
+
+        async with peer(talk) as server, client(settles=60.0, keep_alive=90.0) as through:
+            assert isinstance(await ask(through, server.url), Answer)
+            later = Asked(through, server.url)
+            again.set()
+            answer = await later.result()
+            assert isinstance(answer, Answer)
+            assert answer.body == b"new"
+
+    run(new_loop, scenario)
+
+
 def test_an_early_answer_counts_and_its_connection_is_closed(new_loop: NewLoop) -> None:
     async def scenario() -> None:
         answered = asyncio.Event()

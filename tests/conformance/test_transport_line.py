@@ -76,9 +76,10 @@ def test_where_nobody_listens_everybody_in_the_line_is_told(new_loop: NewLoop) -
     run(new_loop, scenario)
 
 
-def test_everybody_in_the_line_is_answered(new_loop: NewLoop) -> None:
+@pytest.mark.parametrize("settles", [0.0, 0.005])
+def test_everybody_in_the_line_is_answered(new_loop: NewLoop, settles: float) -> None:
     async def scenario() -> None:
-        async with peer(repeating(OK)) as server, client() as through:
+        async with peer(repeating(OK)) as server, client(settles=settles) as through:
             for asked in [Asked(through, server.url) for _ in range(50)]:
                 assert isinstance(await asked.result(), Answer)
 

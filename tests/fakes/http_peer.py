@@ -110,8 +110,8 @@ async def peer(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[P
 
 @asynccontextmanager
 async def client(**options: Any) -> AsyncIterator[Client]:
-    """A client that is closed, and knows no proxy unless it is given one."""
-    made = Client(**{"proxies": Proxies(), **options})
+    """A client that is closed, knows no proxy unless it is given one, and uses connections again at once."""
+    made = Client(**{"proxies": Proxies(), "settles": 0.0, **options})
     try:
         yield made
     finally:

@@ -57,6 +57,10 @@ def test_a_deadline_counts_from_now_and_no_two_jobs_share_an_id() -> None:
     assert first.id != second.id
 
 
+METADATA = "http://169.254.169.254/latest"
+"""An address inside, to which no tenant's job may send a worker."""
+
+
 def repaired_by(model: str, **constraints: Any) -> dict[str, Any]:
     return {"prompt": "a", "constraints": {"repair_model": model, **constraints}}
 
@@ -72,6 +76,7 @@ def repaired_by(model: str, **constraints: Any) -> dict[str, Any]:
         ({"prompt": "a", "model": "gpt-9"}, "model"),
         ({"prompt": "a", "deadline": "2029-01-01T00:00:00Z"}, "deadline"),
         ({"prompt": "a", "constraints": {"region": "moon"}}, "constraints.region"),
+        ({"prompt": "a", "provider_options": {"openai": {"base_url": METADATA}}}, "provider_options.openai.base_url"),
         (repaired_by("nobody"), "constraints.repair_model"),
         (repaired_by("cheapest", pin="sandbox/small@us"), "constraints.repair_model"),
         (repaired_by("cheapest", fallback=False), "constraints.repair_model"),

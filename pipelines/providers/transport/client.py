@@ -30,6 +30,10 @@ KEEP_ALIVE = 4.0
 """Seconds that an idle connection is kept: less than the 5 s of uvicorn, the shortest among common servers, because
 a call on a connection that the server has just closed is ambiguous."""
 
+SETTLES = 0.005
+"""Seconds after an answer before its connection carries the next request. A server that says more than one answer (one
+in a thousand of those that repeat themselves) would else answer the next request with what was another one's."""
+
 
 class Client:
     """Lives on one event loop at a time; opens its first connection with the first request."""
@@ -41,13 +45,14 @@ class Client:
         tls: ssl.SSLContext | None = None,
         keep_alive: float = KEEP_ALIVE,
         resolver: Resolver | None = None,
+        settles: float = SETTLES,
     ) -> None:
         """Without `proxies`, those of the environment; without `tls`, the usual authorities.
 
-        `keep_alive`: seconds that an idle connection is kept. `resolver` may refuse addresses.
+        `keep_alive`: seconds that an idle connection is kept. `settles`: see `Pool`. `resolver` may refuse addresses.
         """
         self._proxies = Proxies.from_environment() if proxies is None else proxies
-        self._pool = Pool(keep_alive, limits)
+        self._pool = Pool(keep_alive, limits, settles)
         self._dialer = Dialer(tls, resolver)
         self._dials: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -45,6 +45,11 @@ class Line:
         if self._timer is None:
             self._timer = loop.call_later(_COARSE, self._look)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anybody stands in it."""
+        return bool(self._waiting)
+
     def first(self) -> Waiting | None:
         """The first that somebody still wants; it leaves the line."""
         while self._waiting:

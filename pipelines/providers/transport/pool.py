@@ -9,6 +9,9 @@ from pipelines.providers.transport.line import Line
 from pipelines.providers.transport.protocol import Limits
 from pipelines.providers.transport.proxies import Proxy
 
+_TICK = 0.001
+"""Seconds by which a timer may be early."""
+
 _COARSE = 0.25
 """Seconds between two looks at what has been idle for too long; what is too old is not used even before."""
 
@@ -27,13 +30,22 @@ class Route:
         self.dials = 0
 
     def take(self, now: float) -> Connection | None:
-        """The idle connection that was used last, if it can carry a request. `now` is by the loop's clock."""
-        while self._idle:
+        """Of the idle connections that have settled the one used last, if it can carry a request.
+
+        `now` is by the loop's clock.
+        """
+        settling: list[Connection] = []
+        found = None
+        while self._idle and found is None:
             connection = self._idle.pop()
-            if now - connection.idle_since < self._pool.keep_alive and connection.is_quiet():
-                return connection
-            connection.drop()
-        return None
+            if now - connection.idle_since < self._pool.settles:
+                settling.append(connection)
+            elif now - connection.idle_since < self._pool.keep_alive and connection.is_quiet():
+                found = connection
+            else:
+                connection.drop()
+        self._idle.extend(reversed(settling))
+        return found
 
     def new(self) -> Connection:
         """A connection that is about to be opened."""
@@ -44,14 +56,22 @@ class Route:
         self._pool.connections.add(connection)
 
     def released(self, connection: Connection) -> None:
-        """See `Keeper`. Whoever is first in the line gets it."""
-        waiting = self.line.first()
-        if waiting is not None:
-            connection.carry(waiting.exchange, waiting.head)
-            return
+        """See `Keeper`. Whoever is first in the line gets it, when it has settled."""
         connection.rest()
         self._idle.append(connection)
         self._pool.watch()
+        if self.line.is_waiting:
+            asyncio.get_running_loop().call_later(self._pool.settles + _TICK, self._serve)
+
+    def _serve(self) -> None:
+        connection = self.take(asyncio.get_running_loop().time()) if self.line.is_waiting else None
+        if connection is None:
+            return
+        waiting = self.line.first()
+        if waiting is None:  # all of them had given up
+            self._idle.append(connection)
+        else:
+            connection.carry(waiting.exchange, waiting.head)
 
     def lost(self, connection: Connection) -> None:
         """See `Keeper`. One that was idle is found in its place later."""
@@ -69,10 +89,14 @@ class Route:
 
 
 class Pool:
-    """All connections. An idle one is kept for `keep_alive` seconds; how many there are is not limited."""
+    """All connections. An idle one is kept for `keep_alive` seconds; how many there are is not limited.
 
-    def __init__(self, keep_alive: float, limits: Limits) -> None:
-        self.keep_alive = keep_alive
+    It carries nothing before it has been idle for `settles` seconds: bytes that still come belong to the answer before,
+    and close it.
+    """
+
+    def __init__(self, keep_alive: float, limits: Limits, settles: float) -> None:
+        self.keep_alive, self.settles = keep_alive, settles
         self.limits = limits
         self.connections: set[Connection] = set()
         self._routes: dict[tuple[Origin, Proxy | None], Route] = {}
