@@ -1,7 +1,6 @@
 """A job that says no classification is taken for what `UNCLASSIFIED` says, wherever it comes from."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,21 +17,17 @@ FIELD = "constraints.classification"
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-def place_of(stack: ExitStack, database: Database, unclassified: str) -> Place:
-    return stack.enter_context(api_over(core_over(database, unclassified=unclassified)))
+def place(database: Database, request: pytest.FixtureRequest) -> Iterator[Place]:
+    with api_over(core_over(database, unclassified=request.param)) as place:
+        yield place
 
 
 def class_of(place: Place, job_id: str) -> Any:
     return place.client().get(f"{JOBS}/{job_id}").json()["constraints"]["classification"]
 
 
-def test_it_is_taken_for_eu_data_and_what_says_otherwise_is_believed(stack: ExitStack, database: Database) -> None:
-    place = place_of(stack, database, "eu")
+@pytest.mark.parametrize("place", ["eu"], indirect=True)
+def test_it_is_taken_for_eu_data_and_what_says_otherwise_is_believed(place: Place) -> None:
     client = place.client()
     said = {**JOB, "constraints": {"classification": "none"}}
     unsaid, other = (client.post(JOBS, json=body).json()["id"] for body in (JOB, said))
@@ -42,8 +37,8 @@ def test_it_is_taken_for_eu_data_and_what_says_otherwise_is_believed(stack: Exit
     assert class_of(place, by_hand) == "eu"
 
 
-def test_jobs_of_schedules_too(stack: ExitStack, database: Database) -> None:
-    place = place_of(stack, database, "eu")
+@pytest.mark.parametrize("place", ["eu"], indirect=True)
+def test_jobs_of_schedules_too(place: Place) -> None:
     client, leader = place.client(), Leader(place.store)
     schedule = client.post("/api/v1/schedules", json=SCHEDULE).json()["id"]
     leader.set_due(schedule, datetime.now(UTC) - timedelta(seconds=1))
@@ -52,8 +47,8 @@ def test_jobs_of_schedules_too(stack: ExitStack, database: Database) -> None:
     assert [class_of(place, job_id) for job_id in fired["job_ids"]] == ["eu"]
 
 
-def test_it_is_refused_where_each_job_has_to_say_it(stack: ExitStack, database: Database) -> None:
-    place = place_of(stack, database, "refuse")
+@pytest.mark.parametrize("place", ["refuse"], indirect=True)
+def test_it_is_refused_where_each_job_has_to_say_it(place: Place) -> None:
     client = place.client()
     for path, body, field in (
         (JOBS, JOB, FIELD),
