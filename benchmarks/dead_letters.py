@@ -31,7 +31,7 @@ FROM gone
 
 
 def main(smoke: bool) -> None:
-    """No worker runs: what is measured is the operation itself, after one that brings the scheduler to its usual size."""
+    """No worker runs: what is measured is the operation, after one that brings the scheduler to its usual size."""
     count = JOBS_SMOKE if smoke else JOBS
     with (
         catalog_file("http://127.0.0.1:9/v1") as catalog,
