@@ -59,7 +59,7 @@ def main(smoke: bool) -> None:
     """Empty, full, full, empty: what changes on the machine meanwhile falls on both."""
     count = JOBS_SMOKE if smoke else JOBS
     rates: dict[str, list[float]] = {"empty": [], "full": []}
-    share = per_second = 0.0
+    share = 0.0
     with ExitStack() as stack:
         base_url, _ = stack.enter_context(nginx())
         catalog = stack.enter_context(catalog_file(base_url))
@@ -70,13 +70,12 @@ def main(smoke: bool) -> None:
                 _run(system, max(100, count // 10))
                 if number == 1:
                     _make_backlog(databases[name], OPEN_SMOKE if smoke else OPEN)
-                    per_second = _digested(system)
+                    _await_digest(system)
                     share = _idle_share(system, smoke)
                 rates[name].append(_run(system, count))
                 say(f"{name}: {rates[name][-1]:,.0f} jobs/s")
     empty, full = (sum(values) / len(values) for values in rates.values())
     figure("idle_db_share", share, "cores")
-    figure("digest_per_s", per_second, "jobs/s")
     figure("backlog_throughput", full, "jobs/s", baseline=empty)
     figure("backlog_ratio", full / empty, "ratio")
 
@@ -99,14 +98,14 @@ def _make_backlog(database_url: str, count: int) -> None:
     say(f"a backlog of {count:,} open jobs in {time.monotonic() - began:.0f} s")
 
 
-def _digested(system: System) -> float:
-    """Wait for the leader to digest what ran, in its share of the time; how many jobs it did a second."""
-    began, first = time.monotonic(), system.number(_UNKNOWN)
+def _await_digest(system: System) -> None:
+    """Return when the leader has digested and indexed what ran, in its share of the time."""
+    began = time.monotonic()
     while (left := system.number(_UNKNOWN)) or system.number(_WORDLESS):
         if time.monotonic() - began > DIGESTED_WITHIN:
             raise BenchmarkError(f"{left:,.0f} jobs are not digested after {DIGESTED_WITHIN:.0f} s")
         time.sleep(0.5)
-    return first / (time.monotonic() - began)
+    say(f"digested within {time.monotonic() - began:.0f} s")
 
 
 def _idle_share(system: System, smoke: bool) -> float:

@@ -207,6 +207,24 @@ def test_one_organizations_times_never_touch_anothers(house: House, most: int) -
     assert house.there(jobs) == {mine[0], again}
 
 
+def test_many_jobs_go_with_what_they_have_and_those_between_them_stay(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthralos.store.retention.removal._FEW", 2)  # so that few are many
+    stay = [house.finished(50.0 - number, OTHER) for number in range(2)]
+    for number in range(4):
+        house.finished(50.0 - number / 2)
+    house.sum_up()
+    assert (len(house.there(trace_facts)), house.words()) == (6, 6)
+    house.run(times({"other": {Kind.PAYLOADS: 100.0, Kind.JOBS: 100.0}}, payloads=30.0, jobs=40.0))
+    for table in (jobs, results, trace_facts):
+        assert house.there(table) == set(stay)
+    assert house.words() == 2
+    with house.database.transaction() as connection:  # triggers look again, as before
+        connection.execute(sa.delete(jobs).where(jobs.c.id == stay[0]))
+    assert (house.there(trace_facts), house.words()) == ({stay[1]}, 1)
+
+
 def test_times_that_change_leave_nothing_out(house: House) -> None:
     old = house.finished(100, OTHER)
     house.sum_up()

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.findings import Decision, Finding, Verdict
@@ -136,10 +137,13 @@ def test_tags_findings_deployments_and_failures_are_found(store: Store, bring: B
     assert found(store, markers=(marker("d", "sandbox/small@eu"),)) == [failing, tagged]
 
 
-@pytest.mark.parametrize("few", [0, 10_000])
+@pytest.mark.parametrize(("few", "many"), [(0, 10_000), (10_000, 10_000), (10_000, -1)])
 @pytest.mark.parametrize("sort", list(Sort))
-def test_pages_have_everything_once(store: Store, sort: Sort, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_have_everything_once(
+    store: Store, sort: Sort, few: int, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("synthralos.store.read.search.FEW", few)
+    monkeypatch.setattr("synthralos.store.read.search.SURELY_MANY", many)
     jobs = [over(store, cost=f"0.{number % 3}") for number in range(7)]
     indexed(store)
     if sort is Sort.NEWEST:
@@ -196,3 +200,30 @@ def test_of_a_request_that_is_too_long_the_beginning_is_searched(store: Store, d
     job_id = over(store, "alpha " + "filler " * 20_000 + " omega")
     indexed(store)
     assert found(store, "alpha") == [job_id]
+
+
+def test_words_that_many_have_are_not_gathered_first(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("SQLite has no statistics of words")
+    store = Store(database)
+    for _ in range(3):
+        over(store)
+    indexed(store)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("ANALYZE trace_texts")
+    asked: list[str] = []
+
+    def note(*given: Any) -> None:
+        asked.append(given[2])
+
+    def statements(many: int) -> int:
+        monkeypatch.setattr("synthralos.store.read.search.SURELY_MANY", many)
+        before = len(asked)
+        assert len(found(store, "hello")) == 3
+        return len(asked) - before
+
+    sa.event.listen(database.search, "before_cursor_execute", note)
+    try:
+        assert statements(3) == statements(2) + 1
+    finally:
+        sa.event.remove(database.search, "before_cursor_execute", note)

@@ -27,6 +27,14 @@ FEW = 10_000
 """Documents that are taken from the index of words and put in order; of more, those are looked for in their order."""
 
 
+SURELY_MANY = 3 * FEW // 2
+"""Of so many, by PostgreSQL's statistics of words, no few are asked for: it would find all of them first."""
+
+_ESTIMATE = sa.text(
+    "EXPLAIN (FORMAT JSON) SELECT seq FROM trace_texts WHERE document @@ CAST(CAST(:words AS text) AS tsquery)"
+)
+
+
 class TraceSearch:
     """Searches within a scope, on connections with a time limit of their own."""
 
@@ -83,6 +91,10 @@ class TraceSearch:
 
         PostgreSQL does not know how rare a rare word is: in search of the newest it would go through all jobs.
         """
+        if connection.dialect.name == "postgresql":
+            [plan] = connection.execute(_ESTIMATE, {"words": _tsquery(search)}).scalar_one()
+            if plan["Plan"]["Plan Rows"] > SURELY_MANY:
+                return None
         key = _text_key(connection).label("seq")
         query = sa.select(key).select_from(trace_texts).where(contains(connection.dialect.name, search))
         found = list(connection.execute(query.limit(FEW + 1)).scalars())
