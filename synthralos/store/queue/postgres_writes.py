@@ -6,6 +6,7 @@ to the other.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ _PG = "postgresql"
 
 
 class PostgresWrites:
-    """The statements, made once. Most batches append and tell nothing, and those have a shorter one."""
+    """The statements, made once in a process. Most batches append and tell nothing, and those have a shorter one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,9 +34,9 @@ class PostgresWrites:
         self._settle_within = {
             (last, whole): _statement(last, whole) for last in (True, False) for whole in (True, False)
         }
-        self._start = Prepared(_start())
-        self._finish = {whole: Prepared(_finish(whole)) for whole in (True, False)}
-        self._move = {whole: Prepared(_move(whole)) for whole in (True, False)}
+        self._start = _prepared_start()
+        self._finish = {whole: _prepared(True, whole) for whole in (True, False)}
+        self._move = {whole: _prepared(False, whole) for whole in (True, False)}
 
     def start(self, worker_id: str, rows: Sequence[Row]) -> set[int]:
         """Attempts of one worker begin."""
@@ -78,10 +79,22 @@ def _parameters(rows: Sequence[Row], beside: dict[str, list[Row]]) -> dict[str, 
     return {"rows": encode_rows(rows), **more}
 
 
+@cache
+def _prepared_start() -> Prepared:
+    return Prepared(_start())
+
+
+@cache
+def _prepared(last: bool, whole: bool) -> Prepared:
+    return Prepared(_statement(last, whole))
+
+
+@cache
 def _statement(last: bool, whole: bool) -> Any:
     return _finish(whole) if last else _move(whole)
 
 
+@cache
 def _start() -> Any:
     rows = recordset(_PG, "rows", START_COLUMNS)
     return start_jobs(rows).returning(rows.c.no)

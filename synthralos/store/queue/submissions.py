@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -89,7 +90,7 @@ class Submissions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tells = database.dialect == "postgresql"
-        self._whole = {told: Prepared(_accept(told)) for told in (False, True)} if self._tells else None
+        self._whole = {told: _prepared_accept(told) for told in (False, True)} if self._tells else None
         self._insert_jobs = insert_jobs(database.dialect).returning(id_text(jobs.c.id))
         self._open = open_for_work(database.dialect)
         self._insert_keys = _insert_keys(database.dialect)
@@ -224,6 +225,11 @@ def _is_new(answer: Accepted | KeyReused) -> bool:
 def _is_plain(submission: Submission) -> bool:
     """Whether it has no idempotency key, and none of its jobs is to wait in line."""
     return submission.idempotency is None and all(job.line_tokens is None for job in submission.jobs)
+
+
+@cache
+def _prepared_accept(told: bool) -> Prepared:
+    return Prepared(_accept(told))
 
 
 def _accept(told: bool) -> Any:
