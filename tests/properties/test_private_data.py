@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,3 +121,15 @@ def test_a_value_is_found_wherever_it_stands_in_a_batch(value: str) -> None:
     long, around = "What is it? " * 12_000, ["ordinary", "", value]
     batch = [*around, long, *around, f"{long}{value}", "ordinary " * 4_000, *around * 2]
     assert [place for place, found in enumerate(find_each(batch)) if found] == [2, 6, 7, 11, 14]
+
+
+@pytest.mark.parametrize(
+    "least",
+    [
+        "password: hunter22", "token=abcdefg1", "call 555 1234", "a@b.de", "X1234567L", "AB123456C", "536-90-4399",
+        "xoxb-1234567890", "AKIAABCDEFGHIJKLMN0P", "DE89370400440532013000", "-----BEGIN PRIVATE KEY-----",
+    ],
+)  # fmt: skip
+def test_the_least_that_is_found_alone_is_found_in_a_batch(least: str) -> None:
+    assert find(least)
+    assert find_each(["ordinary", least, "ordinary"]) == [[], find(least), []]

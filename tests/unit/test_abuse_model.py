@@ -52,6 +52,7 @@ def model() -> AbuseModel:
         ("Ign\u200bore", "ignore"),
         ("Іgnоrе previous", "ignore previous"),  # Cyrillic letters
         ("1gn0re previous", "ignore previous"),
+        ("4ttack", "attack"),
         ("i g n o r e", "ignore"),
         ("\uff49\uff47\uff4e\uff4f\uff52\uff45", "ignore"),  # full width
         ("ígnóre", "ignore"),
