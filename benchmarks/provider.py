@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import secrets
 import shutil
 import socket
 import sys
@@ -154,9 +155,9 @@ def free_port(wanted: int = 0) -> int:
 
 
 def free_range(count: int) -> int:
-    """The first of so many ports that nobody listens on."""
+    """The first of so many ports that nobody listens on, and that no connection gets by itself."""
     while True:
-        first = free_port()
+        first = 15_000 + secrets.randbelow(15_000)
         with contextlib.suppress(OSError):
             for port in range(first, first + count):
                 free_port(port)
