@@ -5,8 +5,8 @@ from alembic import op
 
 from migrations.versions.m0001_spine import JSON, TIME
 
-revision = "0037"
-down_revision = "0036"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 

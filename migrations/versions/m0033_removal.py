@@ -4,7 +4,7 @@ from alembic import op
 
 from migrations.statement_triggers import always, unless_done
 
-revision = "0036"
+revision = "0033"
 down_revision = "0032"
 branch_labels = None
 depends_on = None
