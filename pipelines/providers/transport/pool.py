@@ -17,15 +17,19 @@ _COARSE = 0.25
 
 
 class Route:
-    """The way to one server, by one proxy or none, and the idle connections in the order in which they came back."""
+    """The way to one server, by one proxy or none, and the idle connections in the order in which they came back.
 
-    __slots__ = ("_idle", "_pool", "dials", "line", "origin", "proxy")
+    Those that have not settled yet stand apart, so that a request looks at none of them.
+    """
+
+    __slots__ = ("_idle", "_pool", "_settling", "dials", "line", "origin", "proxy")
 
     def __init__(self, origin: Origin, proxy: Proxy | None, pool: "Pool") -> None:
         self.origin = origin
         self.proxy = proxy
         self._pool = pool
         self._idle: deque[Connection] = deque()
+        self._settling: deque[Connection] = deque()
         self.line = Line(origin.host)
         self.dials = 0
 
@@ -34,18 +38,14 @@ class Route:
 
         `now` is by the loop's clock.
         """
-        settling: list[Connection] = []
-        found = None
-        while self._idle and found is None:
+        while self._settling and now - self._settling[0].idle_since >= self._pool.settles:
+            self._idle.append(self._settling.popleft())
+        while self._idle:
             connection = self._idle.pop()
-            if now - connection.idle_since < self._pool.settles:
-                settling.append(connection)
-            elif now - connection.idle_since < self._pool.keep_alive and connection.is_quiet():
-                found = connection
-            else:
-                connection.drop()
-        self._idle.extend(reversed(settling))
-        return found
+            if now - connection.idle_since < self._pool.keep_alive and connection.is_quiet():
+                return connection
+            connection.drop()
+        return None
 
     def new(self) -> Connection:
         """A connection that is about to be opened."""
@@ -58,7 +58,7 @@ class Route:
     def released(self, connection: Connection) -> None:
         """See `Keeper`. Whoever is first in the line gets it, when it has settled."""
         connection.rest()
-        self._idle.append(connection)
+        self._settling.append(connection)
         self._pool.watch()
         if self.line.is_waiting:
             asyncio.get_running_loop().call_later(self._pool.settles + _TICK, self._serve)
@@ -79,13 +79,14 @@ class Route:
 
     def drop_older(self, than: float) -> None:
         """Close what has been idle since before then."""
-        while self._idle and self._idle[0].idle_since <= than:
-            self._idle.popleft().drop()
+        for connections in (self._idle, self._settling):
+            while connections and connections[0].idle_since <= than:
+                connections.popleft().drop()
 
     @property
     def is_idle(self) -> bool:
         """Whether a connection waits here."""
-        return bool(self._idle)
+        return bool(self._idle or self._settling)
 
 
 class Pool:
