@@ -124,12 +124,7 @@ class Hedger:
                     second, _, slot = found
                     self._begin_second(race, second)
             await race.decide()
-            if (
-                slot is not None
-                and second is not None
-                and second.attempt is not None
-                and second.attempt.end is not None
-            ):
+            if slot is not None and _is_over(second):
                 self._deployments.release(slot)
                 slot = None
             return self._counted(await race.answer(), race, second)
@@ -220,6 +215,11 @@ class Hedger:
             work.job.plan = second.job.plan
             work.job.verdict = second.job.verdict or work.job.verdict
         work.span("hedge", work.since, deployment=other.deployment.id, won=not first_counts)
+
+
+def _is_over(work: Work | None) -> bool:
+    """Whether the call is."""
+    return work is not None and work.attempt is not None and work.attempt.end is not None
 
 
 def _deployment(work: Work) -> Deployment:
