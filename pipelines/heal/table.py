@@ -39,7 +39,7 @@ def build_remedies(
     wait = WaitAndRetry(rng, Backoff(base=1.0, cap=60.0), tries=5, name="wait", budget=budget, queues=True)
     next_deployment, next_provider = NextDeployment(), NextDeployment("next_provider", other_provider=True)
     ask, give_up = ask or AskStackStorm(), GiveUp()
-    provider_fails = _while_a_provider_fails(rng, budget, next_deployment, ask, wait, elsewhere)
+    provider_fails = (*_while_a_provider_fails(rng, budget, next_deployment, ask), wait, elsewhere, give_up)
     accounts = (NextKey(catalog, key_names), next_provider, next_deployment, ask, give_up)
     one_wait = WaitAndRetry(rng, Backoff(base=2.0, cap=10.0), tries=2, name="one_wait", budget=budget, queues=True)
     standard_tier = StandardTier()
@@ -65,7 +65,7 @@ def build_remedies(
 
 
 def _while_a_provider_fails(
-    rng: Random, budget: RetryBudget, next_deployment: Remedy, ask: Remedy, wait: Remedy, elsewhere: Remedy
+    rng: Random, budget: RetryBudget, next_deployment: Remedy, ask: Remedy
 ) -> tuple[Remedy, ...]:
     """Usually over in a second; one short wait keeps the cheapest deployment, a second one would only add load.
 
@@ -74,7 +74,7 @@ def _while_a_provider_fails(
     short_wait = WaitAndRetry(
         rng, Backoff(base=0.5, cap=2.0), tries=2, name="short_wait", patience=SHORT, budget=budget
     )
-    return short_wait, next_deployment, ask, wait, elsewhere, GiveUp()
+    return short_wait, next_deployment, ask
 
 
 def _of_the_request(

@@ -12,6 +12,7 @@ from scheduler.keeping import KeepingTask
 from synthralos.domain.retention import Kind, Retention
 from synthralos.store.retention.freed_pages import FEW, FreedPages
 from synthralos.store.retention.keeping import Keeping
+from synthralos.store.sql.connecting import prepare_sqlite
 from synthralos.store.sql.database import Database
 from synthralos.telemetry.metrics import Metrics
 from tests.fakes.jobs import attempt_end, new_job, settlement
@@ -112,3 +113,14 @@ def test_a_large_file_of_before_is_not_written_anew(path: Path, large: Callable[
         with database.snapshot() as connection:
             assert connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() == 0
         assert not FreedPages(database).give_back()
+
+
+def test_a_connection_opens_while_somebody_writes_for_long(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with closing(sqlite3.connect(path)) as first, closing(sqlite3.connect(path, timeout=0.05)) as second:
+        prepare_sqlite(first)
+        first.execute("CREATE TABLE t (x)")
+        first.execute("BEGIN IMMEDIATE")
+        first.execute("INSERT INTO t VALUES (1)")
+        prepare_sqlite(second)
+        assert second.execute("PRAGMA auto_vacuum").fetchone() == (2,)

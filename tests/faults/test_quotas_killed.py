@@ -40,7 +40,7 @@ def test_what_a_killed_worker_had_taken_of_a_quota_counts_and_blocks_nobody(make
     lost = [attempt for job_id in ids for attempt in site.attempts(job_id) if attempt.outcome == Outcome.LOST]
     assert len(lost) >= _IN_FLIGHT
     calls, took = len(site.provider.bill()), quotas.all()[1] - began
-    assert calls == _JOBS + len(lost)
+    assert _JOBS <= calls <= _JOBS + len(lost), "of what was lost some may have been booked and not made"
     assert calls / _A_SECOND <= took + _AHEAD
     after = quotas.get(held.name)
     assert after is not None

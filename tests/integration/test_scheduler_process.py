@@ -131,7 +131,7 @@ def test_a_killed_leader_is_followed_and_its_work_goes_on(
     with spawn(store) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "leads the schedulers now" in line:
+            if "has the lead of the schedulers now" in line:
                 break
         _, bell = schedulers.start()
         assert process.poll() is None

@@ -148,6 +148,7 @@ OPERATIONS = [
     ("POST", f"{JOBS}/{{job_id}}/repair"),
     ("GET", "/api/v1/repairs"),
     ("GET", "/api/v1/repairs/{repair_id}"),
+    ("POST", "/api/v1/repairs/{repair_id}/report"),
     ("GET", RETENTION),
     ("PUT", RETENTION),
     ("DELETE", RETENTION),

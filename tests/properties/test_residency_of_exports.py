@@ -49,8 +49,8 @@ class Reading:
         """By id."""
         return {job_id: self._jobs[job_id] for job_id in ids}
 
-    def traces(self, rows: Sequence[Mapping[str, Any]]) -> list[Trace]:
-        """One for each row."""
+    def traces(self, rows: Sequence[Mapping[str, Any]], residency: str | None) -> list[Trace]:
+        """One for each row, wherever the destination is."""
         return [dict(row) for row in rows]
 
 

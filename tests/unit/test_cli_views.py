@@ -41,7 +41,7 @@ def test_the_commands_are_the_ones_that_people_are_promised() -> None:
         "organizations", "jobs", "flags", "limits", "deployments", "aliases", "policies", "route", "guardrails",
         "audit", "breakers", "credentials", "quotas", "dead-letters", "runs", "costs", "budgets", "ledger", "schedules",
         "waits", "repairs", "incidents", "traces", "exports", "metrics", "errors", "demand", "events", "webhooks",
-        "retention", "erase",
+        "retention", "erase", "exporter",
     }  # fmt: skip
     assert {words[1] for words in COMMANDS if words[0] == "jobs"} == {
         "submit", "list", "show", "evidence", "tail", "retry", "reroute", "cancel", "wait"

@@ -76,10 +76,12 @@ def make_private(url: sa.URL) -> None:
 def prepare_sqlite(connection: sqlite3.Connection) -> None:
     """Our own BEGIN (the driver's would take the write lock too late), and durable write-ahead logging."""
     connection.isolation_level = None
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a file that is new; see `track_pages`
     deadline = time.monotonic() + _WAL_PATIENCE
     while True:
         try:
+            # Of a file that is new; see `track_pages`. Of another one this would wait for, and take, the writers' turn.
+            if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.execute("PRAGMA journal_mode=WAL")
             break
         except sqlite3.OperationalError as error:
