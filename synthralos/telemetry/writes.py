@@ -132,9 +132,7 @@ class CallCounts:
             self._unpriced[where].inc(len(ends) - len(costs))
         usages = [end.usage for end in ends if end.usage is not None]
         for kind in ("input", "output"):
-            observe = self._call_tokens[(*where, kind)].observe
-            for usage in usages:
-                observe(getattr(usage, kind))
+            self._call_tokens[(*where, kind)].observe_all([getattr(usage, kind) for usage in usages])
         for kind in TOKEN_KINDS:
             if tokens := sum(getattr(usage, kind) for usage in usages):
                 self._tokens[(*where, kind)].inc(tokens)
