@@ -12,7 +12,7 @@ from cli.clients import client_of
 from cli.documents import read_document
 from cli.job_files import given, read_requests
 from cli.options import Json, Url, output
-from cli.output import local, usd
+from cli.output import counted, local, usd
 from cli.tables import Column, Listing
 from cli.texts import one_line, printable
 from synthralos_client.models import parse_time
@@ -87,8 +87,8 @@ def explain(
 
 def _shown(found: dict[str, Any]) -> list[RenderableType | Listing]:
     failure = found["failure"]
-    counted = f"{found['prompt_tokens']:,} tokens of prompt, {found['output_tokens']:,} of answer"
-    head = f"{found['strategy']}, {counted}" if failure is None else f"would fail ({failure['class']}), {counted}"
+    tokens = f"{found['prompt_tokens']:,} tokens of prompt, {found['output_tokens']:,} of answer"
+    head = f"{found['strategy']}, {tokens}" if failure is None else f"would fail ({failure['class']}), {tokens}"
     steps = [[str(number), *_step(step)] for number, step in enumerate(found["steps"], 1)]
     exclusions = [
         [printable(text) for text in (each["deployment"], each["rule"], each["reason"], _rules(each["rules"]))]
@@ -151,4 +151,5 @@ def _knowledge(said: dict[str, Any]) -> str:
     if not seen["answers"]:
         return "no latencies are known: no call was answered in the last hours"
     since = f"from {local(parse_time(seen['oldest']))} to {local(parse_time(seen['newest']))}"
-    return f"latencies: of {seen['answers']:,} answers that workers got {since}; --json says what workers alone know"
+    answers = counted(seen["answers"], "answer")
+    return f"latencies: of {answers} that workers got {since}; --json says what workers alone know"

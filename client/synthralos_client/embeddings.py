@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
-from synthralos_client.models import Json
-from synthralos_client.request_fields import Constraints
+from synthralos_client.request_fields import CommonOptions
 
 
-class EmbeddingOptions(TypedDict, total=False):
+class EmbeddingOptions(CommonOptions, total=False):
     """Everything that an embedding job may hold besides its model and its input.
 
     `dimensions`: numbers of a vector, where the model can choose. `encoding_format`: `float`, or `base64` of
@@ -19,16 +17,6 @@ class EmbeddingOptions(TypedDict, total=False):
 
     dimensions: int
     encoding_format: Literal["float", "base64"]
-    constraints: Constraints
-    deadline: datetime | str
-    deadline_seconds: float
-    lane: Literal["interactive", "bulk"]
-    metadata: dict[str, str | float | bool]
-    run_id: str
-    workspace: str
-    user: str
-    organization: str
-    provider_options: dict[str, Json]
 
 
 def embedding_of(texts: str | Sequence[str], model: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,22 @@ class Constraints(TypedDict, total=False):
     wait_for: Mapping[str, Any] | None
 
 
-class JobOptions(TypedDict, total=False):
+class CommonOptions(TypedDict, total=False):
+    """What a job of any kind may hold."""
+
+    constraints: Constraints
+    deadline: datetime | str
+    deadline_seconds: float
+    lane: Literal["interactive", "bulk"]
+    metadata: dict[str, str | float | bool]
+    run_id: str
+    workspace: str
+    user: str
+    organization: str
+    provider_options: dict[str, Json]
+
+
+class JobOptions(CommonOptions, total=False):
     """Everything that a job request may hold besides its model and its prompt or messages."""
 
     max_output_tokens: int
@@ -57,17 +72,7 @@ class JobOptions(TypedDict, total=False):
     tools: list[Json]
     tool_choice: str | Json
     response_format: Json
-    constraints: Constraints
-    deadline: datetime | str
-    deadline_seconds: float
-    lane: Literal["interactive", "bulk"]
-    metadata: dict[str, str | float | bool]
-    run_id: str
     stream: bool
-    workspace: str
-    user: str
-    organization: str
-    provider_options: dict[str, Json]
 
 
 class JobRequest(JobOptions, total=False):
