@@ -7,7 +7,6 @@ import copy
 import logging
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 import dramatiq
@@ -112,20 +111,20 @@ class _Consumer(_RabbitmqConsumer):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         try:
             super().__init__(*arguments, **named)
-        except ConnectionClosed:
+        except Exception:
             self._disconnect()
             raise
 
     def close(self) -> None:
         # Dramatiq leaves the connection open where the channel is closed already, as it is when its queue vanished.
-        super().close()
-        self._disconnect()
+        try:
+            super().close()
+        finally:
+            self._disconnect()
 
     def _disconnect(self) -> None:
-        connection = getattr(self, "connection", None)
-        if connection is not None and connection.is_open:
-            with suppress(*_LOST):
-                connection.close()
+        if (connection := getattr(self, "connection", None)) is not None:
+            _shut(connection)
 
     def ack(self, message: dramatiq.MessageProxy) -> None:
         # Dramatiq would hold the worker thread for 5 s and try again, in vain: what was delivered on
@@ -180,11 +179,17 @@ class _Gauge:
 
     def _drop(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None and connection.is_open:
-            try:
-                connection.close()
-            except _LOST as error:
-                log.debug("closing a lost connection: %r", error)
+        if connection is not None:
+            _shut(connection)
+
+
+def _shut(connection: Any) -> None:
+    """Close the connection if it is open. One that breaks meanwhile is pika's to drop."""
+    try:
+        if connection.is_open:
+            connection.close()
+    except _LOST as error:
+        log.debug("closing a lost connection: %r", error)
 
 
 def _leave_logging_to_us() -> None:

@@ -30,8 +30,8 @@ from tests.fakes.doorbell_place import (
 )
 
 pytestmark = [
-    pytest.mark.usefixtures("consumers_restart_soon"),
-    # A connection that is lost while it is being made is dropped by pika, and closed by Python's garbage collection.
+    pytest.mark.usefixtures("consumers_restart_soon", "lost_connections_are_collected"),
+    # What this ignores is closed by Python's garbage collection, which the fixture runs before the next test begins.
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
 
