@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.documents import read_document
@@ -24,7 +25,7 @@ from api.v1.dead_letter_views import (
     cause_view,
     operation_view,
 )
-from api.v1.idempotency import fingerprint, own_key, reused
+from api.v1.idempotency import once
 from api.v1.operations import constraint_changes
 from api.v1.queries import encode_cursor
 from api.v1.views import JobPage
@@ -37,7 +38,6 @@ from synthralos.domain.bulk import BulkAct, BulkOperation, BulkState
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
 from synthralos.store.admin.audit import By
-from synthralos.store.queue.submissions import Idempotency, KeyReused
 
 router = APIRouter(prefix="/api/v1/dead-letters", tags=["healing"])
 
@@ -82,27 +82,13 @@ async def operate(request: Request) -> Response:
     With an Idempotency-Key, the same call again gives the same operation.
     """
     room, caller = await admit(request, Permission.RETRY_JOBS)
-    key = own_key(request, caller.scope, "operation")
     wanted = await read_document(request, room, OperationIn)
     if wanted.act is BulkAct.REROUTE:
         await admit(request, Permission.REROUTE_JOBS)
     changes = _changes(room, wanted)
-    by = By(caller.actor, wanted.reason)
-    used = None if key is None else Idempotency(key, fingerprint(wanted.model_dump(mode="json")))
-    made = await _announced(
-        room,
-        lambda: room.bulk.create(
-            wanted.act,
-            wanted.filter.wanted(),
-            caller.scope,
-            by,
-            name=wanted.name,
-            changes=changes,
-            per_second=wanted.per_second,
-            used=used,
-        ),
-    )
-    return _made(made)
+    act, wanted_ones, scope = wanted.act, wanted.filter.wanted(), caller.scope
+    more: dict[str, Any] = {"name": wanted.name, "changes": changes, "per_second": wanted.per_second}
+    return await _made(request, room, caller, wanted, lambda by: room.bulk.create(act, wanted_ones, scope, by, **more))
 
 
 @router.get("/operations/{operation_id}", **documented(OperationView, "It", found=True))
@@ -116,21 +102,16 @@ async def get_operation(request: Request, operation_id: str) -> Response:
 async def repeat_operation(request: Request, operation_id: str) -> Response:
     """Do the same to the dead letters that there are now."""
     room, caller = await admit(request, Permission.RETRY_JOBS)
-    key = own_key(request, caller.scope, "operation")
     body = await read_document(request, room, ReasonIn, optional=True)
     old = await _found(room, caller, operation_id)
     if old.act is BulkAct.REROUTE:
         await admit(request, Permission.REROUTE_JOBS)
-    by = By(caller.actor, body.reason or old.reason)
-    made = await _announced(
-        room,
-        lambda: room.bulk.create(
-            old.act, old.filter, old.scope, by,
-            name=old.name, changes=old.changes, per_second=old.per_second, repeats=old.id,
-            used=None if key is None else Idempotency(key, fingerprint([old.id, body.reason])),
-        )
-    )  # fmt: skip
-    return _made(made)
+    more: dict[str, Any] = {"name": old.name, "changes": old.changes, "per_second": old.per_second, "repeats": old.id}
+
+    def create(by: By) -> BulkOperation:
+        return room.bulk.create(old.act, old.filter, old.scope, by._replace(reason=by.reason or old.reason), **more)
+
+    return await _made(request, room, caller, body, create)
 
 
 @router.post(
@@ -151,10 +132,20 @@ async def change_operation(request: Request, operation_id: str, change: Change) 
     return answer(operation_view(after or found))
 
 
-def _made(made: BulkOperation | KeyReused) -> Response:
-    if isinstance(made, KeyReused):
-        raise reused()
-    return answer(operation_view(made), 202)
+async def _made(
+    request: Request, room: Room, caller: Caller, wanted: BaseModel, create: Callable[[By], BulkOperation]
+) -> Response:
+    """The operation that is made now, of which the leader hears, or was made under the key before."""
+
+    async def make(by: By) -> Response:
+        made = await room.write(lambda: create(by))
+        room.core.bus.publish(Topic.OPERATIONS, [made.id])
+        return answer(operation_view(made), 202)
+
+    async def again(made: str) -> Response:
+        return answer(operation_view(await _found(room, caller, made)), 202)
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 def _changes(room: Room, wanted: OperationIn) -> dict[str, Any]:
@@ -166,18 +157,6 @@ def _changes(room: Room, wanted: OperationIn) -> dict[str, Any]:
     if errors:
         raise invalid([FieldError(*error) if isinstance(error, tuple) else error for error in errors])
     return constraint_changes(wanted.changes)
-
-
-async def _announced(room: Room, make: Callable[[], BulkOperation | KeyReused]) -> BulkOperation | KeyReused:
-    """What was made; the leader hears of it."""
-
-    def telling() -> BulkOperation | KeyReused:
-        made = make()
-        if not isinstance(made, KeyReused):
-            room.core.bus.publish(Topic.OPERATIONS, [made.id])
-        return made
-
-    return await room.write(telling)
 
 
 async def _found(room: Room, caller: Caller, operation_id: str) -> BulkOperation:

@@ -11,7 +11,7 @@ from api.http.auth import Caller
 from api.http.openapi import documented, takes
 from api.http.problems import forbidden, invalid_field, not_found
 from api.room import Room, admit
-from api.v1.idempotency import fingerprint, own_key, reused
+from api.v1.idempotency import once
 from api.v1.queries import encode_cursor
 from api.v1.retention_views import ErasureIn, ErasureList, ErasuresQuery, ErasureView, erasure_view
 from synthralos.bus.protocol import Topic
@@ -20,7 +20,6 @@ from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
 from synthralos.domain.scope import Scope
 from synthralos.store.admin.audit import By
-from synthralos.store.queue.submissions import Idempotency, KeyReused
 
 router = APIRouter(prefix="/api/v1/erasures", tags=["privacy"])
 
@@ -37,22 +36,18 @@ async def erase(request: Request) -> Response:
     Idempotency-Key, the same call again gives the same erasure.
     """
     room, caller = await admit(request, Permission.ERASE)
-    key = own_key(request, caller.scope, "erasure")
     wanted = await read_document(request, room, ErasureIn)
-    scope = _scope(caller, wanted)
-    used = None if key is None else Idempotency(key, fingerprint(wanted.model_dump(mode="json")))
-    by, open_jobs = By(caller.actor, wanted.reason), OpenJobs(wanted.open_jobs)
+    scope, open_jobs = _scope(caller, wanted), OpenJobs(wanted.open_jobs)
 
-    def made() -> Erasure | KeyReused:
-        found = room.erasures.create(scope, open_jobs, by, used)
-        if not isinstance(found, KeyReused):
-            room.core.bus.publish(Topic.OPERATIONS, [found.id])
-        return found
+    async def make(by: By) -> Response:
+        created = await room.write(lambda: room.erasures.create(scope, open_jobs, by))
+        room.core.bus.publish(Topic.OPERATIONS, [created.id])
+        return answer(erasure_view(created), 202)
 
-    created = await room.write(made)
-    if isinstance(created, KeyReused):
-        raise reused()
-    return answer(erasure_view(created), 202)
+    async def again(made: str) -> Response:
+        return answer(erasure_view(await _found(room, caller, made)), 202)
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.get("", **documented(ErasureList, "A page of erasures, newest first", validated=True))
@@ -70,12 +65,16 @@ async def list_erasures(request: Request, query: Annotated[ErasuresQuery, Query(
 async def get_erasure(request: Request, erasure_id: str) -> Response:
     """One erasure, with how far it is and what was erased."""
     room, caller = await _reading(request)
+    return answer(erasure_view(await _found(room, caller, erasure_id)))
+
+
+async def _found(room: Room, caller: Caller, erasure_id: str) -> Erasure:
     found = None
     if is_id(erasure_id):
         found = await room.read(lambda: room.erasures.get(erasure_id.lower(), caller.scope.organization))
     if found is None:
         raise not_found("There is no such erasure, or none that this key may see.")
-    return answer(erasure_view(found))
+    return found
 
 
 async def _reading(request: Request) -> tuple[Room, Caller]:

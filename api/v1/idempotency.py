@@ -29,15 +29,14 @@ def checked_key(key: str | None) -> str | None:
     return key
 
 
-def own_key(request: Request, scope: Scope, kind: str) -> str | None:
-    """The caller's key as it is stored for one kind of things, so that each kind has its own.
-
-    No key holds a line feed, and no name a tab: none can be mistaken for another kind's, another user's, or a job's.
+def _own_key(request: Request, scope: Scope) -> str | None:
+    """The caller's key as it is stored. No key holds a line feed, and no name a tab: no other user's is the same, and
+    no job's.
     """
     key = checked_key(request.headers.get("idempotency-key"))
     if key is None:
         return None
-    return "\n".join([f"\t{kind}", *([] if scope.user is None else [scope.user]), key])
+    return "\n".join(["\tcall", *([] if scope.user is None else [scope.user]), key])
 
 
 def fingerprint(document: Any) -> str:
@@ -64,7 +63,7 @@ async def once(
     the reason. Raises a 422 for a key that was used with another body, or on another path.
     """
     reason, path = getattr(wanted, "reason", None) or "", request.url.path
-    key = own_key(request, caller.scope, "call")
+    key = _own_key(request, caller.scope)
     if key is None:
         return await make(By(caller.actor, reason))
     used = Idempotency(key, fingerprint([path, wanted.model_dump(mode="json")]))

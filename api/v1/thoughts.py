@@ -11,17 +11,19 @@ from api.http.answers import answer
 from api.http.openapi import documented, takes
 from api.http.problems import conflict, not_found
 from api.room import admit
-from api.v1.idempotency import fingerprint, own_key, reused
+from api.v1.idempotency import once
 from api.v1.views import View
 from pipelines.analyze.trace import rfc3339
 from pipelines.intake.closed import Closed
 from synthralos.bus.protocol import Topic
 from synthralos.domain.ids import is_id
 from synthralos.domain.permissions import Permission
-from synthralos.store.queue.submissions import Idempotency, KeyReused
+from synthralos.store.admin.audit import By
 from synthralos.store.queue.thoughts import MOST_THOUGHTS, Noted, TooMany
 
 router = APIRouter(tags=["jobs"])
+
+_UNKNOWN = "There is no such job, or none that this key may see."
 
 
 class ThoughtIn(Closed):
@@ -48,21 +50,26 @@ class ThoughtView(View):
 async def add_thought(request: Request, job_id: str) -> Response:
     """Note a thought about a job, open or finished: it is told in the job's events, in its trace and with its run."""
     room, caller = await admit(request, Permission.SUBMIT_JOBS)
-    key = own_key(request, caller.scope, "thought")
     wanted = await read_document(request, room, ThoughtIn)
-    used = None if key is None else Idempotency(key, fingerprint([job_id.lower(), wanted.text]))
-    noted = None
-    if is_id(job_id):
-        add = room.thoughts.add
-        noted = await room.write(lambda: add(job_id.lower(), caller.scope, caller.actor, wanted.text, used))
-    if noted is None:
-        raise not_found("There is no such job, or none that this key may see.")
-    if isinstance(noted, KeyReused):
-        raise reused()
-    if isinstance(noted, TooMany):
-        raise conflict(f"The job has {MOST_THOUGHTS:,} thoughts, and takes no more.")
-    room.core.bus.publish(Topic.CHANGED, [noted.job_id])
-    return answer(thought_view(noted), 201)
+    if not is_id(job_id):
+        raise not_found(_UNKNOWN)
+
+    async def make(by: By) -> Response:
+        noted = await room.write(lambda: room.thoughts.add(job_id.lower(), caller.scope, by, wanted.text))
+        if noted is None:
+            raise not_found(_UNKNOWN)
+        if isinstance(noted, TooMany):
+            raise conflict(f"The job has {MOST_THOUGHTS:,} thoughts, and takes no more.")
+        room.core.bus.publish(Topic.CHANGED, [noted.job_id])
+        return answer(thought_view(noted), 201)
+
+    async def again(made: str) -> Response:
+        noted = await room.read(lambda: room.thoughts.get(made, caller.scope))
+        if noted is None:
+            raise not_found(_UNKNOWN)
+        return answer(thought_view(noted), 201)
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 def thought_view(noted: Noted) -> dict[str, Any]:

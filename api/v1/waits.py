@@ -12,7 +12,7 @@ from api.http.auth import Caller
 from api.http.openapi import documented, takes
 from api.http.problems import conflict, invalid_field, not_found, of_document
 from api.room import Room, admit
-from api.v1.idempotency import fingerprint, own_key, reused
+from api.v1.idempotency import once
 from api.v1.queries import encode_cursor
 from api.v1.wait_views import (
     AnswerIn,
@@ -32,7 +32,6 @@ from synthralos.domain.jobs import DEFAULT_WORKSPACE, Tenant
 from synthralos.domain.permissions import Permission
 from synthralos.domain.waits import Answer, Wait, WaitKind, WaitState
 from synthralos.store.admin.audit import By
-from synthralos.store.queue.submissions import Idempotency, KeyReused
 from synthralos.store.queue.waits import MOST_OPEN, Answered, AskedOfRun, Closed
 
 router = APIRouter(prefix="/api/v1", tags=["waits"])
@@ -80,19 +79,22 @@ async def answer_wait(request: Request, wait_id: WaitId) -> Response:
 async def open_run_wait(request: Request, run_id: RunId) -> Response:
     """Ask for an approval or a signal for a run. With an Idempotency-Key, asking again gives the same wait point."""
     room, caller = await admit(request, Permission.SUBMIT_JOBS)
-    key = own_key(request, caller.scope, "wait")
     wanted = await read_document(request, room, RunWaitIn)
     tenant = _tenant(caller, wanted)
     asked = AskedOfRun(
         run_id, wanted.kind, wanted.name, wanted.prompt, wanted.within_seconds, wanted.default_answer
     )  # fmt: skip
-    used = None if key is None else Idempotency(key, fingerprint([run_id, wanted.model_dump(mode="json")]))
-    opened = await room.write(lambda: room.wait_points.open(asked, tenant, By(caller.actor), used))
-    if isinstance(opened, KeyReused):
-        raise reused()
-    if opened is None:
-        raise conflict(f"The run has {MOST_OPEN:,} open waits: have some answered first.")
-    return answer(wait_view(opened), 201)
+
+    async def make(by: By) -> Response:
+        opened = await room.write(lambda: room.wait_points.open(asked, tenant, by))
+        if opened is None:
+            raise conflict(f"The run has {MOST_OPEN:,} open waits: have some answered first.")
+        return answer(wait_view(opened), 201)
+
+    async def again(made: str) -> Response:
+        return answer(wait_view(await _found(room, caller, made, run_id)), 201)
+
+    return await once(request, room, caller, wanted, make, again)
 
 
 @router.get("/runs/{run_id}/waits/{wait_id}", **documented(WaitView, "It", found=True, validated=True))

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from synthralos.domain.attempts import Outcome
@@ -16,12 +17,13 @@ from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Stage, State, Transition
 from synthralos.store.admin.audit import Audit, AuditFilter, By
 from synthralos.store.queue.bulk import BulkOperations
+from synthralos.store.queue.idempotency import KeyReusedError, MadeBeforeError
 from synthralos.store.queue.imports import Exported, Imports
-from synthralos.store.queue.submissions import Idempotency, KeyReused
 from synthralos.store.read.dead_letters import DeadLetters
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import event_logs, jobs, results
 from tests.fakes.jobs import attempt_end, deployment, new_job, settlement
+from tests.fakes.keyed import once
 from tests.fakes.stores import Store
 
 ANN = By("ann", "the provider is back")
@@ -33,12 +35,6 @@ def _dead(store: Store, *jobs: NewJob, failure: Failure = AWAY) -> list[str]:
     for job in store.claim(ids):
         assert store.settle(settlement(job, Transition.FAIL, failure=failure.to_json()))
     return ids
-
-
-def _created(operations: BulkOperations, *wanted: Any, **more: Any) -> BulkOperation:
-    made = operations.create(*wanted, **more)
-    assert isinstance(made, BulkOperation)
-    return made
 
 
 def _all(operations: BulkOperations, operation: BulkOperation, piece: int = 500) -> list[str]:
@@ -88,7 +84,7 @@ def test_others_dead_letters_do_not_exist(store: Store) -> None:
     acme = Scope("acme")
     assert DeadLetters(store.database).page(DeadLetterFilter(), acme, 10) == mine
     operations = BulkOperations(store.database)
-    made = _created(operations, BulkAct.RETRY, DeadLetterFilter(jobs=tuple(mine + theirs)), acme, ANN)
+    made = operations.create(BulkAct.RETRY, DeadLetterFilter(jobs=tuple(mine + theirs)), acme, ANN)
     assert _all(operations, made) == mine
     assert operations.get(made.id, Scope("other")) is None
     assert operations.page(Scope("other"), 10) == []
@@ -100,7 +96,7 @@ def test_every_job_that_fits_has_a_new_life_once(store: Store) -> None:
     ids = sorted(_dead(store, *(new_job() for _ in range(7))))
     others = _dead(store, failure=Failure(FailureClass.CONTENT_FILTERED, "no"))
     operations = BulkOperations(store.database)
-    made = _created(operations, BulkAct.RETRY, DeadLetterFilter(FailureClass.OVERLOADED), EVERYTHING, ANN, name="back")
+    made = operations.create(BulkAct.RETRY, DeadLetterFilter(FailureClass.OVERLOADED), EVERYTHING, ANN, name="back")
     first = operations.step(made.id, 3)
     assert [item.id for item in first.moved] == ids[:3]
     # One of them fails again in the meantime: it lies behind the place, and is not retried again and again.
@@ -126,7 +122,7 @@ def test_every_job_that_fits_has_a_new_life_once(store: Store) -> None:
 def test_what_fails_after_it_was_made_is_none_of_its_own(store: Store) -> None:
     early = _dead(store)
     operations = BulkOperations(store.database)
-    made = _created(operations, BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
+    made = operations.create(BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
     late = _dead(store)
     with store.database.transaction() as connection:
         connection.execute(
@@ -139,7 +135,7 @@ def test_a_reroute_changes_constraints_and_keeps_the_others(store: Store) -> Non
     ids = sorted(_dead(store, *(new_job() for _ in range(2))))
     operations = BulkOperations(store.database)
     changes: dict[str, Any] = {"exclude": ["a/b@us"]}
-    made = _created(operations, BulkAct.REROUTE, DeadLetterFilter(), EVERYTHING, ANN, changes=changes)
+    made = operations.create(BulkAct.REROUTE, DeadLetterFilter(), EVERYTHING, ANN, changes=changes)
     # They have no plan: no guard has let them through yet.
     assert {(item.id, item.stage) for item in operations.step(made.id, 10).moved} == {(i, Stage.GUARD) for i in ids}
     assert store.job(ids[0])["constraints"]["exclude"] == ["a/b@us"]
@@ -149,7 +145,7 @@ def test_a_reroute_changes_constraints_and_keeps_the_others(store: Store) -> Non
 def test_it_is_paused_resumed_cancelled_and_says_what_it_does_not_allow(store: Store) -> None:
     ids = _dead(store, *(new_job() for _ in range(3)))
     operations = BulkOperations(store.database)
-    made = _created(operations, BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
+    made = operations.create(BulkAct.RETRY, DeadLetterFilter(), EVERYTHING, ANN)
     assert len(operations.step(made.id, 1).moved) == 1
     paused = operations.change(made.id, "pause", EVERYTHING, ANN)
     assert isinstance(paused, BulkOperation)
@@ -171,7 +167,7 @@ def test_a_filter_comes_back_as_it_was(store: Store) -> None:
         FailureClass.OVERLOADED, "fake/small", run_id="nightly",
         failed_after=ended, failed_before=ended + timedelta(seconds=1), jobs=(job_id,),
     )  # fmt: skip
-    made = _created(BulkOperations(store.database), BulkAct.RETRY, wanted, EVERYTHING, ANN, per_second=2.5)
+    made = BulkOperations(store.database).create(BulkAct.RETRY, wanted, EVERYTHING, ANN, per_second=2.5)
     assert made.filter == wanted
     assert made.per_second == 2.5
     assert DeadLetters(store.database).page(wanted, EVERYTHING, 10) == [job_id]
@@ -179,13 +175,14 @@ def test_a_filter_comes_back_as_it_was(store: Store) -> None:
 
 
 def test_the_same_key_makes_one_operation(store: Store) -> None:
-    operations, used = BulkOperations(store.database), Idempotency("k", "same")
-    acme = Scope("acme")
-    first = _created(operations, BulkAct.RETRY, DeadLetterFilter(), acme, ANN, used=used)
-    assert _created(operations, BulkAct.RETRY, DeadLetterFilter(), acme, ANN, used=used) == first
-    other = operations.create(BulkAct.RETRY, DeadLetterFilter(), acme, ANN, used=Idempotency("k", "other"))
-    assert isinstance(other, KeyReused)
-    _created(operations, BulkAct.RETRY, DeadLetterFilter(), Scope("other"), ANN, used=Idempotency("k", "other"))
+    operations, acme = BulkOperations(store.database), Scope("acme")
+    first = operations.create(BulkAct.RETRY, DeadLetterFilter(), acme, once("same"))
+    with pytest.raises(MadeBeforeError) as before:
+        operations.create(BulkAct.RETRY, DeadLetterFilter(), acme, once("same"))
+    assert before.value.made == first.id
+    with pytest.raises(KeyReusedError):
+        operations.create(BulkAct.RETRY, DeadLetterFilter(), acme, once("other"))
+    operations.create(BulkAct.RETRY, DeadLetterFilter(), Scope("other"), once("other", "other"))
     assert operations.page(acme, 10) == [first]
 
 

@@ -18,8 +18,8 @@ from synthralos.domain.jobs import Tenant
 from synthralos.domain.scope import Scope
 from synthralos.domain.states import Transition
 from synthralos.store.admin.audit import By
+from synthralos.store.queue.idempotency import KeyReusedError, MadeBeforeError
 from synthralos.store.queue.operations import Operations
-from synthralos.store.queue.submissions import Idempotency, KeyReused
 from synthralos.store.retention.removal import gather, remove_jobs
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import (
@@ -30,6 +30,7 @@ from synthralos.streams.redis import RedisStreams
 from tests.fakes.canaries import CANARY, NEIGHBOR, PERSON, STRANGER, Canaries
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import new_job, settlement
+from tests.fakes.keyed import once
 
 
 @pytest.fixture
@@ -91,7 +92,6 @@ def test_the_same_person_of_another_organization_is_another_person(place: Canari
 
 def test_what_came_after_an_erasure_was_made_is_none_of_it(place: Canaries) -> None:
     made = place.erasures.create(Scope("acme", None, PERSON.user), OpenJobs.WAIT, By("operator"))
-    assert not isinstance(made, KeyReused)
     later = place.job(PERSON)
     while place.erasures.step(made.id, 10):
         pass
@@ -117,7 +117,6 @@ def test_what_keeps_something_elsewhere_is_told_or_nothing_is_done(place: Canari
         raise ConnectionError
 
     made = place.erasures.create(Scope("acme", None, PERSON.user), OpenJobs.WAIT, By("operator"))
-    assert not isinstance(made, KeyReused)
     while (found := place.erasures.get(made.id, None)) is not None and found.step != "jobs":
         place.erasures.step(made.id, 500)
     with pytest.raises(ConnectionError):
@@ -129,11 +128,14 @@ def test_what_keeps_something_elsewhere_is_told_or_nothing_is_done(place: Canari
 
 
 def test_an_erasure_is_made_once_for_a_key(place: Canaries) -> None:
-    scope, used = Scope("acme", None, "ann"), Idempotency("k", "f")
-    first, second = (place.erasures.create(scope, OpenJobs.WAIT, By("operator"), used) for _ in range(2))
-    assert first == second
-    other = place.erasures.create(scope, OpenJobs.WAIT, By("operator"), Idempotency("k", "other"))
-    assert isinstance(other, KeyReused)
+    scope = Scope("acme", None, "ann")
+    first = place.erasures.create(scope, OpenJobs.WAIT, once("f"))
+    with pytest.raises(MadeBeforeError) as before:
+        place.erasures.create(scope, OpenJobs.WAIT, once("f"))
+    assert before.value.made == first.id
+    with pytest.raises(KeyReusedError):
+        place.erasures.create(scope, OpenJobs.WAIT, once("other"))
+    assert place.erasures.page("acme", 10) == [first]
 
 
 def test_no_file_of_sqlite_holds_anything_of_a_person(sqlite_database: str) -> None:
@@ -173,7 +175,6 @@ def test_open_jobs_are_cancelled_first(place: Canaries, runner: ErasureRunner) -
 def test_an_erasure_that_may_not_cancel_waits_and_says_so(place: Canaries, runner: ErasureRunner) -> None:
     [job_id] = place.store.submit(new_job(CANARY, tenant=PERSON))
     made = place.erasures.create(Scope("acme", None, PERSON.user), OpenJobs.WAIT, By("operator"))
-    assert not isinstance(made, KeyReused)
     runner.round()
     waiting = place.erasures.get(made.id, "acme")
     assert waiting is not None

@@ -84,7 +84,7 @@ def say(place: Place, job_id: str) -> None:
 
 
 def think(place: Place, job_id: str) -> None:
-    Thoughts(place.store.database).add(job_id, EVERYTHING, "agent", "on second thoughts")
+    Thoughts(place.store.database).add(job_id, EVERYTHING, By("agent"), "on second thoughts")
 
 
 @pytest.mark.parametrize("change", [say, think])

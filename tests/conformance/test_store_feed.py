@@ -17,6 +17,7 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Tenant
 from synthralos.domain.observing import LATE
 from synthralos.domain.scope import EVERYTHING, Scope
+from synthralos.store.admin.audit import By
 from synthralos.store.queue.happenings import tell
 from synthralos.store.queue.thoughts import Thoughts
 from synthralos.store.read.feed import Feed
@@ -60,7 +61,7 @@ def texts(items: list[Item]) -> list[str]:
 def test_all_sources_are_told_in_one_form_and_in_order(store: Store, feed: Feed) -> None:
     job_id = finished(store, run_id="night-1")
     Digest(store.database).finish()
-    Thoughts(store.database).add(job_id, EVERYTHING, "ann", "hm")
+    Thoughts(store.database).add(job_id, EVERYTHING, By("ann"), "hm")
     with store.database.transaction() as connection:
         tell(connection, [opened("small"), opened("large")])
     found = everything(feed)

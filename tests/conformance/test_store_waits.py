@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from synthralos.domain.ids import new_id
 from synthralos.domain.jobs import Constraints, Tenant
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Stage, State, Transition
 from synthralos.domain.waits import APPROVE, DENY, Answer, NewWait, Wait, WaitKind, WaitState
 from synthralos.store.admin.audit import Audit, AuditFilter, By
-from synthralos.store.queue.submissions import Idempotency, KeyReused
+from synthralos.store.queue.idempotency import KeyReusedError, MadeBeforeError
 from synthralos.store.queue.waits import Answered, AskedOfRun, Closed, WaitFilter, Waits
 from synthralos.store.sql.types import utc_in
 from synthralos.store.tables import waits
 from tests.fakes.jobs import new_job, settlement
+from tests.fakes.keyed import once
 from tests.fakes.stores import Store
 
 ANN, BOB = By("ann", "looks fine"), By("bob")
@@ -171,7 +171,7 @@ def asked(run_id: str = "night-1", default: Answer | None = None) -> AskedOfRun:
     return AskedOfRun(run_id, WaitKind.SIGNAL, "paid", "was it paid?", 3600.0, default)
 
 
-def opened(answer: Wait | KeyReused | None) -> Wait:
+def opened(answer: Wait | None) -> Wait:
     assert isinstance(answer, Wait)
     return answer
 
@@ -206,10 +206,13 @@ def test_the_default_of_a_runs_wait_holds_by_the_sweeper(store: Store) -> None:
 
 
 def test_asking_again_under_the_same_key_opens_no_second_one(store: Store) -> None:
-    found, used = Waits(store.database), Idempotency(new_id(), "same")
-    first = opened(found.open(asked(), ACME, ANN, used))
-    assert opened(found.open(asked(), ACME, ANN, used)).id == first.id
-    assert isinstance(found.open(asked(), ACME, ANN, Idempotency(used.key, "other")), KeyReused)
+    found = Waits(store.database)
+    first = opened(found.open(asked(), ACME, once("same")))
+    with pytest.raises(MadeBeforeError) as before:
+        found.open(asked(), ACME, once("same"))
+    assert before.value.made == first.id
+    with pytest.raises(KeyReusedError):
+        found.open(asked(), ACME, once("other"))
     assert listed(found, WaitFilter(run_id="night-1")) == [first.id]
 
 

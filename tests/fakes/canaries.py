@@ -15,7 +15,8 @@ from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
 from synthralos.store.admin.audit import By
 from synthralos.store.admin.keys import Keys
-from synthralos.store.queue.submissions import Idempotency, KeyReused
+from synthralos.store.queue.idempotency import Once
+from synthralos.store.queue.submissions import Idempotency
 from synthralos.store.queue.thoughts import Thoughts
 from synthralos.store.read import cost_parts
 from synthralos.store.retention.cost_sums import CostSums
@@ -74,7 +75,8 @@ class Canaries:
     def plant(self, tenant: Tenant = PERSON) -> list[str]:
         """Canaries in every table that may hold what people say."""
         good, bad = self.job(tenant, key=f"{CANARY}-key"), self.job(tenant, failed=True)
-        Thoughts(self.database).add(good, EVERYTHING, "agent", f"{CANARY} thinks", Idempotency(f"{CANARY}-2", "f"))
+        once = Once(tenant.organization, tenant.workspace, Idempotency(f"{CANARY}-2", "f"))
+        Thoughts(self.database).add(good, EVERYTHING, By("agent", once=once), f"{CANARY} thinks")
         now, owner = self.store.now(), {"organization": tenant.organization, "workspace": tenant.workspace}
         mine = {**owner, "user_id": tenant.user}
         rows: list[tuple[sa.Table, dict[str, Any]]] = [
@@ -172,7 +174,6 @@ class Canaries:
     def erase(self, scope: Scope, open_jobs: OpenJobs = OpenJobs.CANCEL, most: int = 500) -> Erasure:
         """An erasure, done."""
         made = self.erasures.create(scope, open_jobs, By("operator", "asked for"))
-        assert not isinstance(made, KeyReused)
         while self.erasures.step(made.id, most, self.streams.forget):
             pass
         done = self.erasures.get(made.id, None)

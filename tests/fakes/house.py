@@ -14,6 +14,7 @@ from synthralos.domain.observing import LATE
 from synthralos.domain.retention import RULES, Days, Kind, Retention
 from synthralos.domain.scope import EVERYTHING
 from synthralos.domain.states import Transition
+from synthralos.store.admin.audit import By
 from synthralos.store.queue.thoughts import Thoughts
 from synthralos.store.read import cost_parts
 from synthralos.store.retention.cost_sums import CostSums
@@ -65,7 +66,7 @@ class House:
         else:
             settled = settlement(begun, attempt=attempt_end(1), result={"text": "Paris"}, analyzed=True)
         assert self.store.settle(settled)
-        Thoughts(self.database).add(begun.id, EVERYTHING, "agent", "a thought")
+        Thoughts(self.database).add(begun.id, EVERYTHING, By("agent"), "a thought")
         self.store.backdate(begun.id, finished_at=ago * DAY, created_at=ago * DAY + 2)
         self.store.update(attempts, attempts.c.job_id == begun.id, ended_at=utc_in(sa.literal(-ago * DAY)))
         if not owed:

@@ -21,6 +21,7 @@ from synthralos.domain.jobs import Tenant
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.states import Transition
+from synthralos.store.admin.audit import By
 from synthralos.store.queue.happenings import tell
 from synthralos.store.queue.thoughts import Thoughts
 from synthralos.store.retention.digest import Digest
@@ -130,7 +131,7 @@ def test_pages_lead_on_and_hold_what_the_key_may_see(place: Place) -> None:
 def test_what_is_told_keeps_to_the_contracts(place: Place) -> None:
     job_id = finished(place.store)
     digest(place)
-    Thoughts(place.core.database).add(job_id, EVERYTHING, "ann", "hm")
+    Thoughts(place.core.database).add(job_id, EVERYTHING, By("ann"), "hm")
     happened(place, opened("small", "acme"))
     events = place.client().get(EVENTS, params={"since": YESTERDAY}).json()["events"]
     assert [event["type"] for event in events] == ["job.succeeded", "job.thought", "breaker.opened"]

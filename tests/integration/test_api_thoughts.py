@@ -10,6 +10,7 @@ from api.v1.thoughts import ThoughtView
 from synthralos.domain.ids import new_id
 from synthralos.domain.permissions import Role
 from synthralos.domain.scope import EVERYTHING, Scope
+from synthralos.store.admin.audit import By
 from synthralos.store.queue import thoughts
 from synthralos.store.queue.thoughts import Thoughts, TooMany
 from synthralos.store.sql.database import Database
@@ -50,7 +51,8 @@ def test_a_key_notes_it_once(agent: httpx.Client) -> None:
     job_id, headers = submitted(agent), {"Idempotency-Key": new_id()}
     url = f"{JOBS}/{job_id}/thoughts"
     first = agent.post(url, json={"text": "hm"}, headers=headers).json()
-    assert agent.post(url, json={"text": "hm"}, headers=headers).json() == first
+    again = agent.post(url, json={"text": "hm"}, headers=headers)
+    assert (again.json(), again.headers["idempotent-replayed"]) == (first, "true")
     assert fields_of(agent.post(url, json={"text": "no"}, headers=headers)) == ["header.Idempotency-Key"]
 
 
@@ -68,7 +70,7 @@ def test_what_cannot_be_noted_is_told(place: Place, agent: httpx.Client) -> None
 def test_a_job_takes_so_many(place: Place, agent: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thoughts, "MOST_THOUGHTS", 2)
     job_id, noting = submitted(agent), Thoughts(place.core.database)
-    said = [noting.add(job_id, EVERYTHING, "ann", text) for text in ("one", "two", "three")]
+    said = [noting.add(job_id, EVERYTHING, By("ann"), text) for text in ("one", "two", "three")]
     assert [isinstance(each, TooMany) for each in said] == [False, False, True]
 
 

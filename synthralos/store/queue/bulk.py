@@ -20,9 +20,8 @@ from synthralos.domain.work_items import WorkItem
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.queue.appended import EVENTS, event_row
 from synthralos.store.queue.ending import reopen_jobs
-from synthralos.store.queue.idempotency import take_key
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.queue.operations import afresh
-from synthralos.store.queue.submissions import Idempotency, KeyReused
 from synthralos.store.read.dead_letters import dead_letters
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
@@ -58,9 +57,11 @@ class BulkOperations:
         changes: dict[str, Any] | None = None,
         per_second: float | None = None,
         repeats: str | None = None,
-        used: Idempotency | None = None,
-    ) -> BulkOperation | KeyReused:
-        """A new operation, running, or the one that the key made. It is about jobs that have failed by now."""
+    ) -> BulkOperation:
+        """A new operation, running. It is about jobs that have failed by now.
+
+        Raises `MadeBeforeError` or `KeyReusedError` where `by.once` was used before.
+        """
         row = {
             "id": new_id(), "organization": scope.organization, "workspace": scope.workspace, "user_id": scope.user,
             "name": name, "act": str(act), "filter": wanted.to_json(), "changes": changes or None,
@@ -70,24 +71,11 @@ class BulkOperations:
         }  # fmt: skip
         said = {"act": str(act), "filter": wanted.to_json(), "changes": changes or {}}
         with self._database.transaction() as connection:
-            if used is not None:
-                holder = self._holder(connection, scope, used, str(row["id"]))
-                if not isinstance(holder, str):
-                    return holder
+            make_once(connection, by.once, str(row["id"]))
             made = connection.execute(sa.insert(bulk_operations).values(row).returning(*bulk_operations.c)).one()
             subject = f"operation:{made.id}"
             record(connection, by, Change(Act.BULK_OPERATION, subject, None, said, scope.organization))
         return _operation(made)
-
-    def _holder(
-        self, connection: sa.Connection, scope: Scope, used: Idempotency, made: str
-    ) -> str | BulkOperation | KeyReused:
-        """The id of the operation that is to be made under the key, or the one that was made under it."""
-        key = (scope.organization or "", scope.workspace or "", used, made)
-        holder = take_key(connection, self._database.dialect, *key)
-        if isinstance(holder, KeyReused) or holder == made:
-            return holder
-        return _operation(connection.execute(sa.select(bulk_operations).where(bulk_operations.c.id == holder)).one())
 
     def get(self, operation_id: str, scope: Scope) -> BulkOperation | None:
         """One operation of the scope."""

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from synthralos.domain.events import Event, Thought
 from synthralos.domain.scope import Scope
+from synthralos.store.admin.audit import By
 from synthralos.store.exports.again import owe_again
 from synthralos.store.queue.appended import EVENTS, event_row
-from synthralos.store.queue.idempotency import take_key
-from synthralos.store.queue.submissions import Idempotency, KeyReused
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
 from synthralos.store.sql.scoping import within
@@ -45,29 +45,31 @@ class Thoughts:
         self._database = database
         self._insert = EVENTS.insert(database.dialect)
 
-    def add(
-        self, job_id: str, scope: Scope, actor: str, text: str, used: Idempotency | None = None
-    ) -> Noted | KeyReused | TooMany | None:
-        """Note a thought, or give the one that the key noted; None: there is no such job within the scope."""
-        owner = sa.select(jobs.c.organization, jobs.c.workspace).where(jobs.c.id == job_id, *within(scope, jobs))
-        event = Event.of(Thought(text=text), actor)
+    def add(self, job_id: str, scope: Scope, by: By, text: str) -> Noted | TooMany | None:
+        """Note a thought; None: there is no such job within the scope.
+
+        Raises `MadeBeforeError` or `KeyReusedError` where `by.once` was used before.
+        """
+        owner = sa.select(jobs.c.organization).where(jobs.c.id == job_id, *within(scope, jobs))
+        event = Event.of(Thought(text=text), by.actor)
         with self._database.transaction() as connection:
             job = connection.execute(owner).one_or_none()
             if job is None:
                 return None
-            holder: str | KeyReused = event.id
-            if used is not None:
-                key = (job.organization, job.workspace, used, event.id)
-                holder = take_key(connection, self._database.dialect, *key)
-            if isinstance(holder, KeyReused):
-                return holder
-            if holder == event.id:
-                if self._count(connection, job_id) >= MOST_THOUGHTS:
-                    return TooMany()
-                rows = [event_row(job_id, job.organization, event)]
-                connection.execute(self._insert, {"rows": encode_rows(rows)})
-                owe_again(connection, [job_id])
-            return _noted(connection.execute(sa.select(*_COLUMNS).where(event_logs.c.id == holder)).one())
+            make_once(connection, by.once, event.id)
+            if self._count(connection, job_id) >= MOST_THOUGHTS:
+                return TooMany()
+            connection.execute(self._insert, {"rows": encode_rows([event_row(job_id, job.organization, event)])})
+            owe_again(connection, [job_id])
+            return _noted(connection.execute(sa.select(*_COLUMNS).where(event_logs.c.id == event.id)).one())
+
+    def get(self, thought_id: str, scope: Scope) -> Noted | None:
+        """One thought about a job within the scope."""
+        mine = event_logs.join(jobs, jobs.c.id == event_logs.c.job_id)
+        query = sa.select(*_COLUMNS).select_from(mine).where(event_logs.c.id == thought_id, *within(scope, jobs))
+        with self._database.snapshot() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _noted(row)
 
     def of_run(self, run_id: str, scope: Scope) -> list[Noted]:
         """The newest `MOST_OF_RUN` thoughts of the run's jobs, oldest first."""

@@ -12,8 +12,7 @@ from synthralos.domain.states import Lane, Stage, State, Transition, sources
 from synthralos.domain.waits import Answer, Wait, WaitKind, WaitState
 from synthralos.domain.work_items import WorkItem
 from synthralos.store.admin.audit import By, Change, record
-from synthralos.store.queue.idempotency import take_key
-from synthralos.store.queue.submissions import Idempotency, KeyReused
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.queue.wait_answers import WaitAnswers, locked_job, wait_of
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.scoping import within
@@ -83,21 +82,16 @@ class Waits:
             row = connection.execute(query).one_or_none()
         return None if row is None else wait_of(row)
 
-    def open(
-        self, asked: AskedOfRun, tenant: Tenant, by: By, used: Idempotency | None = None
-    ) -> Wait | KeyReused | None:
-        """Open a wait for a run, or give the one that the key opened; None where the run has `MOST_OPEN` open ones."""
+    def open(self, asked: AskedOfRun, tenant: Tenant, by: By) -> Wait | None:
+        """Open a wait for a run; None where the run has `MOST_OPEN` open ones.
+
+        Raises `MadeBeforeError` or `KeyReusedError` where `by.once` was used before.
+        """
         wait_id = new_id()
         with self._database.transaction() as connection:
             if self._is_full(connection, asked.run_id, tenant.organization):
                 return None
-            if used is not None:
-                key = (tenant.organization, tenant.workspace, used, wait_id)
-                holder = take_key(connection, self._database.dialect, *key)
-                if isinstance(holder, KeyReused):
-                    return holder
-                if holder != wait_id:
-                    return wait_of(connection.execute(sa.select(waits).where(waits.c.id == holder)).one())
+            make_once(connection, by.once, wait_id)
             return self._opened(connection, wait_id, asked, tenant, by)
 
     @staticmethod

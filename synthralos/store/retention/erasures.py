@@ -13,8 +13,7 @@ from synthralos.domain.ids import new_id
 from synthralos.domain.scope import Scope
 from synthralos.store.admin.audit import By, Change, record
 from synthralos.store.queue.happenings import tell
-from synthralos.store.queue.idempotency import take_key
-from synthralos.store.queue.submissions import Idempotency, KeyReused
+from synthralos.store.queue.idempotency import make_once
 from synthralos.store.retention.erasing import STEPS
 from synthralos.store.retention.erasing_jobs import chosen_open
 from synthralos.store.retention.erasing_parts import Subject
@@ -35,8 +34,11 @@ class Erasures:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, scope: Scope, open_jobs: OpenJobs, by: By, used: Idempotency | None = None) -> Erasure | KeyReused:
-        """A new erasure, or the one that the key made. `scope` names an organization."""
+    def create(self, scope: Scope, open_jobs: OpenJobs, by: By) -> Erasure:
+        """A new erasure. `scope` names an organization.
+
+        Raises `MadeBeforeError` or `KeyReusedError` where `by.once` was used before.
+        """
         assert scope.organization is not None
         row: dict[str, Any] = {
             "id": new_id(), "organization": scope.organization, "workspace": scope.workspace, "user_id": scope.user,
@@ -45,12 +47,7 @@ class Erasures:
         }  # fmt: skip
         said = {"of": of_what(scope)}
         with self._database.transaction() as connection:
-            if used is not None:
-                holder = take_key(connection, self._database.dialect, scope.organization, "", used, str(row["id"]))
-                if isinstance(holder, KeyReused):
-                    return holder
-                if holder != row["id"]:
-                    return _erasure(connection.execute(sa.select(erasures).where(erasures.c.id == holder)).one())
+            make_once(connection, by.once, str(row["id"]))
             made = connection.execute(sa.insert(erasures).values(row).returning(*erasures.c)).one()
             record(connection, by, Change(Act.ERASE, f"erasure:{made.id}", None, said, scope.organization))
         return _erasure(made)
