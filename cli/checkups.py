@@ -23,6 +23,7 @@ from synthralos.config.settings import Settings
 from synthralos.domain.credential_states import standings
 from synthralos.store.admin.breakers import BreakerStore
 from synthralos.store.admin.processes import Processes
+from synthralos.store.exports.operating import ExportOperations
 from synthralos.store.read.overview import read_overview
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreError
@@ -34,6 +35,10 @@ CLOCK = 2.0
 
 LITTLE, SCARCE = 2 * 1024**3, 200 * 1024**2
 """Free bytes on the disk: below the first a warning, below the second a fault."""
+
+
+BEHIND = 300.0
+"""Seconds that a finished trace may wait for its destination."""
 
 
 class Finding(NamedTuple):
@@ -96,6 +101,7 @@ def _database(database: Database, chosen: Settings) -> Iterator[Finding]:
         if schema.level != "fault":
             yield from _processes(database, chosen)
             yield from _refused(database, chosen)
+            yield from _exports(database, chosen)
     except StoreError as error:
         yield Finding("database", "fault", *DATABASE.of(error.__cause__ or error))
 
@@ -141,6 +147,24 @@ def _refused(database: Database, chosen: Settings) -> Iterator[Finding]:
         if each.refused_by:
             found = f"{each.name} is refused since {each.since:%Y-%m-%d %H:%M} UTC by {', '.join(each.refused_by)}"
             yield Finding("credentials", "warning", found, "replace the key; see `synthralos credentials list`")
+
+
+def _exports(database: Database, chosen: Settings) -> Iterator[Finding]:
+    """Destinations that fell behind, and who is to ship where nobody lives who may."""
+    found = ExportOperations(database).standings()
+    living = [each for each in Processes(database).living() if each.age < chosen.worker_lost_after]
+    if chosen.export_by == "exporters" and not any(each.kind == "exporter" for each in living):
+        remedy = "start one: `synthralos exporter`, or set EXPORT_BY=auto and have the workers ship"
+        yield Finding("exporters", "warning", "none, and EXPORT_BY=exporters: what is owed waits", remedy)
+    for each in found:
+        if each.stopped:
+            remedy = f"mend what it says, then `synthralos exports resume {each.name}`"
+            yield Finding("exports", "warning", f"{each.name} is stopped: {each.last_error}", remedy)
+        elif each.lag > BEHIND:
+            said = f"{each.name} is owed {each.pending} traces, the oldest since {each.lag:.0f} s"
+            yield Finding("exports", "warning", said, "see `synthralos exports list` for what it said last")
+        else:
+            yield Finding("exports", "ok", f"{each.name}: {each.pending} traces owed")
 
 
 def _reached(what: str, variable: str, url: str, namespace: str) -> Finding:

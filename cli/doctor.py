@@ -12,7 +12,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 
 
 def doctor(context: typer.Context, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
-    """Look at settings, providers, database, schema, clock, processes, broker, Redis and disk; say what to do.
+    """Look at settings, providers, database, schema, clock, processes, exports, broker, Redis and disk; say what to do.
 
     Exits with 0 unless there is a fault (1) or a setting is wrong (3). Warnings do not count. It changes nothing.
 

@@ -1,12 +1,15 @@
 """`synthralos doctor`, `status` and `models`: what operators ask first."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from cli.checkups import LITTLE, SCARCE, disk_finding
 from synthralos.config.settings import Settings
+from synthralos.domain.exports import Booking, Destination, Rest
 from synthralos.store.admin.processes import Leadership, Processes
+from synthralos.store.exports.backlog import Backlog
 from synthralos.store.sql.database import Database
 from tests.fakes.commands import Command, in_process
 
@@ -70,6 +73,25 @@ def test_no_provider_that_can_be_used_is_a_fault(run: Command, monkeypatch: pyte
     assert levels(run)["providers"] == "fault"
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     assert levels(run)["providers"] == "ok"
+
+
+def test_destinations_that_get_nothing_are_told(
+    run: Command, monkeypatch: pytest.MonkeyPatch, sqlite_database: str
+) -> None:
+    run("migrate")
+    with closing(Database(sqlite_database)) as database:
+        backlog = Backlog(database)
+        backlog.serve(Destination("langfuse"))
+        assert levels(run)["exports"] == "ok"
+        backlog.book("langfuse", Booking(rest=Rest(60.0, "the key is refused", stopped=True), error="401"))
+        told = {finding["what"]: finding for finding in run("doctor", "--json").json["findings"]}
+        assert told["exports"]["level"] == "warning"
+        assert "synthralos exports resume langfuse" in told["exports"]["remedy"]
+        assert "exporters" not in told
+        monkeypatch.setenv("EXPORT_BY", "exporters")
+        assert levels(run)["exporters"] == "warning"
+        Processes(database).register("exporter")
+        assert "exporters" not in levels(run)
 
 
 @pytest.mark.parametrize(("free", "level"), [(LITTLE, "ok"), (LITTLE - 1, "warning"), (SCARCE - 1, "fault")])
