@@ -8,6 +8,8 @@ import dramatiq.worker
 import pytest
 
 from tests.fakes.broker_sites import MemorySite, RabbitSite, Site, rabbitmq_vhost, redis_site
+from tests.fakes.receivers import Post, Receiver, receiver
+from tests.fakes.stores import Store
 
 
 @pytest.fixture
@@ -60,3 +62,15 @@ def remote(request: pytest.FixtureRequest) -> Site:
     """Each kind of broker that is a server."""
     found: Site = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def post(store: Store) -> Iterator[Post]:
+    with Post(store).running() as post:
+        yield post
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as found:
+        yield found
