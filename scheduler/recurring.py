@@ -8,9 +8,9 @@ from scheduler.digesting import DIGEST_EVERY, Digesting
 from scheduler.dropping import DroppingExports
 from scheduler.erasing import ERASE_EVERY, ErasureRunner
 from scheduler.keeping import KEEP_EVERY, KeepingTask
-from scheduler.monitoring import LOOK_EVERY as MONITOR_EVERY
-from scheduler.monitoring_parts import build_monitoring
-from scheduler.monitoring_repairs import IncidentRepairer
+from scheduler.monitoring.monitor import LOOK_EVERY as MONITOR_EVERY
+from scheduler.monitoring.parts import build_monitoring
+from scheduler.monitoring.repairs import IncidentRepairer
 from scheduler.sampling import SAMPLE_EVERY, Sampling
 from scheduler.watched import Watched
 from synthralos.bus.protocol import Topic

@@ -6,7 +6,7 @@ Nothing here speaks to StackStorm: what is asked for is a row of `repairs`, and 
 from collections.abc import Callable
 from typing import Any
 
-from scheduler.monitoring_repairs import Asked
+from scheduler.monitoring.repairs import Asked
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.config.config import Config
 from synthralos.domain.flags import Flag, Flags
@@ -16,7 +16,7 @@ from synthralos.store.queue.incident_repairs import IncidentRepairs, IncidentWan
 
 
 class StackStormRepairer:
-    """See `scheduler.monitoring_repairs.IncidentRepairer`. Raises what the store raises."""
+    """See `scheduler.monitoring.repairs.IncidentRepairer`. Raises what the store raises."""
 
     def __init__(
         self, repairs: IncidentRepairs, config: Callable[[], Config], shut: Callable[[], str | None], bus: Bus

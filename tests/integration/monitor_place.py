@@ -5,9 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from scheduler.monitoring import LOOK_EVERY, Monitoring
-from scheduler.monitoring_parts import build_monitoring
-from scheduler.monitoring_repairs import Asked, IncidentRepairer
+from scheduler.monitoring.monitor import LOOK_EVERY, Monitoring
+from scheduler.monitoring.parts import build_monitoring
+from scheduler.monitoring.repairs import Asked, IncidentRepairer
 from synthralos.core import Core
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.incidents import Incident

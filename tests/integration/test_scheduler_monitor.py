@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from scheduler.monitoring import LOOK_EVERY, SAVE_EVERY
-from scheduler.monitoring_follow import QUIET
+from scheduler.monitoring.follow import QUIET
+from scheduler.monitoring.monitor import LOOK_EVERY, SAVE_EVERY
 from synthralos.domain.breakers import BreakerState
 from synthralos.domain.failures import FailureClass
 from synthralos.domain.flags import Flag, FlagState

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from scheduler.monitoring import LOOK_EVERY
-from scheduler.monitoring_follow import MOST_AN_HOUR, QUIET, QUIET_ESCALATED
-from scheduler.monitoring_repairs import Asked
+from scheduler.monitoring.follow import MOST_AN_HOUR, QUIET, QUIET_ESCALATED
+from scheduler.monitoring.monitor import LOOK_EVERY
+from scheduler.monitoring.repairs import Asked
 from synthralos.domain.breakers import BreakerState
 from synthralos.domain.incidents import IncidentKind, IncidentState
 from synthralos.store.admin.audit import By

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from scheduler.monitoring_follow import QUIET
+from scheduler.monitoring.follow import QUIET
 from scheduler.stackstorm.link import build_link
 from scheduler.stackstorm.task import StackStormTask
 from synthralos.domain.incidents import Incident, IncidentState

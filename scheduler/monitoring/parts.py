@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from scheduler.monitoring import Monitoring
-from scheduler.monitoring_canary import Canaries
-from scheduler.monitoring_follow import Following
-from scheduler.monitoring_repairs import Ask, IncidentRepairer, Nobody, OpenBreaker, RingAgain, table_of
+from scheduler.monitoring.canary import Canaries
+from scheduler.monitoring.follow import Following
+from scheduler.monitoring.monitor import Monitoring
+from scheduler.monitoring.repairs import Ask, IncidentRepairer, Nobody, OpenBreaker, RingAgain, table_of
 from synthralos.control.announcer import Announcer
 from synthralos.core import Core
 from synthralos.domain.flags import Flag

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from scheduler.monitoring_watches import Others
+from scheduler.monitoring.watches import Others
 from synthralos.broker.protocol import Doorbell
 from synthralos.bus.protocol import Bus, Topic
 from synthralos.control.ringing import ring_for

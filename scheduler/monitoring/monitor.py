@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from scheduler.monitoring_follow import Following
-from scheduler.monitoring_reasons import forecast_of, reason_of
-from scheduler.monitoring_watches import MOST, Key, Watches
+from scheduler.monitoring.follow import Following
+from scheduler.monitoring.reasons import forecast_of, reason_of
+from scheduler.monitoring.watches import MOST, Key, Watches
 from synthralos.broker.protocol import Doorbell
 from synthralos.domain.forecasts import STEEP
 from synthralos.domain.incidents import Incident, IncidentKind, IncidentState, Subject, SubjectKind

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from scheduler.monitoring_repairs import REFUSED, Repair, Repaired, Repairs
-from scheduler.monitoring_watches import Watch
+from scheduler.monitoring.repairs import REFUSED, Repair, Repaired, Repairs
+from scheduler.monitoring.watches import Watch
 from synthralos.domain.incidents import UNDER_WAY, Incident, IncidentState, Move, Step, SubjectKind
 from synthralos.store.admin.incidents import BEGUN, Did, IncidentStore
 from synthralos.store.queue.leading import Lead

@@ -1,0 +1,1 @@
+"""The leader's monitor: what it watches, the incidents that it opens, and what it does about them."""
