@@ -17,7 +17,6 @@ from benchmarks.system import Shape, running
 from benchmarks.throughput import warm_up
 
 STORMS = ("/flapping", "/slow", "/limited")
-"""Refusals come last: what was learned of a quota from them keeps calls away for longer than the calm is."""
 
 CALM, STORM = 10.0, 30.0
 CALM_SMOKE, STORM_SMOKE, RATE_SMOKE = 1.0, 3.0, 30.0

@@ -120,6 +120,10 @@ def _conventional(name: str, points: Iterable[Point], deployments: Deployments) 
     if name == families.CALL_SECONDS.name:
         said = "duration of calls"
         yield OtlpMetric("gen_ai.client.operation.duration", said, "s", Form.HISTOGRAM, _named(points, deployments))
+    elif name == families.FIRST_TOKEN_SECONDS.name:
+        said = "time to the first chunk of streamed answers"
+        named = _named(points, deployments)
+        yield OtlpMetric("gen_ai.client.operation.time_to_first_chunk", said, "s", Form.HISTOGRAM, named)
     elif name == families.CALL_TOKENS.name:
         said = "tokens of calls"
         yield OtlpMetric("gen_ai.client.token.usage", said, "{token}", Form.HISTOGRAM, _named(points, deployments))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from pipelines.execute.stage import ExecuteStage, attempt_end, cut_end, result_json
 from pipelines.flow.asking import asked_of, at_tier, repair_at, repair_elsewhere
@@ -12,7 +13,7 @@ from pipelines.flow.gates import Gates
 from pipelines.flow.joining import MAY_BE_ITS_OWN, joins
 from pipelines.flow.output_checks import check_of
 from pipelines.flow.stages import Stages, StagesNow
-from pipelines.flow.taps import Taps
+from pipelines.flow.taps import Tap, Taps
 from pipelines.flow.telling import may_be_told
 from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.heal.table import KEYS_OWN
@@ -20,6 +21,7 @@ from pipelines.providers.protocol import Call, Cancel, Done
 from pipelines.route.filters import closed_to
 from pipelines.route.service_tiers import FLEX_SECONDS
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
+from synthralos.domain.deltas import Delta
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure, FailureClass, Rejected
 from synthralos.domain.findings import with_finding
@@ -164,6 +166,7 @@ class Calls:
         attempt.end = attempt_end(
             attempt.number, attempt.deployment, answer, seconds, priced=priced, ended=now, asked=tier
         )
+        attempt.end.first_token = _first_token(attempt)
         stages.limiter.used(stages.config, work.job, attempt.end)
         # Flex is slow by agreement: its time says nothing of the deployment's health.
         waited = 0.0 if tier is ServiceTier.FLEX else seconds
@@ -197,6 +200,7 @@ class Calls:
         if attempt.tap is not None:
             attempt.tap.close()
         attempt.end = cut_end(attempt.number, self._clock() - attempt.began)
+        attempt.end.first_token = _first_token(attempt)
         stages = self._stages()
         stages.limiter.used(stages.config, work.job, attempt.end)
 
@@ -260,8 +264,14 @@ class Calls:
             call.joins = joins(work, deployment, self._stages().config.flags)
         if job.constraints.stream and self._taps is not None and may_be_told(work, call):
             tap = _open(work).tap = self._taps.open(job.id, job.attempts, deployment.id)
-            call.on_delta = tap.tell
+            call.on_delta = partial(self._tell, _open(work), tap)
         return call
+
+    def _tell(self, attempt: OpenAttempt, tap: Tap, delta: Delta) -> None:
+        """One more delta of the attempt's answer."""
+        if attempt.spoke is None:
+            attempt.spoke = self._clock()
+        tap.tell(delta)
 
     def _validated(self, job: Job) -> bool:
         """Whether guardrails-ai looks at the answer."""
@@ -275,9 +285,15 @@ def _open(work: Work) -> OpenAttempt:
     return work.attempt
 
 
+def _first_token(attempt: OpenAttempt) -> float | None:
+    return None if attempt.spoke is None else attempt.spoke - attempt.began
+
+
 def _learn(stages: Stages, job: Job, attempt: OpenAttempt, answer: Reply, seconds: float) -> None:
-    """How long a deployment takes, and what it has in its prompt cache."""
+    """How long a deployment takes, to its first word too, and what it has in its prompt cache."""
     if attempt.service_tier is ServiceTier.STANDARD:
         stages.latencies.learn(attempt.deployment.id, seconds)
+        if (first := _first_token(attempt)) is not None:
+            stages.first_tokens.learn(attempt.deployment.id, first)
     if answer.usage is not None:
         stages.prefixes.answered(job.tenant.organization, job.request, attempt.deployment.id, answer.usage)

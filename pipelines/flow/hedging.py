@@ -1,5 +1,5 @@
 """Hedged calls: where an interactive job's call is slower than its deployment is in 95 of 100 cases, a second call is
-made elsewhere, and the first answer counts.
+made elsewhere, and the first answer counts. Of answers that are streamed it is the time to the first word.
 
 Both are on the books before they are made. A job has one call in flight in its row, so the first one is written off as
 `lost`, maybe billed, before the second is booked: whatever dies from then on, both are there. What became of the first
@@ -19,8 +19,9 @@ from pipelines.flow.registry import RunningJob
 from pipelines.flow.seeking import interruptible
 from pipelines.flow.settling import Settling, Writer
 from pipelines.flow.stages import StagesNow
-from pipelines.flow.work import Ending, Work
+from pipelines.flow.work import Ending, OpenAttempt, Work
 from pipelines.route.filters import closed_to
+from pipelines.route.observed import Latencies
 from synthralos.domain.attempts import AttemptEnd, Billed, Outcome, Reply
 from synthralos.domain.deployments import Deployment
 from synthralos.domain.failures import Failure
@@ -106,8 +107,11 @@ class Hedger:
         wanted = job.lane is Lane.INTERACTIVE and job.overlay.hedge
         if not wanted or attempt is None or work.home is not None or job.attempts >= job.constraints.max_attempts:
             return None
-        known = self._stages().latencies.now().seconds.get(attempt.deployment.id)
-        return None if known is None else max(LEAST_SECONDS, known.high)
+        return _patience_with(self._stages().latencies, attempt.deployment)
+
+    def _patience_to_first_word(self, attempt: OpenAttempt) -> float | None:
+        """The same, once the call is made; None: it is not streamed, or too few of its first words are known."""
+        return None if attempt.tap is None else _patience_with(self._stages().first_tokens, attempt.deployment)
 
     async def _first_answer(self, running: RunningJob, seconds: float) -> Reply | Failure | None:
         """The first answer to the job's open call, and to a second one that is made after so many seconds."""
@@ -117,6 +121,7 @@ class Hedger:
         self._budget.called()
         try:
             race.begin(work)
+            seconds = self._patience_to_first_word(_open(work)) or seconds
             if await race.quiet(seconds) and (found := self._second(work)) is not None:
                 if not await self._book(work, *found):
                     return None
@@ -167,7 +172,7 @@ class Hedger:
 
     def _may_go_to(self, work: Work, step: Step) -> Deployment | None:
         deployment = self._calls.deployment(step)
-        if deployment is None or deployment is _deployment(work) or step.service_tier is not ServiceTier.STANDARD:
+        if deployment is None or deployment is _open(work).deployment or step.service_tier is not ServiceTier.STANDARD:
             return None
         if self._gates.shuts_off(deployment) or closed_to(work.job.constraints, deployment) is not None:
             return None
@@ -222,6 +227,11 @@ def _is_over(work: Work | None) -> bool:
     return work is not None and work.attempt is not None and work.attempt.end is not None
 
 
-def _deployment(work: Work) -> Deployment:
+def _patience_with(latencies: Latencies, deployment: Deployment) -> float | None:
+    known = latencies.now().seconds.get(deployment.id)
+    return None if known is None else max(LEAST_SECONDS, known.high)
+
+
+def _open(work: Work) -> OpenAttempt:
     assert work.attempt is not None
-    return work.attempt.deployment
+    return work.attempt

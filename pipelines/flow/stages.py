@@ -40,6 +40,7 @@ class Stages:
     grounds: CallGrounds
     latencies: Latencies
     prefixes: WarmPrefixes
+    first_tokens: Latencies
 
 
 StagesNow = Callable[[], Stages]
@@ -59,6 +60,7 @@ def stage_builder(
 ) -> BuildStages:
     """What builds stages; what does not depend on the configuration is shared by all of them. Jitter from `rng`."""
     counter, retries, latencies, prefixes = TokenCounter(), RetryBudget(), Latencies(), WarmPrefixes()
+    firsts = Latencies()
     tools = Tools(counter, limiter, memory, metrics or Metrics(), remote=remote, second_look=second_look)
 
     def build(config: Config) -> Stages:
@@ -68,7 +70,9 @@ def stage_builder(
         ask = AskStackStorm(config.stackstorm, config.flags)
         heal = build_heal_stage(rng, config.catalog, retries, config.credentials.names_for, ask)
         grounds = CallGrounds(config)
-        return Stages(config, guard, rulings, route, heal, limiter, memory, retries, grounds, latencies, prefixes)
+        return Stages(
+            config, guard, rulings, route, heal, limiter, memory, retries, grounds, latencies, prefixes, firsts
+        )
 
     return build
 

@@ -55,7 +55,7 @@ class OpenAttempt:
     """An attempt that is booked and whose end is not written. `began` is by the monotonic clock.
 
     `charged`: budgets hold something for it. `key` is what it is made with. `lost`: it was written off, and its end is
-    still to be learned.
+    still to be learned. `spoke`: when the first delta of a streamed answer came, by the same clock.
     """
 
     number: int
@@ -67,6 +67,7 @@ class OpenAttempt:
     charged: bool = False
     key: Key | None = None
     lost: bool = False
+    spoke: float | None = None
 
 
 class Repair(NamedTuple):

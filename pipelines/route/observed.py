@@ -43,7 +43,7 @@ NOTHING = Observed({})
 
 
 class Latencies:
-    """The last answers of each deployment. Written by one thread, read by any."""
+    """The last answers of each deployment, or the first words of streamed ones. Written by one thread, read by any."""
 
     def __init__(self) -> None:
         self._own: dict[str, Seconds] = {}

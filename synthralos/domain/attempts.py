@@ -72,7 +72,8 @@ class AttemptEnd:
     """The end of an attempt, for the books. `cost` is in USD, None where the price or the usage is unknown.
 
     `service_tier` is what was billed, else what was asked for; None: the standard one. `price` is what was counted
-    with where that is not the deployment's standard price at its date.
+    with where that is not the deployment's standard price at its date. `first_token`: seconds to the first delta, of an
+    answer that was streamed.
     """
 
     attempt_no: int
@@ -86,3 +87,4 @@ class AttemptEnd:
     seconds: float = 0.0
     service_tier: str | None = None
     price: PriceUsed | None = None
+    first_token: float | None = None

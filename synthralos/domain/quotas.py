@@ -9,8 +9,7 @@ slower where little is (`_haste`). So a full bucket is used, other users of the 
 count otherwise than the provider (cached tokens, images) does not matter in the long run.
 
 A refusal closes the whole quota until a time, and a later one can only extend that. Where neither headers nor the
-catalog say a limit, one is learned from refusals: from `FIRST_GUESS` on, doubling, up to a share of what was refused,
-and then in small steps until the next refusal. It is forgotten when none comes.
+catalog say a limit, one is learned from refusals (`quota_learning`). It is forgotten when none comes.
 """
 
 import math
@@ -20,6 +19,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from synthralos.domain.deployments import Catalog, Deployment
+from synthralos.domain.quota_learning import Learned, after_calls, after_refusal, rate_now
 from synthralos.domain.quota_units import Left, Unit
 
 AHEAD, BURST = 0.3, 1.0
@@ -32,16 +32,10 @@ _FASTEST, _SLOWEST = 1.8, 0.1
 FRESH = 30.0
 """Seconds for which what a header said is left is gone by."""
 
-FIRST_GUESS = 60.0
-"""Requests a minute that are tried first after a refusal that told no limit."""
-
-_DOUBLES_IN, _KEPT, _GROWS_BY, _GROWS_IN = 2.0, 0.7, 1.05, 10.0
-_FORGOTTEN_AFTER, _AS_GOOD_AS_NONE = 600.0, 1e5
-
-FIRST_CLOSURE, LONGEST_BACKOFF, LONGEST_CLOSURE = 1.0, 60.0, 3_600.0
+FIRST_CLOSURE, LONGEST_BACKOFF, LONGEST_CLOSURE = 1.0, 30.0, 3_600.0
 """Seconds: closed after a refusal that says nothing, at most after several of them in a row, and at most in all."""
 
-_IN_A_ROW = 60.0
+_IN_A_ROW = 10.0
 """Seconds after the end of a closure within which a refusal is one more in a row."""
 
 _ASKERS = 2.0
@@ -83,8 +77,7 @@ EMPTY = Bucket()
 class Quota:
     """The quota of a credential and a model. Times as in `Bucket`.
 
-    `refusals`: in a row. `guessed_since`: since when a limit is learned from refusals, 0: none is; `ceiling`: requests
-    a minute up to which it doubles, infinite after the first refusal. `askers`: when each worker asked last.
+    `refusals`: in a row. `learned`: from them. `askers`: when each worker asked last.
     """
 
     name: str
@@ -92,8 +85,7 @@ class Quota:
     closed_until: float = 0.0
     reason: str = ""
     refusals: int = 0
-    guessed_since: float = 0.0
-    ceiling: float = math.inf
+    learned: Learned | None = None
     askers: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -157,7 +149,7 @@ def limit_of(quota: Quota, unit: Unit, declared: Declared, now: float) -> tuple[
         return told, Source.HEADER
     if own is not None:
         return own, Source.CATALOG
-    guess = _guessed(quota, now) if unit is Unit.REQUESTS else None
+    guess = rate_now(quota.learned, now) if unit is Unit.REQUESTS else None
     return None if guess is None else (guess, Source.REFUSAL)
 
 
@@ -198,7 +190,8 @@ def granted(quota: Quota, asks: Mapping[Unit, Ask], declared: Declared, asker: s
     askers = _asking(quota, now)
     if any(ask.want > 0 for ask in asks.values()):
         askers[asker] = now
-    after = replace(quota, buckets=buckets, askers=askers)
+    learned = quota.learned and after_calls(quota.learned, amounts.get(Unit.REQUESTS, 0.0), now)
+    after = replace(quota, buckets=buckets, askers=askers, learned=learned)
     return after, Grant(amounts, max(0.0, wait), standing(after, declared, now))
 
 
@@ -206,16 +199,22 @@ def refused(quota: Quota, seconds: float | None, reason: str, lefts: Iterable[Le
     """The quota after a call was refused for it, for so many seconds as the provider said; None: it did not."""
     after = observed(quota, lefts, now)
     again = now < quota.closed_until
-    first = now > quota.closed_until + _IN_A_ROW
-    refusals = quota.refusals if again else 1 if first else quota.refusals + 1
+    refusals = quota.refusals if again else _in_a_row(quota, now)
     if seconds is None:
         seconds = min(LONGEST_BACKOFF, FIRST_CLOSURE * 2.0 ** min(refusals - 1, 10))
     until = max(quota.closed_until, now + min(seconds, LONGEST_CLOSURE))
     after = replace(after, closed_until=until, refusals=refusals, reason=reason)
     if again or after.buckets.get(Unit.REQUESTS, EMPTY).limit is not None:
         return after
-    before = _guessed(quota, now)
-    return replace(after, guessed_since=until, ceiling=math.inf if before is None else max(1.0, _KEPT * before))
+    return replace(after, learned=after_refusal(quota.learned, now, until))
+
+
+def _in_a_row(quota: Quota, now: float) -> int:
+    """One more after a closure that was too short for a single call, and one less after one that was not."""
+    if now > quota.closed_until + _IN_A_ROW:
+        return 1
+    calls = quota.learned.calls if quota.learned else 0.0
+    return quota.refusals + 1 if calls <= 1 else max(1, quota.refusals - 1)
 
 
 def _rate(quota: Quota, unit: Unit, declared: Declared, now: float) -> float | None:
@@ -235,19 +234,6 @@ def _haste(bucket: Bucket, now: float) -> float:
     if share >= SPARE:
         return min(_FASTEST, 1.0 + share - SPARE)
     return max(_SLOWEST, math.sqrt(max(0.0, share) / SPARE))
-
-
-def _guessed(quota: Quota, now: float) -> float | None:
-    """Requests a minute that refusals let us believe in; None: nothing is known of a limit."""
-    seconds = max(0.0, now - quota.guessed_since)
-    if not quota.guessed_since or seconds > _FORGOTTEN_AFTER:
-        return None
-    first = min(FIRST_GUESS, quota.ceiling)
-    doubled = first * 2.0 ** (seconds / _DOUBLES_IN)
-    if doubled > quota.ceiling:
-        slow = seconds - _DOUBLES_IN * math.log2(quota.ceiling / first)
-        doubled = quota.ceiling * _GROWS_BY ** (slow / _GROWS_IN)
-    return doubled if doubled < _AS_GOOD_AS_NONE else None
 
 
 def _asking(quota: Quota, now: float) -> dict[str, float]:

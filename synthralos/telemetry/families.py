@@ -86,6 +86,13 @@ ATTEMPTS = _counter(
 CALL_SECONDS = _histogram(
     "provider_seconds", "provider deployment", "worker", "duration of a provider call", _CALL_SECONDS
 )
+FIRST_TOKEN_SECONDS = _histogram(
+    "first_token_seconds",
+    "provider deployment",
+    "worker",
+    "from a provider call to the first delta of its answer, of calls that are streamed",
+    _SECONDS,
+)
 TOKENS = _counter(
     "tokens",
     "provider deployment kind",

@@ -108,6 +108,7 @@ class CallCounts:
     def __init__(self, metrics: Metrics) -> None:
         self._attempts = metrics.counters(families.ATTEMPTS)
         self._seconds = metrics.histograms(families.CALL_SECONDS)
+        self._first_tokens = metrics.histograms(families.FIRST_TOKEN_SECONDS)
         self._tokens = metrics.counters(families.TOKENS)
         self._call_tokens = metrics.histograms(families.CALL_TOKENS)
         self._cost = metrics.counters(families.COST)
@@ -124,6 +125,8 @@ class CallCounts:
     def _count(self, where: tuple[str, str], ends: Sequence[AttemptEnd]) -> None:
         """The calls of one deployment."""
         self._seconds[where].observe_all([end.seconds for end in ends])
+        if firsts := [end.first_token for end in ends if end.first_token is not None]:
+            self._first_tokens[where].observe_all(firsts)
         for (outcome, failure), count in Counter(map(_outcome, ends)).items():
             self._attempts[(*where, outcome, failure)].inc(count)
         costs = [end.cost for end in ends if end.cost is not None]

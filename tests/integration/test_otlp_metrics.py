@@ -90,6 +90,7 @@ def filled() -> Metrics:
     metrics.reads(families.IN_FLIGHT, lambda: 7)
     for seconds in (0.05, 0.3, 500.0):
         metrics.histogram(families.CALL_SECONDS).labels(*WHERE).observe(seconds)
+    metrics.histogram(families.FIRST_TOKEN_SECONDS).labels(*WHERE).observe(0.2)
     metrics.histogram(families.CALL_TOKENS).labels(*WHERE, "output").observe(100)
     return metrics
 
@@ -149,6 +150,9 @@ def test_what_the_conventions_have_a_name_for_is_told_under_that_name_too() -> N
         {**of_call, "gen_ai.token.type": "output"},
     )
     assert usage.histogram.data_points[0].sum == 100
+    first = found["gen_ai.client.operation.time_to_first_chunk"]
+    assert (first.unit, labels(first.histogram.data_points[0])) == ("s", of_call)
+    assert first.histogram.data_points[0].sum == 0.2
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,30 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from random import Random
 from typing import Any
 
 import pytest
 
+from pipelines.flow.stages import BuildStages, Stages, stage_builder
+from pipelines.route.observed import KEPT
+from synthralos.config.config import Config
 from synthralos.core import Core
 from synthralos.domain.attempts import Billed, Outcome
 from synthralos.domain.deltas import Place
 from synthralos.domain.jobs import Constraints, NewJob
 from synthralos.domain.states import Lane, State
+from synthralos.telemetry.families import FIRST_TOKEN_SECONDS
 from synthralos_client import Client
 from tests.fakes.held_streams import HeldStreams, Model
 from tests.fakes.jobs import new_job
+from tests.fakes.stages import a_limiter
 from tests.fakes.stores import Store
 from tests.integration.api_place import api_over
 from tests.integration.test_worker_hedging import HEDGE, SEEN
 from tests.integration.worker_place import WorkerPlace, deployments_at
+
+A = "fake/a@us"
 
 
 @pytest.fixture
@@ -29,10 +37,10 @@ def models() -> Iterator[HeldStreams]:
 class Scene:
     """A worker that has seen how quick `a` is; then both models hold their first words."""
 
-    def __init__(self, store: Store, stack: ExitStack, models: HeldStreams) -> None:
+    def __init__(self, store: Store, stack: ExitStack, models: HeldStreams, build: BuildStages | None = None) -> None:
         self.place, self.models, self._stack = WorkerPlace(store, stack), models, stack
         self.core: Core = self.place.core(deployments_at(models.url, "a", "b"), policies=(HEDGE,))
-        self.place.start(self.core)
+        self.place.start(self.core, build)
         for _ in range(SEEN):
             self.place.run(chat())
         for model in (self.a, self.b):
@@ -113,6 +121,32 @@ def test_a_stream_that_has_begun_is_not_hedged(scene: Scene) -> None:
     scene.a.rest.set()
     assert scene.place.finished(job_id) == [State.SUCCEEDED]
     assert len(scene.place.store.attempts(job_id)) == 1
+
+
+def test_a_stream_is_hedged_by_the_time_to_the_first_word_and_not_to_the_last(
+    store: Store, models: HeldStreams
+) -> None:
+    make = stage_builder(Random(1), a_limiter())
+
+    def build(config: Config) -> Stages:
+        """Whole answers of `a` take ten minutes, as far as is known."""
+        stages = make(config)
+        for _ in range(KEPT):
+            stages.latencies.learn(A, 600.0)
+        return stages
+
+    with ExitStack() as stack:
+        scene = Scene(store, stack, models, build)
+        job_id = scene.hedged()
+        scene.b.first.set()
+        scene.b.rest.set()
+        assert scene.place.finished(job_id) == [State.SUCCEEDED]
+        first, second = scene.place.store.attempts(job_id)
+        assert (first["outcome"], second["outcome"]) == (Outcome.CANCELLED, Outcome.SUCCEEDED)
+        [family] = scene.core.metrics.histogram(FIRST_TOKEN_SECONDS).collect()
+        of_a = {each.name: each.value for each in family.samples if each.labels["deployment"] == A}
+        assert of_a["synthralos_first_token_seconds_count"] == SEEN
+        assert of_a["synthralos_first_token_seconds_sum"] < 60
 
 
 @pytest.mark.parametrize(("on_cut", "state", "calls"), [("fail", State.FAILED, 2), ("restart", State.SUCCEEDED, 3)])

@@ -14,7 +14,6 @@ from synthralos.domain.quotas import (
     Ask,
     Quota,
     granted,
-    limit_of,
     observed,
     refused,
     standing,
@@ -100,17 +99,6 @@ def test_a_later_refusal_can_only_extend_a_closure(steps: list[tuple[float, floa
         assert quota.closed_until <= max(before, now + 3_600.0)
         _, grant = granted(quota, {Unit.REQUESTS: Ask(1.0, 1.0)}, {Unit.REQUESTS: 600}, "a", now)
         assert wish == 0 or grant.amounts[Unit.REQUESTS] == 0 or quota.closed_until - now < AHEAD
-
-
-@given(st.floats(0, 1_000), st.lists(st.floats(0, 30), max_size=8))
-def test_a_limit_that_was_guessed_is_never_below_one_and_is_forgotten(later: float, pauses: list[float]) -> None:
-    quota, now = refused(Quota(NAME), None, "full", (), START), START
-    for pause in pauses:
-        now = max(now, quota.closed_until) + pause
-        quota = refused(quota, None, "full", (), now)
-    found = limit_of(quota, Unit.REQUESTS, {}, quota.closed_until + later)
-    assert found is None or found[0] >= 1.0
-    assert limit_of(quota, Unit.REQUESTS, {}, quota.closed_until + 601) is None
 
 
 @given(LIMITS, st.floats(0, 1))

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from synthralos.domain.audit import Act
+from synthralos.domain.quota_learning import Learned
 from synthralos.domain.quota_units import Left, Unit
 from synthralos.domain.quotas import Ask, Bucket, Declared, Grant, Quota, granted, observed, refused
 from synthralos.store.admin.audit import By, Change, record
@@ -19,6 +20,9 @@ from synthralos.store.tables import quotas
 
 _MOST = 10_000
 """Quotas that are read at once; catalogs have far fewer credentials and models."""
+
+
+_LEARNED = frozenset(each.name for each in fields(Learned))
 
 
 class QuotaStore:
@@ -104,8 +108,7 @@ def _state(quota: Quota) -> dict[str, Any]:
         "closed_until": quota.closed_until,
         "reason": quota.reason,
         "refusals": quota.refusals,
-        "guessed_since": quota.guessed_since,
-        "ceiling": None if math.isinf(quota.ceiling) else quota.ceiling,
+        "learned": _learned_state(quota.learned),
         "askers": dict(quota.askers),
     }
 
@@ -114,11 +117,20 @@ def _quota(name: str, state: Mapping[str, Any]) -> Quota:
     """A row; members that an earlier release did not write are as in a new quota, and unknown units are left out."""
     units = set(Unit)
     buckets = {Unit(u): Bucket(**each) for u, each in state.get("buckets", {}).items() if u in units}
-    known = {
-        key: state[key] for key in ("closed_until", "reason", "refusals", "guessed_since", "askers") if key in state
-    }
-    ceiling = state.get("ceiling")
-    return Quota(name, buckets, ceiling=math.inf if ceiling is None else ceiling, **known)
+    known = {key: state[key] for key in ("closed_until", "reason", "refusals", "askers") if key in state}
+    return Quota(name, buckets, learned=_learned(state.get("learned")), **known)
+
+
+def _learned_state(learned: Learned | None) -> dict[str, Any] | None:
+    """JSON has no infinity: a ceiling that is none is left out."""
+    if learned is None:
+        return None
+    state = asdict(learned)
+    return {key: each for key, each in state.items() if each != math.inf}
+
+
+def _learned(state: Mapping[str, Any] | None) -> Learned | None:
+    return None if state is None else Learned(**{key: each for key, each in state.items() if key in _LEARNED})
 
 
 def _limits(quota: Quota) -> dict[str, int | None]:
