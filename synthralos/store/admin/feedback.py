@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from synthralos.store.admin.changing import upsert
 from synthralos.store.exports.again import owe_again
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, id_text, utcnow
+from synthralos.store.sql.recordset import among, encode_ids
+from synthralos.store.sql.types import id_text, utcnow
 from synthralos.store.tables import feedback, jobs
 
 MOST_OF_A_JOB = 50
@@ -30,13 +30,12 @@ class FeedbackStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        ids = recordset(database.dialect, "ids", {"id": Id})
         self._of = (
             sa.select(
                 id_text(feedback.c.job_id), feedback.c.source, feedback.c.label, feedback.c.score, feedback.c.comment,
                 feedback.c.created_by, feedback.c.at,
             )
-            .select_from(ids.join(feedback, feedback.c.job_id == ids.c.id))
+            .where(among(database.dialect, feedback.c.job_id))
             .order_by(feedback.c.at)
         )  # fmt: skip
 
@@ -59,7 +58,7 @@ class FeedbackStore:
 
     def of(self, job_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
         """What was said of each job, oldest first: rows by column."""
-        ids = {"ids": encode_rows({"id": job_id} for job_id in job_ids)}
+        ids = {"ids": encode_ids(self._database.dialect, job_ids)}
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         with self._database.snapshot() as connection:
             for row in connection.execute(self._of, ids).mappings():

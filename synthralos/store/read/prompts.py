@@ -12,8 +12,8 @@ from synthralos.domain.prompts import Answered, EarlierPrompt, Wanted
 from synthralos.domain.retention import REMOVED_REQUEST
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, asked_at, id_text, word
+from synthralos.store.sql.recordset import among, encode_ids
+from synthralos.store.sql.types import asked_at, id_text, word
 from synthralos.store.tables import jobs, prompt_similarity_logs, results
 
 _log = prompt_similarity_logs.c
@@ -26,7 +26,7 @@ class Prompts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._compared = _compared(recordset(database.dialect, "ids", {"id": Id}))
+        self._compared = _compared(database.dialect)
 
     def recent(self, organization: str, workspace: str, seconds: float, most: int) -> list[EarlierPrompt]:
         """The workspace's newest `most` of the last `seconds`, oldest first."""
@@ -56,7 +56,7 @@ class Prompts:
         `matched_job_id`, `score` and `matches` (see `Match`) are None where nothing was near. `matched_classification`
         is that of the nearest one's data, `unknown` where that job is gone.
         """
-        ids = {"ids": encode_rows({"id": job_id} for job_id in job_ids)}
+        ids = {"ids": encode_ids(self._database.dialect, job_ids)}
         with self._database.snapshot() as connection:
             return {row["job_id"]: _classified(row) for row in connection.execute(self._compared, ids).mappings()}
 
@@ -113,14 +113,14 @@ class Prompts:
         ]
 
 
-def _compared(ids: Any) -> Any:
-    return sa.select(
-        id_text(_log.job_id), id_text(_log.matched_job_id), _log.score, _log.matches, _log.embedder, _log.at,
-        jobs.c.id.label("found"), jobs.c.constraints,
-    ).select_from(
-        ids.join(prompt_similarity_logs, _log.job_id == ids.c.id).join(
-            jobs, jobs.c.id == _log.matched_job_id, isouter=True
+def _compared(dialect: str) -> Any:
+    return (
+        sa.select(
+            id_text(_log.job_id), id_text(_log.matched_job_id), _log.score, _log.matches, _log.embedder, _log.at,
+            jobs.c.id.label("found"), jobs.c.constraints,
         )
+        .join_from(prompt_similarity_logs, jobs, jobs.c.id == _log.matched_job_id, isouter=True)
+        .where(among(dialect, _log.job_id))
     )  # fmt: skip
 
 

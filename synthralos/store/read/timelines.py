@@ -9,8 +9,8 @@ from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.failures import Failure
 from synthralos.store.queue.spans import read_spans
 from synthralos.store.sql.database import Database
-from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import Id, id_text
+from synthralos.store.sql.recordset import among, encode_ids
+from synthralos.store.sql.types import id_text
 from synthralos.store.tables import all_attempts, all_jobs, event_logs
 
 Row = dict[str, Any]
@@ -26,12 +26,9 @@ class Timelines:
     def __init__(self, database: Database) -> None:
         self._database = database
         # Made once, and with one parameter however many jobs it is about: so the database knows it, too.
-        ids = recordset(database.dialect, "ids", {"id": Id})
-        self._attempts = _of(ids, all_attempts, all_attempts.c.attempt_no)
-        self._events = _of(ids, event_logs, event_logs.c.id)
-        self._spans = sa.select(id_text(all_jobs.c.id), all_jobs.c.spans).select_from(
-            ids.join(all_jobs, all_jobs.c.id == ids.c.id)
-        )
+        self._attempts = _of(database.dialect, all_attempts, all_attempts.c.attempt_no)
+        self._events = _of(database.dialect, event_logs, event_logs.c.id)
+        self._spans = sa.select(id_text(all_jobs.c.id), all_jobs.c.spans).where(among(database.dialect, all_jobs.c.id))
 
     def timeline(self, job_id: str) -> Timeline:
         """The timeline of one job."""
@@ -39,7 +36,7 @@ class Timelines:
 
     def timelines(self, job_ids: Sequence[str]) -> dict[str, Timeline]:
         """The timelines of several jobs, by id."""
-        ids = {"ids": encode_rows({"id": job_id} for job_id in job_ids)}
+        ids = {"ids": encode_ids(self._database.dialect, job_ids)}
         with self._database.snapshot() as connection:
             found = {
                 "attempts": _rows(connection.execute(self._attempts, ids)),
@@ -75,9 +72,9 @@ class Timelines:
         return histories
 
 
-def _of(ids: Any, table: sa.Table, order: sa.ColumnElement[Any]) -> Any:
-    """The rows of a table that are of the jobs of `ids`."""
-    return sa.select(table).select_from(ids.join(table, table.c.job_id == ids.c.id)).order_by(order)
+def _of(dialect: str, table: sa.Table, order: sa.ColumnElement[Any]) -> Any:
+    """The rows of a table that are of the jobs in `ids`."""
+    return sa.select(table).where(among(dialect, table.c.job_id)).order_by(order)
 
 
 def _rows(found: sa.CursorResult[Any]) -> list[Row]:
