@@ -46,7 +46,7 @@ class TraceExporter:
         self._analysis = Analysis(database, list(exporters))
         self._clock, self._on = clock, on
         counted = (metrics or Metrics()).counters(EXPORTED)
-        reading = TraceReading(database, redactor or Redactor())
+        reading = TraceReading(database, redactor or Redactor(), len(exporters))
         parts = Parts(reading, Backlog(database), on, counted, random.Random(), Courtesy(), damping, linger, turn, idle)
         self._shippers = [Shipper(parts, exporter) for exporter in exporters.values()]
 

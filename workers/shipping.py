@@ -157,6 +157,7 @@ class Shipper:
             self._manners.begin()
             owed = backlog.claim(name, self._size)
             if not owed:
+                self._parts.reading.tidy()
                 return self._until(backlog.due_in(name))
             booking = self._shipment(owed)
             backlog.book(name, booking)
@@ -182,7 +183,7 @@ class Shipper:
             self._parts.backlog.link(self._destination.name, link)
 
     def _shipment(self, owed: Sequence[Owed]) -> Booking:
-        jobs = self._parts.reading.jobs([each.job_id for each in owed])
+        jobs = self._parts.reading.jobs(owed)
         goes: list[Owed] = []
         off: list[Owed] = []
         aside: list[Aside] = []
@@ -196,7 +197,7 @@ class Shipper:
                 goes.append(each)
         gone = sum(each.job_id not in jobs for each in owed)
         self._count({"gone": gone, "switched_off": len(off) - gone, "withheld": len(aside)})
-        traces = self._parts.reading.traces([jobs[each.job_id] for each in goes], self._destination.residency)
+        traces = self._parts.reading.traces(goes, jobs, self._destination.residency)
         return self._booking(goes, off, aside, self._answer(traces))
 
     def _booking(self, goes: list[Owed], off: list[Owed], aside: list[Aside], answer: Answer) -> Booking:

@@ -25,11 +25,20 @@ class Destination:
 
 
 class Owed(NamedTuple):
-    """A trace that a destination is owed, in how many shipments it was with the present one, and the claim's number."""
+    """A trace that a destination is owed, in how many shipments it was with the present one, and the claim's number.
+
+    `since` when; of one end of a job, or one change of its trace, that is the same for all destinations.
+    """
 
     job_id: str
     tries: int
     claim_no: int = 0
+    since: datetime | None = None
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the trace is as it was when it came to be owed: a change begins to count the shipments anew."""
+        return self.since is not None and self.claim_no == self.tries
 
 
 class Kind(StrEnum):

@@ -10,7 +10,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from pipelines.analyze.exporters.otlp_proto import ProtobufEncoder
 from pipelines.analyze.otlp_spans import ERROR, OK, UNSET, OtlpEvent, OtlpSpan
 
-TEXTS = st.text(st.characters(codec=None))
+TEXTS = st.text(st.characters(codec=None)) | st.integers(0, 20_000).map("ü".__mul__)
 VALUES = st.recursive(
     TEXTS | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.none().map(str),
     lambda inner: st.lists(inner, max_size=3),

@@ -45,13 +45,13 @@ class Reading:
     def __init__(self, jobs: Mapping[str, Mapping[str, Any]]) -> None:
         self._jobs = jobs
 
-    def jobs(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    def jobs(self, owed: Sequence[Owed]) -> Mapping[str, Mapping[str, Any]]:
         """By id."""
-        return {job_id: self._jobs[job_id] for job_id in ids}
+        return {each.job_id: self._jobs[each.job_id] for each in owed}
 
-    def traces(self, rows: Sequence[Mapping[str, Any]], residency: str | None) -> list[Trace]:
-        """One for each row, wherever the destination is."""
-        return [dict(row) for row in rows]
+    def traces(self, owed: Sequence[Owed], jobs: Mapping[str, Mapping[str, Any]], residency: str | None) -> list[Trace]:
+        """One for each, wherever the destination is."""
+        return [dict(jobs[each.job_id]) for each in owed]
 
 
 def belongs(classification: str | None) -> bool:

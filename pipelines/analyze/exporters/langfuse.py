@@ -1,18 +1,20 @@
-"""Traces to Langfuse: spans to its OTLP address, scores and the project's id through its SDK's client.
+"""Traces to Langfuse: spans to its OTLP address, scores beside them, and the project's id through its SDK's client.
 
-Both are asked synchronously, over one connection, and what each answers is looked at. The SDK's own way for spans, a
-queue that is emptied in the background, says nothing of what arrived: docs/internals.md has the reasons.
+All are asked synchronously, over one connection, and what each answers is looked at. The SDK's own ways for spans and
+scores, queues that are emptied in the background, say nothing of what arrived: docs/internals.md has the reasons.
 """
 
 import base64
 import gzip
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
 
+import orjson
 from langfuse import __version__ as sdk_version
 from langfuse.api import LangfuseAPI
 from langfuse.api.core import ApiError
 from langfuse.api.scores.types.create_score_batch_results import CreateScoreBatchResults
+from langfuse.api.scores.types.create_scores_response import CreateScoresResponse
+from pydantic import TypeAdapter, ValidationError
 
 from pipelines.analyze.exporters.http_replies import reply_of
 from pipelines.analyze.exporters.langfuse_spans import Filing, Score, langfuse_spans, scores, small_spans
@@ -20,7 +22,7 @@ from pipelines.analyze.exporters.otlp_proto import ProtobufEncoder
 from pipelines.analyze.exporters.splitting import Fault, Packed, Refusal, Reply, Splitter
 from pipelines.analyze.otlp_spans import resource
 from pipelines.analyze.protocol import Answer, Trace
-from pipelines.posting import Posted, Poster, plain_errors
+from pipelines.posting import Poster, plain_errors
 from synthralos.config.export_settings import LangfuseSettings
 from synthralos.domain.exports import Destination
 from synthralos.domain.flags import Flag
@@ -32,6 +34,13 @@ _SCORES_BYTES = 900_000
 """Of a request of scores: Langfuse reads 1 MiB."""
 
 _MOST_TRACES = 200
+_IN_PART = 207
+_OF_SPANS = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "gzip",
+    "x-langfuse-ingestion-version": "4",
+}
+_TO_SCORES: TypeAdapter[CreateScoresResponse] = TypeAdapter(CreateScoresResponse)
 
 
 class LangfuseExporter:
@@ -48,7 +57,9 @@ class LangfuseExporter:
         self._filing = Filing(settings.langfuse_tracing_environment, release)
         self._encoder = ProtobufEncoder(resource(release))
         self._poster = Poster(settings.langfuse_timeout)
-        self._headers = _headers(public, password)
+        known = _headers(public, password)
+        self._headers = {**known, **_OF_SPANS}
+        self._plain_headers = {**known, "Content-Type": "application/json"}
         self._api = LangfuseAPI(
             base_url=host,
             username=public,
@@ -98,23 +109,22 @@ class LangfuseExporter:
 
     def _send_scores(self, packed: Sequence[Packed]) -> Reply:
         wanted = [score for each in packed for score in self._scores[each.key]]
-        for some in _bounded(wanted):
+        for some in _bounded(map(orjson.dumps, wanted)):
             if (reply := self._score(some)) is not None:
                 return reply
         return None
 
-    def _score(self, some: Sequence[Score]) -> Reply:
+    def _score(self, some: Sequence[bytes]) -> Reply:
         """Langfuse does not say which scores it refuses: then it is asked with fewer."""
+        posted = self._poster.post(f"{self._host}/api/public/scores", b"[%b]" % b",".join(some), self._plain_headers)
+        if not 200 <= posted.status < 300:
+            return reply_of(posted)
         try:
-            # The client takes what is JSON already as it is.
-            with plain_errors():
-                answer = self._api.scores.create(request=cast("Any", some), request_options={"max_retries": 0})
-        except ApiError as error:
-            if error.status_code is not None and 200 <= error.status_code < 300:
-                raise ConnectionError("what it answered to scores is no whole answer") from None
-            said = str(error.body)[:1000].encode()
-            headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-            return reply_of(Posted(error.status_code or 500, headers, said))
+            answer = _TO_SCORES.validate_json(posted.body)
+        except ValidationError:
+            if posted.status == _IN_PART:  # longer than what is read of an answer
+                return Refusal(Fault.INVALID, "scores were not taken")
+            raise ConnectionError("what it answered to scores is no whole answer") from None
         if isinstance(answer, CreateScoreBatchResults) and answer.rejected:
             reasons = "; ".join(error.message for error in answer.errors[:3])
             return Refusal(Fault.INVALID, f"scores were not taken: {reasons}")
@@ -125,21 +135,18 @@ def _headers(public: str, secret: str) -> dict[str, str]:
     credentials = base64.b64encode(f"{public}:{secret}".encode()).decode()
     return {
         "Authorization": f"Basic {credentials}",
-        "Content-Type": "application/x-protobuf",
-        "Content-Encoding": "gzip",
         "x-langfuse-sdk-name": "python",
         "x-langfuse-sdk-version": sdk_version,
         "x-langfuse-public-key": public,
-        "x-langfuse-ingestion-version": "4",
     }
 
 
-def _bounded(wanted: Sequence[Score]) -> list[list[Score]]:
+def _bounded(wanted: Iterable[bytes]) -> list[list[bytes]]:
     """As many in each as Langfuse reads: a score has a few thousand bytes at most."""
-    groups: list[list[Score]] = []
+    groups: list[list[bytes]] = []
     room = 0
     for score in wanted:
-        size = len(str(score).encode(errors="replace")) * 2
+        size = len(score) + 1
         if not groups or size > room:
             groups.append([])
             room = _SCORES_BYTES

@@ -6,10 +6,10 @@ definitions.
 
 import struct
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 _INT64 = 2**63
-_SMALL = [bytes([number]) for number in range(128)]
 _FIXED = struct.Struct("<Q").pack
 _DOUBLE = struct.Struct("<d").pack
 
@@ -22,16 +22,23 @@ def tag(field: int, wire_type: int = LENGTH) -> bytes:
     return varint(field << 3 | wire_type)
 
 
-def varint(number: int) -> bytes:
-    """A number that is not negative."""
-    if number < 128:
-        return _SMALL[number]
+def _varint(number: int) -> bytes:
     found = bytearray()
     while number > 0x7F:
         found.append(number & 0x7F | 0x80)
         number >>= 7
     found.append(number)
     return bytes(found)
+
+
+_READY = 4_096
+_SMALL = [_varint(number) for number in range(_READY)]
+"""Those of most lengths, made once."""
+
+
+def varint(number: int) -> bytes:
+    """A number that is not negative."""
+    return _SMALL[number] if number < _READY else _varint(number)
 
 
 def signed(number: int) -> bytes:
@@ -64,14 +71,32 @@ _ELEMENT = tag(1)
 
 
 def attributes(start: bytes, values: Mapping[str, Any]) -> bytes:
-    """OpenTelemetry's `KeyValue`s, each a field that begins with the tag `start`; those that are None are not there."""
-    return b"".join(
-        [
-            within(start, within(_KEY, text(name)) + within(_VALUE, any_value(value)))
-            for name, value in values.items()
-            if value is not None
-        ]
-    )
+    """OpenTelemetry's `KeyValue`s, each a field that begins with the tag `start`; those that are None are not there.
+
+    Texts, which most of them are, are written out here: a trace has a hundred.
+    """
+    parts: list[bytes] = []
+    for name, value in values.items():
+        if value is None:
+            continue
+        key = _key(name)
+        if type(value) is str:
+            said = text(value)
+            size = len(said)
+            if size < _READY:
+                string = _SMALL[size]
+                inner = 1 + len(string) + size
+                length = varint(inner)
+                parts += (start, varint(len(key) + 1 + len(length) + inner), key, _VALUE, length, _STRING, string, said)
+                continue
+        parts.append(within(start, key + within(_VALUE, any_value(value))))
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=4_096)
+def _key(name: str) -> bytes:
+    """The key's field. Few names come again and again; those that tenants make up are forgotten."""
+    return within(_KEY, text(name))
 
 
 def any_value(value: Any) -> bytes:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from synthralos.store.admin.changing import upsert
 from synthralos.store.exports.again import owe_again
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.recordset import among, encode_ids
 from synthralos.store.sql.types import id_text, utcnow
 from synthralos.store.tables import feedback, jobs
 
@@ -29,6 +30,14 @@ class FeedbackStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._of = (
+            sa.select(
+                id_text(feedback.c.job_id), feedback.c.source, feedback.c.label, feedback.c.score, feedback.c.comment,
+                feedback.c.created_by, feedback.c.at,
+            )
+            .where(among(database.dialect, feedback.c.job_id))
+            .order_by(feedback.c.at)
+        )  # fmt: skip
 
     def add(self, job_id: str, said: Said, by: str) -> bool:
         """Keep it; what the source said under that label before is replaced. False where the job has enough of it."""
@@ -49,13 +58,9 @@ class FeedbackStore:
 
     def of(self, job_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
         """What was said of each job, oldest first: rows by column."""
-        query = sa.select(
-            id_text(feedback.c.job_id), feedback.c.source, feedback.c.label, feedback.c.score, feedback.c.comment,
-            feedback.c.created_by, feedback.c.at,
-        )  # fmt: skip
-        query = query.where(feedback.c.job_id.in_(list(job_ids))).order_by(feedback.c.at)
+        ids = {"ids": encode_ids(self._database.dialect, job_ids)}
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         with self._database.snapshot() as connection:
-            for row in connection.execute(query).mappings():
+            for row in connection.execute(self._of, ids).mappings():
                 found[row["job_id"]].append(dict(row))
         return found

@@ -70,8 +70,8 @@ class Backlog:
         values = {"tries": _owed.tries + 1, "claim_no": _owed.claim_no + 1, "next_at": utc_in(sa.literal(LEASE))}
         statement = statement.values(values)
         with self._database.transaction() as connection:
-            rows = connection.execute(statement.returning(_owed.job_id, _owed.tries, _owed.claim_no)).all()
-        return sorted(Owed(row.job_id, row.tries, row.claim_no) for row in rows)
+            rows = connection.execute(statement.returning(_owed.job_id, _owed.tries, _owed.claim_no, _owed.since)).all()
+        return sorted(Owed(*row) for row in rows)
 
     def due_in(self, destination: str) -> float | None:
         """Seconds until something that is put off, or with somebody who died of it, comes due; None: there is none."""

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from synthralos.domain.events import Event
 from synthralos.domain.waits import WaitState
 from synthralos.domain.writes import Settlement
 from synthralos.store.sql.recordset import Columns, Row, RowFilter, insert_ignoring, insert_updating, recordset
-from synthralos.store.sql.types import Id, Json, UtcTime, encode_time, utcnow
+from synthralos.store.sql.types import Id, Json, UtcTime, asked_at, encode_time, utcnow
 from synthralos.store.tables import event_logs, export_backlog, prompt_similarity_logs, repairs, waits
 
 
@@ -19,7 +20,7 @@ from synthralos.store.tables import event_logs, export_backlog, prompt_similarit
 class Appended:
     """One table, and what a settlement appends to it. `stamp` is the column that gets the database's time.
 
-    `again`: what is set where there is such a row already; None: it stays as it is.
+    `again`: what is set where there is such a row already; None: it stays as it is. `clock`: what is stamped.
     """
 
     table: sa.Table
@@ -27,12 +28,13 @@ class Appended:
     stamp: str
     rows: Callable[[Settlement, Sequence[str]], Iterable[Row]]
     again: Columns | None = None
+    clock: Callable[[], sa.ColumnElement[datetime]] = utcnow
 
     def insert(self, dialect: str, parameter: str = "rows", chosen: RowFilter | None = None) -> sa.Insert:
         """The statement; its parameter holds rows of `columns`. Where some are `chosen`, each has a number `no`."""
         given = self.columns if chosen is None else {**self.columns, "no": sa.Integer()}
         rows = recordset(dialect, parameter, given)
-        select = sa.select(*(rows.c[name] for name in self.columns), utcnow())
+        select = sa.select(*(rows.c[name] for name in self.columns), self.clock())
         if chosen is not None:
             select = select.where(chosen(rows))
         columns = [*self.columns, self.stamp]
@@ -147,9 +149,16 @@ EVENTS = Appended(
     _events,
 )
 _ONE, _NONE = sa.literal_column("1", sa.Integer()), sa.literal_column("0", sa.Integer())
-_ANEW = {"claim_no": export_backlog.c.claim_no + _ONE, "tries": _NONE, "since": utcnow()}
 
-BACKLOG = Appended(export_backlog, {"destination": sa.Text(), "job_id": Id}, "since", _owed, _ANEW)
+
+def _asked() -> sa.ColumnElement[datetime]:
+    """The same for all rows of a statement: so all destinations are owed a trace since the same moment."""
+    return asked_at(_NONE)
+
+
+_ANEW = {"claim_no": export_backlog.c.claim_no + _ONE, "tries": _NONE, "since": _asked()}
+
+BACKLOG = Appended(export_backlog, {"destination": sa.Text(), "job_id": Id}, "since", _owed, _ANEW, _asked)
 """A trace that changes while it is owed or being shipped is owed as it is then: `Backlog.book` goes by the number."""
 
 PROMPTS = Appended(

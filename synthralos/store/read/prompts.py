@@ -12,6 +12,7 @@ from synthralos.domain.prompts import Answered, EarlierPrompt, Wanted
 from synthralos.domain.retention import REMOVED_REQUEST
 from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.recordset import among, encode_ids
 from synthralos.store.sql.types import asked_at, id_text, word
 from synthralos.store.tables import jobs, prompt_similarity_logs, results
 
@@ -25,6 +26,7 @@ class Prompts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._compared = _compared(database.dialect)
 
     def recent(self, organization: str, workspace: str, seconds: float, most: int) -> list[EarlierPrompt]:
         """The workspace's newest `most` of the last `seconds`, oldest first."""
@@ -54,16 +56,9 @@ class Prompts:
         `matched_job_id`, `score` and `matches` (see `Match`) are None where nothing was near. `matched_classification`
         is that of the nearest one's data, `unknown` where that job is gone.
         """
-        compared = (
-            sa.select(
-                id_text(_log.job_id), id_text(_log.matched_job_id), _log.score, _log.matches, _log.embedder, _log.at,
-                jobs.c.id.label("found"), jobs.c.constraints,
-            )
-            .join_from(prompt_similarity_logs, jobs, jobs.c.id == _log.matched_job_id, isouter=True)
-            .where(_log.job_id.in_(job_ids))
-        )  # fmt: skip
+        ids = {"ids": encode_ids(self._database.dialect, job_ids)}
         with self._database.snapshot() as connection:
-            return {row["job_id"]: _classified(row) for row in connection.execute(compared).mappings()}
+            return {row["job_id"]: _classified(row) for row in connection.execute(self._compared, ids).mappings()}
 
     def requests(self, job_ids: Collection[str]) -> Mapping[str, Request]:
         """What those jobs asked for; jobs that are gone, or whose texts are, are left out."""
@@ -116,6 +111,17 @@ class Prompts:
             )
             for row in rows
         ]
+
+
+def _compared(dialect: str) -> Any:
+    return (
+        sa.select(
+            id_text(_log.job_id), id_text(_log.matched_job_id), _log.score, _log.matches, _log.embedder, _log.at,
+            jobs.c.id.label("found"), jobs.c.constraints,
+        )
+        .join_from(prompt_similarity_logs, jobs, jobs.c.id == _log.matched_job_id, isouter=True)
+        .where(among(dialect, _log.job_id))
+    )  # fmt: skip
 
 
 def _classified(row: sa.RowMapping) -> dict[str, Any]:

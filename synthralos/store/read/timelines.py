@@ -1,6 +1,6 @@
 """Reading what happened to jobs: attempts, spans and events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from synthralos.domain.attempts import Outcome, PastAttempt
 from synthralos.domain.failures import Failure
 from synthralos.store.queue.spans import read_spans
 from synthralos.store.sql.database import Database
+from synthralos.store.sql.recordset import among, encode_ids
 from synthralos.store.sql.types import id_text
 from synthralos.store.tables import all_attempts, all_jobs, event_logs
 
@@ -24,6 +25,10 @@ class Timelines:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Made once, and with one parameter however many jobs it is about: so the database knows it, too.
+        self._attempts = _of(database.dialect, all_attempts, all_attempts.c.attempt_no)
+        self._events = _of(database.dialect, event_logs, event_logs.c.id)
+        self._spans = sa.select(id_text(all_jobs.c.id), all_jobs.c.spans).where(among(database.dialect, all_jobs.c.id))
 
     def timeline(self, job_id: str) -> Timeline:
         """The timeline of one job."""
@@ -31,11 +36,12 @@ class Timelines:
 
     def timelines(self, job_ids: Sequence[str]) -> dict[str, Timeline]:
         """The timelines of several jobs, by id."""
+        ids = {"ids": encode_ids(self._database.dialect, job_ids)}
         with self._database.snapshot() as connection:
             found = {
-                "attempts": _rows(connection, all_attempts, all_attempts.c.attempt_no, job_ids),
-                "spans": _spans(connection, job_ids),
-                "events": _rows(connection, event_logs, event_logs.c.id, job_ids),
+                "attempts": _rows(connection.execute(self._attempts, ids)),
+                "spans": _span_rows(connection.execute(self._spans, ids).all()),
+                "events": _rows(connection.execute(self._events, ids)),
             }
         timelines: dict[str, Timeline] = {job_id: {kind: [] for kind in found} for job_id in job_ids}
         for kind, rows in found.items():
@@ -66,15 +72,16 @@ class Timelines:
         return histories
 
 
-def _rows(
-    connection: sa.Connection, table: sa.Table, order: sa.ColumnElement[Any], job_ids: Sequence[str]
-) -> list[Row]:
-    query = sa.select(table).where(table.c.job_id.in_(job_ids)).order_by(order)
-    return [dict(row) for row in connection.execute(query).mappings()]
+def _of(dialect: str, table: sa.Table, order: sa.ColumnElement[Any]) -> Any:
+    """The rows of a table that are of the jobs in `ids`."""
+    return sa.select(table).where(among(dialect, table.c.job_id)).order_by(order)
 
 
-def _spans(connection: sa.Connection, job_ids: Sequence[str]) -> list[Row]:
-    query = sa.select(id_text(all_jobs.c.id), all_jobs.c.spans).where(all_jobs.c.id.in_(job_ids))
-    found = connection.execute(query)
+def _rows(found: sa.CursorResult[Any]) -> list[Row]:
+    names = list(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _span_rows(found: Iterable[Any]) -> list[Row]:
     rows = [{"job_id": job_id, **span} for job_id, lines in found for span in read_spans(job_id, lines)]
     return sorted(rows, key=lambda row: row["started_at"])

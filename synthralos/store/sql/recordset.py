@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import FromClause
 
-from synthralos.store.sql.types import encode_json
+from synthralos.store.sql.types import Id, encode_json
 
 Row = dict[str, Any]
 Columns = Mapping[str, Any]
@@ -37,6 +37,22 @@ def recordset(dialect: str, parameter: str, columns: Columns) -> FromClause:
         for name, kind in columns.items()
     ]
     return sa.select(*fields).select_from(each).subquery(parameter)
+
+
+def among(dialect: str, column: sa.ColumnElement[Any], parameter: str = "ids") -> sa.ColumnElement[bool]:
+    """That a column of ids is one of those in `parameter`, which `encode_ids` makes.
+
+    PostgreSQL searches an index by it, below a view of several tables, too, where it would not by a join.
+    """
+    given = sa.bindparam(parameter, type_=sa.Text())
+    if dialect == "postgresql":
+        return column == sa.any_(sa.cast(given, postgresql.ARRAY(Id)))
+    return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
+
+
+def encode_ids(dialect: str, ids: Iterable[str]) -> str:
+    """The value of the parameter of `among`."""
+    return f"{{{','.join(ids)}}}" if dialect == "postgresql" else encode_json(list(ids)) or "[]"
 
 
 def insert_where_none_is(dialect: str, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
