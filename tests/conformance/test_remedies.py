@@ -45,7 +45,10 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 any_case = settings(
-    deadline=None, database=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    database=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
