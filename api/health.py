@@ -9,7 +9,7 @@ from api.http.answers import answer
 from api.http.openapi import problem
 from api.room import Room, room_of
 from api.v1.views import Live, Ready
-from migrations import runner
+from migrations.schema import current, schema_at
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql import outage
 from synthralos.store.sql.errors import StoreError
@@ -46,7 +46,7 @@ def examine(room: Room) -> dict[str, Any]:
     checks: dict[str, Any] = {"database": "unreachable", "schema": "unknown", "workers": None, "scheduler": "unknown"}
     usable = False
     try:
-        schema = runner.schema_at(runner.current(room.core.database))
+        schema = schema_at(current(room.core.database))
         checks |= {"database": "ok", "schema": schema}
         usable = schema.usable
         room.core.outages.works(DATABASE)

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import sqlalchemy as sa
 
 from cli.options import sqlite_file
-from migrations import runner
-from migrations.runner import Schema
+from migrations import schema as schemas
+from migrations.schema import Schema
 from pipelines.providers.table import check_catalog
 from synthralos.broker.base import DoorbellBroker
 from synthralos.broker.brokers import build_broker
@@ -96,7 +96,7 @@ def _database(database: Database, chosen: Settings) -> Iterator[Finding]:
             now = connection.execute(sa.select(utcnow())).scalar_one()
         yield Finding("database", "ok", database.dialect)
         yield _clock(abs((datetime.now(UTC) - now).total_seconds()))
-        schema = _schema(runner.current(database))
+        schema = _schema(schemas.current(database))
         yield schema
         if schema.level != "fault":
             yield from _processes(database, chosen)
@@ -114,10 +114,10 @@ def _clock(apart: float) -> Finding:
 
 
 def _schema(current: str | None) -> Finding:
-    found = f"at {current or 'base'}, this release wants {runner.head()}"
-    match runner.schema_at(current):
+    found = f"at {current or 'base'}, this release wants {schemas.head()}"
+    match schemas.schema_at(current):
         case Schema.OK:
-            return Finding("schema", "ok", runner.head())
+            return Finding("schema", "ok", schemas.head())
         case Schema.NEWER:
             return Finding("schema", "ok", f"at {current}, newer than this release, which works with it")
         case Schema.OUTDATED:

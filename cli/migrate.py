@@ -83,10 +83,10 @@ def _inherited(context: typer.Context, database_url: str | None) -> str | None:
 
 
 def _tell(context: typer.Context, as_json: bool, database: "Database") -> None:
-    from migrations import runner  # noqa: PLC0415 - Alembic is slow to import
+    from migrations import schema  # noqa: PLC0415 - SQLAlchemy is slow to import
 
-    answer = {"revision": runner.current(database), "newest": runner.head()}
-    answer["schema"] = runner.schema_at(answer["revision"])
+    answer = {"revision": schema.current(database), "newest": schema.head()}
+    answer["schema"] = schema.schema_at(answer["revision"])
     output(context, as_json).show(answer, lambda: Text(_standing(answer)))
 
 

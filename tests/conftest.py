@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from migrations.runner import upgrade
@@ -24,6 +25,10 @@ from synthralos.store.sql.database import Database
 from synthralos.store.tables import metadata, trace_texts
 from tests.fakes.stores import Store
 from tests.servers import POSTGRESQL, RABBITMQ, REDIS, Server, embedded_only
+
+# One hypothesis profile for all: nothing is measured in seconds, because several suites share the machine.
+settings.register_profile("shared_machine", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared_machine")
 
 
 @pytest.hookimpl(wrapper=True)

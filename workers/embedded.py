@@ -6,7 +6,7 @@ from pipelines.flow.stages import BuildStages
 from synthralos.broker.actors import declare_actors
 from synthralos.core import Core
 from synthralos.domain.states import Stage
-from workers.process import Lifecycle
+from workers.lifecycle import Lifecycle
 from workers.runtime import WorkerRuntime
 
 

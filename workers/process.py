@@ -1,154 +1,30 @@
 """Worker processes under Dramatiq's own process manager."""
 
-import gc
-import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from typing import NoReturn
 
-import dramatiq
-
-from pipelines.analyze.pushing import push_metrics
-from pipelines.providers.table import check_catalog, check_deployment
-from synthralos.broker.actors import declare_actors
+from pipelines.providers.table import check_catalog
 from synthralos.config.catalog import load_catalog
-from synthralos.config.settings import Settings, load_settings
-from synthralos.core import build_core
-from synthralos.domain.states import Stage
-from synthralos.logs import log_as
-from synthralos.open_files import allow_many_open_files
-from synthralos.store.sql.errors import StoreError
-from synthralos.store.sql.retrying import Stopped
-from synthralos.telemetry.serving import MetricsPort, check_ports
-from workers.runtime import WorkerRuntime
-
-log = logging.getLogger(__name__)
-
-_LAST_RINGS = 5.0
-"""Seconds at most in which a worker that shuts down rings for the jobs that it gave back."""
+from synthralos.config.settings import Settings
+from synthralos.telemetry.serving import check_ports
 
 
-class Lifecycle(dramatiq.Middleware):
-    """Ties a runtime to the worker's boot and shutdown; `afterwards` is called when nothing is under way any more."""
+def run_workers(settings: Settings) -> NoReturn:
+    """Be Dramatiq's process manager with the processes and threads that the settings ask for, until they end.
 
-    def __init__(self, runtime: WorkerRuntime, afterwards: Callable[[], None] = lambda: None) -> None:
-        self._runtime = runtime
-        self._afterwards = afterwards
-
-    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Be ready before the first message is fetched."""
-        self._runtime.start()
-
-    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Take no more jobs."""
-        self._runtime.stop_taking()
-
-    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Finish what is under way; the broker can still be rung."""
-        self._runtime.drain()
-        self._afterwards()
-
-
-class ProcessLifecycle(Lifecycle):
-    """The same in a process of the process manager, which would go on without a runtime that did not start."""
-
-    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Be ready, or end the process: at once when it is told to stop, with an error when the database stays away."""
-        try:
-            with _told_to_stop(self._runtime.give_up):
-                super().before_worker_boot(broker, worker)
-        except Stopped:
-            log.info("told to stop before the database was there")
-            sys.exit(0)
-        except StoreError as error:
-            log.error("this worker cannot start, the database stays away: %s", error)
-            sys.exit(1)
-
-
-@contextmanager
-def _told_to_stop(act: Callable[[], None]) -> Iterator[None]:
-    """Have signals that stop a process call `act`, besides what they do already."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-
-    def told(number: int, frame: FrameType | None) -> None:
-        act()
-        also = before[signal.Signals(number)]
-        if callable(also):
-            also(number, frame)
-
-    for number in before:
-        signal.signal(number, told)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def boot() -> None:
-    """What each process of the process manager calls first: makes the broker with its actors."""
-    settings = load_settings()
-    log_as("worker", settings)
-    allow_many_open_files()
-    core = build_core(settings, check_deployment)
-    core.metrics.describe("worker")
-    # Open as long as the process lives: scrapers see it drain.
-    MetricsPort(core.metrics, settings.metrics_host, settings.metrics_ports(settings.worker_processes))
-    pushing = push_metrics(core)
-    runtime = WorkerRuntime(core)
-    declare_actors(core.broker, settings.broker_namespace, map(Stage, settings.worker_stages), runtime.handle)
-
-    def afterwards() -> None:
-        # Dramatiq closes the broker next: what was released has to be rung before.
-        core.doorbell.close(_LAST_RINGS)
-        pushing.close()
-
-    core.broker.add_middleware(ProcessLifecycle(runtime, afterwards))
-    dramatiq.set_broker(core.broker)
-    _calm_garbage_collector()
-
-
-def _calm_garbage_collector() -> None:
-    """Thousands of jobs in flight are no garbage: the default thresholds would scan them again and again.
-
-    What was imported is never scanned any more; the rest seldom. Measured: a third of a busy worker's time. A job in
-    flight is some 45 objects, and none of them is in a cycle: thousands of them may come before there is a look.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
-
-
-def run_workers(settings: Settings) -> None:
-    """Become Dramatiq's process manager with the processes and threads that the settings ask for.
-
-    The settings themselves reach the processes through the environment. Does not return. Raises `CatalogError`, and
+    The settings themselves reach the processes through the environment. Ends the program. Raises `CatalogError`, and
     `PortTaken` for the metrics, here, where one line can say it, rather than in each process.
     """
     if settings.embedded:
         raise ValueError("BROKER_URL is memory://, which reaches no other process: run `synthralos up` instead")
     check_catalog(load_catalog(settings.catalog_file))
     check_ports(settings.metrics_host, settings.metrics_ports(settings.worker_processes))
-    environment = {
-        # Dramatiq reads these at import. Prefetch hoards messages that other workers could take; Redis is
-        # polled at this interval; a cut connection is tried again after this delay (milliseconds).
-        "dramatiq_queue_prefetch": str(settings.worker_threads),
-        "dramatiq_worker_timeout": "1000" if settings.brokerless else "100",
-        "dramatiq_restart_delay": "500",
-        **os.environ,
-    }
-    shutdown = int((settings.drain_timeout + 15) * 1000)
-    arguments = [
-        # -P and an empty --path: folders named `workers`, `api`, `cli` where this is started are not ours.
-        sys.executable, "-P", "-m", "workers.manager", "workers.process:boot",
-        "--path",
-        "--processes", str(settings.worker_processes),
-        # Where the database rings, another part of the worker has the threads, and these find nothing to do.
-        "--threads", str(1 if settings.brokerless else settings.worker_threads),
-        "--worker-shutdown-timeout", str(shutdown),
-        "--skip-logging",
-    ]  # fmt: skip
-    os.execve(sys.executable, arguments, environment)  # noqa: S606 - our own interpreter, no shell
+    # Dramatiq reads these at import. Prefetch hoards messages that other workers could take; Redis is
+    # polled at this interval; a cut connection is tried again after this delay (milliseconds).
+    os.environ.setdefault("dramatiq_queue_prefetch", str(settings.worker_threads))
+    os.environ.setdefault("dramatiq_worker_timeout", "1000" if settings.brokerless else "100")
+    os.environ.setdefault("dramatiq_restart_delay", "500")
+    from workers.manager import manage  # noqa: PLC0415 - Dramatiq, for which the environment had to be set
+
+    sys.exit(manage(settings))

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from importlib import metadata
 
 from pipelines.analyze.exporters.jsonl import JsonLinesExporter
-from pipelines.analyze.exporters.rudderstack.exporter import Account, RudderStackExporter
 from pipelines.analyze.protocol import Exporter
 from synthralos.config.settings import Settings, SettingsError
 
@@ -18,6 +17,8 @@ def _rudderstack(settings: Settings) -> Exporter | None:
     key, url = settings.rudderstack_write_key, settings.rudderstack_data_plane_url
     if key is None or url is None:
         return None
+    from pipelines.analyze.exporters.rudderstack.exporter import Account, RudderStackExporter  # noqa: PLC0415
+
     residency, batch = settings.rudderstack_residency, settings.rudderstack_batch_size
     account = Account(url, key.get_secret_value(), residency, batch, settings.rudderstack_content)
     return RudderStackExporter(account, metadata.version("synthralos"))

@@ -6,13 +6,14 @@ Values cross into the evaluator once per job, and only those of the fields that 
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
-
-import cel
+from typing import TYPE_CHECKING, Any
 
 from pipelines.policies.facts import NAMES, Facts
 from pipelines.policies.fields import FIELDS
 from pipelines.policies.problems import Unfit, shown
+
+if TYPE_CHECKING:
+    import cel
 
 MOST_CHARACTERS = 500
 """Of an expression."""
@@ -59,6 +60,8 @@ def _compiled(text: str) -> "cel.Program":
         raise Unfit(f"has more than {MOST_CHARACTERS} characters", "shorten it, or use native conditions")
     if _depth(text) > _DEPTH:
         raise Unfit(f"is nested more than {_DEPTH} deep", "simplify it")
+    import cel  # noqa: PLC0415 - it imports a command line of its own, and most installations have no expression
+
     try:
         return cel.compile(text)
     except ValueError as error:
@@ -99,7 +102,9 @@ def _context(facts: Facts, names: tuple[str, ...]) -> "cel.Context":
     """The evaluator's copy of the facts: one per job, to which each expression adds what it is the first to name."""
     kept: tuple[cel.Context, set[str]] | None = facts.kept.get(_CONTEXT)
     if kept is None:
-        kept = facts.kept[_CONTEXT] = (cel.Context(), set())
+        from cel import Context  # noqa: PLC0415 - there since the expression was compiled
+
+        kept = facts.kept[_CONTEXT] = (Context(), set())
     context, known = kept
     for name in names:
         if name not in known:

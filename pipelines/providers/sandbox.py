@@ -38,7 +38,6 @@ import orjson
 from pipelines.providers.protocol import Call, Cancel, Done, end_soon
 from pipelines.providers.sandbox_answers import answer, misfit_answer, tokens, wants_json
 from pipelines.providers.sandbox_telling import Told, in_pieces
-from pipelines.providers.sandbox_vectors import vectors
 from synthralos.domain.attempts import Reply
 from synthralos.domain.failures import ANSWERED, MAYBE_BILLED, Failure, FailureClass
 from synthralos.domain.jobs import Request
@@ -242,6 +241,8 @@ def _reply(call: Call, options: Mapping[str, Any]) -> tuple[Reply, Usage]:
 
 
 def _embedded(call: Call) -> tuple[Reply, Usage]:
+    from pipelines.providers.sandbox_vectors import vectors  # noqa: PLC0415 - numpy, which only workers need
+
     usage = Usage(_input_tokens(call.request), 0)
     reply = Reply(
         text=None,

@@ -4,12 +4,13 @@ import base64
 import binascii
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from synthralos.domain.jobs import Request
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _FLOAT = "<f4"
 """Little-endian 32-bit floats: the form within Base64. Source: OpenAI API reference, "Create embeddings"."""
@@ -55,6 +56,8 @@ def _encoded(vector: object) -> tuple[str, int]:
     """The Base64 of a vector, and how many numbers are in it."""
     if isinstance(vector, str):
         return vector, len(_decoded(vector))
+    import numpy as np  # noqa: PLC0415 - every process knows the providers, and only workers have vectors
+
     with np.errstate(over="ignore"):
         floats = np.array(_checked(vector), _FLOAT)
     if not np.isfinite(floats).all():
@@ -76,7 +79,9 @@ def _checked(vector: object) -> list[float]:
     return vector
 
 
-def _decoded(text: str) -> npt.NDArray[np.float32]:
+def _decoded(text: str) -> "npt.NDArray[np.float32]":
+    import numpy as np  # noqa: PLC0415 - see above
+
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

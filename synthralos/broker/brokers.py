@@ -7,8 +7,6 @@ import dramatiq
 
 from synthralos.broker.base import DoorbellBroker
 from synthralos.broker.memory import MemoryDoorbellBroker
-from synthralos.broker.rabbitmq import RabbitDoorbellBroker
-from synthralos.broker.redis import RedisDoorbellBroker
 
 _AMQP_DEFAULTS = {
     "heartbeat": "10",  # seconds; a server that fell silent is noticed after about three of them
@@ -45,6 +43,8 @@ def build_broker(url: str, namespace: str, middleware: list[dramatiq.Middleware]
 
 
 def _rabbitmq(url: str, middleware: list[dramatiq.Middleware]) -> DoorbellBroker:
+    from synthralos.broker.rabbitmq import RabbitDoorbellBroker  # noqa: PLC0415 - a client that others do without
+
     urls = [_with_amqp_defaults(_parse(part, ("amqp", "amqps"))) for part in url.split(";")]
     try:
         return RabbitDoorbellBroker(urls, middleware)
@@ -56,6 +56,8 @@ def _redis(url: str, namespace: str, middleware: list[dramatiq.Middleware]) -> D
     database = _parse(url, ("redis", "rediss")).path.strip("/")
     if database and not database.isdecimal():  # redis-py would silently take database 0
         raise ValueError("broker URL: after the host of a redis:// URL comes the number of a database")
+    from synthralos.broker.redis import RedisDoorbellBroker  # noqa: PLC0415 - a client that others do without
+
     try:
         return RedisDoorbellBroker(url, namespace, middleware)
     except (ValueError, TypeError) as error:

@@ -7,7 +7,6 @@ from synthralos.store.sql.database import Database
 from synthralos.streams.memory import MemoryStreams
 from synthralos.streams.postgres import PostgresStreams
 from synthralos.streams.protocol import Streams
-from synthralos.streams.redis import RedisStreams
 
 
 def build_streams(settings: Settings, database: Database, bus: Bus) -> Streams:
@@ -15,5 +14,7 @@ def build_streams(settings: Settings, database: Database, bus: Bus) -> Streams:
     if settings.embedded or not isinstance(bus, PostgresBus):
         return MemoryStreams()
     if settings.redis_url is not None:
+        from synthralos.streams.redis import RedisStreams  # noqa: PLC0415 - a client that others do without
+
         return RedisStreams(settings.redis_url, f"{settings.broker_namespace}:streams:")
     return PostgresStreams(database, bus)

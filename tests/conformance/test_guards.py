@@ -45,7 +45,10 @@ def guard(request: pytest.FixtureRequest) -> Guard:
 
 
 any_batch = settings(
-    deadline=None, database=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    database=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

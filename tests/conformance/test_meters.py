@@ -247,7 +247,7 @@ steps = st.lists(st.one_of(asking, settling, passing, limiting), max_size=40)
 
 @settings(
     max_examples=60, deadline=None, database=None, derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(script=steps)
 def test_redis_and_memory_say_the_same(redis_server_url: str, redis_prefix: str, script: list[Any]) -> None:

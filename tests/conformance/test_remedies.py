@@ -5,10 +5,10 @@ from datetime import timedelta
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.heal.protocol import Case, GiveUp, NextDeployment, Remedy, RouteAgain, Wait
+from pipelines.heal.protocol import Case, GiveUp, NextDeployment, Remedy, RouteAgain, Treatment, Wait
 from pipelines.heal.table import build_remedies
 from synthralos.domain.attempts import Outcome
 from synthralos.domain.deployments import Catalog
@@ -25,6 +25,9 @@ def remedies() -> dict[str, Remedy]:
     return {remedy.name: remedy for row in build_remedies(Random(SEED), CATALOG).values() for remedy in row}
 
 
+NAMES = sorted(remedies())
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     plan = draw(st.lists(st.sampled_from(IDS), unique=True, max_size=5))
@@ -39,49 +42,49 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@pytest.fixture(params=sorted(remedies()))
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+# Making a case takes most of the time, so that each is shown to every remedy.
+any_case = settings(max_examples=80)
 
 
-any_case = settings(
-    deadline=None, database=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@any_case
-@given(case=cases())
-def test_a_treatment_says_why_and_is_possible(name: str, case: Case) -> None:
-    treatment = remedies()[name].treat(case)
-    assert treatment is None or treatment.reason
-    match treatment:
-        case Wait(seconds):
-            assert 0.0 <= seconds < float("inf")
-            assert case.history
-        case NextDeployment(cursor):
-            assert case.job.plan is not None
-            step = case.job.plan.steps[cursor]
-            assert step.deployment not in case.job.constraints.exclude
-            assert step.deployment not in {attempt.deployment for attempt in case.history}
-        case RouteAgain(exclude, _, seconds):
-            assert set(exclude) - set(case.job.constraints.exclude)
-            assert 0.0 <= seconds < float("inf")
-            assert case.job.constraints.fallback
-            assert case.job.constraints.pin is None
+def treatments(case: Case) -> dict[str, Treatment | None]:
+    """What each remedy does with the case, by its name; each with the randomness of `SEED`."""
+    return {name: remedies()[name].treat(case) for name in NAMES}
 
 
 @any_case
 @given(case=cases())
-def test_the_case_is_not_changed(name: str, case: Case) -> None:
+def test_a_treatment_says_why_and_is_possible(case: Case) -> None:
+    for name, treatment in treatments(case).items():
+        assert treatment is None or treatment.reason, name
+        match treatment:
+            case Wait(seconds):
+                assert 0.0 <= seconds < float("inf"), name
+                assert case.history, name
+            case NextDeployment(cursor):
+                assert case.job.plan is not None, name
+                step = case.job.plan.steps[cursor]
+                assert step.deployment not in case.job.constraints.exclude, name
+                assert step.deployment not in {attempt.deployment for attempt in case.history}, name
+            case RouteAgain(exclude, _, seconds):
+                assert set(exclude) - set(case.job.constraints.exclude), name
+                assert 0.0 <= seconds < float("inf"), name
+                assert case.job.constraints.fallback, name
+                assert case.job.constraints.pin is None, name
+
+
+@any_case
+@given(case=cases())
+def test_the_case_is_not_changed(case: Case) -> None:
     before = copy.deepcopy(case)
-    remedies()[name].treat(case)
-    assert case == before
+    for name in NAMES:
+        remedies()[name].treat(case)
+        assert case == before, name
 
 
 @any_case
 @given(case=cases())
-def test_the_same_randomness_gives_the_same_treatment(name: str, case: Case) -> None:
-    assert remedies()[name].treat(case) == remedies()[name].treat(case)
+def test_the_same_randomness_gives_the_same_treatment(case: Case) -> None:
+    assert treatments(case) == treatments(case)
 
 
 @pytest.mark.parametrize("failure_class", FailureClass)

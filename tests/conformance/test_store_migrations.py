@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from migrations.runner import Schema, current, downgrade, head, schema_at, upgrade
+from migrations.runner import downgrade, upgrade
+from migrations.schema import Schema, current, head, schema_at
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import metadata
 

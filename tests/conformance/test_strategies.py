@@ -23,7 +23,10 @@ def strategy(request: pytest.FixtureRequest) -> Strategy:
 
 
 any_choice = settings(
-    deadline=None, database=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    database=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

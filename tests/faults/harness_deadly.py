@@ -1,6 +1,6 @@
 """A worker process with one guard more: it kills its own process when it sees a prompt that says so.
 
-What a bug in a native library does. Dramatiq's process manager boots it in the place of `workers.process:boot`.
+What a bug in a native library does. Dramatiq's process manager boots it in the place of `workers.boot:boot`.
 """
 
 import os
@@ -13,7 +13,7 @@ from pipelines.guard.table import GUARDS, GuardFactory
 from synthralos.domain.findings import Finding
 from synthralos.domain.jobs import Job
 from tests.faults.harness_processes import Worker
-from workers import process
+from workers.boot import boot as boot_as_always
 
 if TYPE_CHECKING:
     from tests.faults.harness import Site
@@ -47,4 +47,4 @@ class DeadlyWorker(Worker):
 def boot() -> None:
     """What each process calls first."""
     cast(dict[str, GuardFactory], GUARDS)["deadly"] = lambda settings, catalog: DeadlyGuard()
-    process.boot()
+    boot_as_always()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthralos.domain.schedules import Schedule
@@ -99,7 +99,7 @@ def walked(fields: Fields, zone: ZoneInfo, after: datetime, until: datetime) -> 
         at += MINUTE
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(places(), expressions)
 def test_ticks_are_those_of_a_walk_over_the_minutes(place: tuple[str, datetime], fields: Fields) -> None:
     zone, after = place

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from migrations.runner import head
+from migrations.schema import head
 from synthralos.domain.permissions import Role
 from synthralos.store.admin.keys import Keys
 from synthralos.store.admin.processes import Processes
