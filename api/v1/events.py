@@ -162,8 +162,7 @@ async def _streamed(room: Room, caller: Caller, job_id: str, last_id: str) -> As
 async def _frames(
     room: Room, caller: Caller, job_id: str, last_id: str, follower: Follower | None
 ) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
-    told: set[str] | None = None
+    loop, told = asyncio.get_running_loop(), None
     marks = _Marks.read(last_id, caller.restricted)
     beat = loop.time()
     while not room.waiters.released:
@@ -175,7 +174,7 @@ async def _frames(
                 return
             job = found.job
             end = await room.look(job_id, caller.scope) if is_complete(job) else None
-            pieces = [] if follower is None else [*marks.deltas(await _deltas(room, caller, found, end, follower))]
+            pieces = [*marks.deltas(await _deltas(room, caller, found, end, follower))]
         except (Problem, StoreError):
             return  # the reader comes back with the last id
         every = entries(job, found.timeline)
@@ -224,8 +223,12 @@ async def _done(room: Room, caller: Caller, job_id: str, end: Seen, marks: _Mark
             yield piece
 
 
-async def _deltas(room: Room, caller: Caller, found: Followed, end: Seen | None, follower: Follower) -> list[Chunk]:
+async def _deltas(
+    room: Room, caller: Caller, found: Followed, end: Seen | None, follower: Follower | None
+) -> list[Chunk]:
     """What is known of the answer by now: of a job that is over all that there is, from its result if need be."""
+    if follower is None:
+        return []
     if found.job["state"] in TERMINAL:
         await room.deltas.catch_up(follower)
     chunks = follower.take()
