@@ -17,13 +17,13 @@ def large_answer(room: Room, job_id: str, body: bytes, result_bytes: int) -> Str
 
     Its length is told beforehand: where the result is removed meanwhile, the caller sees that it did not get all of it.
     """
+    headers = {"Content-Length": str(len(body) - len(room.whole.mark) + result_bytes)}
+    return StreamingResponse(in_pieces(room, job_id, body, result_bytes), 200, headers, "application/json")
+
+
+async def in_pieces(room: Room, job_id: str, body: bytes, result_bytes: int) -> AsyncIterator[bytes]:
+    """The same as it is sent. Raises `ResultGone`."""
     before, after = body.split(room.whole.mark)
-    length = len(before) + result_bytes + len(after)
-    pieces = _pieces(room, job_id, before, result_bytes, after)
-    return StreamingResponse(pieces, headers={"Content-Length": str(length)}, media_type="application/json")
-
-
-async def _pieces(room: Room, job_id: str, before: bytes, result_bytes: int, after: bytes) -> AsyncIterator[bytes]:
     yield before
     sent = number = 0
     while sent < result_bytes:

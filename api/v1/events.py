@@ -10,6 +10,7 @@ at any age: what is not kept any more is in the job's result.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +22,10 @@ from starlette.responses import Response, StreamingResponse
 from api.http.auth import Caller
 from api.http.openapi import event_stream
 from api.http.problems import Problem
+from api.large_results import ResultGone, in_pieces
 from api.live.deltas import Follower, rest_of
-from api.room import Followed, Room, admit
-from pipelines.analyze.restricted import restricted_entry
+from api.room import Followed, Room, Seen, admit
+from pipelines.analyze.restricted import restricted_entry, restricted_job
 from pipelines.analyze.trace import Row, attempt_span, event_view, expected_at, job_view, stage_span, waits_for
 from synthralos.bus.protocol import POLL_SECONDS
 from synthralos.domain.attempts import Outcome
@@ -48,7 +50,7 @@ async def events(request: Request, job_id: str) -> Response:
     A job with `stream` tells its answer in between: `delta` entries, and `restarted` where it begins anew.
     """
     room, caller = await admit(request, Permission.READ_JOBS)
-    job = await room.job(job_id, caller)
+    job = orjson.loads((await room.look(job_id, caller.scope)).body)
     after = request.headers.get("last-event-id", "")
     if job["constraints"].get("stream"):
         stream = _streamed(room, caller, job["id"], after)
@@ -128,6 +130,10 @@ class _Marks:
         shown = restricted_entry(event, data) if self.restricted else data
         return frame((entry_id + self._suffix, event, shown))
 
+    def last_frame(self, entry_id: str, body: bytes) -> bytes:
+        """The entry `done`, whose data is written already."""
+        return b"id: %b\nevent: done\ndata: %b\n\n" % ((entry_id + self._suffix).encode(), body)
+
     def deltas(self, chunks: Iterable[Chunk]) -> Iterator[bytes]:
         """More of the answer; first that it begins anew, where it does."""
         for chunk in chunks:
@@ -156,8 +162,7 @@ async def _streamed(room: Room, caller: Caller, job_id: str, last_id: str) -> As
 async def _frames(
     room: Room, caller: Caller, job_id: str, last_id: str, follower: Follower | None
 ) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
-    told: set[str] | None = None
+    loop, told = asyncio.get_running_loop(), None
     marks = _Marks.read(last_id, caller.restricted)
     beat = loop.time()
     while not room.waiters.released:
@@ -168,19 +173,21 @@ async def _frames(
             if found is None:
                 return
             job = found.job
-            whole = await room.job(job_id, caller) if is_complete(job) else None
+            end = await room.look(job_id, caller.scope) if is_complete(job) else None
+            pieces = [*marks.deltas(await _deltas(room, caller, found, end, follower))]
         except (Problem, StoreError):
             return  # the reader comes back with the last id
         every = entries(job, found.timeline)
         if told is None:
             told = {e[0] for e in every} - {e[0] for e in remaining(every, last_id.partition(_PLACE)[0])}
-        pieces = [] if follower is None else [*marks.deltas(await _deltas(room, found, whole, follower))]
-        pieces += _news(job, [entry for entry in every if entry[0] not in told], marks, whole)
+        pieces += _news(job, [entry for entry in every if entry[0] not in told], marks)
         told.update(entry[0] for entry in every)
         if pieces:
             beat = loop.time()
             yield b"".join(pieces)
-        if is_complete(job):
+        if end is not None:
+            async for piece in _done(room, caller, job_id, end, marks):
+                yield piece
             return
         pausing = _pause(room, job, beat + HEARTBEAT_SECONDS - loop.time())
         if follower is None:
@@ -194,24 +201,41 @@ async def _frames(
             yield b": still here\n\n"
 
 
-def _news(job: Row, fresh: list[Entry], marks: _Marks, whole: Row | None) -> list[bytes]:
-    """The new entries, the state where it is another one, and the end where it has come."""
+def _news(job: Row, fresh: list[Entry], marks: _Marks) -> list[bytes]:
+    """The new entries, and the state where it is another one."""
     marks.previous = fresh[-1][0] if fresh else marks.previous
     state = state_entry(job, marks.previous)
     if (now := state[0].partition(_MARK)[2]) != marks.state:
         fresh.append(state)
         marks.state = now
-    if whole is not None:
-        fresh.append((f"done:{job['id']}", "done", job_view(whole, detail=True)))
     return [marks.frame(entry) for entry in fresh]
 
 
-async def _deltas(room: Room, found: Followed, whole: Row | None, follower: Follower) -> list[Chunk]:
+async def _done(room: Room, caller: Caller, job_id: str, end: Seen, marks: _Marks) -> AsyncIterator[bytes]:
+    """The last entry; a large result within it goes out in pieces, and a reader of whom it is removed comes back."""
+    body = orjson.dumps(restricted_job(orjson.loads(end.body))) if caller.restricted else end.body
+    entry = marks.last_frame(f"done:{job_id}", body)
+    if end.result_bytes is None:
+        yield entry
+        return
+    with contextlib.suppress(ResultGone, StoreError):
+        async for piece in in_pieces(room, job_id, entry, end.result_bytes):
+            yield piece
+
+
+async def _deltas(
+    room: Room, caller: Caller, found: Followed, end: Seen | None, follower: Follower | None
+) -> list[Chunk]:
     """What is known of the answer by now: of a job that is over all that there is, from its result if need be."""
+    if follower is None:
+        return []
     if found.job["state"] in TERMINAL:
         await room.deltas.catch_up(follower)
     chunks = follower.take()
-    if whole is not None and isinstance(result := whole["result"], dict):
+    if end is None:
+        return chunks
+    whole = orjson.loads(end.body) if end.result_bytes is None else await room.job(found.job["id"], caller)
+    if isinstance(result := whole["result"], dict):
         made = [
             attempt["attempt_no"]
             for attempt in found.timeline["attempts"]

@@ -32,14 +32,14 @@ class EventReader:
         self._last_id = last_event_id
         self._failures = 0
         self._fields: dict[str, str] = {}
-        self._rest = b""
+        self._rest: list[bytes] = []
 
     def call(self) -> Call:
         """The request that opens the stream, or opens it again after the last event that was read."""
         return self._call(job_path(self._job_id, "events"), ())
 
     def _call(self, path: str, params: tuple[tuple[str, str], ...]) -> Call:
-        self._fields, self._rest = {}, b""
+        self._fields, self._rest = {}, []
         headers: Mapping[str, str] = {"Accept": "text/event-stream"}
         if self._last_id is not None:
             headers = {**headers, "Last-Event-ID": self._last_id}
@@ -49,7 +49,12 @@ class EventReader:
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Take bytes of the stream; the events that they complete, up to the last one of the job."""
         # Not by `str.splitlines`, as httpx does it: that also cuts at U+2028 and other characters inside the data.
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        first, *more = chunk.split(b"\n")
+        self._rest.append(first)
+        if not more:
+            return  # a line may be megabytes long: it is put together once
+        lines = [b"".join(self._rest), *more[:-1]]
+        self._rest = [more[-1]]
         for line in lines:
             event = self._take(line.removesuffix(b"\r").decode())
             if event is not None:

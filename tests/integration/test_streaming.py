@@ -15,8 +15,9 @@ from synthralos.bus.postgres import PostgresBus
 from synthralos.core import Core
 from synthralos.domain import deltas as told
 from synthralos.domain.states import Stage, State
+from synthralos.store.read.whole import LARGE
 from synthralos.store.sql.database import Database
-from synthralos.store.tables import stream_chunks
+from synthralos.store.tables import results, stream_chunks
 from synthralos.streams.memory import MemoryStreams
 from synthralos.streams.postgres import PostgresStreams
 from synthralos.streams.protocol import Streams, StreamsAwayError
@@ -168,6 +169,18 @@ def forget(scene: Scene, job_id: str, redis_server_url: str) -> None:
         with scene.core.database.transaction() as connection:
             connection.execute(stream_chunks.delete())
     assert not streams.after({job_id: told.Place()})[job_id]
+
+
+def test_a_large_result_is_told_to_its_end_and_comes_whole_with_the_last_entry(scene: Scene) -> None:
+    job_id = scene.submit()
+    assert text_of(scene.deltas(job_id)) == TEXT
+    large = TEXT * (LARGE // len(TEXT))
+    result = {**scene.workers.store.job(job_id)["result"], "text": large}
+    scene.workers.store.update(results, results.c.job_id == job_id, result=result)
+    *rest, last = scene.deltas(job_id)
+    assert text_of(rest) == large
+    assert last.job is not None
+    assert last.job.text == large
 
 
 def test_an_answer_that_breaks_off_begins_anew_and_says_so(scene: Scene) -> None:

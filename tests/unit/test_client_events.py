@@ -4,8 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from synthralos_client import AsyncClient, Client, ConnectError, Event, NotFound
+from synthralos_client.config import Config
+from synthralos_client.events import EventReader
 from tests.fakes.scripted_server import DROPPED, Answer, ScriptedServer, scripted_server
 
 STREAM = {"Content-Type": "text/event-stream"}
@@ -107,3 +111,17 @@ def test_following_can_begin_after_an_event_that_was_seen_before(server: Scripte
     with Client(server.url, "sk-syn-test") as client:
         list(client.events("j1", last_event_id="8"))
     assert server.asked[0].headers["last-event-id"] == "8"
+
+
+@given(st.lists(st.sampled_from(["1", "22", "ü☃"]), min_size=1, max_size=5), st.lists(st.integers(1, 40), max_size=60))
+def test_however_the_bytes_are_cut_the_events_are_the_same(names: list[str], cuts: list[int]) -> None:
+    reader, left, found = (
+        EventReader("j1", Config("http://127.0.0.1", "k", 1.0, 0), None),
+        "".join(map(entry, names)).encode(),
+        [],
+    )
+    for cut in [*cuts, len(left)]:
+        piece, left = left[:cut], left[cut:]
+        found += reader.feed(piece)
+    found += reader.feed(left)
+    assert [event.data["n"] for event in found] == names

@@ -56,6 +56,9 @@ _DETAIL = (
 )  # fmt: skip
 
 
+_WITHOUT_RESULT = tuple(sa.null().label("result") if column is job.result else column for column in _DETAIL)
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What to list. `before` is a job id: the cursor of the page before (jobs are listed newest first)."""
@@ -83,14 +86,15 @@ class Reader(Timelines):
         # Made once: building a statement costs as much as running it.
         ids = recordset(database.dialect, "ids", {"id": Id})
         joined = ids.join(all_jobs, ids.c.id == job.id)
-        self._jobs = sa.select(*_DETAIL).select_from(
-            joined.join(routing_plans, routing_plans.c.key == job.plan_key, isouter=True)
-        ).where(*_within_scope())  # fmt: skip
+        planned = joined.join(routing_plans, routing_plans.c.key == job.plan_key, isouter=True)
+        self._jobs, self._resultless = (
+            sa.select(*columns).select_from(planned).where(*_within_scope()) for columns in (_DETAIL, _WITHOUT_RESULT)
+        )
         self._summaries = sa.select(*_SUMMARY, job.analyzed_at).select_from(joined)
         self._states = sa.select(id_text(job.id), job.state, job.stage, job.finished_at).select_from(joined)
 
-    def jobs(self, job_ids: Sequence[str], scope: Scope) -> dict[str, Row]:
-        """The jobs of `job_ids` within the scope, by id, in full: with request, result, plan and costs."""
+    def jobs(self, job_ids: Sequence[str], scope: Scope, *, results: bool = True) -> dict[str, Row]:
+        """The jobs of `job_ids` within the scope, by id, in full: with request, result (or None), plan and costs."""
         parameters = {
             **_ids(job_ids),
             "in_organization": scope.organization,
@@ -98,7 +102,8 @@ class Reader(Timelines):
             "of_user": scope.user,
         }
         with self._database.snapshot() as connection:
-            return {row["id"]: _published(row) for row in connection.execute(self._jobs, parameters).mappings()}
+            found = connection.execute(self._jobs if results else self._resultless, parameters).mappings()
+            return {row["id"]: _published(row) for row in found}
 
     def summaries(self, job_ids: Sequence[str]) -> dict[str, Row]:
         """The jobs without requests and results, and `analyzed_at`; without a scope, as `states`."""

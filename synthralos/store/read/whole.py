@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 from synthralos.domain.jobs import Constraints
 from synthralos.domain.scope import EVERYTHING
 from synthralos.store.read.jobs import Reader, Row, set_plan
+from synthralos.store.read.large_results import LargeResults
 from synthralos.store.read.trace_rows import COST_MISSING, MAYBE_BILLED
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.prepared import Prepared
@@ -34,7 +35,7 @@ LARGE = 256 * 1024
 """Bytes of a result above which it is read in pieces, and is in no process's memory as a whole."""
 
 PIECE = 256 * 1024
-"""Characters of such a piece."""
+"""Characters of such a piece; on SQLite its bytes."""
 
 _BYTES: Any = sa.func.octet_length(job.result)  # of what is compressed, PostgreSQL knows it without reading it
 _IS_LARGE = sa.literal_column(str(LARGE)) < _BYTES
@@ -54,8 +55,8 @@ class WholeJobs:
     """Reads jobs as `job_view` takes them, without a scope: who asks compares the tenant.
 
     On PostgreSQL it is one prepared statement, and what is only passed on stays the JSON text that it is stored as
-    (`orjson.Fragment`). There a result of more than `LARGE` bytes is not read: `result_bytes` says how many there are,
-    and `mark`, a JSON string that nobody can guess, stands for it. `piece` reads it.
+    (`orjson.Fragment`). A result of more than `LARGE` bytes is not read: `result_bytes` says how many there are, and
+    `mark`, a JSON string that nobody can guess, stands for it. `piece` reads it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -63,21 +64,34 @@ class WholeJobs:
         self._reader = Reader(database)
         self._prepared = Prepared(_whole()) if database.dialect == "postgresql" else None
         self._piece = Prepared(_piece()) if database.dialect == "postgresql" else None
+        self._large = LargeResults(database)
         self.mark = b'"%b"' % token_hex(16).encode()
 
     def read(self, job_ids: Sequence[str]) -> dict[str, Row]:
         """Those of `job_ids` that there are, by id."""
         if self._prepared is None:
-            return self._reader.jobs(job_ids, EVERYTHING)
+            return self._read_apart(job_ids)
         rows = self._prepared.run(self._database, {"ids": list(job_ids)})
         return {row[0]: self._row(row) for row in rows}
 
     def piece(self, job_id: str, number: int) -> bytes:
         """The piece of that number, from 0 on, of a large result's JSON; empty behind its end, or where it is gone."""
-        assert self._piece is not None
+        if self._piece is None:
+            return self._large.piece(job_id, number * PIECE, PIECE)
         rows = self._piece.run(self._database, {"id": job_id, "first": number * PIECE + 1})
         text = rows[0][0] if rows else None
         return b"" if text is None else text.encode()
+
+    def _read_apart(self, job_ids: Sequence[str]) -> dict[str, Row]:
+        """The same on SQLite, which does not know the length of a text before it has read it."""
+        large = {job_id: size for job_id, size in self._large.sizes(job_ids).items() if size > LARGE}
+        rows = self._reader.jobs([each for each in job_ids if each not in large], EVERYTHING)
+        if large:
+            rows |= self._reader.jobs([*large], EVERYTHING, results=False)
+        for job_id, size in large.items():
+            if job_id in rows:
+                rows[job_id] |= {"result": orjson.Fragment(self.mark), "result_bytes": size}
+        return rows
 
     def _row(self, values: tuple[Any, ...]) -> Row:
         row = _row(values)
