@@ -42,7 +42,11 @@ def on_the_way(config: Config, verify: ssl.SSLContext | bool) -> dict[str, Any]:
 
     Raises `ConfigurationError`, which names the variables, where those of a proxy cannot be used.
     """
-    direct = _is_loopback(urlsplit(config.base_url).hostname or "")
+    address = urlsplit(config.base_url)
+    direct = _is_loopback(address.hostname or "")
+    if direct and address.scheme == "http" and not isinstance(verify, ssl.SSLContext):
+        # It meets no certificate: reading all authorities takes longer than a call. This one trusts none.
+        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context = verify if isinstance(verify, ssl.SSLContext) else httpx.create_ssl_context(verify=verify)
     options: dict[str, Any] = {"verify": context, "trust_env": not direct}
     try:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from migrations.runner import downgrade, upgrade
 from migrations.schema import Schema, current, head, schema_at
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import metadata
+from tests.fakes.children import child
 
 OPTIONS = {"compare_type": True, "include_name": lambda name, kind, parents: not is_of_index(name)}
 
@@ -94,19 +95,20 @@ sys.stdin.readline()
 upgrade(database)
 """
     url = empty.url.render_as_string(hide_password=False)
-    starting = [
-        subprocess.Popen([sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    for process in starting:
-        assert process.stdout is not None
-        process.stdout.readline()
-    for process in starting:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in starting:
-        process.communicate()
+    command = [sys.executable, "-c", code, url]
+    with ExitStack() as stack:
+        starting = [
+            stack.enter_context(child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)) for _ in range(3)
+        ]
+        for process in starting:
+            assert process.stdout is not None
+            process.stdout.readline()
+        for process in starting:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in starting:
+            process.communicate()
     assert [process.returncode for process in starting] == [0, 0, 0]
     assert current(empty) == head()
     assert tables(empty) == set(metadata.tables)

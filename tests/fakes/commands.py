@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.children import child
+
 ROOT = Path(__file__).parents[2]
 
 SETTINGS = ("DATABASE_URL", "BROKER_URL", "HOST", "PORT", "CATALOG_FILE", "SANDBOX", "OPENAI_API_KEY")
@@ -85,11 +87,10 @@ def system(folder: Path, **settings: str) -> Iterator[System]:
     """`synthralos up` in a process of its own, on a new database in `folder`; stopped with SIGTERM."""
     database_url = f"sqlite:///{folder / 'up.db'}"
     command = arguments("--json", "up", "--port", "0", "--database-url", database_url)
-    with open(folder / "up.log", "w") as log:
-        process = subprocess.Popen(
-            command, env=environment(**settings), cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-    with process:
+    with (
+        open(folder / "up.log", "w") as log,
+        child(command, env=environment(**settings), cwd=folder, stdout=subprocess.PIPE, stderr=log) as process,
+    ):
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.children import child
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "orquesta"
 LOCK = HERE / "requirements.lock"
@@ -75,7 +77,7 @@ class Engine:
 def engine() -> Iterator[Engine]:
     """The engine, running."""
     command = [str(orquesta_python()), "-s", "-P", str(HERE / "conduct.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield Engine(process)
         finally:

@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 
+from tests.fakes.children import child
 from tests.fakes.dialects import OPENAI
+from tests.fakes.plain_http import NO_TLS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,13 +58,14 @@ def fake_openai(bill: Path | None = None, port: int = 0) -> Iterator[FakeOpenAIP
     """Start the server, and stop it at the end."""
     command = [sys.executable, "-m", "tests.fakes.openai_server", "--port", str(port)]
     command += [] if bill is None else ["--bill", str(bill)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with child(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, "the fake OpenAI server did not start"
             url = json.loads(line)["url"]
-            with httpx.Client(base_url=url, timeout=30.0) as client:
+            with httpx.Client(verify=NO_TLS, base_url=url, timeout=30.0) as client:
                 yield FakeOpenAIProcess(url, client, process)
         finally:
             process.terminate()
+            process.wait(timeout=30)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.children import child
+
 PACK = Path(__file__).resolve().parents[2] / "stackstorm"
 EXECUTION = "6500aaaa0000bbbb1111cccc"
 """The id of an execution."""
@@ -76,7 +78,7 @@ def stackstorm(url: str, key: str, **config: Any) -> Iterator[StackStorm]:
     """A StackStorm whose pack is configured for that API."""
     chosen = {"url": url, "api_key": key, "connect_timeout": 5, "timeout": 30, "retries": 0, **config}
     command = [oldest_python(), "-W", "error", str(_PROCESS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield StackStorm(process, chosen)
         finally:

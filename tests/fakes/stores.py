@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,13 +40,37 @@ class Store:
 
     def __init__(self, database: Database, destinations: Sequence[str] = ()) -> None:
         self.database = database
-        self.submissions = Submissions(database)
-        self.claims = Claims(database)
-        self.settlements = Settlements(database, destinations)
-        self.sweeps = Sweeps(database, 3)
-        self.operations = Operations(database)
-        self.processes = Processes(database)
-        self.reader = Reader(database)
+        self._destinations = destinations
+
+    # Each is made when it is first asked for: a part builds all of its statements, which takes milliseconds.
+
+    @cached_property
+    def submissions(self) -> Submissions:
+        return Submissions(self.database)
+
+    @cached_property
+    def claims(self) -> Claims:
+        return Claims(self.database)
+
+    @cached_property
+    def settlements(self) -> Settlements:
+        return Settlements(self.database, self._destinations)
+
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        return Sweeps(self.database, 3)
+
+    @cached_property
+    def operations(self) -> Operations:
+        return Operations(self.database)
+
+    @cached_property
+    def processes(self) -> Processes:
+        return Processes(self.database)
+
+    @cached_property
+    def reader(self) -> Reader:
+        return Reader(self.database)
 
     def submit(self, *jobs: NewJob) -> list[str]:
         """Accept the jobs (one that nobody cares about, if none is given); their ids."""

@@ -15,6 +15,7 @@ import httpx
 import sqlalchemy as sa
 
 from synthralos.store.tables import processes
+from tests.fakes.plain_http import NO_TLS
 
 if TYPE_CHECKING:
     from tests.faults.harness import Site
@@ -218,7 +219,7 @@ class Api(Process):
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health/live", timeout=30.0).status_code == 200
+            return httpx.get(f"{self.url}/health/live", timeout=30.0, verify=NO_TLS).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -238,7 +239,9 @@ class Embedded(Process):
     def client(self) -> httpx.Client:
         """A client with an admin key of its own, once it serves."""
         told = self.site.eventually(self._told, "the embedded system serves")
-        return httpx.Client(base_url=told["url"], headers={"Authorization": f"Bearer {told['key']}"}, timeout=30.0)
+        return httpx.Client(
+            verify=NO_TLS, base_url=told["url"], headers={"Authorization": f"Bearer {told['key']}"}, timeout=30.0
+        )
 
     def _told(self) -> dict[str, str] | None:
         """What it printed when it had started, and nothing before that."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.fakes.children import child
 from tests.fakes.ports import free_port
 
 _SETTINGS = "fsync=off\nmax_connections=200\nunix_socket_directories=''\n"
@@ -70,11 +71,12 @@ def redis_server(folder: Path) -> Iterator[str]:
     program = shutil.which("redis-server")
     assert program, "redis-server is not installed"
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with (folder / "redis.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with (folder / "redis.log").open("w") as log, child(command, stdout=log, stderr=log) as process:
         try:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.terminate()
+            process.wait(timeout=30)
 
 
 def _postgresql(program: str) -> Path:

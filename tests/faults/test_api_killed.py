@@ -11,6 +11,7 @@ from synthralos.domain.scope import Scope
 from synthralos.domain.states import State
 from synthralos.store.admin.keys import Keys
 from synthralos.store.tables import all_jobs
+from tests.fakes.plain_http import NO_TLS
 from tests.faults.harness import Site
 from tests.faults.harness_gates import ACCEPT, gate
 from tests.faults.harness_network import proxied
@@ -118,4 +119,4 @@ def _api(site: Site, **settings: object) -> tuple[Api, httpx.Client]:
 
 def client_of(api: Api, authorization: str) -> httpx.Client:
     """A client of an API process."""
-    return httpx.Client(base_url=api.url, headers={"Authorization": authorization}, timeout=30.0)
+    return httpx.Client(verify=NO_TLS, base_url=api.url, headers={"Authorization": authorization}, timeout=30.0)

@@ -31,6 +31,7 @@ from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import USAGE, attempt_end, deployment, settlement, start
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.stores import Store
 
 ACME = Scope("acme")
@@ -88,7 +89,7 @@ class Place:
     def client_with(self, secret: str | None) -> httpx.Client:
         """A client with this key, or with none."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        return self._closing.enter_context(httpx.Client(base_url=self.url, headers=headers, timeout=60))
+        return self._closing.enter_context(httpx.Client(verify=NO_TLS, base_url=self.url, headers=headers, timeout=60))
 
     def started(self, job_id: str) -> Job:
         """The job, claimed by a worker, with its first attempt under way."""

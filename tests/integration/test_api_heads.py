@@ -10,6 +10,7 @@ import pytest
 
 from api.http import heads
 from tests.fakes.commands import System, system
+from tests.fakes.plain_http import NO_TLS
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_a_head_that_is_a_little_too_large_is_told_so(up: System) -> None:
 
 def test_a_large_head_within_the_bound_is_served(up: System) -> None:
     cookie = {"X-Large": "a" * (heads.HEAD_BYTES // 2)}
-    with httpx.Client() as client:
+    with httpx.Client(verify=NO_TLS) as client:
         assert [client.get(f"{up.url}/health/live", headers=cookie).status_code for _ in range(3)] == [200] * 3
 
 

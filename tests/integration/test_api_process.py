@@ -20,6 +20,7 @@ from migrations.runner import upgrade
 from synthralos.domain.permissions import Role
 from synthralos.store.admin.keys import Keys
 from synthralos.store.sql.database import Database
+from tests.fakes.children import child
 from tests.integration.api_place import ACME, JOBS, Place, api_over, core_over, submitted
 
 ROOT = Path(__file__).parents[2]
@@ -128,8 +129,8 @@ def test_the_process_finishes_what_is_under_way_when_it_is_told_to_stop(sqlite_d
     upgrade(database)
     secret, _ = Keys(database).create("test", Role.SERVICE, ACME)
     code = "from api.process import run_api; from synthralos.config.settings import load_settings as it; run_api(it())"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    with child(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE,
         env={"DATABASE_URL": sqlite_database, "PORT": "0", "PATH": "/usr/bin:/bin"},
     ) as process:  # fmt: skip
         assert process.stdout is not None

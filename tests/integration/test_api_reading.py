@@ -16,6 +16,7 @@ from synthralos.domain.states import Stage, Transition
 from synthralos.domain.writes import Written
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import failure, settlement
+from tests.fakes.plain_http import NO_TLS
 from tests.integration.api_place import JOBS, RESULT, TRACES, Place, api_over, core_over, meanwhile, submitted
 
 
@@ -70,7 +71,9 @@ def test_many_who_wait_are_woken_without_another_look(place: Place, client: http
     secret = place.key(Role.VIEWER)
 
     def wait_for(job_id: str) -> str:
-        with httpx.Client(base_url=place.url, headers={"Authorization": f"Bearer {secret}"}, timeout=60) as reader:
+        with httpx.Client(
+            verify=NO_TLS, base_url=place.url, headers={"Authorization": f"Bearer {secret}"}, timeout=60
+        ) as reader:
             return str(reader.get(f"{JOBS}/{job_id}", params={"wait": 50}).json()["state"])
 
     with ThreadPoolExecutor(len(job_ids)) as threads:

@@ -27,6 +27,7 @@ from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import StoreBusy
 from synthralos.store.tables import jobs
 from tests.fakes.jobs import new_job, settlement
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.tcp_proxy import TcpProxy
 from tests.integration.api_place import JOBS, Place, api_over, core_over, fields_of, submitted
 
@@ -130,7 +131,9 @@ def test_a_hundred_posts_with_one_key_make_one_job(place: Place) -> None:
     barrier = threading.Barrier(20)
 
     def post(_: int) -> list[tuple[int, str, str | None]]:
-        with httpx.Client(base_url=place.url, headers={"Authorization": f"Bearer {secret}"}, timeout=60) as client:
+        with httpx.Client(
+            verify=NO_TLS, base_url=place.url, headers={"Authorization": f"Bearer {secret}"}, timeout=60
+        ) as client:
             barrier.wait()
             answers = [client.post(JOBS, json={"prompt": "once"}, headers={"Idempotency-Key": "k"}) for _ in range(5)]
         return [(a.status_code, a.json()["id"], a.headers.get("idempotent-replayed")) for a in answers]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from guardrails_sidecar import environment
+from tests.fakes.children import child
 from tests.fakes.guardrails_process import (
     MAKING_TIMES_OUT,
     SidecarProcess,
@@ -296,7 +297,7 @@ def test_the_command_runs_it(tmp_path: Path) -> None:
     config.write_text('[[input]]\nvalidator = "length"\nmost = 5\n')
     command = [sys.executable, "-m", "cli", "guardrails", "--port", "0"]
     around = {**os.environ, "GUARDRAILS_CONFIG": str(config), "OPENAI_API_KEY": "sk-ours"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=around) as process:
+    with child(command, stdout=subprocess.PIPE, env=around) as process:
         assert process.stdout is not None
         assert "listens on http://127.0.0.1:" in process.stdout.readline()
         assert b"sk-ours" not in Path(f"/proc/{process.pid}/environ").read_bytes()

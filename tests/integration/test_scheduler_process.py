@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 import psycopg
 import pytest
@@ -27,6 +27,7 @@ from synthralos.store.sql.database import Database
 from synthralos.store.sql.errors import DatabaseFailed
 from synthralos.store.tables import leaders, processes
 from synthralos.telemetry.outages import Outages
+from tests.fakes.children import child
 from tests.fakes.doorbell import RecordingDoorbell
 from tests.fakes.jobs import settlement
 from tests.fakes.stores import Store
@@ -143,7 +144,7 @@ def test_a_killed_leader_is_followed_and_its_work_goes_on(
     assert {row["state"] for row in ended} <= ({"lost", "running"} if how is signal.SIGKILL else {"stopped"})
 
 
-def spawn(store: Store) -> "subprocess.Popen[str]":
+def spawn(store: Store) -> AbstractContextManager["subprocess.Popen[str]"]:
     """`run_scheduler` in a process of its own; it logs to its standard error."""
     code = """
 import logging, sys
@@ -153,7 +154,7 @@ logging.basicConfig(level="INFO")
 run_scheduler(Settings(database_url=sys.argv[1], leader_term=1.0, sweep_interval=0.05))
 """
     url = store.database.url.render_as_string(hide_password=False)
-    return subprocess.Popen([sys.executable, "-c", code, url], stderr=subprocess.PIPE, text=True)
+    return child([sys.executable, "-c", code, url], stderr=subprocess.PIPE)
 
 
 def test_a_scheduler_starts_without_its_database_and_works_when_it_is_there(sqlite_database: str) -> None:

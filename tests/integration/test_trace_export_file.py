@@ -11,6 +11,7 @@ from synthralos.domain.states import State
 from synthralos.store.sql.database import Database
 from synthralos.store.tables import export_backlog
 from tests.fakes.jobs import new_job
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.stores import Store
 from tests.integration.worker_place import ordered, worker_place
 
@@ -30,7 +31,7 @@ def test_a_finished_jobs_trace_is_a_line_that_equals_what_the_api_exports(databa
         server.start()
         try:
             headers = {"Authorization": f"Bearer {admin_key(core, 'test').secret}"}
-            with httpx.Client(base_url=server.url, headers=headers, timeout=30) as client:
+            with httpx.Client(verify=NO_TLS, base_url=server.url, headers=headers, timeout=30) as client:
                 exported = [
                     client.get(f"/api/v1/observability/traces/{job_id}/export").raise_for_status().json()["jobs"]
                     for job_id in job_ids

@@ -6,6 +6,7 @@ from pathlib import Path
 from migrations.runner import upgrade
 from synthralos.store.admin.processes import Processes
 from synthralos.store.sql.database import Database
+from tests.fakes.children import child
 from tests.fakes.commands import arguments, environment
 
 
@@ -21,7 +22,7 @@ def test_a_worker_imports_nothing_from_the_folder_that_it_is_started_in(
         DATABASE_URL=sqlite_database, BROKER_URL=amqp_vhost, WORKER_PROCESSES="1", PYTHONSAFEPATH="1"
     )
     command = arguments("worker")
-    with subprocess.Popen(command, cwd=tmp_path, env=settings, stderr=subprocess.PIPE, text=True) as process:
+    with child(command, cwd=tmp_path, env=settings, stderr=subprocess.PIPE) as process:
         try:
             assert process.stderr is not None
             lines = iter(process.stderr.readline, "")
