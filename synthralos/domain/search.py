@@ -23,6 +23,9 @@ MOST_TERMS = 16
 _LONGEST_WORD = 64
 _MOST_TAGS = 50
 _NOT_WORDS = re.compile(r"[\W_]+")
+_ASCII = bytes(ord(char.lower() if char.isalnum() else " ") for char in map(chr, range(128))) + bytes(128)
+"""The same for most texts, in lower case: a fraction of the time."""
+
 _TERM = re.compile(r'(-?)(?:"([^"]*)"|(\S+))')
 _UNSEARCHED = frozenset({"role", "type", "image_url", "url", "data", "file_data", "signature"})
 
@@ -104,9 +107,13 @@ def tag_markers(metadata: Mapping[str, Any] | None) -> list[str]:
 
 def plain(text: str) -> str:
     """Words of letters and digits, in lower case, with one space between them."""
-    return " ".join(
-        word[:_LONGEST_WORD] for word in _NOT_WORDS.split(unicodedata.normalize("NFKC", text).lower()) if word
-    )
+    if text.isascii():
+        words = text.encode().translate(_ASCII).decode().split()
+    else:
+        words = _NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", text).lower()).split()
+    if max(map(len, words), default=0) > _LONGEST_WORD:
+        words = [word[:_LONGEST_WORD] for word in words]
+    return " ".join(words)
 
 
 def _sought(term: Term) -> str:

@@ -4,9 +4,7 @@ It follows the digest by the numbers (`seq`) that it gave. What is erased meanwh
 against it from the moment they are read until their words are there, for the triggers to take them out again.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, repeat
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,16 +16,12 @@ from synthralos.store.read.texts import document, text_columns
 from synthralos.store.retention.places import move, place_of
 from synthralos.store.sql.database import Database
 from synthralos.store.sql.recordset import encode_rows
+from synthralos.store.sql.tsvectors import copy_vectors, tsvector
 from synthralos.store.sql.types import word
 from synthralos.store.tables import digests, jobs, results, trace_facts
 
 MOST_TEXTS = 250
 """Jobs whose words one transaction indexes: some megabytes of text."""
-
-_MOST_POSITION = 16_383
-"""Of a word, in a tsvector."""
-
-_POSITIONS = [str(number) for number in range(1, _MOST_POSITION + 1)]
 
 
 class TextIndex:
@@ -36,7 +30,6 @@ class TextIndex:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._finished = Finished(database.dialect)
-        self._statement = _insertion(database.dialect)
 
     def round(self, most: int = MOST_TEXTS) -> bool:
         """Index what comes next; whether there may be more at once."""
@@ -44,7 +37,11 @@ class TextIndex:
             return False
         with self._database.transaction() as connection:
             if self._database.dialect == "postgresql":
-                connection.exec_driver_sql(f"SELECT set_config('statement_timeout', '{STATEMENT_SECONDS}s', true)")
+                # What a crash takes back, the place with it, is indexed again: no need to wait for the disk.
+                connection.exec_driver_sql(
+                    f"SELECT set_config('statement_timeout', '{STATEMENT_SECONDS}s', true),"
+                    " set_config('synchronous_commit', 'off', true)"
+                )
             place = place_of(connection, TEXTS)
             rows = [dict(row) for row in connection.execute(_following(place.seq, most)).mappings()]
             if not rows:
@@ -66,32 +63,20 @@ class TextIndex:
 
     def _insert(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         calls = self._finished.calls(connection, [row["id"] for row in rows])
-        words: Iterable[str] = (document(row, calls.get(row["id"], [])) for row in rows)
+        documents = ((row["seq"], document(row, calls.get(row["id"], []))) for row in rows)
         if self._database.dialect == "postgresql":
-            words = map(tsvector, words)
-        documents = [{"seq": row["seq"], "document": each} for row, each in zip(rows, words, strict=True)]
-        connection.execute(self._statement, {"documents": encode_rows(documents)})
+            vectors = ((seq, tsvector(words.split())) for seq, words in documents)
+            copy_vectors(connection, "trace_texts (seq, document)", vectors)
+        else:
+            encoded = encode_rows({"seq": seq, "document": words} for seq, words in documents)
+            connection.execute(_INSERTION, {"documents": encoded})
 
 
-def _insertion(dialect: str) -> sa.TextClause:
-    """One statement for all documents: their words are far more than what comes with each statement."""
-    if dialect == "sqlite":
-        return sa.text(
-            "INSERT INTO trace_texts (rowid, document)"
-            " SELECT json_extract(value, '$.seq'), json_extract(value, '$.document') FROM json_each(:documents)"
-        )
-    return sa.text(
-        "INSERT INTO trace_texts (seq, document) SELECT seq, CAST(document AS tsvector)"
-        " FROM json_to_recordset(CAST(:documents AS json)) AS documents (seq bigint, document text)"
-    )
-
-
-def tsvector(words: str) -> str:
-    """The words as PostgreSQL writes a tsvector, with their places, for phrases."""
-    places: dict[str, list[str]] = defaultdict(list)
-    for each, position in zip(words.split(" "), chain(_POSITIONS, repeat(_POSITIONS[-1])), strict=False):
-        places[each].append(position)
-    return " ".join([f"'{each}':{','.join(at[:256])}" for each, at in places.items()])
+_INSERTION = sa.text(
+    "INSERT INTO trace_texts (rowid, document)"
+    " SELECT json_extract(value, '$.seq'), json_extract(value, '$.document') FROM json_each(:documents)"
+)
+"""One statement for all documents: their words are far more than what comes with each statement."""
 
 
 def _following(seq: int, most: int) -> Any:
