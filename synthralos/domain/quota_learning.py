@@ -108,7 +108,7 @@ def _believed(learned: Learned, now: float) -> float:
     unused = min(10.0, (now - learned.since - learned.hold) / DOUBLES_IN)
     if unused <= 0:
         return learned.rate
-    return max(learned.rate, min(UNUSED_RATE, min(FIRST_GUESS, learned.ceiling) * 2.0**unused))
+    return float(max(learned.rate, min(UNUSED_RATE, min(FIRST_GUESS, learned.ceiling) * 2.0**unused)))
 
 
 def _held(learned: Learned, now: float) -> float:
