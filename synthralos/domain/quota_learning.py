@@ -7,6 +7,9 @@ A ceiling that stood for its whole hold was near the truth: the next hold is twi
 refused before that, nothing is the truth, and the holds become short again: a storm keeps no calls away for long. One
 in a row is an overshoot: providers save up, so that the rate at a refusal may be above the limit.
 
+Who may go elsewhere does so while the rate is low, and then no call raises it. So after a hold it also doubles by time,
+up to `UNUSED_RATE`, at which calls come again.
+
 A refusal of the first call after a closure tells of no rate: what was closed is closed still, and the ceiling stays.
 """
 
@@ -18,6 +21,9 @@ FIRST_GUESS, LEAST_GUESS = 60.0, 10.0
 
 DOUBLES_IN = 2.0
 """Seconds in which a rate that is used to the full doubles."""
+
+UNUSED_RATE = 120.0
+"""Requests a minute up to which the rate grows while nobody uses it."""
 
 FIRST_HOLD, LONGEST_HOLD = 3.0, 60.0
 """Seconds for which the rate stays near its ceiling: first, and at most, when the ceiling stood again and again."""
@@ -58,16 +64,17 @@ def rate_now(learned: Learned | None, now: float) -> float | None:
     """Requests a minute that are believed in; None: nothing is known of a limit, or it is as good as none."""
     if learned is None or now > learned.since + FORGOTTEN_AFTER or learned.rate >= _AS_GOOD_AS_NONE:
         return None
-    return learned.rate
+    return _believed(learned, now)
 
 
 def after_calls(learned: Learned, calls: float, now: float) -> Learned:
     """After so many were granted; what is given back takes no rate back."""
     calls = max(0.0, calls)
-    rate, reached, raised = learned.rate, learned.reached, learned.rate + _GAIN * calls
+    rate, reached = _believed(learned, now), learned.reached
+    raised = rate + _GAIN * calls
     if not reached:
         reached = now if raised >= learned.ceiling else 0.0
-        rate = min(raised, learned.ceiling)
+        rate = min(raised, max(rate, learned.ceiling))
     elif now < reached + learned.hold:
         rate = max(rate, _held(learned, now))
     else:
@@ -94,6 +101,14 @@ def _beginning(learned: Learned, since: float) -> Learned:
     """A new beginning: faster where the ceiling is known to be near the truth."""
     rate = min(max(FIRST_GUESS, learned.ceiling / 2) if learned.stood else FIRST_GUESS, learned.ceiling)
     return replace(learned, since=since, rate=rate, reached=since if rate == learned.ceiling else 0.0, calls=0.0)
+
+
+def _believed(learned: Learned, now: float) -> float:
+    """The rate, or what it has grown to by time."""
+    unused = min(10.0, (now - learned.since - learned.hold) / DOUBLES_IN)
+    if unused <= 0:
+        return learned.rate
+    return float(max(learned.rate, min(UNUSED_RATE, min(FIRST_GUESS, learned.ceiling) * 2.0**unused)))
 
 
 def _held(learned: Learned, now: float) -> float:
