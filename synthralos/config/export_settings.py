@@ -210,7 +210,7 @@ class ExportSettings(LangfuseSettings):
         "workers while no exporter lives",
     )
     export_niceness: int = Field(
-        10,
+        15,
         ge=0,
         le=19,
         description="how far an exporter process stands back for others on its machine: 19 the furthest",

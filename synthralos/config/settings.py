@@ -78,7 +78,7 @@ class Settings(
         10.0, description="seconds after which a queued job that nobody came for is rung again"
     )
     observe_share: float = Field(
-        0.02,
+        0.05,
         gt=0,
         le=1,
         description="share of its time that the leading scheduler spends on figures and full-text search",

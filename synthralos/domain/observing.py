@@ -60,8 +60,7 @@ class StageVisit(NamedTuple):
     failed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A finished job at a glance.
 
     `seconds` are from its acceptance to its end, `wait_seconds` to its first call (None: it made none). `deployment`

@@ -6,7 +6,7 @@ of any database finds the same, and a job that is in no index yet can be compare
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -133,21 +133,25 @@ def _text_of(stored: str | None) -> str:
     if stored is None:
         return ""
     try:
-        return "\n".join(_strings(orjson.loads(stored)))
+        document = orjson.loads(stored)
     except orjson.JSONDecodeError:
         return stored  # it was cut: what is there of it is searched as it is
+    found: list[str] = []
+    _gather(document, found)
+    return "\n".join(found)
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _gather(value: Any, found: list[str]) -> None:
+    """Add the texts that are in a document, in their order."""
     if isinstance(value, str):
-        yield value
+        found.append(value)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            _gather(item, found)
     elif isinstance(value, dict):
         for name, item in value.items():
-            if name not in _UNSEARCHED:
-                yield from _strings(item)
+            if item is not None and name not in _UNSEARCHED:
+                _gather(item, found)
 
 
 def _cut(text: str, most: int) -> str:

@@ -32,25 +32,35 @@ class StageSums:
 def stages_of(fact: Fact) -> dict[str, StageSums]:
     """The sums of one job by stage."""
     found: dict[str, StageSums] = {}
-    for stage, seconds, failed in fact.visits:
-        if (sums := found.get(stage)) is None:
-            sums = found[stage] = StageSums(jobs=1)
-        sums.visits += 1
-        sums.failed += failed
-        sums.total_seconds += seconds
-        sums.seconds.add(seconds)
+    _add(fact, found)
     return found
 
 
 def stage_sums_of(facts: Iterable[Fact], minutes_since: datetime) -> dict[SumKey, StageSums]:
     """As `observing.sums_of`, by `STAGE_DIMENSIONS`."""
-    found: dict[tuple[datetime, tuple[str, ...]], StageSums] = {}
+    found: dict[tuple[datetime, str, str], dict[str, StageSums]] = {}
     for fact in facts:
-        minute = begin_of("minute", fact.finished_at)
-        for stage, sums in stages_of(fact).items():
-            key = minute, (fact.organization, fact.workspace, stage)
-            if (before := found.get(key)) is None:
-                found[key] = sums
-            else:
-                before.take(sums)
-    return rolled_up(found, minutes_since, StageSums)
+        tenant = begin_of("minute", fact.finished_at), fact.organization, fact.workspace
+        if (of_tenant := found.get(tenant)) is None:
+            of_tenant = found[tenant] = {}
+        _add(fact, of_tenant)
+    by_stage: dict[tuple[datetime, tuple[str, ...]], StageSums] = {
+        (minute, (organization, workspace, stage)): sums
+        for (minute, organization, workspace), of_tenant in found.items()
+        for stage, sums in of_tenant.items()
+    }
+    return rolled_up(by_stage, minutes_since, StageSums)
+
+
+def _add(fact: Fact, by_stage: dict[str, StageSums]) -> None:
+    been = set()
+    for stage, seconds, failed in fact.visits:
+        if (sums := by_stage.get(stage)) is None:
+            sums = by_stage[stage] = StageSums()
+        if stage not in been:
+            been.add(stage)
+            sums.jobs += 1
+        sums.visits += 1
+        sums.failed += failed
+        sums.total_seconds += seconds
+        sums.seconds.add(seconds)

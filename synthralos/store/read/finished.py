@@ -34,6 +34,8 @@ _NEW = ~sa.exists().where(trace_facts.c.job_id == results.c.job_id, trace_facts.
 FRESH = timedelta(minutes=1)
 """Jobs that finished within this time are looked for where they are, if the digest has not come to them yet."""
 
+_NOTHING = Decimal(0)
+
 OVERLAP = timedelta(seconds=1)
 """So much before the place of the digest something may have been committed after it."""
 
@@ -105,6 +107,15 @@ def fact_of(row: Mapping[str, Any], calls: Sequence[Any]) -> Fact:
     failure = row["failure"]
     first = calls[0].started_at if calls else None
     seconds = (row["finished_at"] - row["created_at"]).total_seconds()
+    input_tokens = output_tokens = unknown = 0
+    cost = _NOTHING
+    for call in calls:
+        input_tokens += call.input_tokens or 0
+        output_tokens += call.output_tokens or 0
+        if call.cost_picousd is not None:
+            cost += call.cost_picousd
+        elif call.billed != Billed.NO:
+            unknown += 1
     return Fact(
         job_id=row["id"],
         organization=row["organization"],
@@ -122,10 +133,10 @@ def fact_of(row: Mapping[str, Any], calls: Sequence[Any]) -> Fact:
         seconds=max(0.0, seconds),
         wait_seconds=None if first is None else max(0.0, (first - row["created_at"]).total_seconds()),
         calls=len(calls),
-        input_tokens=sum(call.input_tokens or 0 for call in calls),
-        output_tokens=sum(call.output_tokens or 0 for call in calls),
-        cost=sum((call.cost_picousd or Decimal(0) for call in calls), Decimal(0)),
-        cost_known=not any(call.billed != Billed.NO and call.cost_picousd is None for call in calls),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost=cost,
+        cost_known=not unknown,
         failures=_failures(failure, calls),
         visits=stage_visits(row.get("spans")),
     )
@@ -133,6 +144,8 @@ def fact_of(row: Mapping[str, Any], calls: Sequence[Any]) -> Fact:
 
 def _failures(failure: Mapping[str, Any] | None, calls: Sequence[Any]) -> tuple[FailedCall, ...]:
     """Those of its calls; that of the job itself where none of them failed."""
+    if failure is None and len(calls) == 1 and calls[0].failure is None:
+        return ()
     found = [
         FailedCall(call.deployment, call.failure["class"], call.failure["message"])
         for call in calls

@@ -5,8 +5,8 @@ The form is that of `tsvectorrecv` (src/backend/utils/adt/tsvector.c) and of COP
 """
 
 import struct
-from collections.abc import Iterable
-from itertools import chain, repeat
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -15,32 +15,33 @@ import sqlalchemy as sa
 MOST_POSITION = 16_383
 """The last place that a word can have; those behind it have it, too."""
 
-_MOST_PLACES = 256
-"""Places of one word that are kept."""
+_MOST_BYTES = 2 * 256
+"""Of the places of one word that are kept."""
 
 _NUMBER = struct.Struct(">i").pack
 _PLACES = [struct.pack(">H", number) for number in range(1, MOST_POSITION + 1)]
-_COUNTS = [b"\0" + struct.pack(">H", number) for number in range(_MOST_PLACES + 1)]
-"""The end of a word, and how many places follow."""
+_COUNTS = [b"\0" + struct.pack(">H", size // 2) for size in range(_MOST_BYTES + 1)]
+"""The end of a word, and how many places follow, by their bytes."""
 
 _HEAD, _TAIL = b"PGCOPY\n\377\r\n\0" + bytes(8), b"\377\377"
 _ROW = struct.Struct(">hiqi").pack
 """Two columns: a number of 8 bytes, and so many bytes of a vector."""
 
 
-def tsvector(words: Iterable[str]) -> bytes:
+def tsvector(words: Sequence[str]) -> bytes:
     """The words, none of them empty, in the order in which they stand in a text."""
-    places: dict[str, bytes] = {}
-    known = places.get
-    for each, at in zip(words, chain(_PLACES, repeat(_PLACES[-1])), strict=False):
-        places[each] = known(each, b"") + at
+    places: defaultdict[str, bytes] = defaultdict(bytes)
+    for each, at in zip(words, _PLACES, strict=False):
+        places[each] += at
+    for each in words[MOST_POSITION:]:
+        if not places[each].endswith(_PLACES[-1]):
+            places[each] += _PLACES[-1]
     parts = [_NUMBER(len(places))]
     for each in sorted(places):
         at = places[each]
-        if at[-4:-2] == _PLACES[-1]:
-            at = at[: at.index(_PLACES[-1] * 2)] + _PLACES[-1]
-        at = at[: 2 * _MOST_PLACES]
-        parts += (each.encode(), _COUNTS[len(at) // 2], at)
+        if len(at) > _MOST_BYTES:
+            at = at[:_MOST_BYTES]
+        parts += (each.encode(), _COUNTS[len(at)], at)
     return b"".join(parts)
 
 
