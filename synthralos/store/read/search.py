@@ -4,7 +4,7 @@ The index is filled by the leader in the background (`store/retention`), so noth
 What is not in it is looked at directly, the newest first, up to a bound; an answer says how far it goes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,8 +20,12 @@ from synthralos.store.read.search_walk import Walk, organization_of
 from synthralos.store.read.search_words import contains, few_documents, text_key
 from synthralos.store.sql.database import Database, let_search
 from synthralos.store.sql.recordset import encode_rows, recordset
-from synthralos.store.sql.types import id_text, utcnow
+from synthralos.store.sql.types import utcnow
 from synthralos.store.tables import digests, results, trace_facts, trace_texts
+
+_END = sa.select(sa.literal(1)).where(results.c.job_id == trace_facts.c.job_id).correlate(trace_facts)
+_OVER = _END.scalar_subquery().label("over")
+"""Whether it has an end (still): no EXISTS, for which PostgreSQL may read all results first."""
 
 
 class Indexed(NamedTuple):
@@ -69,7 +73,7 @@ class TraceSearch:
         """Those among the digested jobs. A job that was retried since is left out: it is open."""
         if wanted.stage not in (None, Stage.ANALYZE):
             return Indexed([])
-        query = sa.select(*FACTS).where(*facts_where(wanted, scope))
+        query = sa.select(*FACTS, _OVER).where(*facts_where(wanted, scope))
         walk, parameters = Walk(wanted, scope), {}
         words = None if wanted.search is None else contains(connection.dialect.name, wanted.search)
         few = (
@@ -82,12 +86,12 @@ class TraceSearch:
             query = walk.bounded(connection, query)
         if words is not None and (few is None or not few.sure):
             query = query.join(trace_texts, text_key(connection.dialect.name) == trace_facts.c.seq).where(words)
-        matches = [_match(row, wanted.sort) for row in connection.execute(walk.ordered(query), parameters)]
-        let_search(connection)
-        over = _that_are_over(connection, [match.job_id for match in matches])
-        page = Indexed([match for match in matches[: wanted.limit] if match.job_id in over])
-        if len(matches) > wanted.limit:
-            return page._replace(last=matches[wanted.limit - 1])
+        rows = connection.execute(walk.ordered(query), parameters).all()
+        if few is None:
+            let_search(connection)
+        page = Indexed([_match(row, wanted.sort) for row in rows[: wanted.limit] if row.over])
+        if len(rows) > wanted.limit:
+            return page._replace(last=_match(rows[wanted.limit - 1], wanted.sort))
         if walk.end is None:
             return page
         return page._replace(last=Match(walk.end.job_id, "", walk.end.value), whole=False)
@@ -117,13 +121,6 @@ class TraceSearch:
 def _match(row: Any, sort: Sort) -> Match:
     values: dict[Sort, Any] = {Sort.COST: row.cost_picousd, Sort.DURATION: row.seconds}
     return Match(row.job_id, row.trace_id or trace_id_of(row.job_id), values.get(sort))
-
-
-def _that_are_over(connection: sa.Connection, job_ids: Sequence[str]) -> set[str]:
-    if not job_ids:
-        return set()
-    query = sa.select(id_text(results.c.job_id)).where(results.c.job_id.in_(job_ids))
-    return set(connection.execute(query).scalars())
 
 
 def _each_trace_once(matches: Iterable[Match]) -> list[Match]:

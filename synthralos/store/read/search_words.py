@@ -57,7 +57,7 @@ def few_documents(connection: sa.Connection, search: Search, organization: str |
     if asked is None:
         return None
     query = sa.select(text_key(dialect).label("seq")).select_from(trace_texts).where(contains(dialect, asked))
-    found = list(connection.execute(query.limit(FEW + 1)).scalars())
+    found = list(connection.execute(query.limit(FEW + 1)).scalars().all())
     return Documents(found, len(asked.terms) == len(search.terms)) if len(found) <= FEW else None
 
 
