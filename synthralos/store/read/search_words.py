@@ -48,7 +48,8 @@ def few_documents(connection: sa.Connection, search: Search, organization: str |
     """The documents with these words, of an organization or of all, where they are few; else None.
 
     PostgreSQL does not know how rare a rare word is: in search of the newest it would go through all jobs. Beginnings
-    that many words have are not looked up.
+    that many words have are not looked up, nor whether words stand side by side: the index would read every document
+    that has them.
     """
     dialect = connection.dialect.name
     if organization is not None:
@@ -58,7 +59,7 @@ def few_documents(connection: sa.Connection, search: Search, organization: str |
         return None
     query = sa.select(text_key(dialect).label("seq")).select_from(trace_texts).where(contains(dialect, asked))
     found = list(connection.execute(query.limit(FEW + 1)).scalars().all())
-    return Documents(found, len(asked.terms) == len(search.terms)) if len(found) <= FEW else None
+    return Documents(found, asked.terms == search.terms) if len(found) <= FEW else None
 
 
 def _narrowed(connection: sa.Connection, search: Search) -> Search | None:
@@ -70,10 +71,15 @@ def _narrowed(connection: sa.Connection, search: Search) -> Search | None:
     kept = [term for term in sought if term not in broad]
     if not kept:
         return None
-    words = [Term(term.words[-1:], True) if term.prefix else Term((word,)) for term in kept for word in term.words]
-    rest = Search((*kept, *(term for term in search.terms if term.absent)))
-    whole, *each = _estimates(connection, [rest.terms, *([word] for word in words[:_MOST_JUDGED])])
-    return None if whole > SURELY_MANY or min(each) > MOST_OF_A_WORD else rest
+    words = [word for term in kept for word in _apart(term)]
+    rest = (*words, *(term for term in search.terms if term.absent and len(term.words) == 1))
+    whole, *each = _estimates(connection, [rest, *([word] for word in words[:_MOST_JUDGED])])
+    return None if whole > SURELY_MANY or min(each) > MOST_OF_A_WORD else Search(rest)
+
+
+def _apart(term: Term) -> list[Term]:
+    """The words of a term, wherever they stand; the last one may go on where the term may."""
+    return [*(Term((word,)) for word in term.words[:-1]), Term(term.words[-1:], term.prefix)]
 
 
 def _estimates(connection: sa.Connection, queries: Sequence[Sequence[Term]]) -> list[int]:
