@@ -3,7 +3,7 @@
 import contextlib
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -34,6 +34,21 @@ def postgresql_database() -> Iterator[str]:
     finally:
         with psycopg.connect(POSTGRESQL.url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def kept_database(name: str, fill: Callable[[str], None]) -> Iterator[str]:
+    """The URL of a database that stays there and is filled once; one whose filling was cut short is made anew."""
+    url = _with_path(POSTGRESQL.url, name)
+    state = sql.SQL("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {}")
+    with psycopg.connect(POSTGRESQL.url, autocommit=True) as connection:
+        found = connection.execute(state.format(name)).fetchone()
+        if found is None or found[0] != "filled":
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            fill(url)
+            connection.execute(sql.SQL("COMMENT ON DATABASE {} IS 'filled'").format(sql.Identifier(name)))
+    yield url
 
 
 @contextlib.contextmanager

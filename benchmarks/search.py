@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import orjson
 import psycopg
 
 from api.process import ApiServer
-from benchmarks.places import postgresql_database
+from benchmarks.places import kept_database, postgresql_database
 from benchmarks.report import BenchmarkError, figure, percentile, say
 from benchmarks.search_texts import fill_texts
 from benchmarks.workload import job
@@ -94,10 +94,29 @@ _FAILURE = (
 
 
 def main(smoke: bool) -> None:
-    """Fill a database, have the leader's code digest it, and ask."""
+    """Fill a database, have the leader's code digest it, and ask. A database that `SEARCH_DATABASE` names is kept."""
     count, asked = (JOBS_SMOKE, ASKED_SMOKE) if smoke else (JOBS, ASKED)
     prompts = list(_prompts())
-    with postgresql_database() as url, closing(Database(url)) as database:
+    kept = os.environ.get("SEARCH_DATABASE")
+    with ExitStack() as stack:
+        if kept:
+            url = stack.enter_context(kept_database(kept, lambda url: _history(url, count, prompts, smoke)))
+        else:
+            url = stack.enter_context(postgresql_database())
+            _history(url, count, prompts, smoke)
+        database = stack.enter_context(closing(Database(url)))
+        whole, tenant = stack.enter_context(_serving(url, database))
+        search = _ask(asked, _searches(prompts, asked), (whole, tenant))
+        with _active(url) as active:
+            metrics = _ask(asked, _metrics(), (whole, tenant))
+    figure("search_p95_ms", search, "ms")
+    figure("metrics_p95_ms", metrics, "ms")
+    figure("metrics_db_share", active[0], "cores")
+
+
+def _history(url: str, count: int, prompts: Sequence[str], smoke: bool) -> None:
+    """Finished jobs, digested and indexed; what that costs a job."""
+    with closing(Database(url)) as database:
         upgrade(database)
         _fill(url, count, prompts)
         digest_us = _microseconds(lambda: _digest(database), count)
@@ -105,16 +124,9 @@ def main(smoke: bool) -> None:
         fill_texts(url, count - indexed)
         index_us = _microseconds(TextIndex(database).finish, indexed)
         sizes = _sizes(url, count)
-        with _serving(url, database) as (whole, tenant):
-            search = _ask(asked, _searches(prompts, asked), (whole, tenant))
-            with _active(url) as active:
-                metrics = _ask(asked, _metrics(), (whole, tenant))
     figure("digest_us", digest_us, "µs/job")
     figure("index_us", index_us, "µs/job")
     figure("index_bytes", sizes, "bytes/job")
-    figure("search_p95_ms", search, "ms")
-    figure("metrics_p95_ms", metrics, "ms")
-    figure("metrics_db_share", active[0], "cores")
 
 
 def _prompts() -> Iterator[str]:

@@ -26,6 +26,15 @@ _BEYOND_LISTS = (
     "label", "min_score", "max_score",
 )  # fmt: skip
 
+_IN_NO_INDEX = ("state", "stage", "model", "lane")
+"""Of what lists know, what a list would go through all jobs for, where hardly any has it: a search has its bound."""
+
+_LISTED = {
+    "trace_id": "leave it out, or get the trace itself by its id",
+    "api_key_id": "leave it out, or list jobs by it",
+}
+"""What only lists know, and what to do instead."""
+
 
 class TracesQuery(JobQuery):
     """Which traces to find: those that have a job for which all conditions hold."""
@@ -58,14 +67,17 @@ class TracesQuery(JobQuery):
 
     @property
     def searches(self) -> bool:
-        """Whether it asks for more than a list by plain columns."""
-        return self.sort is not Sort.NEWEST or any(getattr(self, name) is not None for name in _BEYOND_LISTS)
+        """Whether it asks for more than a list that an index has in its order."""
+        if self.sort is not Sort.NEWEST or any(getattr(self, name) is not None for name in _BEYOND_LISTS):
+            return True
+        listed = self.trace_id is not None or self.api_key_id is not None
+        return not listed and any(getattr(self, name) for name in _IN_NO_INDEX)
 
     def wanted(self) -> Wanted:
         """For the store. Raises a 422."""
-        if self.trace_id is not None:
-            remedy = "leave it out, or get the trace itself by its id"
-            raise invalid_field("query.trace_id", "cannot be searched within", remedy)
+        for name, remedy in _LISTED.items():
+            if getattr(self, name) is not None:
+                raise invalid_field(f"query.{name}", "cannot be searched within", remedy)
         return Wanted(
             search=self._search(),
             state=tuple(str(state) for state in self.state),

@@ -44,7 +44,8 @@ _WORST_FIRST = (State.FAILED, State.DENIED, State.EXPIRED, State.CANCELLED, Stat
 async def list_traces(request: Request, query: Annotated[TracesQuery, Query()]) -> Response:
     """List or search the traces that have a job for which all conditions hold, by their newest such job.
 
-    A list by `sort`, or by anything that is searched, may show a trace again on a later page, for another of its jobs.
+    A list by `sort`, `state`, `stage`, `model` or `lane`, or by anything that is searched, may show a trace again on a
+    later page, for another of its jobs; a page that comes to its bound says `complete: false`, and `next` goes on.
     """
     room, caller = await admit(request, Permission.READ_JOBS)
     if query.searches:

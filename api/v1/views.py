@@ -248,7 +248,11 @@ class TracePage(View):
     traces: list[TraceSummary]
     next: str | None
     complete: Annotated[
-        bool, Field(description="false: there is more in no index yet than was looked at directly; ask again later")
+        bool,
+        Field(
+            description="false: more is in no index yet than was looked at directly; or the page ends where its bound"
+            " is, and `next` goes on from there"
+        ),
     ]
     indexed_until: Annotated[
         AwareDatetime | None,

@@ -157,8 +157,12 @@ class Sums:
 
     def take(self, other: "Sums") -> None:
         """Count all that the other one has."""
-        for name in ("jobs", "calls", "input_tokens", "output_tokens", "unknown_cost_jobs", "cost"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.jobs += other.jobs
+        self.calls += other.calls
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.unknown_cost_jobs += other.unknown_cost_jobs
+        self.cost += other.cost
         self.seconds.take(other.seconds)
         self.waits.take(other.waits)
 

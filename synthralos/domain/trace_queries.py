@@ -91,7 +91,8 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page. `after` leads to the next one; `complete`: nothing that is in no index yet was left out.
+    """A page. `after` leads to the next one; `complete`: nothing that is in no index yet was left out, and the page is
+    full, or the last.
 
     `indexed_until`: when the newest job finished whose words are in the index; None before there is any.
     """

@@ -53,7 +53,7 @@ def sums(store: Store, span: str = "day", organization: str = "") -> Sums:
     found = Sums()
     for row in _rows(store, job_sums):
         if row.span == span and row.organization == organization:
-            found.take(sums_from(row))
+            found.take(sums_from(row._mapping))
     return found
 
 

@@ -1,6 +1,7 @@
 """Search: the same jobs are found whether an index has them or not."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from synthralos.domain.scope import EVERYTHING, Scope
 from synthralos.domain.search import SearchError, marker, search_of, tag_marker
 from synthralos.domain.states import Stage, Transition
 from synthralos.domain.trace_queries import Found, Range, Sort, Wanted
+from synthralos.store.admin.feedback import FeedbackStore, Said
 from synthralos.store.read.search import TraceSearch
 from synthralos.store.retention.digest import Digest
 from synthralos.store.retention.text_index import TextIndex
@@ -137,32 +139,87 @@ def test_tags_findings_deployments_and_failures_are_found(store: Store, bring: B
     assert found(store, markers=(marker("d", "sandbox/small@eu"),)) == [failing, tagged]
 
 
+def all_pages(store: Store, text: str | None = None, scope: Scope = EVERYTHING, **wanted: Any) -> list[Found]:
+    """The pages of two, until the last."""
+    pages = [page(store, text, scope, limit=2, **wanted)]
+    while pages[-1].after is not None:
+        pages.append(page(store, text, scope, limit=2, after=pages[-1].after, **wanted))
+    return pages
+
+
+def on(pages: list[Found]) -> list[str]:
+    return [match.job_id for each in pages for match in each.matches]
+
+
+def bound(monkeypatch: pytest.MonkeyPatch, few: int, most: int) -> None:
+    """Have so many jobs count as few, and one page look at so many."""
+    monkeypatch.setattr("synthralos.store.read.search_words.FEW", few)
+    for name, value in {"FEW": few, "MOST_WALKED": most, "MOST_READ": most}.items():
+        monkeypatch.setattr(f"synthralos.store.read.search_walk.{name}", value)
+
+
 @pytest.mark.parametrize(("few", "many"), [(0, 10_000), (10_000, 10_000), (10_000, -1)])
 @pytest.mark.parametrize("sort", list(Sort))
 def test_pages_have_everything_once(
     store: Store, sort: Sort, few: int, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synthralos.store.read.search.FEW", few)
-    monkeypatch.setattr("synthralos.store.read.search.SURELY_MANY", many)
+    monkeypatch.setattr("synthralos.store.read.search_words.SURELY_MANY", many)
     jobs = [over(store, cost=f"0.{number % 3}") for number in range(7)]
     indexed(store)
     if sort is Sort.NEWEST:
         jobs += store.submit(new_job(), new_job())
-    seen: list[str] = []
-    after: Any = None
-    while True:
-        part = page(store, "hello", sort=sort, after=after, limit=2)
-        seen += [match.job_id for match in part.matches]
-        after = part.after
-        if after is None:
-            break
-    assert sorted(seen) == sorted(jobs)
-    assert len(seen) == len(jobs)
-    if sort is Sort.NEWEST:
-        assert seen == sorted(jobs, reverse=True)
-    if sort is Sort.COST:
-        costs = [store.view(job_id)["cost"] for job_id in seen]
-        assert costs == sorted(costs, reverse=True)
+    for most in (1, 3, 10_000):
+        bound(monkeypatch, few, most)
+        seen = on(all_pages(store, "hello", sort=sort))
+        assert sorted(seen) == sorted(jobs)
+        assert len(seen) == len(jobs)
+        if sort is Sort.NEWEST:
+            assert seen == sorted(jobs, reverse=True)
+        if sort is Sort.COST:
+            costs = [store.view(job_id)["cost"] for job_id in seen]
+            assert costs == sorted(costs, reverse=True)
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+def test_a_page_looks_at_a_bounded_number_of_jobs_and_the_next_goes_on(
+    store: Store, sort: Sort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound(monkeypatch, 0, 3)
+    rare = over(store, "a rare bird", cost="0.1")
+    for _ in range(8):
+        over(store, "a frequent word", cost="0.5")
+    indexed(store)
+    for pages in (all_pages(store, "rare", sort=sort), all_pages(store, sort=sort, cost=Range(most=Decimal("0.1")))):
+        assert on(pages) == [rare]
+        assert [each.complete for each in pages] == [False] * (len(pages) - 1) + [True]
+    pages = all_pages(store, "rare", sort=sort)
+    assert len(pages) > 3
+    assert not pages[0].matches
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+def test_each_index_leads_to_the_same_jobs(store: Store, sort: Sort, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = [over(store, "a bird", tenant=OTHER, run_id="r1") for _ in range(3)]
+    others = [over(store, "a bird"), over(store, "a bird")]
+    over(store, "a word", tenant=OTHER, run_id="r1")
+    for job_id in mine:
+        FeedbackStore(store.database).add(job_id, Said("human", "good", 1.0, None), "ann")
+    indexed(store)
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({"user": "bob"}, mine),
+        ({"organization": "other"}, mine),
+        ({"organization": "other", "workspace": "side"}, mine),
+        ({"run_id": "r1"}, mine),
+        ({"label": "good"}, mine),
+        ({"score": Range(1, 1)}, mine),
+        ({"created_after": datetime(2020, 1, 1, tzinfo=UTC)}, [*mine, *others]),
+        ({"created_before": datetime(2020, 1, 1, tzinfo=UTC)}, []),
+    ]
+    for few, most in ((0, 2), (0, 10_000), (10_000, 10_000)):
+        bound(monkeypatch, few, most)
+        for wanted, expected in cases:
+            assert sorted(on(all_pages(store, "bird", sort=sort, **wanted))) == sorted(expected), (few, most, wanted)
+        assert on(all_pages(store, "bird", Scope("acme"), sort=sort, user="bob")) == []
 
 
 def test_a_retried_job_is_found_as_what_it_is_now(store: Store) -> None:
@@ -216,14 +273,15 @@ def test_words_that_many_have_are_not_gathered_first(database: Database, monkeyp
     def note(*given: Any) -> None:
         asked.append(given[2])
 
-    def statements(many: int) -> int:
-        monkeypatch.setattr("synthralos.store.read.search.SURELY_MANY", many)
-        before = len(asked)
+    def gathered(many: int) -> bool:
+        monkeypatch.setattr("synthralos.store.read.search_words.SURELY_MANY", many)
+        asked.clear()
         assert len(found(store, "hello")) == 3
-        return len(asked) - before
+        return any("FROM trace_texts" in each and "EXPLAIN" not in each for each in asked)
 
     sa.event.listen(database.search, "before_cursor_execute", note)
     try:
-        assert statements(3) == statements(2) + 1
+        assert gathered(3)
+        assert not gathered(2)
     finally:
         sa.event.remove(database.search, "before_cursor_execute", note)

@@ -69,6 +69,24 @@ def test_traces_are_found_by_words_and_figures(place: Place, client: httpx.Clien
     assert answer["indexed_until"] is not None
 
 
+def test_a_list_by_what_has_no_index_is_a_search(place: Place, client: httpx.Client) -> None:
+    first, second = submitted(client, model="small"), submitted(client)
+    place.finish(first)
+    indexed(place, first)
+    assert found(client, model="small", state="succeeded") == found(client, state="succeeded") == [first]
+    assert found(client, stage="guard", state=["queued", "active"]) == found(client, state="queued") == [second]
+    assert found(client, state="expired") == found(client, lane="bulk", model="none") == []
+
+
+@pytest.mark.parametrize("name", ["trace_id", "api_key_id"])
+def test_what_only_lists_know_is_refused_in_a_search(client: httpx.Client, name: str) -> None:
+    value = "0" * 32 if name == "trace_id" else "0199" + "0" * 4 + "-0000-7000-8000-" + "0" * 12
+    assert client.get(TRACES, params={"state": "queued", name: value}).status_code == 200
+    refused = client.get(TRACES, params={"q": "word", name: value})
+    assert refused.status_code == 422
+    assert fields_of(refused) == [f"query.{name}"]
+
+
 def test_a_tenant_finds_its_own(place: Place, client: httpx.Client) -> None:
     job_id = submitted(client, prompt="a whisper", workspace="a")
     place.finish(job_id)

@@ -6,7 +6,7 @@ What an answer costs depends on the time and on the groups that are asked for, n
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -15,7 +15,6 @@ from synthralos.domain.observing import (
     DIMENSIONS,
     FINISHED,
     SPANS,
-    STAGE_DIMENSIONS,
     Fact,
     Histogram,
     Sums,
@@ -30,6 +29,8 @@ from synthralos.store.sql.database import Database
 from synthralos.store.sql.types import word
 from synthralos.store.tables import STAGE_SUMS, SUMS, digests, error_sums, job_sums, stage_sums
 
+Added = TypeVar("Added", Sums, StageSums)
+
 MOST_ROWS = 50_000
 """Rows of sums that one question may go through."""
 
@@ -39,20 +40,20 @@ MOST_FRESH = 2_000
 MOST_GROUPS = 10_000
 
 
-def sums_from(row: Any) -> Sums:
+def sums_from(row: Mapping[str, Any]) -> Sums:
     """The sums in a row of `job_sums`."""
     return Sums(
-        **{name: int(getattr(row, name)) for name in SUMS},
-        cost=row.cost_picousd,
-        seconds=Histogram(row.seconds),
-        waits=Histogram(row.waits),
+        **{name: row[name] for name in SUMS},
+        cost=row["cost_picousd"],
+        seconds=Histogram(row["seconds"]),
+        waits=Histogram(row["waits"]),
     )
 
 
-def stage_sums_from(row: Any) -> StageSums:
+def stage_sums_from(row: Mapping[str, Any]) -> StageSums:
     """The sums in a row of `stage_sums`."""
-    counts = {name: int(getattr(row, name)) for name in STAGE_SUMS}
-    return StageSums(**counts, total_seconds=row.total_seconds, seconds=Histogram(row.seconds))
+    counts = {name: row[name] for name in STAGE_SUMS}
+    return StageSums(**counts, total_seconds=row["total_seconds"], seconds=Histogram(row["seconds"]))
 
 
 class ObservedJobs:
@@ -67,8 +68,7 @@ class ObservedJobs:
         found: dict[tuple[str, ...], Sums] = {}
         rows, fresh, complete, place = self._read(job_sums, query, scope)
         for row in rows:
-            values = {name: getattr(row, name) for name in DIMENSIONS}
-            found.setdefault(query.group_of(values, row.since), Sums()).take(sums_from(row))
+            _add(found, query.group_of(row, row["since"]), sums_from(row))
         for fact in fresh:
             values = dict(zip(DIMENSIONS, fact.key, strict=True))
             if query.admits(fact, values):
@@ -81,25 +81,34 @@ class ObservedJobs:
         found: dict[tuple[str, ...], StageSums] = {}
         rows, fresh, complete, place = self._read(stage_sums, query, scope)
         for row in rows:
-            values = {name: getattr(row, name) for name in STAGE_DIMENSIONS}
-            found.setdefault(query.group_of(values, row.since), StageSums()).take(stage_sums_from(row))
+            _add(found, query.group_of(row, row["since"]), stage_sums_from(row))
         for fact in fresh:
             for stage, sums in stages_of(fact).items():
                 values = {"organization": fact.organization, "workspace": fact.workspace, "stage": stage}
                 if query.admits(fact, values):
-                    found.setdefault(query.group_of(values, fact.finished_at), StageSums()).take(sums)
+                    _add(found, query.group_of(values, fact.finished_at), sums)
         _check(len(found))
         return ObservedStages(found, complete, place)
 
     def _read(
         self, table: sa.Table, query: MetricsQuery, scope: Scope
-    ) -> tuple[list[Any], list[Fact], bool, datetime | None]:
-        """Rows of sums, what is in none of them yet, whether that is all, and how far the sums go."""
+    ) -> tuple[list[dict[str, Any]], list[Fact], bool, datetime | None]:
+        """Rows of sums by column, what is in none of them yet, whether that is all, and how far the sums go."""
         with self._database.searching() as connection:
             place = _digested_at(connection)
-            rows = list(_bounded(connection.execute(_of_jobs(table, query, scope))))
+            names = table.c.keys()
+            found = connection.execute(_of_jobs(table, query, scope)).all()
+            rows = [dict(zip(names, row, strict=True)) for row in _bounded(found)]
             fresh, complete = self._finished.fresh(connection, place, MOST_FRESH, scope)
         return rows, fresh, complete, place
+
+
+def _add(found: dict[tuple[str, ...], Added], group: tuple[str, ...], sums: Added) -> None:
+    """Add sums, which are nobody else's, to those of a group."""
+    if (whole := found.get(group)) is None:
+        found[group] = sums
+    else:
+        whole.take(sums)
 
 
 def _check(groups: int) -> None:

@@ -13,7 +13,7 @@ from synthralos.store.read.finished import Finished
 from synthralos.store.read.jobs import CLOCKS
 from synthralos.store.read.texts import document, text_columns
 from synthralos.store.sql.scoping import within
-from synthralos.store.sql.types import id_text
+from synthralos.store.sql.types import Id, id_text
 from synthralos.store.tables import all_jobs, feedback, open_jobs, trace_facts
 
 MOST_OPEN = 5_000
@@ -45,11 +45,9 @@ def facts_where(wanted: Wanted, scope: Scope) -> list[sa.ColumnElement[bool]]:
     if wanted.state:
         conditions.append(fact.state.in_(wanted.state))
     conditions += _times(wanted, trace_facts, fact.job_id)
-    said = _said(wanted)
-    if said:
-        conditions.append(sa.exists().where(feedback.c.job_id == fact.job_id, *said))
-    conditions += _between(fact.cost_picousd, wanted.cost)
-    conditions += _between(fact.seconds, wanted.seconds)
+    if told := said(wanted):
+        conditions.append(sa.exists().where(feedback.c.job_id == fact.job_id, *told))
+    conditions += cost_and_seconds(wanted)
     conditions += _between(fact.input_tokens + fact.output_tokens, wanted.tokens)
     return conditions
 
@@ -125,14 +123,14 @@ def _open(connection: sa.Connection, wanted: Wanted, scope: Scope) -> tuple[list
 
 
 def _that_were_judged(connection: sa.Connection, wanted: Wanted, ids: set[str]) -> set[str]:
-    said = _said(wanted)
-    if not said or not ids:
+    told = said(wanted)
+    if not told or not ids:
         return ids
-    query = sa.select(id_text(feedback.c.job_id)).where(feedback.c.job_id.in_(sorted(ids)), *said)
+    query = sa.select(id_text(feedback.c.job_id)).where(feedback.c.job_id.in_(sorted(ids)), *told)
     return set(connection.execute(query).scalars())
 
 
-def _said(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+def said(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     """The conditions on one piece of feedback."""
     conditions = _between(feedback.c.score, wanted.score)
     return conditions if wanted.label is None else [*conditions, feedback.c.label == wanted.label]
@@ -144,17 +142,28 @@ def _same(wanted: Wanted, table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
 
 
 def _times(wanted: Wanted, table: sa.FromClause, job_id: Any) -> list[sa.ColumnElement[bool]]:
-    """Ids hold the time at which they were made, and have the index."""
+    conditions = times_of_ids(wanted, job_id)
+    if wanted.created_after is not None:
+        conditions.append(table.c.created_at >= wanted.created_after)
+    if wanted.created_before is not None:
+        conditions.append(table.c.created_at < wanted.created_before)
+    return conditions
+
+
+def times_of_ids(wanted: Wanted, job_id: Any) -> list[sa.ColumnElement[bool]]:
+    """Bounds of ids: they hold the time at which they were made, and have the index."""
     conditions: list[sa.ColumnElement[bool]] = []
     if wanted.created_after is not None:
-        conditions += [
-            job_id >= id_at(wanted.created_after - CLOCKS), table.c.created_at >= wanted.created_after,
-        ]  # fmt: skip
+        conditions.append(job_id >= sa.literal(id_at(wanted.created_after - CLOCKS), Id))
     if wanted.created_before is not None:
-        conditions += [
-            job_id < id_at(wanted.created_before + CLOCKS), table.c.created_at < wanted.created_before,
-        ]  # fmt: skip
+        conditions.append(job_id < sa.literal(id_at(wanted.created_before + CLOCKS), Id))
     return conditions
+
+
+def cost_and_seconds(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """The bounds of what facts can be sorted by."""
+    fact = trace_facts.c
+    return [*_between(fact.cost_picousd, wanted.cost), *_between(fact.seconds, wanted.seconds)]
 
 
 def _between(column: Any, bounds: Range) -> list[sa.ColumnElement[bool]]:

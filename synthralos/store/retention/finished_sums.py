@@ -54,14 +54,14 @@ class FinishedSums:
         """Add the sums of some jobs."""
         keys = {key: {**key[0]._asdict(), **dict(zip(DIMENSIONS, key[1], strict=True))} for key in sorted(added)}
         for row in self._jobs.read(connection, keys.values()):
-            added[_sum_key(row, DIMENSIONS)].take(sums_from(row))
+            added[_sum_key(row, DIMENSIONS)].take(sums_from(row._mapping))
         self._jobs.write(connection, [{**named, **_sums_row(added[key])} for key, named in keys.items()])
 
     def add_stages(self, connection: sa.Connection, added: Mapping[SumKey, StageSums]) -> None:
         """Add what some jobs did at the stages."""
         keys = {key: {**key[0]._asdict(), **dict(zip(STAGE_DIMENSIONS, key[1], strict=True))} for key in sorted(added)}
         for row in self._stages.read(connection, keys.values()):
-            added[_sum_key(row, STAGE_DIMENSIONS)].take(stage_sums_from(row))
+            added[_sum_key(row, STAGE_DIMENSIONS)].take(stage_sums_from(row._mapping))
         self._stages.write(connection, [{**named, **_stages_row(added[key])} for key, named in keys.items()])
 
     def add_errors(self, connection: sa.Connection, facts: Iterable[Fact]) -> None:

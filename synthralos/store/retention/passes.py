@@ -104,8 +104,10 @@ class Passes:
             count = connection.execute(sa.delete(source.table).where(*held)).rowcount
         else:
             count = self._take_jobs(connection, source, group, since, until, times)
-            if not count and source.jobs:  # nothing for a while: get on
-                self._stretch[group.kind] = min(_LONGEST, self._stretch[group.kind] * 8)
+            if source.jobs:
+                self._stretch[group.kind] = min(_LONGEST, self._stretch[group.kind] * _wider(count, most))
+            if not count and self._is_empty(connection, source, group._replace(since=until)):
+                until = max(until, group.until)
         reach(connection, group, until)
         return count, until
 
@@ -160,7 +162,7 @@ class Passes:
         ends = self._rows(source, group, sa.select(source.key), since, end).order_by(source.key)
         rows = connection.execute(ends.limit(1).offset(most)).scalars().all()
         if source.jobs:
-            self._stretch[group.kind] = max(_SHORTEST, stretch / 2) if rows else min(_LONGEST, stretch * 2)
+            self._stretch[group.kind] = max(_SHORTEST, stretch / 2) if rows else stretch
         if not rows:
             return end
         until = source.moment(rows[0])
@@ -241,6 +243,11 @@ _BEHIND = 5.0
 
 _SAID_EVERY = 3_600.0
 """Seconds by which a place stays behind where there is nothing: so an idle installation writes little."""
+
+
+def _wider(count: int, most: int) -> int:
+    """How much longer the next look may be, where this one found so few: looks cost more than rows do."""
+    return max(1, min(8, most // count)) if count else 8
 
 
 def _most_behind(group: Group) -> tuple[bool, float]:

@@ -89,8 +89,9 @@ def remove_jobs(connection: sa.Connection, gone: Gathered, books_from: str | Non
         owed = export_backlog.c.destination == destination, gone.holds(export_backlog.c.job_id)
         connection.execute(sa.delete(export_backlog).where(*owed))
     kept = [] if books_from is None else [going.c.job_id >= sa.literal(books_from, Id)]
-    _keep_books(connection, gone, *kept)
-    if books_from is not None:
+    if books_from is None or gone.last is None or gone.last >= books_from:
+        _keep_books(connection, gone, *kept)
+    if books_from is not None and (gone.first is None or gone.first < books_from):
         over = _GOING.where(going.c.job_id < sa.literal(books_from, Id))
         for column in _BOOKS:
             connection.execute(sa.delete(column.table).where(gone.holds(column, over)))
@@ -107,10 +108,23 @@ BY_HAND = "synthralos.removed_by_hand"
 
 def _remove_observed(connection: sa.Connection, gone: Gathered) -> None:
     """Facts, words and feedback, as triggers would, which know neither how many jobs are gone nor where they are."""
-    facts = sa.delete(trace_facts).where(gone.holds(trace_facts.c.job_id)).returning(trace_facts.c.seq).cte("facts")
-    connection.execute(sa.delete(trace_texts).where(trace_texts.c.seq.in_(sa.select(facts.c.seq))))
+    _remove_words(connection, gone)
+    _delete(connection, gone, trace_facts.c.job_id)
     _delete(connection, gone, feedback.c.job_id)
     connection.exec_driver_sql(f"SELECT set_config('{BY_HAND}', 'on', true)")
+
+
+def _remove_words(connection: sa.Connection, gone: Gathered) -> None:
+    """Their words, which are in the order in which jobs finished; with bounds, as `Gathered.holds`."""
+    theirs = sa.select(trace_facts.c.seq).where(gone.holds(trace_facts.c.job_id))
+    found = theirs.subquery()
+    ends = sa.select(sa.func.min(found.c.seq), sa.func.max(found.c.seq), sa.func.count())
+    first, last, count = connection.execute(ends).one()
+    if not count:
+        return
+    seq = trace_texts.c.seq
+    chosen = seq >= first, seq <= last, *([] if last - first == count - 1 else [seq.in_(theirs)])
+    connection.execute(sa.delete(trace_texts).where(*chosen))
 
 
 def destinations(connection: sa.Connection) -> list[str]:

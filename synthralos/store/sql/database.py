@@ -39,6 +39,9 @@ _REPORTS = {
 _SEARCHES = {**_REPORTS, "statement_timeout": "5s"}
 """What is otherwise for questions that people and programs ask as they like: they are given up sooner."""
 
+_FINDS = ("enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_sort")
+"""What finds all rows before it gives the first one."""
+
 
 class Database:
     """One database, with connection pools of their own for write transactions, for reads, and for hot statements.
@@ -177,6 +180,24 @@ def let_plan_once(connection: sa.Connection) -> None:
     """As `let_plan`, save that triggers, which run for each row, do not plan for each; nothing on SQLite."""
     if connection.dialect.name == "postgresql":
         _choose(connection, {**_REPORTS, "plan_cache_mode": "auto", "statement_timeout": "10s"})
+
+
+def let_walk(connection: sa.Connection) -> None:
+    """Have PostgreSQL go along an index until it has enough rows, whatever it thinks of sorting; until `let_search`."""
+    if connection.dialect.name == "postgresql":
+        _choose(connection, dict.fromkeys(_FINDS, "off"))
+
+
+def let_look_up(connection: sa.Connection) -> None:
+    """Have PostgreSQL look up each of some rows by an index, however few it takes a table to have; as `let_walk`."""
+    if connection.dialect.name == "postgresql":
+        _choose(connection, {**dict.fromkeys(_FINDS, "on"), "enable_hashjoin": "off", "enable_mergejoin": "off"})
+
+
+def let_search(connection: sa.Connection) -> None:
+    """As `Database.searching` begins."""
+    if connection.dialect.name == "postgresql":
+        _choose(connection, {**dict.fromkeys(_FINDS, "on"), **_SEARCHES})
 
 
 def _choose(connection: sa.Connection, settings: Mapping[str, str]) -> None:
