@@ -46,10 +46,10 @@ def bands_of(tasks: Texts, gain: Floats) -> Bands:
         band[band > joined] -= 1
         rows, means = np.delete(rows, joined), np.delete(means, joined)
     of_band = band[of_row]
-    return Bands(names, band, _smoothed(np.bincount(of_band, gain), np.bincount(of_band), gain.mean()))
+    return Bands(names, band, _smoothed(np.bincount(of_band, gain), rows, gain.mean()))
 
 
-def _smoothed(sums: Floats, rows: npt.NDArray[np.generic], mean: np.floating) -> Floats:
+def _smoothed(sums: Floats, rows: Floats, mean: float) -> Floats:
     smoothed: Floats = (sums + _SMOOTHING * mean) / (rows + _SMOOTHING)
     return smoothed
 

@@ -58,7 +58,8 @@ def test_what_a_row_left_out_should_have_got_has_no_part_in_what_it_gets() -> No
     inverted = inverse(see(prompts, space_of(prompts)), GAIN, weight)
     known, asked = np.arange(30), np.arange(30, 40)
     other = np.vstack([wanted[:30], wanted[30:] + 100])
-    assert np.array_equal(*(predict(inverted, known, asked, each, weight) for each in (wanted, other)))
+    one, two = (predict(inverted, known, asked, each, weight) for each in (wanted, other))
+    assert np.array_equal(one, two)
 
 
 @pytest.fixture
