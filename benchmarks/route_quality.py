@@ -4,8 +4,9 @@
 without it, ../shared/data/router is taken. The shipped weights have seen these rows and would flatter them, so the
 benchmark trains anew for each fold (`scripts/quality_model`): minutes of CPU.
 
-`sweep` looks for the threshold on the rows that are judged; `trained` sets it on the other folds, and tells the quality
-that it really had. `unseen` leaves out whole tasks.
+`saved_at` looks for the threshold on the rows that are judged; `trained` sets it on the other folds, and tells the
+quality that it really had; `careful` sets it where new tasks are likely to have the quality. `unseen` leaves out whole
+tasks.
 """
 
 import os
@@ -16,7 +17,17 @@ import numpy as np
 from benchmarks.report import BenchmarkError, figure, say
 from pipelines.route.quality.model import load_quality_model
 from scripts.quality_model.data import Nine, Two, read_nine, read_two
-from scripts.quality_model.judging import by_length, curve, judge_nine, judge_two, mixing
+from scripts.quality_model.judging import (
+    Chosen,
+    Inverses,
+    by_length,
+    curve,
+    inverses,
+    judge_nine,
+    judge_two,
+    mixing,
+    outcome,
+)
 
 SMOKE_STEP = 12
 SEEDS = (11, 12)
@@ -35,8 +46,9 @@ def main(smoke: bool) -> None:
         percent = round(100 * quality)
         figure(f"saved_at_{percent}_random_mixing", mixing(quality, two), "share")
         figure(f"saved_at_{percent}_length_alone", curve(by_length(two), two).at(quality)[0], "share")
+    inverted = inverses(two)
     for prefix, whole_tasks in (("", False), ("unseen_", True)):
-        _two(prefix, two, whole_tasks, seeds)
+        _two(prefix, two, inverted, whole_tasks, seeds)
         _nine(prefix, nine, whole_tasks, seeds[:1] if whole_tasks else seeds)
 
 
@@ -50,14 +62,20 @@ def _folder() -> Path:
     return folder
 
 
-def _two(prefix: str, rows: Two, whole_tasks: bool, seeds: tuple[int, ...]) -> None:
-    judged = [judge_two(rows, whole_tasks, seed, QUALITIES) for seed in seeds]
+def _two(prefix: str, rows: Two, inverted: Inverses, whole_tasks: bool, seeds: tuple[int, ...]) -> None:
+    judged = [judge_two(rows, inverted, whole_tasks, seed, QUALITIES) for seed in seeds]
     for quality in QUALITIES:
         name = f"{prefix}saved_at_{round(100 * quality)}"
         figure(name, float(np.mean([curve(each.score, rows).at(quality)[0] for each in judged])), "share")
-        saved, reached = np.mean([each.outcome(quality, rows) for each in judged], axis=0)
-        figure(f"{name}_trained", float(saved), "share")
-        figure(f"{name}_trained_quality", float(reached), "share")
+        _thresholds(f"{name}_trained", [each.plain[quality] for each in judged], rows)
+        if whole_tasks:
+            _thresholds(f"{name}_careful", [each.careful[quality] for each in judged], rows)
+
+
+def _thresholds(name: str, asked: list[Chosen], rows: Two) -> None:
+    saved, reached = np.mean([outcome(each, rows) for each in asked], axis=0)
+    figure(name, float(saved), "share")
+    figure(f"{name}_quality", float(reached), "share")
 
 
 def _nine(prefix: str, rows: Nine, whole_tasks: bool, seeds: tuple[int, ...]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scripts.quality_model.data import Two
-from scripts.quality_model.judging import Curve, by_length, curve, judge_two
+from scripts.quality_model.judging import Curve, by_length, curve, inverses, judge_two
 
 _WIDTH, _HEIGHT = 720, 440
 _LEFT, _TOP, _RIGHT, _BOTTOM = 70, 30, 700, 380
@@ -21,9 +21,10 @@ _COLORS = {
 
 def draw(rows: Two) -> str:
     """The curves of rows judged by the other folds, of the length alone, and of random mixing."""
+    inverted = inverses(rows)
     lines = [
-        curve(judge_two(rows, False, _SEED, ()).score, rows),
-        curve(judge_two(rows, True, _SEED, ()).score, rows),
+        curve(judge_two(rows, inverted, False, _SEED, ()).score, rows),
+        curve(judge_two(rows, inverted, True, _SEED, ()).score, rows),
         curve(by_length(rows), rows),
     ]
     parts = [

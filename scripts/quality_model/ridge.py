@@ -87,32 +87,45 @@ def _by_words(found: Features, words: Floats32) -> Floats32:
     return products
 
 
-def solve(likeness: Floats32, known: Places, wanted: Floats, shrink: float, weight: Floats) -> tuple[Floats, Floats]:
-    """(what each of the `known` rows adds, mean), for each column of `wanted`; `weight` is how much each row counts."""
-    system = likeness[np.ix_(known, known)]
-    system[np.diag_indices(len(known))] += (shrink * weight[known].mean() / weight[known]).astype(np.float32)
+def system(seen: Seen, mix: Mix, weight: Floats) -> Floats32:
+    """What the rows are solved by; `weight` is how much each row counts."""
+    likeness = seen.likeness(mix)
+    likeness[np.diag_indices(len(weight))] += (mix.shrink * weight.mean() / weight).astype(np.float32)
+    return likeness
+
+
+def inverse(seen: Seen, mix: Mix, weight: Floats) -> Floats32:
+    """The inverse of the system of all rows, from which any of them can be left out: see `predict`."""
+    return np.asarray(np.linalg.inv(system(seen, mix, weight)), np.float32)
+
+
+def predict(inverted: Floats32, known: Places, asked: Places, wanted: Floats, weight: Floats) -> Floats:
+    """What the rows `asked` get from those `known` alone, for each column of `wanted`.
+
+    As if the system of the known rows had been solved: the inverse of all rows says what rows left out would have got,
+    by a system of as many rows as are left out.
+    """
+    left_out = np.setdiff1d(np.arange(len(wanted)), known)
     mean = np.average(wanted[known], axis=0, weights=weight[known])
-    return np.linalg.solve(system, (wanted[known] - mean).astype(np.float32)).astype(np.float64), mean
-
-
-def outside(likeness: Floats32, rows: Places, fold: Places, wanted: Floats, shrink: float, weight: Floats) -> Floats:
-    """What each of `rows` gets from the rows of the other folds."""
-    found = np.zeros((len(rows), wanted.shape[1]))
-    for number in np.unique(fold):
-        found[fold == number] = predict(likeness, rows[fold != number], rows[fold == number], wanted, shrink, weight)
+    apart = wanted - mean
+    apart[left_out] = 0
+    missed = np.linalg.solve(inverted[np.ix_(left_out, left_out)], inverted[left_out] @ apart.astype(np.float32))
+    found: Floats = mean - missed[np.searchsorted(left_out, asked)].astype(np.float64)
     return found
 
 
-def predict(likeness: Floats32, known: Places, asked: Places, wanted: Floats, shrink: float, weight: Floats) -> Floats:
-    """What the rows `asked` get from those `known`."""
-    adds, mean = solve(likeness, known, wanted, shrink, weight)
-    found: Floats = likeness[np.ix_(asked, known)] @ adds.astype(np.float32) + mean
+def outside(inverted: Floats32, rows: Places, fold: Places, wanted: Floats, weight: Floats) -> Floats:
+    """What each of `rows` gets from the rows of the other folds."""
+    found = np.zeros((len(rows), wanted.shape[1]))
+    for number in np.unique(fold):
+        found[fold == number] = predict(inverted, rows[fold != number], rows[fold == number], wanted, weight)
     return found
 
 
 def weights(seen: Seen, mix: Mix, wanted: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
     """(of each bucket, of each wave, bias), from all rows."""
-    adds, mean = solve(seen.likeness(mix), np.arange(len(wanted)), wanted, mix.shrink, weight)
+    mean = np.average(wanted, axis=0, weights=weight)
+    adds = np.linalg.solve(system(seen, mix, weight), (wanted - mean).astype(np.float32)).astype(np.float64)
     of_words = np.column_stack(
         [np.bincount(seen.found.bucket, seen.words * column[seen.found.text], BUCKETS) for column in adds.T]
     )

@@ -12,7 +12,13 @@ from pipelines.route.__main__ import main
 from pipelines.route.quality import model as quality_model
 from pipelines.route.quality.choosing import best_exchange, cheapest_within
 from pipelines.route.quality.features import MOST_CHARACTERS, shortened
-from pipelines.route.quality.model import QualityModel, gain_per_cost, load_quality_model, quality_model_of
+from pipelines.route.quality.model import (
+    QualityModel,
+    gain_of,
+    gain_per_cost,
+    load_quality_model,
+    quality_model_of,
+)
 from pipelines.weights import WeightsError, load_weights
 from synthralos.domain.quality import KINDS
 
@@ -81,8 +87,33 @@ def test_the_exchange_weighs_quality_with_cost() -> None:
 
 def test_weights_of_another_version_are_refused() -> None:
     arrays = load_weights(quality_model.__package__, "quality")
-    with pytest.raises(WeightsError, match="version"):
-        quality_model_of({**arrays, "bias": arrays["bias"][:-1]})
+    without_bands = {name: values for name, values in arrays.items() if name != "band_gains"}
+    for other in ({**arrays, "bias": arrays["bias"][:-1]}, without_bands):
+        with pytest.raises(WeightsError, match="version"):
+            quality_model_of(other)
+
+
+def test_a_band_adds_its_gain_as_far_as_it_is_likely() -> None:
+    gains, unsure, sure = np.array([-0.1, 0.3]), [[0.5, 0.5]], [[0.0, 1.0]]
+    assert gain_of(np.array([0.05]), np.array(unsure), gains)[0] == pytest.approx(0.05 + 0.1)
+    assert gain_of(np.array([0.05]), np.array(sure), gains)[0] == pytest.approx(0.05 + 0.3, abs=1e-3)
+
+
+def test_a_gain_is_no_more_than_all_quality_there_is() -> None:
+    assert gain_of(np.array([5.0, -5.0]), np.zeros((2, 2)), np.zeros(2)).tolist() == [1, -1]
+
+
+def test_what_long_cases_gain_for_their_cost_is_less_than_what_short_exact_questions_gain(model: QualityModel) -> None:
+    options = (
+        "\nA. Yes, for the buyer.\nB. No, as the deed was void.\nC. Yes, by statute.\nD. No, for the heir.\nAnswer:"
+    )
+    case = (
+        "A landowner conveyed her farm by deed to a buyer, who failed to record it. " * 12 + "Who prevails?" + options
+    )
+    exact = "Which algorithm finds paths in a graph with negative edges?\nA. Prim\nB. Bellman-Ford\nC. DFS\nAnswer:"
+    judged = model.judge([case, exact])
+    long, short = gain_per_cost(judged.gain, judged.output, [case, exact])
+    assert short > long > 0
 
 
 def test_the_weights_are_small() -> None:

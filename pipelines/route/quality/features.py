@@ -116,10 +116,8 @@ def _buckets(tokens: Sequence[str]) -> Places:
 def _measured(text: str, tokens: Sequence[str]) -> npt.NDArray[np.float64]:
     words = text.count(" ") + text.count("\n") + 1
     signs = np.bincount(_KIND[np.frombuffer(text.encode("utf-8", "replace"), np.uint8)], minlength=len(_SIGNS) + 2)
-    groups = np.zeros(len(_WORDS))
-    for token in tokens:
-        if token in _GROUP_OF:
-            groups[_GROUP_OF[token]] += 1
+    grouped = np.array([_GROUP_OF[token] for token in tokens if token in _GROUP_OF], np.int64)
+    groups = np.bincount(grouped, minlength=len(_WORDS))
     signs = signs[:-1]
     built = _built(text, tokens, words)
     return np.concatenate([built, np.log1p(signs), signs / words, np.log1p(groups), groups / words])

@@ -16,12 +16,17 @@ from pipelines.route.quality.features import BUCKETS, MEASURES, Features, Floats
 from pipelines.weights import WeightsError, load_weights
 from synthralos.domain.quality import KINDS
 
+_ANOTHER_VERSION = "the weights of the quality model are those of another version"
+
 CHARACTERS_PER_TOKEN = 4
 MOST_DEVIATIONS = 4.0
 """A measure counts no more than so many standard deviations from its mean."""
 
-SHARPNESS = 4.0
-"""How much surer a kind becomes by an output that is higher by one: the exponent of the softmax."""
+KIND_SHARPNESS, BAND_SHARPNESS = 4.0, 10.0
+"""How much surer a kind or a band becomes by an output that is higher by one: the exponent of the softmax."""
+
+_HEADS = 2 + len(KINDS)
+"""Columns before those of the bands."""
 
 MOST_OUTPUT = 400.0
 """Output tokens that are expected at most: no training row had more by far."""
@@ -81,8 +86,9 @@ class NineModels(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QualityModel:
-    """Immutable, so that threads share it. The columns of `words` and `shape`: gain, log of the output, kinds.
+    """Immutable, so that threads share it. The columns of `words` and `shape`: gain, log of the output, kinds, bands.
 
+    A band is the tasks on which a strong model gains about as much: `band_gains` is what each adds to the gain.
     `familiar_from` is the output of the likeliest kind below which a text is like none.
     """
 
@@ -90,6 +96,7 @@ class QualityModel:
     words: Floats
     shape: Floats
     bias: Floats
+    band_gains: npt.NDArray[np.float64]
     familiar_from: float
     nine: NineModels
 
@@ -97,12 +104,11 @@ class QualityModel:
         """See `Judgement`; a batch costs less a text than one alone."""
         found = read_features(texts)
         outputs = self._outputs(found).astype(np.float64)
-        kinds = outputs[:, 2:]
+        kinds, bands = outputs[:, 2:_HEADS], outputs[:, _HEADS:]
         output = np.minimum(np.maximum(np.expm1(np.minimum(outputs[:, 1], 10)), 1), MOST_OUTPUT)
         best = kinds.max(axis=1) if len(kinds) else np.zeros(0)
-        return Judgement(
-            np.minimum(np.maximum(outputs[:, 0], -1), 1), output, probabilities(kinds), best >= self.familiar_from
-        )
+        gain = gain_of(outputs[:, 0], bands, self.band_gains)
+        return Judgement(gain, output, probabilities(kinds, KIND_SHARPNESS), best >= self.familiar_from)
 
     def _outputs(self, found: Features) -> Floats:
         if not len(found.measures):
@@ -113,9 +119,17 @@ class QualityModel:
         return outputs
 
 
-def probabilities(kinds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How likely each kind is, of the outputs for them."""
-    raised = np.exp(SHARPNESS * kinds)
+def gain_of(
+    remainder: npt.NDArray[np.float64], bands: npt.NDArray[np.float64], band_gains: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The gain: what the outputs for bands (a row a text) say of it, and the remainder; -1 to 1."""
+    gain: npt.NDArray[np.float64] = remainder + probabilities(bands, BAND_SHARPNESS) @ band_gains
+    return np.minimum(np.maximum(gain, -1), 1)
+
+
+def probabilities(outputs: npt.NDArray[np.float64], sharpness: float) -> npt.NDArray[np.float64]:
+    """How likely each kind or band (a column) is, of the outputs for them."""
+    raised = np.exp(sharpness * outputs)
     likely: npt.NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
     return likely
 
@@ -142,13 +156,14 @@ def load_quality_model() -> QualityModel:
 def quality_model_of(arrays: Mapping[str, Any]) -> QualityModel:
     """The model of arrays by name, as `scripts/quality_model` makes them; raises `WeightsError` where they misfit."""
     space = Space(*(arrays[name].astype(np.float32) for name in ("rarity", "mean", "deviation", "waves", "phases")))
-    words, shape, bias = (arrays[name] for name in ("words", "shape", "bias"))
-    if len(words) != BUCKETS or len(space.mean) != MEASURES or len(bias) != 2 + len(KINDS):
-        raise WeightsError("the weights of the quality model are those of another version")
+    if "band_gains" not in arrays:
+        raise WeightsError(_ANOTHER_VERSION)
+    words, shape, bias, band_gains = (arrays[name] for name in ("words", "shape", "bias", "band_gains"))
+    if len(words) != BUCKETS or len(space.mean) != MEASURES or len(bias) != _HEADS + len(band_gains):
+        raise WeightsError(_ANOTHER_VERSION)
     names = tuple(str(name) for name in arrays["nine_names"])
     quality, prices = (arrays[name].astype(np.float64) for name in ("nine_quality", "nine_prices"))
     nine = NineModels(names, quality, prices, float(arrays["nine_exchange"]), int(arrays["nine_best"]))
     familiar_from = float(arrays["familiar_from"])
-    return QualityModel(
-        space, words.astype(np.float32), shape.astype(np.float32), bias.astype(np.float32), familiar_from, nine
-    )
+    words, shape, bias = (each.astype(np.float32) for each in (words, shape, bias))
+    return QualityModel(space, words, shape, bias, band_gains, familiar_from, nine)
