@@ -4,6 +4,7 @@ The documents are those that the leader would write, save for the numbers of fai
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 
 import psycopg
@@ -11,9 +12,11 @@ import psycopg
 from benchmarks.report import say
 from synthralos.domain.observing import TEXTS
 from synthralos.domain.search import marker, plain, tag_marker
-from synthralos.store.retention.text_index import tsvector
+from synthralos.store.sql.tsvectors import MOST_POSITION
 
 _WORDS = "CREATE TABLE words (kind text, n int, document tsvector NOT NULL, PRIMARY KEY (kind, n))"
+_MOST_PLACES = 256
+"""Of one word, that PostgreSQL keeps."""
 _CLASSES = ("server_error", "timeout", "overloaded")
 _TEXTS = """
     INSERT INTO trace_texts (seq, document)
@@ -43,7 +46,7 @@ def fill_texts(url: str, count: int) -> None:
         prompts = connection.execute("SELECT n, text FROM prompts").fetchall()
         with connection.cursor() as cursor, cursor.copy("COPY words FROM STDIN") as copy:
             for row in (
-                *(("prompt", n, tsvector(plain(text)) if plain(text) else "") for n, text in prompts),
+                *(("prompt", n, _tsvector(plain(text))) for n, text in prompts),
                 *_others(),
             ):
                 copy.write_row(row)
@@ -58,10 +61,18 @@ def fill_texts(url: str, count: int) -> None:
 
 def _others() -> Iterator[tuple[str, int, str]]:
     for n in range(50):
-        yield "tag", n, tsvector(f"project p{n} {tag_marker('project', f'p{n}')}")
+        yield "tag", n, _tsvector(f"project p{n} {tag_marker('project', f'p{n}')}")
     for n in range(20):
-        yield "organization", n, tsvector(marker("o", f"org-{n}"))
+        yield "organization", n, _tsvector(marker("o", f"org-{n}"))
     for n in range(5):
-        yield "deployment", n, tsvector(marker("d", f"provider/model-{n}@eu"))
+        yield "deployment", n, _tsvector(marker("d", f"provider/model-{n}@eu"))
     for n, name in enumerate(_CLASSES):
-        yield "class", n, tsvector(f"{plain(name)} the provider said {marker('c', name)}")
+        yield "class", n, _tsvector(f"{plain(name)} the provider said {marker('c', name)}")
+
+
+def _tsvector(words: str) -> str:
+    """The words as PostgreSQL writes a tsvector, with their places."""
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for at, each in enumerate(words.split(), 1):
+        places[each].append(min(at, MOST_POSITION))
+    return " ".join(f"'{each}':{','.join(map(str, at[:_MOST_PLACES]))}" for each, at in places.items())

@@ -19,6 +19,7 @@ from synthralos.store.admin.feedback import FeedbackStore, Said
 from synthralos.store.read.search import TraceSearch
 from synthralos.store.retention.digest import Digest
 from synthralos.store.retention.text_index import TextIndex
+from synthralos.store.sql import database
 from synthralos.store.sql.database import Database
 from tests.fakes.jobs import attempt_end, failure, new_job, settlement
 from tests.fakes.stores import Store
@@ -285,3 +286,13 @@ def test_words_that_many_have_are_not_gathered_first(database: Database, monkeyp
         assert not gathered(2)
     finally:
         sa.event.remove(database.search, "before_cursor_execute", note)
+
+
+def test_words_are_found_where_postgresql_would_share_the_search_among_processes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
+        monkeypatch.setitem(database._SEARCHES, name, "0")
+    job_id = over(store, "a rare bird")
+    indexed(store)
+    assert on(all_pages(store, "rare bird")) == [job_id]

@@ -36,8 +36,8 @@ _REPORTS = {
 }
 """What is otherwise for statements that go through many rows."""
 
-_SEARCHES = {**_REPORTS, "statement_timeout": "5s"}
-"""What is otherwise for questions that people and programs ask as they like: they are given up sooner."""
+_SEARCHES = {**_REPORTS, "max_parallel_workers_per_gather": "0", "statement_timeout": "5s"}
+"""What is otherwise for questions that people and programs ask as they like: one process each, and given up sooner."""
 
 _FINDS = ("enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_sort")
 """What finds all rows before it gives the first one."""
