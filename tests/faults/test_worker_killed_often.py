@@ -44,9 +44,14 @@ def test_jobs_that_are_lost_again_and_again_are_called_again_soon(make_site: Cal
     site.scheduler()
     worker = site.worker()
     worker.supervise()
-    site.provider.behave(delay=2.0)
+    site.provider.behave(hang=True)
     site.submit(300)
-    for calls in (250, 500, 650, 720):
+    site.provider.wait_for_calls(250)
+    worker.kill()  # with every call in flight, however late it comes; the next one, too
+    site.provider.wait_for_calls(500)
+    site.provider.behave(delay=2.0)
+    worker.kill()
+    for calls in (650, 720):
         site.provider.wait_for_calls(calls)
         worker.kill()
     site.check_promises(timeout=150)
