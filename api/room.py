@@ -207,6 +207,10 @@ class Room(Stores):
         """Run something that blocks in a thread, once."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, act)
 
+    async def tell(self, topic: Topic, ids: Sequence[str]) -> None:
+        """Tell all processes, in a thread: on PostgreSQL it is a statement."""
+        await self.write(lambda: self.core.bus.publish(topic, ids))
+
     async def configure(self, act: Callable[[], Result]) -> Result:
         """Run something that changes the configuration: in force here when it returns, elsewhere within two seconds."""
 

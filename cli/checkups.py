@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,15 +128,20 @@ def _schema(current: str | None) -> Finding:
 
 
 def _processes(database: Database, chosen: Settings) -> Iterator[Finding]:
-    living = [process for process in Processes(database).living() if process.age < chosen.worker_lost_after]
+    living = _living(database, chosen)
     for kind in ("worker", "scheduler"):
-        number = sum(process.kind == kind for process in living)
+        number = living[kind]
         remedy = "" if number else f"start one: `synthralos {kind}`, or everything with `synthralos up`"
         yield Finding(f"{kind}s", "ok" if number else "warning", str(number or "none"), remedy)
     oldest = read_overview(database).oldest
     if oldest is not None and oldest.state == "queued" and oldest.age > 60:
         remedy = f"see `synthralos status` and `synthralos jobs show {oldest.id}`"
         yield Finding("queue", "warning", f"a job waits at {oldest.stage} since {oldest.age:.0f} s", remedy)
+
+
+def _living(database: Database, chosen: Settings) -> Counter[str]:
+    """How many processes of each kind live."""
+    return Counter(each.kind for each in Processes(database).living() if each.age < chosen.worker_lost_after)
 
 
 def _refused(database: Database, chosen: Settings) -> Iterator[Finding]:
@@ -151,17 +157,15 @@ def _refused(database: Database, chosen: Settings) -> Iterator[Finding]:
 
 def _exports(database: Database, chosen: Settings) -> Iterator[Finding]:
     """Destinations that fell behind, and who is to ship where nobody lives who may."""
-    found = ExportOperations(database).standings()
-    living = [each for each in Processes(database).living() if each.age < chosen.worker_lost_after]
-    if chosen.export_by == "exporters" and not any(each.kind == "exporter" for each in living):
+    if chosen.export_by == "exporters" and not _living(database, chosen)["exporter"]:
         remedy = "start one: `synthralos exporter`, or set EXPORT_BY=auto and have the workers ship"
         yield Finding("exporters", "warning", "none, and EXPORT_BY=exporters: what is owed waits", remedy)
-    for each in found:
+    for each in ExportOperations(database).standings():
         if each.stopped:
             remedy = f"mend what it says, then `synthralos exports resume {each.name}`"
             yield Finding("exports", "warning", f"{each.name} is stopped: {each.last_error}", remedy)
         elif each.lag > BEHIND:
-            said = f"{each.name} is owed {each.pending} traces, the oldest since {each.lag:.0f} s"
+            said = f"{each.name} is owed {each.pending} traces, the oldest for {each.lag:.0f} s"
             yield Finding("exports", "warning", said, "see `synthralos exports list` for what it said last")
         else:
             yield Finding("exports", "ok", f"{each.name}: {each.pending} traces owed")

@@ -133,7 +133,7 @@ async def reset_breaker(request: Request, name: Name) -> Response:
 
 async def _reset(room: Room, name: str, by: By) -> None:
     if await room.write(lambda: room.breakers.reset(name, by)) is not None:
-        room.core.bus.publish(Topic.BREAKERS, [name])
+        await room.tell(Topic.BREAKERS, [name])
 
 
 def _view(name: str, breaker: Breaker | None, *, open_to_all: bool) -> dict[str, Any]:

@@ -126,7 +126,7 @@ async def change_operation(request: Request, operation_id: str, change: Change) 
     found = await _found(room, caller, operation_id)
     by = By(caller.actor, body.reason)
     after = await room.write(lambda: room.bulk.change(found.id, change, caller.scope, by))
-    await room.write(lambda: room.core.bus.publish(Topic.OPERATIONS, [found.id]))
+    await room.tell(Topic.OPERATIONS, [found.id])
     if isinstance(after, BulkState):
         raise conflict(f"Cannot {change} an operation that is {after}.")
     return answer(operation_view(after or found))
@@ -139,7 +139,7 @@ async def _made(
 
     async def make(by: By) -> Response:
         made = await room.write(lambda: create(by))
-        room.core.bus.publish(Topic.OPERATIONS, [made.id])
+        await room.tell(Topic.OPERATIONS, [made.id])
         return answer(operation_view(made), 202)
 
     async def again(made: str) -> Response:

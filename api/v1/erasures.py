@@ -41,7 +41,7 @@ async def erase(request: Request) -> Response:
 
     async def make(by: By) -> Response:
         created = await room.write(lambda: room.erasures.create(scope, open_jobs, by))
-        room.core.bus.publish(Topic.OPERATIONS, [created.id])
+        await room.tell(Topic.OPERATIONS, [created.id])
         return answer(erasure_view(created), 202)
 
     async def again(made: str) -> Response:

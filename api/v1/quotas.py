@@ -86,7 +86,7 @@ async def reset_quota(request: Request, name: Name) -> Response:
     body = await read_document(request, room, ReasonIn, optional=True)
     by = By(caller.actor, body.reason)
     if await room.write(lambda: room.quotas.reset(name, by)) is not None:
-        room.core.bus.publish(Topic.QUOTAS, [name])
+        await room.tell(Topic.QUOTAS, [name])
     return await get_quota(request, name)
 
 

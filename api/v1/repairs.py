@@ -70,7 +70,7 @@ async def ask_for_repair(request: Request, job_id: str) -> Response:
         asked = await room.write(lambda: room.repairs.ask(job["id"], caller.scope, wanted, by))
         if asked is None:
             raise not_found("There is no such job, or none that this key may see.")
-        room.core.bus.publish(Topic.REPAIRS, [job["id"]])
+        await room.tell(Topic.REPAIRS, [job["id"]])
         return answer(repair_view(asked), 202)
 
     async def again(made: str) -> Response:
@@ -100,7 +100,7 @@ async def report_repair(request: Request, repair_id: RepairId) -> Response:
         found = await room.write(lambda: room.incident_repairs.report(*said))
     if found is None:
         raise not_found("There is no such repair of an incident, or none that this key may see.")
-    room.core.bus.publish(Topic.REPAIRS, [found.id])
+    await room.tell(Topic.REPAIRS, [found.id])
     return answer(repair_view(found))
 
 

@@ -60,7 +60,7 @@ async def add_thought(request: Request, job_id: str) -> Response:
             raise not_found(_UNKNOWN)
         if isinstance(noted, TooMany):
             raise conflict(f"The job has {MOST_THOUGHTS:,} thoughts, and takes no more.")
-        room.core.bus.publish(Topic.CHANGED, [noted.job_id])
+        await room.tell(Topic.CHANGED, [noted.job_id])
         return answer(thought_view(noted), 201)
 
     async def again(made: str) -> Response:

@@ -74,6 +74,15 @@ def test_a_job_takes_so_many(place: Place, agent: httpx.Client, monkeypatch: pyt
     assert [isinstance(each, TooMany) for each in said] == [False, False, True]
 
 
+def test_a_job_that_takes_no_more_leaves_the_key_unused(agent: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, headers = f"{JOBS}/{submitted(agent)}/thoughts", {"Idempotency-Key": new_id()}
+    monkeypatch.setattr(thoughts, "MOST_THOUGHTS", 0)
+    for _ in range(2):
+        assert agent.post(url, json={"text": "hm"}, headers=headers).status_code == 409
+    monkeypatch.undo()
+    assert agent.post(url, json={"text": "hm"}, headers=headers).status_code == 201
+
+
 def test_the_client_and_the_command_line_note_it(
     place: Place, agent: httpx.Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

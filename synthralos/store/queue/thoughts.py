@@ -56,9 +56,9 @@ class Thoughts:
             job = connection.execute(owner).one_or_none()
             if job is None:
                 return None
-            make_once(connection, by.once, event.id)
             if self._count(connection, job_id) >= MOST_THOUGHTS:
                 return TooMany()
+            make_once(connection, by.once, event.id)
             connection.execute(self._insert, {"rows": encode_rows([event_row(job_id, job.organization, event)])})
             owe_again(connection, [job_id])
             return _noted(connection.execute(sa.select(*_COLUMNS).where(event_logs.c.id == event.id)).one())
